@@ -1,0 +1,111 @@
+"""Memory's settings: read once at start, frozen, passed in. The only place where `_ms` becomes `_s`."""
+
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from memory.errors import ConfigInvalid
+
+LOCAL_EMBEDDING_MODEL = "all-MiniLM-L6-v2-int8"
+
+
+class MemorySettings(BaseSettings):
+    """Each field is read from `ECHOIC_<NAME>`; the text under a field is its documentation."""
+
+    # an empty variable is one that is not set: .env files and Compose pass such on
+    model_config = SettingsConfigDict(
+        env_prefix="ECHOIC_", env_ignore_empty=True, frozen=True, extra="ignore", use_attribute_docstrings=True, populate_by_name=True
+    )
+
+    database_url: SecretStr = SecretStr("")
+    """Postgres with pgvector, as `postgresql://…`. Empty: only `echoic …` and `make …` start an embedded one."""
+    redis_url: SecretStr = SecretStr("")
+    """Redis for the job queue, as `redis://…` or `unix:///…`. Empty: as above."""
+    data_dir: Path | None = None
+    """Folder of the embedded stores, spool and models. Default: the user's data directory."""
+    agent_id: str = "echoic"
+    """Name of this agent; facts of scope `agent` and verbatim turns are seen by this agent only."""
+    timezone: str = "UTC"
+    """IANA time zone of the caller's dates, when the call does not say."""
+
+    recall_budget_ms: int = Field(150, ge=1, le=10_000)
+    """Longest a reply waits for memory, in milliseconds, all tiers together."""
+    recall_max_tokens: int = Field(400, ge=50, le=8_000)
+    """Size limit of the recalled block, in tokens (estimated on the high side)."""
+    recall_items: int = Field(8, ge=1, le=50)
+    """Most items a recall puts into the block."""
+    store_timeout_ms: int = Field(2_000, ge=50, le=60_000)
+    """Hard limit of one store operation, in milliseconds; past it the connection is dropped."""
+    breaker_failures: int = Field(3, ge=1)
+    """Failures (or late answers) in a row after which a tier is skipped."""
+    breaker_pause_ms: int = Field(5_000, ge=100)
+    """How long a tier is skipped before it is tried again, in milliseconds."""
+    database_pool_size: int = Field(4, ge=1, le=100)
+    """Postgres connections of one process. Sixteen call processes at 4 stay below Postgres' default of 100."""
+
+    embedding_model: str = LOCAL_EMBEDDING_MODEL
+    """Local model by default; with `ECHOIC_EMBEDDING_URL`, the model asked for there."""
+    embedding_url: str = ""
+    """An OpenAI-compatible address (`https://…/v1`). Empty: the local model."""
+    embedding_api_key: SecretStr = SecretStr("")
+    """Key for `ECHOIC_EMBEDDING_URL`."""
+    embedding_dimensions: int = Field(384, ge=8, le=16_000)
+    """Length of a vector. Changing it, or the model, needs `echoic reembed`."""
+    embedding_workers: int = Field(2, ge=1, le=32)
+    """Threads that embed, one text each."""
+
+    extractor: Literal["auto", "echoic", "mem0", "off"] = "auto"
+    """Who learns facts: `echoic` (one structured call), `mem0` (Mem0's `add` and one more call), `off`; `auto`: `echoic` if a model fits."""
+    llm_url: str = Field("", validation_alias=AliasChoices("ECHOIC_LLM_URL", "OPENAI_BASE_URL"))
+    """OpenAI-compatible address of the language model. Empty with a key: OpenAI."""
+    llm_api_key: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("ECHOIC_LLM_API_KEY", "OPENAI_API_KEY"))
+    """Key of the language model's provider."""
+    llm_model: str = Field("", validation_alias=AliasChoices("ECHOIC_LLM_MODEL", "OPENAI_MODEL"))
+    """Language model that replies and extracts. Empty: `gpt-4.1-mini` at OpenAI, else the first one the address lists."""
+    learn_turns: int = Field(25, ge=1, le=500)
+    """A batch is learned once this many turns wait."""
+    learn_tokens: int = Field(1_500, ge=100)
+    """... or this many tokens of turns."""
+    learn_idle_s: int = Field(120, ge=1)
+    """... or after this many seconds without a new turn; at once when a call ends."""
+    model_timeout_s: int = Field(120, ge=1)
+    """Longest one extraction call may take, in seconds."""
+
+    @property
+    def recall_budget_s(self) -> float:
+        return self.recall_budget_ms / 1000
+
+    @property
+    def store_timeout_s(self) -> float:
+        return self.store_timeout_ms / 1000
+
+    @property
+    def breaker_pause_s(self) -> float:
+        return self.breaker_pause_ms / 1000
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except Exception as exc:
+            raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Lisbon") from exc
+        return name
+
+
+def load_settings(**overrides: object) -> MemorySettings:
+    """Settings from the environment and `overrides`.
+
+    Raises:
+        ConfigInvalid: a value is wrong; the sentence names the variable.
+    """
+    try:
+        return MemorySettings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as exc:
+        first = exc.errors(include_input=False, include_url=False)[0]
+        where = str(first["loc"][0]) if first["loc"] else "a setting"
+        variable = where if where.isupper() else f"ECHOIC_{where.upper()}"
+        raise ConfigInvalid(f"{variable} is wrong: {first['msg']}. Set it in the environment or in .env.") from exc

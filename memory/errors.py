@@ -1,0 +1,40 @@
+"""Every fault that memory can raise, as one tree; a class's docstring is its default message."""
+
+
+class MemoryFault(Exception):
+    """Memory failed."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip())
+
+
+class StoreUnavailable(MemoryFault):
+    """A store cannot be reached; try again later."""
+
+
+class StoreTimeout(StoreUnavailable):
+    """A store did not answer within its hard limit."""
+
+
+class ModelUnavailable(MemoryFault):
+    """The model provider is down, slow or over its quota; try again later."""
+
+
+class ModelAnswerInvalid(MemoryFault):
+    """The model answered something that is not what was asked for."""
+
+
+class UserUnknown(MemoryFault):
+    """Nothing is known about this user."""
+
+
+class JobRejected(MemoryFault):
+    """The turns of this job are gone or malformed; trying again cannot help."""
+
+
+class ConfigInvalid(MemoryFault):
+    """A setting is missing or wrong."""
+
+
+class SchemaMismatch(MemoryFault):
+    """The database does not fit this version of Echoic."""

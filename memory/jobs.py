@@ -1,0 +1,122 @@
+"""The job queue: a hint to hurry. Postgres is the promise, so nothing here may block a turn or raise into it."""
+
+import asyncio
+import json
+import logging
+import time
+from typing import Any
+
+import redis.asyncio as redis
+from arq.connections import ArqRedis
+from arq.constants import job_key_prefix
+
+from memory.errors import StoreUnavailable
+
+log = logging.getLogger("echoic.jobs")
+
+QUEUE = "echoic:queue"
+PATIENCE_S = 0.2  # enqueueing takes 0.5 ms; a hung Redis has no timeout of its own
+ANSWER_S = 5.0
+
+
+def serialize(job: dict[str, Any]) -> bytes:
+    """arq pickles unless told otherwise; ids are all a job carries, and JSON cannot run code."""
+    return json.dumps(job).encode()
+
+
+def deserialize(job: bytes) -> dict[str, Any]:
+    return json.loads(job)
+
+
+def open_redis(url: str, *, timeout_s: float = ANSWER_S) -> ArqRedis:
+    """A client for arq at `redis://…` or `unix://…`; connects on first use, and no answer takes longer than `timeout_s`."""
+    pool = redis.ConnectionPool.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+    client = ArqRedis(pool_or_conn=pool, job_serializer=serialize, job_deserializer=deserialize, default_queue_name=QUEUE)
+    client.auto_close_connection_pool = True
+    return client
+
+
+def learn_job_id(user_id: str) -> str:
+    return f"learn:{user_id}"
+
+
+class JobQueue:
+    """Tells the workers which user has something new; one waiting job a user, however often it is asked for."""
+
+    def __init__(self, redis_url: str, *, idle_s: float = 120.0) -> None:
+        self._redis = open_redis(redis_url) if redis_url else None
+        self._idle_s = idle_s
+        self.failed = 0
+        """Hints that Redis did not take since start; the sweeper finds those turns by itself."""
+
+    async def enqueue_learn(self, user_id: str, *, delay_s: float | None = None, hurry: bool = False) -> bool:
+        """Have a user's open turns learned after a pause without new ones, or at once. False when Redis did not take it in 0.2 s."""
+        wait_s = 0.0 if hurry else self._idle_s if delay_s is None else delay_s
+        if self._redis is None:
+            return False
+        try:
+            await asyncio.wait_for(self._put(self._redis, user_id, wait_s), PATIENCE_S)
+        except (redis.RedisError, OSError, TimeoutError) as exc:
+            self.failed += 1
+            log.warning("jobs.not_enqueued", extra={"error": type(exc).__name__})
+            return False
+        return True
+
+    async def cancel(self, user_id: str) -> int:
+        """Take a user's waiting jobs out; returns how many. A running one ends by itself: its commit sees the erasure.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        if self._redis is None:
+            return 0
+        job_id = learn_job_id(user_id)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                queued = await self._redis.zrem(QUEUE, job_id)
+                await self._redis.delete(job_key_prefix + job_id, f"arq:retry:{job_id}", f"arq:result:{job_id}")
+        except (redis.RedisError, OSError, TimeoutError) as exc:
+            raise StoreUnavailable(unreachable(exc)) from exc
+        return int(queued)
+
+    async def of_user(self, user_id: str) -> list[str]:
+        """Ids of a user's waiting jobs; empty when Redis does not answer, since jobs hold nothing that Postgres does not."""
+        if self._redis is None:
+            return []
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                waiting = await self._redis.zscore(QUEUE, learn_job_id(user_id))
+        except (redis.RedisError, OSError, TimeoutError) as exc:
+            log.warning("jobs.not_read", extra={"error": type(exc).__name__})
+            return []
+        return [learn_job_id(user_id)] if waiting is not None else []
+
+    async def depth(self) -> int:
+        """Jobs that wait.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        if self._redis is None:
+            return 0
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return int(await self._redis.zcard(QUEUE))
+        except (redis.RedisError, OSError, TimeoutError) as exc:
+            raise StoreUnavailable(unreachable(exc)) from exc
+
+    async def close(self) -> None:
+        if self._redis is not None:
+            await self._redis.aclose(close_connection_pool=True)
+
+    async def _put(self, client: ArqRedis, user_id: str, wait_s: float) -> None:
+        job_id = learn_job_id(user_id)
+        job = await client.enqueue_job("learn_user", user_id, _job_id=job_id, _queue_name=QUEUE, _defer_by=wait_s)
+        if job is None:  # it waits already: a new turn moves it back, the end of a call brings it forward
+            due_ms = int((time.time() + wait_s) * 1000)
+            await client.zadd(QUEUE, {job_id: due_ms}, xx=True)
+
+
+def unreachable(exc: BaseException) -> str:
+    """A sentence without the address, which may hold a password."""
+    return f"Redis cannot be reached ({type(exc).__name__}): check ECHOIC_REDIS_URL, or run `echoic doctor`."

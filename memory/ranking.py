@@ -1,0 +1,182 @@
+"""What was said before, best first for one question. Pure arithmetic on arrays; nothing here reads or waits.
+
+Every turn and fact gets two scores: by words (BM25) and by meaning (how far its cosine stands out from this user's others).
+1. A turn alone is too short to judge: an answer seldom repeats the words of its question. So each turn also gets half of what its
+   neighbours in the call have, a quarter from two away, an eighth from three: a window that fades.
+2. A turn also gets what its best fact has: a fact says the same in words closer to those of a later question.
+3. Each score is divided by its root mean square over the turns, then both are added: unlike ranks, that keeps how clearly the
+   best stands above the rest.
+4. A fact that matches at least half as well as its turn stands just before that turn; another keeps a place of its own.
+
+Measured on five LoCoMo conversations, 997 questions, recall@10 / hit@10 (python -m evals.locomo):
+this form .837/.888; without 1 .765/.812; a plain 3-turn window for 1 .808/.865; without 2 .805/.856; reciprocal rank (k = 5) for 3
+.832/.880, and worse at 5; words only .791/.840, meaning only .657/.708; turns, windows and facts as six lists by reciprocal rank
+.797/.842. Over 54 settings around these constants .819-.838 / .865-.892; chosen on four conversations they are the same on the fifth.
+"""
+
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+LENT = (0.5, 0.25, 0.125)
+"""Share of a turn's words and meaning that turns one, two and three away in the same call get."""
+BM25_K1 = 0.4
+"""Saturation: which of the question's words are there counts for more than how often (1.2 with b = 0.75: .828/.878)."""
+BM25_B = 0.2
+"""Length counts little: a longer turn of speech tells more."""
+SOURCES = 3
+"""Turns of one fact that count; a fact drawn from more is about none of them in particular."""
+OWN_SHARE = 0.5
+"""A fact below this share of its turn's score is another fact of the same turn, not what was asked for."""
+TIE, LAST = 1e-6, 1e-9
+"""Among equals the better matching fact leads; what matches nothing but has a vector comes last, nearest first."""
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Postings = dict[str, list[tuple[int, int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One turn or fact; higher scores are better, above zero, comparable only within one answer."""
+
+    ref: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Corpus:
+    """All that one user's ranking needs of turns and facts. Turns of a call stand together, in the order they were said."""
+
+    turn_refs: Ints
+    turn_calls: Ints
+    """Equal numbers: the same call."""
+    turn_words: Floats
+    """Length in terms."""
+    turn_scores: Floats
+    """Inner product with the question's vector; nan: not embedded yet, or no vector for the question."""
+    fact_refs: Ints
+    fact_words: Floats
+    fact_scores: Floats
+    fact_sources: list[tuple[int, ...]]
+    """References of the turns each fact was learned from; unknown ones are left out."""
+
+
+def rank(corpus: Corpus, postings: Postings, limit: int) -> list[Ranked]:
+    """The best `limit` turns and facts, mixed, best first. Left out is only what shares no word and has no vector either.
+
+    Args:
+        postings: for each term of the question, where it is said and how often; what is not in the corpus is ignored.
+    """
+    facts = len(corpus.fact_refs)
+    refs = np.concatenate([corpus.fact_refs, corpus.turn_refs])  # facts first: they win a tie
+    places = _Places(refs)
+    likeness = np.concatenate([corpus.fact_scores, corpus.turn_scores])
+    words = np.concatenate([corpus.fact_words, corpus.turn_words])
+    own = np.vstack([_counts(places, postings), words, _standing_out(likeness)])  # one column for each fact and turn
+    fact, turn = _links(corpus, places)
+    told = _best_told(own, fact, turn)
+    told[:, :facts] = own[:, :facts]
+    rarity = _rarity((own + told)[:-2, facts:])
+    own[:, facts:] = _with_neighbours(own[:, facts:], corpus.turn_calls)
+    scores = _fused(own + told, rarity, yard=slice(facts if 2 * facts <= len(refs) else 0, None))
+    scores[:facts] = _beside_their_turns(scores, fact, turn, facts)
+    scores += LAST * np.where(np.isnan(likeness), 0, 2 + likeness)
+    best = np.argsort(-scores, kind="stable")[:limit]
+    return [Ranked(ref, score) for ref, score in zip(refs[best].tolist(), scores[best].tolist(), strict=True) if score > 0]
+
+
+class _Places:
+    """Finds the column of a reference."""
+
+    def __init__(self, refs: Ints) -> None:
+        self._order = np.argsort(refs)
+        self._sorted = refs[self._order]
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def of(self, refs: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
+        """Columns of these references, and which of them are in the corpus at all."""
+        at = np.minimum(np.searchsorted(self._sorted, refs), len(self) - 1)
+        return self._order[at], self._sorted[at] == refs
+
+
+def _counts(places: _Places, postings: Postings) -> Floats:
+    """How often each term of the question is said in each turn and fact."""
+    counts = np.zeros((len(postings), len(places)))
+    if len(places) and postings:
+        pairs = np.fromiter(chain.from_iterable(chain.from_iterable(postings.values())), np.int64).reshape(-1, 2)
+        terms = np.repeat(np.arange(len(postings)), [len(entries) for entries in postings.values()])
+        at, there = places.of(pairs[:, 0])
+        counts[terms[there], at[there]] = pairs[there, 1]
+    return counts
+
+
+def _standing_out(likeness: Floats) -> Floats:
+    """By how many standard deviations each is nearer to the question than the mean, at least 0: fits any embedding model."""
+    known = likeness[~np.isnan(likeness)]
+    spread = known.std() if known.size else 0.0
+    if spread == 0:
+        return np.zeros_like(likeness)
+    return np.fmax((likeness - known.mean()) / spread, 0)  # fmax: nan, not embedded, becomes 0
+
+
+def _links(corpus: Corpus, places: _Places) -> tuple[Ints, Ints]:
+    """Columns of facts, and beside them columns of the turns they came from, in the order of the turns."""
+    sources = [refs[:SOURCES] for refs in corpus.fact_sources]
+    fact = np.repeat(np.arange(len(sources)), [len(refs) for refs in sources])
+    if not fact.size:
+        return fact, fact
+    turn, there = places.of(np.fromiter(chain.from_iterable(sources), np.int64, fact.size))
+    fact, turn = fact[there], turn[there]
+    order = np.argsort(turn, kind="stable")
+    return fact[order], turn[order]
+
+
+def _best_told(own: Floats, fact: Ints, turn: Ints) -> Floats:
+    """For each turn the most that any of its facts has."""
+    told = np.zeros_like(own)
+    if turn.size:
+        first = np.flatnonzero(np.diff(turn, prepend=-1))
+        told[:, turn[first]] = np.maximum.reduceat(own[:, fact], first, axis=1)
+    return told
+
+
+def _with_neighbours(turns: Floats, calls: Ints) -> Floats:
+    """What each turn has, and a falling share of what the turns around it have."""
+    lent = turns.copy()
+    for distance, share in enumerate(LENT, start=1):
+        same = share * (calls[distance:] == calls[:-distance])
+        lent[:, distance:] += same * turns[:, :-distance]
+        lent[:, :-distance] += same * turns[:, distance:]
+    return lent
+
+
+def _rarity(counts: Floats) -> Floats:
+    """Robertson-Sparck Jones weight of each term, by the turns that say it themselves or through a fact."""
+    said = np.count_nonzero(counts, axis=1)
+    return np.log1p((counts.shape[1] - said + 0.5) / (said + 0.5))
+
+
+def _fused(columns: Floats, rarity: Floats, yard: slice) -> Floats:
+    """BM25 and likeness, added, each over its root mean square in the yardstick part."""
+    counts, words, likeness = columns[:-2], columns[-2], columns[-1]
+    mean = words[yard].mean() if words.size else 0.0
+    room = BM25_K1 * (1 - BM25_B + BM25_B * words / max(mean, 1.0))
+    by_words = rarity @ (counts * (BM25_K1 + 1) / (counts + room))
+    return _level(by_words, yard) + _level(likeness, yard)
+
+
+def _level(scores: Floats, yard: slice) -> Floats:
+    size = float(np.sqrt(np.mean(scores[yard] ** 2))) if scores.size else 0.0
+    return scores / size if size > 0 else scores
+
+
+def _beside_their_turns(scores: Floats, fact: Ints, turn: Ints, facts: int) -> Floats:
+    """Scores of facts: their best turn's where they are what matched in it, else their own, but never above that turn's."""
+    own, source = scores[:facts], np.full(facts, -1.0)
+    np.maximum.at(source, fact, scores[turn])
+    return np.where(source < 0, own, np.where(own > OWN_SHARE * source, source + TIE * own, np.minimum(own, source)))

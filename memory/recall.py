@@ -1,0 +1,282 @@
+"""Ask every tier at once, under one deadline, and make one block of what arrived."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from memory.breaker import Breaker
+from memory.config import MemorySettings
+from memory.embed import Embedder
+from memory.errors import MemoryFault
+from memory.prompt import compose
+from memory.query_vector import QueryVector
+from memory.recent import RecentTurns
+from memory.types import Caller, Item, Recall, TierResult, TierStatus
+from memory.versions import Versions
+from memory.words import clean, is_follow_up, is_small_talk, normalise
+
+log = logging.getLogger("echoic.recall")
+
+LOOKUPS_HELD = 32
+"""Questions whose lookups are kept, for all calls of this process: preemptive attempts, tool steps and retries ask again in seconds."""
+LOOKUP_AGE_S = 30.0
+QUESTION_CHARS = 2_000
+"""The end of a longer text is asked: the question of a monologue comes last."""
+
+EMBEDDER = "embedder"
+VECTOR_SHARE = 0.8
+"""Share of the budget that a question's vector may take; the rest finds by words alone what a slow endpoint would have lost."""
+
+Key = tuple[str, str, str, tuple[int, int, int], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of every tier: the words, for whom, and one vector that all tiers share."""
+
+    caller: Caller
+    text: str
+    vector: QueryVector
+
+
+class Tier(Protocol):
+    """A store that can be asked. It answers best first, and raises a MemoryFault when it cannot."""
+
+    name: str
+
+    async def search(self, question: Question) -> Sequence[Item]: ...
+
+
+@dataclass(slots=True)
+class Lookup:
+    """One tier being asked one question; shared by everyone who asks the same."""
+
+    task: asyncio.Task[Sequence[Item]] | None
+    started: float
+    ended: float | None = None
+    counted_late: bool = False
+
+
+@dataclass(slots=True)
+class Asked:
+    """One question and its lookups, by tier; a tier that the breaker held back has no task."""
+
+    lookups: dict[str, Lookup]
+    vector: QueryVector
+    at: float
+
+
+class Recaller:
+    """Asks the tiers. One for a process; what it holds is keyed by user, agent, call, memory version and words."""
+
+    def __init__(
+        self,
+        tiers: Sequence[Tier],
+        embedder: Embedder,
+        versions: Versions,
+        settings: MemorySettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._tiers, self._embedder, self._versions, self._settings = tiers, embedder, versions, settings
+        self._clock, self._now = clock, now
+        self._asked: OrderedDict[Key, Asked] = OrderedDict()
+        self._tasks: set[asyncio.Task] = set()
+        self.breakers = {name: self._breaker() for name in (EMBEDDER, *(tier.name for tier in tiers))}
+
+    async def recall(
+        self,
+        caller: Caller,
+        text: str,
+        recent: RecentTurns,
+        *,
+        context: Collection[UUID] = frozenset(),
+        previous: str = "",
+        budget_s: float | None = None,
+    ) -> Recall:
+        """Ask every tier at once and return what arrived in time, as items and as one block.
+
+        A tier that is late or broken is named in the result and never raised: memory may make a reply poorer, not lose it.
+        A late lookup runs on to its hard limit; its answer serves the same words, and is a candidate, scored anew, for the next.
+
+        Args:
+            text: the caller's words as heard; never logged.
+            recent: tier 1 of this call.
+            context: turns that the model sees anyway.
+            previous: the caller's words before these; asked along when these lean on them ("and hers?").
+            budget_s: longest wait in seconds, for all tiers together; default `recall_budget_ms`.
+        """
+        began = self._clock()
+        text = clean(text)
+        if is_small_talk(text):
+            return Recall({name: TierResult("skipped") for name in self._names()}, elapsed_ms=_ms(self._clock() - began))
+        question = asked_text(text, clean(previous))
+        limit_s = self._settings.recall_budget_s if budget_s is None else budget_s
+        asked = self._join_or_start(caller, question, recent, limit_s * VECTOR_SHARE)
+        near = recent.search(question, context)
+        near_ms = _ms(self._clock() - began)
+        await self._wait(asked, limit_s - (self._clock() - began))
+        results = {tier: self._outcome(tier, asked) for tier in asked.lookups}
+        held = len(near) + len(recent.profile) + len(recent.last_call)
+        results = {RecentTurns.name: TierResult("ok" if held else "empty", tuple(near), near_ms)} | results
+        block, used = self._compose(caller, question, recent, results, context)
+        return Recall(results, block, used, _ms(self._clock() - began))
+
+    def prefetch(self, caller: Caller, text: str, recent: RecentTurns, *, previous: str = "") -> None:
+        """Start the lookups for words still being spoken; a `recall` for the same words adopts them. Returns at once."""
+        text = clean(text)
+        if not is_small_talk(text):
+            self._join_or_start(caller, asked_text(text, clean(previous)), recent, None)
+
+    def forget(self, user_id: str) -> None:
+        """Drop everything held for a user."""
+        for key in [key for key in self._asked if key[0] == user_id]:
+            self._drop(self._asked.pop(key))
+
+    def forget_call(self, caller: Caller) -> None:
+        """The call ended: stop and drop its lookups."""
+        for key in [key for key in self._asked if key[:3] == (caller.user_id, caller.agent_id, caller.call_id)]:
+            self._drop(self._asked.pop(key))
+
+    async def close(self) -> None:
+        for asked in self._asked.values():
+            self._drop(asked)
+        self._asked.clear()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1.0)
+
+    def _breaker(self) -> Breaker:
+        return Breaker(failures=self._settings.breaker_failures, pause_s=self._settings.breaker_pause_s, clock=self._clock)
+
+    def _names(self) -> list[str]:
+        return [RecentTurns.name, *(tier.name for tier in self._tiers)]
+
+    def _join_or_start(self, caller: Caller, text: str, recent: RecentTurns, patience_s: float | None) -> Asked:
+        version = self._versions.of(caller.user_id, caller.call_id)
+        key = (caller.user_id, caller.agent_id, caller.call_id, version, normalise(text))
+        held = self._asked.get(key)
+        if held is not None and self._clock() - held.at < LOOKUP_AGE_S and not self._worth_again(held):
+            self._asked.move_to_end(key)
+            return held
+        if held is not None:
+            self._drop(self._asked.pop(key))
+        asked = self._asked[key] = self._start(caller, text, recent, patience_s)
+        while len(self._asked) > LOOKUPS_HELD:
+            self._drop(self._asked.popitem(last=False)[1])
+        return asked
+
+    def _worth_again(self, asked: Asked) -> bool:
+        """Did a lookup fail, while its tier may be asked again?"""
+        failed = [tier for tier, lookup in asked.lookups.items() if lookup.task is None or (lookup.task.done() and _error(lookup.task))]
+        return any(self.breakers[tier].state == "closed" for tier in failed)
+
+    def _start(self, caller: Caller, text: str, recent: RecentTurns, patience_s: float | None) -> Asked:
+        vector = QueryVector.start(self._embedder, text, patience_s, self.breakers[EMBEDDER], self._hold)
+        question = Question(caller, text, vector)
+        lookups = {tier.name: self._look_up(tier, question, recent) for tier in self._tiers}
+        return Asked(lookups, vector, self._clock())
+
+    def _look_up(self, tier: Tier, question: Question, recent: RecentTurns) -> Lookup:
+        if not self.breakers[tier.name].allows():
+            return Lookup(None, self._clock())
+        lookup = Lookup(None, self._clock())
+        lookup.task = self._hold(self._bounded(tier, question), f"recall.{tier.name}")
+        lookup.task.add_done_callback(lambda task: self._ended(tier.name, lookup, task, recent))
+        return lookup
+
+    async def _bounded(self, tier: Tier, question: Question) -> Sequence[Item]:
+        async with asyncio.timeout(self._settings.store_timeout_s):
+            return await tier.search(question)
+
+    def _ended(self, tier: str, lookup: Lookup, task: asyncio.Task[Sequence[Item]], recent: RecentTurns) -> None:
+        lookup.ended = self._clock()
+        breaker = self.breakers[tier]
+        if task.cancelled():
+            breaker.forget_trial()
+        elif error := task.exception():
+            if not lookup.counted_late:
+                breaker.failed()
+            log.warning("recall.failed", extra={"tier": tier, "error": type(error).__name__})
+        elif lookup.counted_late:
+            recent.offer(task.result())
+        else:
+            breaker.succeeded()
+
+    async def _wait(self, asked: Asked, budget_s: float) -> None:
+        running = [lookup.task for lookup in asked.lookups.values() if lookup.task is not None and not lookup.task.done()]
+        if running:
+            await asyncio.wait(running, timeout=max(budget_s, 0))
+
+    def _outcome(self, tier: str, asked: Asked) -> TierResult:
+        lookup = asked.lookups[tier]
+        if lookup.task is None:
+            return TierResult("skipped")
+        elapsed_ms = _ms((lookup.ended or self._clock()) - lookup.started)
+        if not lookup.task.done():
+            if not lookup.counted_late:
+                lookup.counted_late = True
+                self.breakers[tier].failed()
+            return TierResult("late", (), elapsed_ms)
+        if _error(lookup.task):
+            return TierResult("failed", (), elapsed_ms)
+        items = tuple(lookup.task.result())
+        status: TierStatus = "ok" if items else "empty"
+        return TierResult(status, items, elapsed_ms)
+
+    def _compose(
+        self, caller: Caller, text: str, recent: RecentTurns, results: dict[str, TierResult], context: Collection[UUID]
+    ) -> tuple[str, tuple[Item, ...]]:
+        stores = [result for name, result in results.items() if name != RecentTurns.name]
+        answered = stores and all(result.status in ("ok", "empty") for result in stores)
+        found = [item for result in stores for item in result.items]
+        near = () if answered else results[RecentTurns.name].items  # a search of the whole memory has weighed these already
+        return compose(
+            [*found, *near],
+            recent.profile,
+            recent.last_call,
+            question=text,
+            context=context,
+            now=self._now(),
+            zone=ZoneInfo(caller.timezone),
+            max_tokens=self._settings.recall_max_tokens,
+            max_items=self._settings.recall_items,
+        )
+
+    def _hold(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._let_go)
+        return task
+
+    def _let_go(self, task: asyncio.Task) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, (MemoryFault, TimeoutError)):
+            log.error("recall.defect", extra={"task": task.get_name(), "error": type(error).__name__})
+
+    def _drop(self, asked: Asked) -> None:
+        asked.vector.cancel()
+        for lookup in asked.lookups.values():
+            if lookup.task is not None:
+                lookup.task.cancel()
+
+
+def asked_text(text: str, previous: str) -> str:
+    """The words to look up: these, or with the ones before when they lean on them; the end of a very long text."""
+    joined = f"{previous} {text}" if previous and is_follow_up(text) else text
+    return joined[-QUESTION_CHARS:]
+
+
+def _error(task: asyncio.Task) -> BaseException | None:
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -1,0 +1,239 @@
+-- Named queries, read by memory/queries.py. $1 is the user everywhere, so that a missing scope is seen at a glance.
+
+-- name: lock_user_shared
+-- Held by every writer of one user's rows until it commits; erase takes the exclusive one.
+select pg_advisory_xact_lock_shared(user_lock_key($1))
+
+-- name: lock_user_exclusive
+select pg_advisory_xact_lock(user_lock_key($1))
+
+-- name: notify
+select pg_notify('echoic_memory', json_build_object('user', user_hash($1), 'call', $2::text)::text)
+
+-- name: notify_erased
+select pg_notify('echoic_memory', json_build_object('user', user_hash($1), 'call', '', 'erased', true)::text)
+
+-- name: is_void
+-- Was this person erased after these words were said?
+select exists (select from erasures where user_hash = user_hash($1) and erased_at >= $2)
+
+-- name: insert_turn
+-- $2 agent $3 call $4 turn id $5 position $6 role $7 text $8 said_at $9 interrupted $10 words $11 terms $12 counts
+with kept as (
+    insert into turns (user_id, agent_id, call_id, turn_id, position, role, text, said_at, interrupted)
+    select $1, $2, $3, $4, $5, $6, $7, $8, $9
+    where not exists (select from erasures where user_hash = user_hash($1) and erased_at >= $8)
+    on conflict (turn_id) do nothing
+    returning ref
+), indexed as (
+    insert into turn_index (ref, user_id, agent_id, call_no, position, words)
+    select ref, $1, $2, hashtextextended($3, 0), $5, $10 from kept
+), posted as (
+    insert into postings (user_id, term, ref, tf)
+    select $1, term, ref, tf from kept, unnest($11::text[], $12::smallint[]) as word (term, tf)
+)
+select ref from kept
+
+-- name: set_turn_vector
+update turn_index set vector = $3 where user_id = $1 and ref = $2 and vector is null
+
+-- name: set_turn_vector_by_id
+update turn_index set vector = $3 where user_id = $1 and ref = (select ref from turns where turn_id = $2) and vector is null
+
+-- name: turns_without_vector
+-- Nobody's in particular: for the sweeper, oldest first.
+select turns.ref, turns.user_id, turns.text from turn_index join turns using (ref)
+where turn_index.vector is null order by turns.ref limit $1
+
+-- name: list_turns
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state
+from turns where user_id = $1 order by said_at, call_id, position
+
+-- name: turns_before
+-- The last turns that this agent and this caller had before this call. $2 agent $3 call $4 how many
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state
+from turns where user_id = $1 and agent_id = $2 and call_id <> $3 order by said_at desc, position desc limit $4
+
+-- name: turns_of_call
+-- A call that goes on in another process. $2 agent $3 call $4 how many
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state
+from turns where user_id = $1 and agent_id = $2 and call_id = $3 order by position desc limit $4
+
+-- name: postings
+select term, array_agg(ref) as refs, array_agg(tf::int) as counts from postings where user_id = $1 and term = any($2) group by term
+
+-- name: score
+-- Every vector of one user against the question's, in one row of packed numbers, which numpy reads as they are: the same as records
+-- took 2 ms longer. A vector is null until its turn is embedded. $2 agent $3 query vector $4 with closed facts
+select said.*, learned.* from (
+    select string_agg(int8send(ref), '') as turn_refs, string_agg(int8send(call_no), '') as turn_calls,
+        string_agg(int4send(position), '') as turn_positions, string_agg(int4send(words), '') as turn_words,
+        string_agg(float8send(coalesce(-(vector <#> (select $3::vector::halfvec)), 'nan')), '') as turn_scores
+    from turn_index where user_id = $1 and agent_id = $2
+) said, (
+    select string_agg(int8send(ref), '') as fact_refs, string_agg(int4send(words), '') as fact_words,
+        string_agg(float8send(coalesce(-(vector <#> $3), 'nan')), '') as fact_scores,
+        string_agg(int8send(coalesce(sources[1], 0)), '') as first_sources,
+        string_agg(int8send(coalesce(sources[2], 0)), '') as second_sources,
+        string_agg(int8send(coalesce(sources[3], 0)), '') as third_sources
+    from facts where user_id = $1 and (agent_id is null or agent_id = $2) and ($4 or valid_until is null or valid_until > now())
+) learned
+
+-- name: read_items
+-- $2 refs
+select ref, turn_id as id, role, text, said_at, interrupted, null as payload from turns where user_id = $1 and ref = any($2)
+union all select ref, id, null, null, null, null, payload from facts where user_id = $1 and ref = any($2)
+
+-- name: list_facts
+-- $2 with closed ones
+select id, payload from facts where user_id = $1 and ($2 or valid_until is null or valid_until > now())
+order by (payload ->> 'said_at')::timestamptz, ref
+
+-- name: profile
+-- The most important live facts that this agent may see. $2 agent $3 how many
+select id, payload from facts
+where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > now())
+order by (payload ->> 'importance')::real desc nulls last, (payload ->> 'said_at')::timestamptz desc nulls last limit $3
+
+-- name: similar_facts
+-- Live facts nearest to a vector, whoever keeps them: for learning, never for a prompt. $2 agent $3 vector $4 how many
+select id, payload from facts
+where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > now())
+order by vector <#> $3 limit $4
+
+-- name: insert_fact
+-- $2 id $3 vector $4 payload $5 words $6 turn ids $7 terms $8 counts
+with kept as (
+    insert into facts (id, vector, payload, words, sources)
+    values ($2, $3, $4, $5, coalesce((select array_agg(ref order by ref) from turns where user_id = $1 and turn_id = any($6)), '{}'))
+    returning ref
+)
+insert into postings (user_id, term, ref, tf)
+select $1, term, ref, tf from kept, unnest($7::text[], $8::smallint[]) as word (term, tf)
+
+-- name: close_fact
+-- $2 id $3 closed at $4 the same in ISO $5 the day before (Mem0 hides a memory after its expiration date) $6 now in ISO
+update facts set payload = payload || jsonb_build_object('valid_until', $4::text, 'expiration_date', $5::text, 'updated_at', $6::text)
+where user_id = $1 and id = $2 and (valid_until is null or valid_until > $3)
+
+-- name: tombstone
+-- Only under the exclusive lock: every writer either committed before this time, or will see it.
+insert into erasures (user_hash, erased_at) values (user_hash($1), clock_timestamp())
+on conflict (user_hash) do update set erased_at = excluded.erased_at
+returning erased_at
+
+-- name: mem0_collections
+-- Tables beside `facts` that Mem0 has made (entities, migrations): what they hold of a user stands in their payload.
+select quote_ident(relname) from pg_class join pg_attribute on attrelid = pg_class.oid
+where relnamespace = current_schema()::regnamespace and relkind = 'r' and relname <> 'facts'
+  and attname = 'payload' and atttypid = 'jsonb'::regtype and not attisdropped
+
+-- name: forget_statistics
+-- The planner's samples hold words and ids, and ANALYZE leaves those of an emptied table as they are. $1 tables
+select pg_clear_attribute_stats(schemaname, tablename, attname, inherited) from pg_stats
+where schemaname = current_schema() and quote_ident(tablename) = any($1)
+
+-- name: export_facts
+select id, payload, vector::text from facts where user_id = $1 order by (payload ->> 'said_at')::timestamptz, ref
+
+-- name: export_turns
+select turns.turn_id, turns.agent_id, turns.call_id, turns.position, turns.role, turns.text, turns.said_at, turns.interrupted,
+    turns.state, turns.recorded_at, turn_index.vector::text
+from turns left join turn_index using (ref) where turns.user_id = $1 order by said_at, call_id, turns.position
+
+-- name: export_batches
+select batch_id, kind, turn_ids, state, starts, failures, error, facts, created_at, finished_at from batches
+where user_id = $1 order by created_at
+
+-- name: others_connected
+-- Other Echoic processes in this database: with their vectors and these, one question would be scored against two models.
+select count(distinct pid) from pg_stat_activity where datname = current_database() and application_name = 'echoic' and pid <> pg_backend_pid()
+
+-- name: put_setting
+insert into settings (key, value) values ($1, $2) on conflict (key) do update set value = excluded.value
+
+-- name: texts_after
+-- Turns and facts share one numbering. $1 the last ref that is done $2 how many
+select ref, text, true as is_turn from turns where ref > $1
+union all select ref, payload ->> 'data', false from facts where ref > $1
+order by ref limit $2
+
+-- name: count_after
+select (select count(*) from turns where ref > $1) + (select count(*) from facts where ref > $1)
+
+-- name: replace_turn_vector
+update turn_index set vector = $2 where ref = $1
+
+-- name: replace_fact_vector
+update facts set vector = $2 where ref = $1
+
+-- name: running_batch
+select batch_id, turn_ids, starts, failures from batches where user_id = $1 and kind = 'learn' and state = 'running' order by created_at limit 1
+
+-- name: oldest_open_turns
+-- $2 how many
+select turn_id, agent_id, text from turns where user_id = $1 and state in ('open', 'learning') order by said_at, call_id, position limit $2
+
+-- name: insert_batch
+-- $2 batch id $3 turn ids
+insert into batches (user_id, batch_id, turn_ids) values ($1, $2, $3) returning batch_id, turn_ids, starts, failures
+
+-- name: start_batch
+-- $2 batch id
+with started as (
+    update batches set starts = starts + 1 where user_id = $1 and batch_id = $2 returning turn_ids
+)
+update turns set state = 'learning' from started where user_id = $1 and turn_id = any(started.turn_ids)
+
+-- name: batch_turns
+-- $2 turn ids
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state
+from turns where user_id = $1 and turn_id = any($2) order by said_at, call_id, position
+
+-- name: finish_batch
+-- $2 batch id $3 facts
+with finished as (
+    update batches set state = 'done', facts = $3, error = null, finished_at = now() where user_id = $1 and batch_id = $2 returning turn_ids
+)
+update turns set state = 'learned' from finished where user_id = $1 and turn_id = any(finished.turn_ids)
+
+-- name: fail_batch
+-- $2 batch id $3 error (no words in it) $4 how many failures are too many
+with failed as (
+    update batches set failures = failures + 1, error = $3,
+        state = case when failures + 1 >= $4 then 'dead' else state end,
+        finished_at = case when failures + 1 >= $4 then now() end
+    where user_id = $1 and batch_id = $2 returning turn_ids, state
+), buried as (
+    update turns set state = 'dead' from failed where user_id = $1 and failed.state = 'dead' and turn_id = any(failed.turn_ids)
+)
+select state = 'dead' from failed
+
+-- name: put_batch_back
+-- $2 batch id
+with put_back as (
+    update batches set starts = greatest(starts - 1, 0) where user_id = $1 and batch_id = $2 and state = 'running' returning turn_ids
+)
+update turns set state = 'open' from put_back where user_id = $1 and turn_id = any(put_back.turn_ids)
+
+-- name: users_with_open_turns
+-- $1 is seconds here: nobody's in particular.
+select user_id from turns where state in ('open', 'learning') group by user_id
+having max(recorded_at) <= now() - make_interval(secs => $1::float8) order by min(recorded_at) limit $2
+
+-- name: count_open_turns
+select count(*) from turns where user_id = $1 and state in ('open', 'learning')
+
+-- name: dead_batches
+-- $1 null: everybody's
+select batch_id, user_id, cardinality(turn_ids) as turns, coalesce(error, '') as error, created_at, finished_at
+from batches where state = 'dead' and ($1::text is null or user_id = $1) order by finished_at
+
+-- name: rerun_batches
+-- $1 batch id, null: all dead ones
+with again as (
+    delete from batches where state = 'dead' and ($1::uuid is null or batch_id = $1) returning user_id, turn_ids
+), opened as (
+    update turns set state = 'open' from again where turns.user_id = again.user_id and turn_id = any(again.turn_ids) and state = 'dead'
+)
+select distinct user_id from again

@@ -1,0 +1,100 @@
+"""What travels between modules: callers, turns, facts and what a recall found."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+Role = Literal["user", "assistant"]
+TurnState = Literal["open", "learning", "learned", "dead"]
+TierStatus = Literal["ok", "empty", "late", "failed", "skipped"]
+Scope = Literal["user", "agent"]
+ItemKind = Literal["fact", "turn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is speaking, to which agent, in which call. Every lookup and every write is scoped by it."""
+
+    user_id: str
+    agent_id: str
+    call_id: str
+    timezone: str = "UTC"
+    """IANA name; dates in the prompt are the caller's dates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One committed conversation item: what was really said, or heard, aloud."""
+
+    turn_id: UUID
+    user_id: str
+    agent_id: str
+    call_id: str
+    position: int
+    """Order within the call, from 0."""
+    role: Role
+    text: str
+    said_at: datetime
+    interrupted: bool = False
+    """An assistant turn that was cut off: `text` is only what was heard."""
+    state: TurnState = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One statement about a caller, learned from turns. `valid_until` in the past means closed: history, not live."""
+
+    fact_id: UUID
+    user_id: str
+    text: str
+    topic: str
+    sub_topic: str
+    importance: float
+    """0 (trivia) to 1 (must never be forgotten)."""
+    scope: Scope
+    """`user`: seen by all agents of this user; `agent`: only by `agent_id`."""
+    agent_id: str
+    said_at: datetime
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    turn_ids: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing a tier found: a fact, or a verbatim turn."""
+
+    kind: ItemKind
+    id: UUID
+    text: str
+    said_at: datetime
+    score: float = 0.0
+    """Higher is better; comparable only within one tier's answer."""
+    role: Role = "user"
+    interrupted: bool = False
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    turn_ids: tuple[UUID, ...] = ()
+    """Turns a fact was learned from; a turn's own id for a turn."""
+    tier: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TierResult:
+    """How one tier fared in one recall. Empty is not failed."""
+
+    status: TierStatus
+    items: tuple[Item, ...] = ()
+    elapsed_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """What arrived in time for one question, by tier, and the block made of it."""
+
+    tiers: dict[str, TierResult] = field(default_factory=dict)
+    block: str = ""
+    used: tuple[Item, ...] = ()
+    """The items that stand in `block`, in its order (for `/why`)."""
+    elapsed_ms: float = 0.0

@@ -1,0 +1,102 @@
+"""How often each user's memory has changed, heard from Postgres, so that no remembered answer is stale."""
+
+import asyncio
+import hashlib
+import itertools
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import asyncpg
+
+from memory.db import Database
+from memory.errors import MemoryFault
+
+log = logging.getLogger("echoic.versions")
+CHANNEL = "echoic_memory"
+RECONNECT_S = 1.0
+PING_S = 5.0
+
+
+class Versions:
+    """A number for each user that rises with each change made outside the calls that run in this process.
+
+    While the notices of Postgres cannot be heard, every question gets a number of its own: nothing is shared, nothing is stale.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._raised: defaultdict[str, int] = defaultdict(int)
+        self._own_calls: set[str] = set()
+        self._epoch = itertools.count(1)
+        self._era = 0
+        self._salt: str | None = None
+        self._task: asyncio.Task | None = None
+
+        self.on_erased: Callable[[str], None] = lambda user_hash: None
+        """Called with the hash of a person who was erased."""
+        self.on_gap: Callable[[], Awaitable[None]] = _nothing_missed
+        """Awaited when notices are heard again: an erasure may have been missed."""
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._listen(), name="versions.listen")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def own(self, call_id: str) -> None:
+        """This process holds the call: its own turns stand in its context and change nothing for it."""
+        self._own_calls.add(call_id)
+
+    def disown(self, call_id: str) -> None:
+        self._own_calls.discard(call_id)
+
+    def of(self, user_id: str, call_id: str) -> tuple[int, int, int]:
+        """The user's version as seen from one call; compare for equality only."""
+        if self._salt is None:
+            return next(self._epoch), 0, 0
+        user = self.hash_of(user_id)
+        others = self._raised[user] - self._raised[f"{user}/{call_id}"]
+        return 0, self._era, others
+
+    def hash_of(self, user_id: str) -> str:
+        """The name of a user in notices and tombstones: salted by the database."""
+        return hashlib.sha256(f"{self._salt}{user_id}".encode()).hexdigest()
+
+    def heard(self, payload: str) -> None:
+        """One notice: {"user": hash, "call": id of the call whose turn it was, or empty, "erased": bool}."""
+        notice = json.loads(payload)
+        self._raised[notice["user"]] += 1
+        if notice["call"] in self._own_calls:
+            self._raised[f"{notice['user']}/{notice['call']}"] += 1
+        if notice.get("erased"):
+            self.on_erased(notice["user"])
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._db.dedicated() as connection:
+                    await self._hear(connection)
+            except (MemoryFault, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+                log.info("versions.deaf", extra={"error": type(exc).__name__})
+            self._salt = None
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _hear(self, connection: asyncpg.Connection) -> None:
+        await connection.add_listener(CHANNEL, lambda _c, _pid, _channel, payload: self.heard(payload))
+        salt = await connection.fetchval("select value from settings where key = 'salt'", timeout=PING_S)
+        self._era += 1  # notices sent while nobody listened are lost: whatever was looked up before is old
+        self._salt = salt
+        await self.on_gap()
+        while not connection.is_closed():
+            await asyncio.sleep(PING_S)
+            await asyncio.wait_for(connection.execute("select 1"), PING_S)
+
+
+async def _nothing_missed() -> None:
+    """The default of `on_gap`."""

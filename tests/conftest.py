@@ -1,0 +1,69 @@
+"""Stores for tests: one real Postgres and Redis a session, a database copied from a migrated template for each test."""
+
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from local.stores import Stores, open_stores
+from memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings, load_settings
+
+OWN_VARIABLES = ("ECHOIC_", "OPENAI_", "OLLAMA_", "LIVEKIT_", "DEEPGRAM_", "PG")
+REDIS_DATABASES = 15  # beside 0, which is the template's, so to speak
+_numbers = count(1)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have keys and addresses set: no test may use them by accident."""
+    for name in [name for name in os.environ if name.startswith(OWN_VARIABLES)]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    """The session's embedded stores. Its database is the template: connect to `database_url` instead."""
+    with open_stores(tmp_path_factory.mktemp("stores")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def database_url(stores: Stores) -> Iterator[str]:
+    """An empty, migrated database of the test's own."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(stores.database_url.replace("/echoic?", "/postgres?"), autocommit=True) as admin:
+        admin.execute(f"create database {name} template echoic")
+        try:
+            yield stores.database_url.replace("/echoic?", f"/{name}?")
+        finally:
+            admin.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def redis_url(stores: Stores) -> Iterator[str]:
+    """An empty Redis database, the test's own while it runs."""
+    url = stores.redis_url.replace("?db=0", f"?db={1 + next(_numbers) % REDIS_DATABASES}")
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+        try:
+            yield url
+        finally:
+            client.flushdb()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """A data folder of the test's own: spool and models, no stores."""
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.fixture
+def memory_settings(database_url: str, redis_url: str, data_dir: Path, clean_environment: None) -> MemorySettings:
+    """Settings that point at the test's own stores, with the local embedding model."""
+    return load_settings(database_url=database_url, redis_url=redis_url, data_dir=data_dir, embedding_model=LOCAL_EMBEDDING_MODEL)

@@ -1,0 +1,306 @@
+"""The deadline: what arrives in time is used, what is late or broken is named, and nothing is shared that should not be."""
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import numpy as np
+import pytest
+
+from memory.config import MemorySettings
+from memory.errors import ModelUnavailable, StoreUnavailable
+from memory.recall import EMBEDDER, Recaller
+from memory.recent import RecentTurns
+from memory.types import Caller, Fact, Item, Turn
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+ANA = Caller("ana", "echoic", "call-1")
+
+
+def item(text, **fields):
+    fields = {"kind": "fact", "id": uuid4(), "said_at": NOW, "score": 1.0} | fields
+    return Item(text=text, **fields)
+
+
+class Gate:
+    """A tier that answers when it is let, and counts what it was asked."""
+
+    def __init__(self, name="facts", answer=(), error=None, is_open=True):
+        self.name, self.answer, self.error = name, list(answer), error
+        self.asked = []
+        self.open = asyncio.Event()
+        if is_open:
+            self.open.set()
+
+    async def search(self, question):
+        self.asked.append((question.caller, question.text))
+        await self.open.wait()
+        if self.error:
+            raise self.error
+        return self.answer
+
+
+class StillEmbedder:
+    name, dimensions = "still", 3
+
+    def __init__(self, is_open=True, error=None):
+        self.open, self.error, self.asked = asyncio.Event(), error, 0
+        if is_open:
+            self.open.set()
+
+    async def embed(self, text):
+        self.asked += 1
+        await self.open.wait()
+        if self.error:
+            raise self.error
+        return np.ones(3, np.float32)
+
+    async def close(self):
+        pass
+
+
+class SteadyVersions:
+    version = 0
+
+    def of(self, user_id, call_id):
+        return (0, 0, self.version)
+
+
+class HandClock:
+    def __init__(self):
+        self.at = 100.0
+
+    def __call__(self):
+        return self.at
+
+
+@pytest.fixture
+def clock():
+    return HandClock()
+
+
+@pytest.fixture
+def make(clock):
+    def make(*tiers, embedder=None, versions=None, **settings):
+        settings = MemorySettings(**{"recall_budget_ms": 30} | settings)
+        return Recaller(tiers, embedder or StillEmbedder(), versions or SteadyVersions(), settings, clock=clock, now=lambda: NOW)
+
+    return make
+
+
+@pytest.fixture
+def recent():
+    return RecentTurns()
+
+
+async def test_reply_keeps_facts_when_graph_hangs(make, recent):
+    """A hung tier costs the budget, is named late, and the other tier's answer is used."""
+    facts, graph = Gate(answer=[item("Dog is called Biscuit")]), Gate("graph", is_open=False)
+    recaller = make(facts, graph)
+    found = await recaller.recall(ANA, "what is my dog called", recent)
+    assert found.tiers["facts"].status == "ok" and found.tiers["graph"].status == "late"
+    assert "Biscuit" in found.block
+    await recaller.close()
+
+
+async def test_every_status_is_told_apart(make, recent):
+    """Empty is not failed, and a broken tier is never raised."""
+    recaller = make(Gate("a"), Gate("b", error=StoreUnavailable()), Gate("c", error=ZeroDivisionError()), Gate("d", is_open=False))
+    found = await recaller.recall(ANA, "where do I live", recent)
+    assert [found.tiers[name].status for name in "abcd"] == ["empty", "failed", "failed", "late"]
+    assert found.tiers["recent"].status == "empty" and found.block == ""
+    await recaller.close()
+
+
+async def test_late_answer_serves_the_same_words_at_once(make, recent):
+    """A retry or tool step finds what arrived meanwhile, without another lookup."""
+    facts = Gate(answer=[item("Lives in Lisbon")], is_open=False)
+    recaller = make(facts)
+    first = await recaller.recall(ANA, "Where do I live?", recent)
+    assert first.tiers["facts"].status == "late" and "Lisbon" not in first.block
+    facts.open.set()
+    second = await recaller.recall(ANA, "where do i live", recent)
+    assert second.tiers["facts"].status == "ok" and "Lisbon" in second.block
+    assert len(facts.asked) == 1
+    await recaller.close()
+
+
+async def test_late_answer_is_a_candidate_for_the_next_question_only_if_it_fits(make, recent):
+    """What was late is scored against the next words; it is not inserted as it is."""
+    facts = Gate(answer=[item("Lives in Lisbon near the river")], is_open=False)
+    recaller = make(facts)
+    await recaller.recall(ANA, "where do I live", recent)
+    facts.open.set()
+    await recaller.recall(ANA, "where do I live", recent)
+    facts.open.clear()
+    other = await recaller.recall(ANA, "which medicine must I take tonight", recent)
+    fitting = await recaller.recall(ANA, "how far is Lisbon from here", recent)
+    assert other.tiers["facts"].status == fitting.tiers["facts"].status == "late"
+    assert "Lisbon" not in other.block
+    assert "Lisbon" in fitting.block
+    await recaller.close()
+
+
+async def test_hung_tier_costs_three_budgets_then_none(make, recent, clock):
+    """After three late answers the breaker skips the tier; after the pause one trial is let through."""
+    graph = Gate("graph", is_open=False)
+    recaller = make(graph)
+    statuses = [(await recaller.recall(ANA, f"question number {n}", recent)).tiers["graph"].status for n in range(6)]
+    assert statuses == ["late"] * 3 + ["skipped"] * 3
+    clock.at += 5.1
+    graph.open.set()
+    graph.answer = [item("back again")]
+    assert (await recaller.recall(ANA, "question number seven", recent)).tiers["graph"].status == "ok"
+    assert recaller.breakers["graph"].state == "closed"
+    await recaller.close()
+
+
+async def test_trial_that_fails_opens_again(make, recent, clock):
+    facts = Gate(error=StoreUnavailable())
+    recaller = make(facts)
+    for n in range(3):
+        await recaller.recall(ANA, f"question number {n}", recent)
+    clock.at += 5.1
+    assert (await recaller.recall(ANA, "a trial question", recent)).tiers["facts"].status == "failed"
+    assert (await recaller.recall(ANA, "one more question", recent)).tiers["facts"].status == "skipped"
+    await recaller.close()
+
+
+async def test_nothing_is_shared_across_users_agents_calls_or_versions(make, recent):
+    """The same words asked for somebody else, or after memory changed, are a lookup of their own."""
+    versions, facts = SteadyVersions(), Gate(answer=[item("secret")])
+    recaller = make(facts, versions=versions)
+    callers = [ANA, Caller("bob", "echoic", "call-1"), Caller("ana", "other", "call-1"), Caller("ana", "echoic", "call-2")]
+    for caller in callers:
+        await recaller.recall(caller, "what do you know", recent)
+    versions.version = 1
+    await recaller.recall(ANA, "what do you know", recent)
+    assert [asked[0] for asked in facts.asked] == [*callers, ANA]
+    await recaller.close()
+
+
+async def test_preemptive_attempts_share_one_lookup(make, recent):
+    """Three attempts for the same words, however they are punctuated, ask once and embed once."""
+    facts, embedder = Gate(answer=[item("x")], is_open=False), StillEmbedder()
+    recaller = make(facts, embedder=embedder, recall_budget_ms=5_000)
+    attempts = [asyncio.create_task(recaller.recall(ANA, words, recent)) for words in ("Who is Ana?", "who is ana", "Who is Ana...")]
+    while not facts.asked:
+        await asyncio.sleep(0)
+    facts.open.set()
+    assert [(await attempt).tiers["facts"].status for attempt in attempts] == ["ok"] * 3
+    assert len(facts.asked) == 1 and embedder.asked == 1
+    await recaller.close()
+
+
+async def test_prefetch_is_adopted_in_flight(make, recent):
+    """Words looked up while they were spoken are joined, not asked again."""
+    facts = Gate(answer=[item("Dog is called Biscuit")], is_open=False)
+    recaller = make(facts)
+    recaller.prefetch(ANA, "what is my dog called", recent)
+    while not facts.asked:
+        await asyncio.sleep(0)
+    facts.open.set()
+    assert "Biscuit" in (await recaller.recall(ANA, "What is my dog called?", recent)).block
+    assert len(facts.asked) == 1
+    await recaller.close()
+
+
+async def test_small_talk_asks_nothing(make, recent):
+    facts = Gate(answer=[item("x")])
+    found = await make(facts).recall(ANA, "mm hm", recent)
+    assert found.block == "" and found.tiers["facts"].status == "skipped" and not facts.asked
+
+
+async def test_short_follow_up_is_asked_with_the_turn_before(make, recent):
+    facts = Gate()
+    recaller = make(facts)
+    await recaller.recall(ANA, "and hers?", recent, previous="What is my brother's birthday?")
+    assert facts.asked[0][1] == "What is my brother's birthday? and hers?"
+    await recaller.close()
+
+
+async def test_cancelled_reply_leaves_the_lookup_running(make, recent):
+    """A barge-in cancels llm_node, not the lookup that its next attempt will join."""
+    facts = Gate(answer=[item("Biscuit it is")], is_open=False)
+    recaller = make(facts, recall_budget_ms=5_000)
+    reply = asyncio.create_task(recaller.recall(ANA, "what is my dog called", recent))
+    while not facts.asked:
+        await asyncio.sleep(0)
+    reply.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reply
+    facts.open.set()
+    assert "Biscuit" in (await recaller.recall(ANA, "what is my dog called", recent)).block
+    assert len(facts.asked) == 1
+    await recaller.close()
+
+
+async def test_a_failed_lookup_is_asked_again(make, recent):
+    """A failure is not remembered as an answer."""
+    facts = Gate(error=StoreUnavailable())
+    recaller = make(facts)
+    await recaller.recall(ANA, "where do I live", recent)
+    facts.error, facts.answer = None, [item("Lives in Lisbon")]
+    assert "Lisbon" in (await recaller.recall(ANA, "where do I live", recent)).block
+    await recaller.close()
+
+
+async def test_slow_embedding_leaves_the_words(make, recent):
+    """A tier that waits for a vector gets None in time to answer by words, and after three the embedder is skipped."""
+
+    class Wordy(Gate):
+        async def search(self, question):
+            vector = await question.vector.get()
+            return [item("found by words" if vector is None else "found by meaning")]
+
+    embedder = StillEmbedder(is_open=False)
+    recaller = make(Wordy(), embedder=embedder, recall_budget_ms=60)
+    for n in range(5):
+        found = await recaller.recall(ANA, f"question number {n}", recent)
+        assert found.tiers["facts"].status == "ok" and "found by words" in found.block
+    assert embedder.asked == 3 and recaller.breakers[EMBEDDER].state == "open"
+    await recaller.close()
+
+
+async def test_failed_embedding_leaves_the_words(make, recent):
+    class Wordy(Gate):
+        async def search(self, question):
+            return [item("found by words")] if await question.vector.get() is None else []
+
+    recaller = make(Wordy(), embedder=StillEmbedder(error=ModelUnavailable()))
+    assert "found by words" in (await recaller.recall(ANA, "where do I live", recent)).block
+    await recaller.close()
+
+
+async def test_tier_one_answers_when_every_store_is_dead(make, recent):
+    """Profile, last call and matching turns come from the process itself."""
+    told = Turn(uuid4(), "ana", "echoic", "call-0", 0, "user", "My dog is called Biscuit", NOW)
+    lives = Fact(uuid4(), "ana", "Lives in Lisbon", "home", "city", 0.9, "user", "echoic", NOW)
+    recent.load([told], [lives])
+    recaller = make(Gate(error=StoreUnavailable()))
+    found = await recaller.recall(ANA, "what is my dog called", recent)
+    assert found.tiers["facts"].status == "failed" and found.tiers["recent"].status == "ok"
+    assert "Biscuit" in found.block and "Lisbon" in found.block
+    await recaller.close()
+
+
+async def test_turns_in_the_context_are_not_recalled_again(make, recent):
+    seen, unseen = uuid4(), uuid4()
+    answer = [item("seen words", kind="turn", id=seen, turn_ids=(seen,)), item("unseen words", kind="turn", id=unseen, turn_ids=(unseen,))]
+    recaller = make(Gate(answer=answer))
+    found = await recaller.recall(ANA, "tell me about it all", recent, context={seen})
+    assert "unseen words" in found.block and "seen words" not in found.block.replace("unseen words", "")
+    await recaller.close()
+
+
+async def test_held_lookups_are_bounded_and_dropped_with_the_call(make, recent):
+    facts = Gate(is_open=False)
+    recaller = make(facts, breaker_failures=1000)
+    for n in range(40):
+        recaller.prefetch(ANA, f"partial words number {n}", recent)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(recaller._asked) == 32
+    recaller.forget_call(ANA)
+    await recaller.close()
+    assert not recaller._asked and not recaller._tasks

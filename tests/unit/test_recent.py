@@ -1,0 +1,58 @@
+"""Tier 1 answers from the process alone."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from memory.recent import TURNS_NOW, RecentTurns
+from memory.types import Fact, Item, Turn
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def turn(text, position=0, role="user", days=0):
+    return Turn(uuid4(), "ana", "echoic", "call", position, role, text, NOW - timedelta(days=days))
+
+
+def fact(text, importance=0.5):
+    return Fact(uuid4(), "ana", text, "topic", "sub", importance, "user", "echoic", NOW)
+
+
+def test_rare_words_decide():
+    """A word that few turns share weighs more than one that all share."""
+    recent = RecentTurns()
+    recent.load([*(turn(f"my dog ran {n} times") for n in range(9)), turn("my dog is called Biscuit")], [])
+    assert recent.search("is my dog called something")[0].text == "my dog is called Biscuit"
+
+
+def test_what_stands_in_the_context_is_left_out():
+    recent, seen = RecentTurns(), turn("my dog is called Biscuit")
+    recent.add(seen)
+    assert recent.search("dog") and not recent.search("dog", {seen.turn_id})
+
+
+def test_newest_of_equals_first():
+    recent = RecentTurns()
+    recent.load([turn("I live in Porto", days=30), turn("I live in Lisbon", days=1)], [])
+    assert [item.text for item in recent.search("where do I live")] == ["I live in Lisbon", "I live in Porto"]
+
+
+def test_late_items_are_scored_and_never_given_as_they_are():
+    recent = RecentTurns()
+    recent.offer([Item("fact", uuid4(), "Allergic to penicillin", NOW)])
+    assert not recent.search("what is my dog called")
+    assert recent.search("am I allergic to anything")
+
+
+def test_clear_forgets_everything():
+    recent = RecentTurns()
+    recent.load([turn("a")], [fact("b")])
+    recent.add(turn("c"))
+    recent.clear()
+    assert not recent.known and not recent.profile and not recent.last_call and not recent.search("a b c")
+
+
+def test_it_stays_small():
+    recent = RecentTurns()
+    for n in range(TURNS_NOW + 50):
+        recent.add(turn(f"word{n}"))
+    assert not recent.search("word0") and recent.search(f"word{TURNS_NOW + 49}")
