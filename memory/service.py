@@ -90,6 +90,7 @@ class CallMemory:
     load_ms: float = 0.0
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     _next_position: int = 0
+    _unrecorded: dict[str, Turn] = field(default_factory=dict)
     _turns_waiting: int = 0
     _tokens_waiting: int = 0
     _jobs: set[asyncio.Task] = field(default_factory=set)
@@ -137,6 +138,24 @@ class CallMemory:
         Raises:
             StoreUnavailable: neither could take it; the turn is still known to this call.
         """
+        turn = self._unrecorded.get(item_id) or self._take_over(item_id, role, text, said_at, interrupted)
+        recorded = await self.memory.recorder.record(turn)
+        self._unrecorded.pop(item_id, None)
+        if recorded:
+            self._in_background(self._enqueue(turn), "call.enqueue")
+        return turn
+
+    async def end(self) -> None:
+        """The call is over: have its turns learned at once, stop its lookups, forget tier 1."""
+        await self.memory.jobs.enqueue_learn(self.caller.user_id, hurry=True)
+        self.memory.recaller.forget_call(self.caller)
+        self.memory.versions.disown(self.caller.call_id)
+        self.memory.calls.discard(self)
+        for task in list(self._jobs):
+            await task
+
+    def _take_over(self, item_id: str, role: Role, text: str, said_at: datetime | None, interrupted: bool) -> Turn:
+        """Give the item its place in the call, once, however often it has to be recorded."""
         turn = Turn(
             turn_id=self._turn_id(item_id),
             user_id=self.caller.user_id,
@@ -150,18 +169,8 @@ class CallMemory:
         )
         self._next_position += 1
         self.recent.add(turn)
-        if await self.memory.recorder.record(turn):
-            self._in_background(self._enqueue(turn), "call.enqueue")
+        self._unrecorded[item_id] = turn
         return turn
-
-    async def end(self) -> None:
-        """The call is over: have its turns learned at once, stop its lookups, forget tier 1."""
-        await self.memory.jobs.enqueue_learn(self.caller.user_id, hurry=True)
-        self.memory.recaller.forget_call(self.caller)
-        self.memory.versions.disown(self.caller.call_id)
-        self.memory.calls.discard(self)
-        for task in list(self._jobs):
-            await task
 
     async def _enqueue(self, turn: Turn) -> None:
         """Learning begins after a pause, or at once when a whole batch waits."""
