@@ -57,6 +57,18 @@ async def finish(connection: Connection, user_id: str, batch_id: UUID, facts: in
     await connection.execute(query("finish_batch"), user_id, batch_id, facts)
 
 
+async def is_void(connection: Connection, user_id: str, batch: Batch) -> bool:
+    """Whether the batch's person was erased after its words were said, or its turns are gone."""
+    if not batch.turns or await connection.fetchval(query("is_void"), user_id, max(turn.said_at for turn in batch.turns)):
+        return True
+    return int(await connection.fetchval(query("count_batch_turns"), user_id, [turn.turn_id for turn in batch.turns])) < len(batch.turns)
+
+
+async def drop(connection: Connection, user_id: str, batch_id: UUID) -> None:
+    """Forget a void batch; turns that are left of it are open again."""
+    await connection.execute(query("drop_batch"), user_id, batch_id)
+
+
 async def fail(connection: Connection, user_id: str, batch_id: UUID, error: str, most: int) -> bool:
     """Count a failure of the batch itself; True when it was the last one allowed, and the batch is dead."""
     async with connection.transaction():

@@ -58,7 +58,7 @@ class MemorySettings(BaseSettings):
     """Threads that embed, one text each."""
 
     extractor: Literal["auto", "echoic", "mem0", "off"] = "auto"
-    """Who learns facts: `echoic` (one structured call), `mem0` (Mem0's `add` and one more call), `off`; `auto`: `echoic` if a model fits."""
+    """Who learns facts: `echoic` (one structured call), `mem0` (Mem0's `add` and one more), `off`; `auto`: `echoic` if there is a model."""
     llm_url: str = Field("", validation_alias=AliasChoices("ECHOIC_LLM_URL", "OPENAI_BASE_URL"))
     """OpenAI-compatible address of the language model. Empty with a key: OpenAI."""
     llm_api_key: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("ECHOIC_LLM_API_KEY", "OPENAI_API_KEY"))

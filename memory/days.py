@@ -1,7 +1,7 @@
 """Days as terms: "in May", "on 7 June", "last week" are looked up like words, in the postings of the turns said then.
 
-On LoCoMo one question in nine names a date; of those, the first ten turns held evidence for 78 % without these terms and for 92 %
-with them (evals/locomo.py). English only: in other languages a date is found where it is said.
+On LoCoMo one question in eight names a date; of those, the first ten turns held evidence for 78 % without these terms and for 94 %
+with them, and no other question changed. English only: in other languages a date is found where it is said.
 """
 
 import re

@@ -8,7 +8,7 @@ from typing import Any
 
 import redis.asyncio as redis
 from arq.connections import ArqRedis
-from arq.constants import job_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 
 from memory.errors import StoreUnavailable
 
@@ -38,6 +38,11 @@ def open_redis(url: str, *, timeout_s: float = ANSWER_S) -> ArqRedis:
 
 def learn_job_id(user_id: str) -> str:
     return f"learn:{user_id}"
+
+
+def again_job_id(user_id: str) -> str:
+    """A second job, for what is said while the first one runs: arq refuses the first one's id until that has ended."""
+    return f"learn-again:{user_id}"
 
 
 class JobQueue:
@@ -70,11 +75,11 @@ class JobQueue:
         """
         if self._redis is None:
             return 0
-        job_id = learn_job_id(user_id)
+        ids = [learn_job_id(user_id), again_job_id(user_id)]
         try:
             async with asyncio.timeout(ANSWER_S):
-                queued = await self._redis.zrem(QUEUE, job_id)
-                await self._redis.delete(job_key_prefix + job_id, f"arq:retry:{job_id}", f"arq:result:{job_id}")
+                queued = await self._redis.zrem(QUEUE, *ids)
+                await self._redis.delete(*(prefix + job_id for prefix in (job_key_prefix, retry_key_prefix) for job_id in ids))
         except (redis.RedisError, OSError, TimeoutError) as exc:
             raise StoreUnavailable(unreachable(exc)) from exc
         return int(queued)
@@ -85,11 +90,11 @@ class JobQueue:
             return []
         try:
             async with asyncio.timeout(ANSWER_S):
-                waiting = await self._redis.zscore(QUEUE, learn_job_id(user_id))
+                ids = [learn_job_id(user_id), again_job_id(user_id)]
+                return [job_id for job_id in ids if await self._redis.zscore(QUEUE, job_id) is not None]
         except (redis.RedisError, OSError, TimeoutError) as exc:
             log.warning("jobs.not_read", extra={"error": type(exc).__name__})
             return []
-        return [learn_job_id(user_id)] if waiting is not None else []
 
     async def depth(self) -> int:
         """Jobs that wait.
@@ -111,12 +116,9 @@ class JobQueue:
 
     async def _put(self, client: ArqRedis, user_id: str, wait_s: float) -> None:
         job_id = learn_job_id(user_id)
+        if await client.exists(in_progress_key_prefix + job_id):
+            job_id = again_job_id(user_id)
         job = await client.enqueue_job("learn_user", user_id, _job_id=job_id, _queue_name=QUEUE, _defer_by=wait_s)
         if job is None:  # it waits already: a new turn moves it back, the end of a call brings it forward
             due_ms = int((time.time() + wait_s) * 1000)
             await client.zadd(QUEUE, {job_id: due_ms}, xx=True)
-
-
-def unreachable(exc: BaseException) -> str:
-    """A sentence without the address, which may hold a password."""
-    return f"Redis cannot be reached ({type(exc).__name__}): check ECHOIC_REDIS_URL, or run `echoic doctor`."

@@ -8,10 +8,11 @@ Every turn and fact gets two scores: by words (BM25) and by meaning (how far its
    best stands above the rest.
 4. A fact that matches at least half as well as its turn stands just before that turn; another keeps a place of its own.
 
-Measured on five LoCoMo conversations, 997 questions, recall@10 / hit@10 (python -m evals.locomo):
-this form .837/.888; without 1 .765/.812; a plain 3-turn window for 1 .808/.865; without 2 .805/.856; reciprocal rank (k = 5) for 3
-.832/.880, and worse at 5; words only .791/.840, meaning only .657/.708; turns, windows and facts as six lists by reciprocal rank
-.797/.842. Over 54 settings around these constants .819-.838 / .865-.892; chosen on four conversations they are the same on the fifth.
+Measured on five LoCoMo conversations, 997 questions, recall@10 / hit@10: this form .837/.888 (evals/locomo.py). The same arithmetic
+offline: without 1 .765/.812; a plain 3-turn window for 1 .808/.865; without 2 .805/.856; reciprocal rank (k = 5) for 3 .832/.880,
+and at 5 .732/.785 against .750/.807; words only .791/.840, meaning only .657/.708; turns, windows and facts as six lists by
+reciprocal rank .797/.842. Form and constants were chosen on these conversations, so expect less elsewhere: a grid of 54 settings
+around them gave .819-.838 / .865-.892; constants chosen on four conversations gave .838/.892 on the fifth, taken in turn.
 """
 
 from dataclasses import dataclass
@@ -79,9 +80,10 @@ def rank(corpus: Corpus, postings: Postings, limit: int) -> list[Ranked]:
     fact, turn = _links(corpus, places)
     told = _best_told(own, fact, turn)
     told[:, :facts] = own[:, :facts]
-    rarity = _rarity((own + told)[:-2, facts:])
+    yard = slice(facts if 2 * facts <= len(refs) else 0, None)  # the turns; where there are few, the facts too
+    rarity = _rarity((own + told)[:-2, yard])
     own[:, facts:] = _with_neighbours(own[:, facts:], corpus.turn_calls)
-    scores = _fused(own + told, rarity, yard=slice(facts if 2 * facts <= len(refs) else 0, None))
+    scores = _fused(own + told, rarity, yard)
     scores[:facts] = _beside_their_turns(scores, fact, turn, facts)
     scores += LAST * np.where(np.isnan(likeness), 0, 2 + likeness)
     best = np.argsort(-scores, kind="stable")[:limit]
@@ -156,7 +158,7 @@ def _with_neighbours(turns: Floats, calls: Ints) -> Floats:
 
 
 def _rarity(counts: Floats) -> Floats:
-    """Robertson-Sparck Jones weight of each term, by the turns that say it themselves or through a fact."""
+    """Robertson-Sparck Jones weight of each term; a turn also says what its facts say."""
     said = np.count_nonzero(counts, axis=1)
     return np.log1p((counts.shape[1] - said + 0.5) / (said + 0.5))
 

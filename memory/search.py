@@ -6,10 +6,13 @@ approximate index loses rows behind the user filter), and the arithmetic and fus
 
 import asyncio
 import re
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import numpy as np
 
+from memory.days import asked_days
 from memory.db import Connection, Database
 from memory.facts import fact_from
 from memory.queries import query
@@ -46,6 +49,7 @@ class HybridSearch:
             StoreUnavailable: Postgres did not answer.
         """
         caller, asked = question.caller, list(dict.fromkeys(terms(question.text)))[-MAX_TERMS:]
+        asked += asked_days(question.text, datetime.now(UTC), ZoneInfo(caller.timezone))
         postings, vector = await asyncio.gather(self._postings(caller, asked), question.vector.get())
         past = _PAST.search(question.text) is not None
 

@@ -5,6 +5,7 @@ from uuid import UUID, uuid5
 
 import asyncpg
 
+from memory.days import day_terms
 from memory.db import Connection, Database
 from memory.embed import Embedder
 from memory.queries import query
@@ -83,11 +84,12 @@ def counted(text: str) -> tuple[int, list[str], list[int]]:
 async def _insert(connection: Connection, turn: Turn) -> bool:
     text = clean(turn.text)
     words, found, counts = counted(text)
+    days = day_terms(turn.said_at)
     await connection.execute(query("lock_user_shared"), turn.user_id)
     ref = await connection.fetchval(
         query("insert_turn"),
         *(turn.user_id, turn.agent_id, turn.call_id, turn.turn_id, turn.position, turn.role),
-        *(text, turn.said_at, turn.interrupted, words, found, counts),
+        *(text, turn.said_at, turn.interrupted, words, found + days, counts + [1] * len(days)),
     )
     if ref is not None:
         await connection.execute(query("notify"), turn.user_id, turn.call_id)

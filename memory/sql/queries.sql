@@ -190,6 +190,17 @@ update turns set state = 'learning' from started where user_id = $1 and turn_id 
 select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state
 from turns where user_id = $1 and turn_id = any($2) order by said_at, call_id, position
 
+-- name: count_batch_turns
+-- $2 turn ids
+select count(*) from turns where user_id = $1 and turn_id = any($2)
+
+-- name: drop_batch
+-- $2 batch id
+with dropped as (
+    delete from batches where user_id = $1 and batch_id = $2 returning turn_ids
+)
+update turns set state = 'open' from dropped where user_id = $1 and turn_id = any(dropped.turn_ids)
+
 -- name: finish_batch
 -- $2 batch id $3 facts
 with finished as (
@@ -217,9 +228,9 @@ with put_back as (
 update turns set state = 'open' from put_back where user_id = $1 and turn_id = any(put_back.turn_ids)
 
 -- name: users_with_open_turns
--- $1 is seconds here: nobody's in particular.
+-- $1 is seconds here: nobody's in particular. A batch begun and not ended waits for nothing: its worker may be dead.
 select user_id from turns where state in ('open', 'learning') group by user_id
-having max(recorded_at) <= now() - make_interval(secs => $1::float8) order by min(recorded_at) limit $2
+having max(recorded_at) <= now() - make_interval(secs => $1::float8) or bool_or(state = 'learning') order by min(recorded_at) limit $2
 
 -- name: count_open_turns
 select count(*) from turns where user_id = $1 and state in ('open', 'learning')

@@ -1,0 +1,172 @@
+"""Words: keys, terms, small talk and follow-ups, in more than one script."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from memory.words import MAX_TERM_CHARS, clean, is_follow_up, is_small_talk, normalise, terms
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What's my dog called?", "what’s  MY dog called"),
+        ("Straße", "STRASSE"),
+        ("ﬁne", "fine"),
+        ("one, two — three…", "one two three"),
+        ("cafe\u0301", "café"),
+        ("zero\u200bwidth", "zerowidth"),
+    ],
+)
+def test_the_same_words_give_the_same_key(one: str, other: str) -> None:
+    """However they are written."""
+    assert normalise(one) == normalise(other)
+
+
+def test_different_words_give_different_keys() -> None:
+    """Nothing that carries meaning is dropped: digits, symbols, other scripts."""
+    texts = ["C", "C++", "3", "4", "أين أسكن", "我住在哪里", "हिन्दी", "हिन्द", "👍", ""]
+    assert len({normalise(text) for text in texts}) == len(texts)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "lone \ud800 surrogate", "\udfff", "fine", "مرحبا", "\ud83d\ude00"])
+def test_cleaned_text_can_be_stored(text: str) -> None:
+    """Without NUL, and encodable, so that Postgres and JSON take it."""
+    cleaned = clean(text)
+    assert "\0" not in cleaned
+    assert json.loads(json.dumps(cleaned).encode()) == cleaned.encode().decode()
+
+
+def test_cleaning_keeps_what_can_be_kept() -> None:
+    """A surrogate pair becomes its character; everything else stays as it was."""
+    assert clean("\ud83d\ude00 ok") == "😀 ok"
+    assert clean("a\0b\ud800c") == "abc"
+    assert clean("tab\tnew\nline é") == "tab\tnew\nline é"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("What is my dog called?", ["dog", "call"]),
+        ("My dogs' call", ["dog", "call"]),
+        ("Caroline's dog, Caroline", ["carolin", "dog", "carolin"]),
+        ("José’s café", ["jose", "cafe"]),
+        ("room 5, 12.50 €", ["room", "5", "12", "50"]),
+        ("I don't know what you're on about", ["know"]),
+        ("!!! … 👍", []),
+        ("", []),
+    ],
+)
+def test_terms_are_stems_without_stop_words(text: str, expected: list[str]) -> None:
+    """In order, as often as they were said."""
+    assert terms(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("أسكن في لشبونة", "لشبونة"),
+        ("Я живу в Лиссабоне", "лиссабоне"),
+        ("我住在里斯本", "你住在里斯本吗"),
+        ("ビスケットという犬", "犬の名前はビスケット"),
+        ("제 개는 비스킷이에요", "비스킷은 어디에 있어요"),
+        ("मेरा कुत्ता बिस्किट", "बिस्किट कहाँ है"),
+        ("ฉันอยู่ที่ลิสบอน", "ลิสบอน"),
+        ("ich wohne in Zürich", "Zurich"),
+    ],
+)
+def test_terms_meet_in_every_script(said: str, asked: str) -> None:
+    """A word said is found by a question that holds it, also where words are not separated by spaces."""
+    assert set(terms(said)) & set(terms(asked))
+
+
+def test_combining_marks_stay_in_their_word() -> None:
+    """Devanagari vowel signs are no separators."""
+    assert terms("हिन्दी भाषा") == ["हिन्दी", "भाषा"]
+
+
+def test_an_endless_word_is_cut() -> None:
+    """An index of Postgres refuses entries of several kilobytes."""
+    assert max(map(len, terms("x" * 100_000 + " " + "й" * 100_000 + " " + "里" * 1_000))) <= MAX_TERM_CHARS
+
+
+def test_stemming_is_safe_in_threads() -> None:
+    """A stemmer keeps the word it works on in itself: two threads must not mix theirs up."""
+    words = [f"{stem}{ending}" for stem in ("walk", "jump", "paint", "order") for ending in ("ing", "ed", "s", "er")]
+    texts = [" ".join(f"{word}{number}x {word}" for word in words) for number in range(200)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(terms, texts)) == [terms(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("mm hm", "Mhm.", "mmhmm", "uh huh", "Hmm…", "um", "er", "ah", "oh"),
+        *("yes", "Yeah!", "no", "nope", "ok", "OK, thanks.", "okay great thank you so much", "right", "sure", "of course"),
+        *("Hello!", "hi there", "Good morning, how are you?", "hey", "bye", "Bye bye!", "see you later", "take care, bye", "You too!"),
+        *("I see", "sounds good", "got it", "never mind", "no problem", "can you hear me?", "haha", "wow"),
+        *("", "   ", "…", "?!", "👍", ";)"),
+    ],
+)
+def test_small_talk_asks_nothing(text: str) -> None:
+    """It holds nothing to look up and nothing to learn."""
+    assert is_small_talk(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "yes, my name is Ana",
+            "no, Lisbon",
+            "Biscuit",
+            "hello, this is Tom",
+            "thanks to my sister",
+            "I'm a nurse",
+            "seven",
+            "42",
+            "today",
+        ),
+        *("good question: where do I live?", "why?", "and hers?", "the right one", "fine arts", "no sugar please, I am diabetic"),
+        *("أنا بخير", "نعم", "你好", "是的", "здравствуйте", "はい", "네", "हाँ", "gracias", "sim", "oui merci"),
+    ],
+)
+def test_words_with_content_are_not_small_talk(text: str) -> None:
+    """Nor is anything in a language whose fillers are not known."""
+    assert not is_small_talk(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("and hers?", "What about his?", "how about Tom?", "why?", "Why not?", "when?", "since when?", "with whom?", "how much"),
+        *("When was that?", "how old is he?", "who gave it to me?", "where does she live now?", "Which one?", "what else", "but why"),
+        *("what's her name?", "is it far?", "and my sister's?", "tell me more", "what did they say about it"),
+    ],
+)
+def test_follow_ups_lean_on_the_turn_before(text: str) -> None:
+    """They are asked together with it."""
+    assert is_follow_up(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("What is my dog called?", "Where do I live?", "who is my sister?", "how old is Biscuit?", "My name is Ana"),
+        *("is there a train to Porto?", "this is my sister Maria", "when did Maria donate her car?", "how did Gina promote her store?"),
+        "what did she tell me about the garden and the new fence last summer",
+        *("yes", "ok thanks", "bye", "", "👍"),
+        *("为什么？", "لماذا", "и её?", "¿y la suya?"),
+    ],
+)
+def test_whole_questions_stand_alone(text: str) -> None:
+    """So do small talk, and languages whose pronouns are not known."""
+    assert not is_follow_up(text)
+
+
+def test_a_very_long_text_is_neither() -> None:
+    """It is decided by its length, not by reading it."""
+    text = "yes and it " * 10_000
+    assert not is_small_talk(text)
+    assert not is_follow_up(text)
