@@ -122,3 +122,8 @@ class JobQueue:
         if job is None:  # it waits already: a new turn moves it back, the end of a call brings it forward
             due_ms = int((time.time() + wait_s) * 1000)
             await client.zadd(QUEUE, {job_id: due_ms}, xx=True)
+
+
+def unreachable(exc: BaseException) -> str:
+    """A sentence without what a driver may put into its own: addresses hold passwords."""
+    return f"Redis cannot be reached ({type(exc).__name__}): check ECHOIC_REDIS_URL, or run `echoic doctor`."

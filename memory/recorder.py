@@ -50,6 +50,12 @@ class Recorder:
         if self._replaying is None or self._replaying.done():
             self._replaying = self._hold(self._replay(), "recorder.replay")
 
+    async def wait_replayed(self) -> None:
+        """Give the turns that an earlier process could not store a moment to get into the database, before it is read."""
+        self.replay_soon()
+        if self._replaying is not None:
+            await asyncio.wait({self._replaying}, timeout=PATIENCE_S)
+
     async def close(self) -> None:
         """Give the replay and the embedding one last moment, then leave: what is spooled is replayed at the next start."""
         if self._tasks:

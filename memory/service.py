@@ -210,6 +210,7 @@ async def open_memory(settings: MemorySettings, *, embedder: Embedder | None = N
     try:
         if need_stores:
             await memory.db.ping()
+            await memory.recorder.wait_replayed()
         memory.versions.start()
         memory.recorder.replay_soon()
         yield memory

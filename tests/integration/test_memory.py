@@ -32,7 +32,8 @@ async def _stay_open():
 
 @pytest.fixture
 async def memory(memory_settings, embedder):
-    async with open_memory(memory_settings, embedder=embedder) as memory:
+    """With a budget that a busy machine keeps: what is found is tested here, not how fast."""
+    async with open_memory(memory_settings.model_copy(update={"recall_budget_ms": 10_000}), embedder=embedder) as memory:
         yield memory
 
 
