@@ -27,7 +27,7 @@ STOP_S = 10.0  # then a server is killed; a healthy one needs some tenths of a s
 BACK_OFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 15.0)  # before the first, second, … restart of a server that keeps dying
 HEALTHY_S = 60.0  # a server that ran this long starts again at once
 POLL_S = 0.01
-LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s server=%(server)s error=%(error)s code=%(code)s"
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s server=%(server)s code=%(code)s"
 
 
 class Server(ABC):
@@ -100,8 +100,8 @@ class Keeper:
             self._say("stopping")
             self._stop_all()
             forget_state(self._run_dir, self._group)
-        except MemoryFault as exc:
-            log.error("keeper.failed", extra={"error": type(exc).__name__})
+        except (MemoryFault, OSError) as exc:
+            log.exception("keeper.failed")
             self._stop_all()
             kind = "ConfigInvalid" if isinstance(exc, ConfigInvalid) else "StoreUnavailable"
             self._say("failed", error=kind, message=str(exc))
@@ -201,8 +201,8 @@ class Keeper:
             self._launch(server)
             self._wait_ready(server)
             self._say("ready")
-        except MemoryFault as exc:
-            log.error("keeper.restart_failed", extra={"server": server.name, "error": type(exc).__name__})
+        except (MemoryFault, OSError):
+            log.exception("keeper.restart_failed", extra={"server": server.name})
             if server.name not in self._running:  # else its end is noticed like any other
                 self._restart_at[server.name] = time.monotonic() + BACK_OFF_S[-1]
 
@@ -246,7 +246,7 @@ def serve(run_dir: Path, group: str, make_servers: Callable[[], Sequence[Server]
     """
     os.umask(0o077)
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(LOG_FORMAT, defaults={"server": "-", "error": "-", "code": "-"}))
+    handler.setFormatter(logging.Formatter(LOG_FORMAT, defaults={"server": "-", "code": "-"}))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     Keeper(run_dir, group, make_servers).run()
 

@@ -152,13 +152,14 @@ class _Client:
     def wait_ready(self, limit_s: float) -> State:
         deadline = time.monotonic() + limit_s
         while True:
-            self._start_keeper_if_none()
+            if self._child is None:  # one of ours that ended has said why, or its log does
+                self._start_keeper_if_none()
             state = read_state(self._run_dir, self._group)
             if state and state.status == "failed":
                 raise (ConfigInvalid if state.error == "ConfigInvalid" else StoreUnavailable)(state.message)
             if state and state.status == "ready" and _is_alive(state.keeper):
                 return state
-            if self._child and self._child.poll() is not None and not state:
+            if not state and self._child and self._child.poll() is not None:
                 raise StoreUnavailable(f"The local servers did not start; {self._path('log')} says why.")
             if time.monotonic() > deadline:
                 raise StoreUnavailable(f"The local servers did not start within {limit_s:g} s; {self._path('log')} says why.")
@@ -178,8 +179,6 @@ class _Client:
     def _watch(self, left: threading.Event) -> None:
         pause_s = WATCH_S
         while not left.wait(pause_s):
-            if self._child:
-                self._child.poll()  # so that a keeper of ours that was killed does not stay a zombie
             try:
                 if self._start_keeper_if_none():
                     log.warning("local.keeper_restarted", extra={"group": self._group})
@@ -196,6 +195,8 @@ class _Client:
             if not try_lock(descriptor, fcntl.LOCK_EX):
                 return False
             forget_state(self._run_dir, self._group)
+            if self._child:
+                self._child.wait()  # without its lock it is ending
             self._child = self._spawn(descriptor)
             return True
         finally:
@@ -220,8 +221,13 @@ class _Client:
         os.close(descriptor)
         if self._was_last():
             self._wait_keeper_gone()
-        if self._child:
-            self._child.poll()
+        if self._child and not self._has_ended(self._child):
+            self._child.returncode = 0  # it lives on for the others: Popen must not warn of it
+
+    def _has_ended(self, child: subprocess.Popen[bytes]) -> bool:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(POLL_S)  # it may have given its lock back a moment before
+        return child.returncode is not None
 
     def _was_last(self) -> bool:
         """Others hold the lock shared; a keeper that found nobody holds it exclusively."""
