@@ -53,18 +53,18 @@ class Memory:
     versions: Versions
     calls: "set[CallMemory]" = field(default_factory=set)
 
-    def forget_erased(self, user_hash: str) -> None:
+    def forget_erased(self, user_id: str) -> None:
         """A person was erased: what this process holds of them goes too."""
+        self.recaller.forget(user_id)
         for call in self.calls:
-            if self.versions.hash_of(call.caller.user_id) == user_hash:
+            if call.caller.user_id == user_id:
                 call.recent.clear()
-                self.recaller.forget(call.caller.user_id)
 
     async def check_erased(self) -> None:
         """The same for erasures whose notice could not be heard."""
         for call in list(self.calls):
             if await self.db.run(partial(_was_erased, call=call)):
-                self.forget_erased(self.versions.hash_of(call.caller.user_id))
+                self.forget_erased(call.caller.user_id)
 
     async def open_call(self, caller: Caller) -> "CallMemory":
         """Load what the call needs in process (two short reads). If the stores are down the call starts without, and says so.
@@ -98,7 +98,7 @@ class CallMemory:
     async def load(self) -> None:
         """Fill tier 1 with the last turns and the profile."""
         began = time.perf_counter()
-        self.memory.versions.own(self.caller.call_id)
+        self.memory.versions.own(self.caller.call_id, self.caller.user_id)
         self.memory.calls.add(self)
         try:
             before, profile, now = await asyncio.gather(

@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -28,15 +28,16 @@ class Versions:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._raised: defaultdict[str, int] = defaultdict(int)
-        self._own_calls: set[str] = set()
+        self._calls: dict[str, str] = {}
+        self._raised: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """User -> call, or "" for everything else -> changes."""
         self._epoch = itertools.count(1)
         self._era = 0
         self._salt: str | None = None
         self._task: asyncio.Task | None = None
 
-        self.on_erased: Callable[[str], None] = lambda user_hash: None
-        """Called with the hash of a person who was erased."""
+        self.on_erased: Callable[[str], None] = lambda user_id: None
+        """Called with the id of a person who was erased."""
         self.on_gap: Callable[[], Awaitable[None]] = _nothing_missed
         """Awaited when notices are heard again: an erasure may have been missed."""
 
@@ -49,20 +50,21 @@ class Versions:
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    def own(self, call_id: str) -> None:
-        """This process holds the call: its own turns stand in its context and change nothing for it."""
-        self._own_calls.add(call_id)
+    def own(self, call_id: str, user_id: str) -> None:
+        """This process holds the call: notices about its user count from now on, its own turns excepted (they are in its context)."""
+        self._calls[call_id] = user_id
 
     def disown(self, call_id: str) -> None:
-        self._own_calls.discard(call_id)
+        user_id = self._calls.pop(call_id, None)
+        if user_id is not None and user_id not in self._calls.values():
+            self._raised.pop(user_id, None)
 
     def of(self, user_id: str, call_id: str) -> tuple[int, int, int]:
         """The user's version as seen from one call; compare for equality only."""
-        if self._salt is None:
+        if self._salt is None or call_id not in self._calls:
             return next(self._epoch), 0, 0
-        user = self.hash_of(user_id)
-        others = self._raised[user] - self._raised[f"{user}/{call_id}"]
-        return 0, self._era, others
+        raised = self._raised[user_id]
+        return 0, self._era, raised.total() - raised[call_id]
 
     def hash_of(self, user_id: str) -> str:
         """The name of a user in notices and tombstones: salted by the database."""
@@ -71,11 +73,11 @@ class Versions:
     def heard(self, payload: str) -> None:
         """One notice: {"user": hash, "call": id of the call whose turn it was, or empty, "erased": bool}."""
         notice = json.loads(payload)
-        self._raised[notice["user"]] += 1
-        if notice["call"] in self._own_calls:
-            self._raised[f"{notice['user']}/{notice['call']}"] += 1
-        if notice.get("erased"):
-            self.on_erased(notice["user"])
+        for user_id in set(self._calls.values()):
+            if self.hash_of(user_id) == notice["user"]:
+                self._raised[user_id][notice["call"] if notice["call"] in self._calls else ""] += 1
+                if notice.get("erased"):
+                    self.on_erased(user_id)
 
     async def _listen(self) -> None:
         while True:

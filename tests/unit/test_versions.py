@@ -11,7 +11,7 @@ from memory.versions import Versions
 def versions():
     versions = Versions(db=None)
     versions._salt = "salt"
-    versions.own("mine")
+    versions.own("mine", "ana")
     return versions
 
 
@@ -38,7 +38,7 @@ def test_another_calls_turns_do(versions):
 
 
 def test_two_calls_of_one_user_in_one_process_see_each_other(versions):
-    versions.own("second")
+    versions.own("second", "ana")
     before = versions.of("ana", "second")
     notice(versions, "ana", "mine")
     assert versions.of("ana", "second") != before
@@ -59,4 +59,14 @@ def test_an_erasure_is_told(versions):
     told = []
     versions.on_erased = told.append
     notice(versions, "ana", erased=True)
-    assert told == [versions.hash_of("ana")]
+    assert told == ["ana"]
+
+
+def test_users_without_a_call_here_cost_nothing(versions):
+    """Every process hears of every user; it keeps count of its own callers only."""
+    for n in range(1000):
+        notice(versions, f"user-{n}")
+    assert not versions._raised
+    notice(versions, "ana")
+    versions.disown("mine")
+    assert not versions._raised and not versions._calls
