@@ -57,7 +57,7 @@ class Database:
         """
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         held: list[Connection] = []
-        task = asyncio.create_task(self._on_connection(work, held, limit_s), name="db.run")
+        task = asyncio.create_task(self._on_connection(work, held), name="db.run")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         try:
@@ -123,10 +123,10 @@ class Database:
             closing.add_done_callback(_read_error)
         await asyncio.sleep(0)  # an aborted transport closes its socket in the loop's next round
 
-    async def _on_connection(self, work: Callable[[Connection], Awaitable[T]], held: list[Connection], limit_s: float) -> T:
+    async def _on_connection(self, work: Callable[[Connection], Awaitable[T]], held: list[Connection]) -> T:
         try:
             pool = await self._opened()
-            async with pool.acquire(timeout=limit_s) as connection:
+            async with pool.acquire() as connection:  # no timeout of its own, which costs a task: `run` has the limit
                 held.append(connection)
                 return await work(connection)
         except MemoryFault:

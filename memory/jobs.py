@@ -119,9 +119,12 @@ class JobQueue:
         if await client.exists(in_progress_key_prefix + job_id):
             job_id = again_job_id(user_id)
         job = await client.enqueue_job("learn_user", user_id, _job_id=job_id, _queue_name=QUEUE, _defer_by=wait_s)
-        if job is None:  # it waits already: a new turn moves it back, the end of a call brings it forward
-            due_ms = int((time.time() + wait_s) * 1000)
-            await client.zadd(QUEUE, {job_id: due_ms}, xx=True)
+        if job is not None:
+            return
+        now_ms = int(time.time() * 1000)  # it waits already: a new turn moves it back unless it is due, a call's end brings it forward
+        due_ms = await client.zscore(QUEUE, job_id)
+        if due_ms is not None and (wait_s == 0 or due_ms > now_ms):
+            await client.zadd(QUEUE, {job_id: now_ms + int(wait_s * 1000)}, xx=True)
 
 
 def unreachable(exc: BaseException) -> str:

@@ -33,7 +33,9 @@ class WithoutWords(logging.Filter):
             delattr(record, name)
         if not ours:
             withheld = record.name.startswith(FORMATS_ITSELF)
-            record.msg, record.args = f"(words withheld) line {record.lineno}" if withheld else str(record.msg), None
+            # LiveKit puts a provider's answer, which may quote the caller, behind a colon: "failed to generate LLM completion: …"
+            record.msg = f"(words withheld) line {record.lineno}" if withheld else str(record.msg).partition(":")[0]
+            record.args = None
         return True
 
 

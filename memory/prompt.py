@@ -61,13 +61,15 @@ class Sheet:
         """Add up to `most` lines under a heading, best first, leaving out what stands in the context or was said already."""
         taken = misfits = 0
         for item in items:
-            if taken >= most or misfits >= MISFITS:
+            room = self.max_tokens - self._spent - self._heading_tokens(section)
+            if taken >= most or misfits >= MISFITS or room < SHORTEST_LINE_TOKENS:
                 return
-            found = set(terms(item.text))
-            if not self._is_new(item, found):
+            key, found = normalise(item.text), set(terms(item.text))
+            if key in self._shown or self._stands_in_context(item) or self._says_nothing_new(item, found):
                 continue
-            if line := self._fitting_line(section, item):
+            if line := self._fitting_line(item, room):
                 self._add(section, line, item, found)
+                self._shown.add(key)
                 taken += 1
             else:
                 misfits += 1
@@ -79,25 +81,21 @@ class Sheet:
         lines = [line for section, lines in self._sections.items() for line in (section, *lines)]
         return "\n".join([OPEN, LABEL, *lines, CLOSE]) + "\n"
 
-    def _is_new(self, item: Item, found: set[str]) -> bool:
-        return not (normalise(item.text) in self._shown or self._stands_in_context(item) or self._says_nothing_new(item, found))
+    def _heading_tokens(self, section: str) -> int:
+        return 0 if section in self._sections else estimate_tokens(section)
 
-    def _add(self, section: str, line: str, item: Item, found: set[str]) -> None:
-        self._spent += estimate_tokens(line) + (0 if section in self._sections else estimate_tokens(section))
-        self._sections.setdefault(section, []).append(line)
-        self._shown.add(normalise(item.text))
-        self.used.append(item)
-        if item.kind == "fact" or item.role == "user":
-            self._heard |= found
-
-    def _fitting_line(self, section: str, item: Item) -> str | None:
+    def _fitting_line(self, item: Item, room: int) -> str | None:
         """The line as long as it may be; where the room or the script does not allow that, shorter."""
-        room = self.max_tokens - self._spent - (0 if section in self._sections else estimate_tokens(section))
-        if room < SHORTEST_LINE_TOKENS:
-            return None
         shorter = [chars for chars in LINE_CHARS[1:] if chars < len(item.text)]
         lines = (f"- {line_of(item, self._told, chars, self.now, self.zone)}" for chars in (LINE_CHARS[0], *shorter))
         return next((line for line in lines if estimate_tokens(line) <= room), None)
+
+    def _add(self, section: str, line: str, item: Item, found: set[str]) -> None:
+        self._spent += estimate_tokens(line) + self._heading_tokens(section)
+        self._sections.setdefault(section, []).append(line)
+        self.used.append(item)
+        if item.kind == "fact" or item.role == "user":
+            self._heard |= found
 
     def _stands_in_context(self, item: Item) -> bool:
         return bool(item.turn_ids) and all(turn_id in self.context for turn_id in item.turn_ids)

@@ -121,7 +121,6 @@ class Recaller:
         question = asked_text(text, clean(previous))
         limit_s = self._settings.recall_budget_s if budget_s is None else budget_s
         asked = self._join_or_start(caller, question, recent, limit_s * VECTOR_SHARE)
-        await asyncio.sleep(0)  # the embedding starts in its thread while this one goes on
         near = recent.search(question, context)
         near_ms = _ms(self._clock() - began)
         await self._wait(asked, limit_s - (self._clock() - began))
@@ -212,9 +211,9 @@ class Recaller:
             breaker.succeeded()
 
     async def _wait(self, asked: Asked, budget_s: float) -> None:
-        tasks = [lookup.task for lookup in asked.lookups.values() if lookup.task is not None]
-        if tasks:  # one that is done already is "waited for" too, so that its outcome is counted before it is read
-            await asyncio.wait(tasks, timeout=max(budget_s, 0))
+        running = [lookup.task for lookup in asked.lookups.values() if lookup.task is not None and not lookup.task.done()]
+        if running:
+            await asyncio.wait(running, timeout=max(budget_s, 0))
 
     def _outcome(self, tier: str, asked: Asked) -> TierResult:
         lookup = asked.lookups[tier]

@@ -78,7 +78,7 @@ class Recorder:
         try:
             async with asyncio.timeout(EMBED_TIMEOUT_S):
                 await self._turns.embed_turn(turn)
-        except (MemoryFault, TimeoutError) as exc:
+        except (MemoryFault, asyncpg.PostgresError, TimeoutError) as exc:
             log.info("turn.not_embedded", extra={"turn_id": str(turn.turn_id), "error": type(exc).__name__})
 
     async def _replay(self) -> None:

@@ -21,7 +21,7 @@ from memory.recall import Question
 from memory.types import Caller, Item
 from memory.words import terms
 
-FOUND = 60
+FOUND = 40
 """Items handed on: more than any block holds, so that what stands in the context already can be left out."""
 MAX_TERMS = 48
 """Distinct terms looked up of one question; a monologue's first words are not its question."""
@@ -63,7 +63,7 @@ class HybridSearch:
         if not asked:
             return {}
         rows = await self._db.run(lambda connection: connection.fetch(query("postings"), caller.user_id, asked))
-        return {row["term"]: list(zip(row["refs"], row["counts"], strict=True)) for row in rows}
+        return {row["term"]: _longs(row["pairs"]).reshape(-1, 2) for row in rows}
 
 
 async def _corpus(connection: Connection, caller: Caller, vector: np.ndarray | None, past: bool) -> Corpus:
@@ -79,7 +79,7 @@ async def _corpus(connection: Connection, caller: Caller, vector: np.ndarray | N
         fact_refs=_longs(row["fact_refs"]),
         fact_words=_integers(row["fact_words"]).astype(np.float64),
         fact_scores=_doubles(row["fact_scores"]),
-        fact_sources=[tuple(ref for ref in refs if ref) for refs in sources.tolist()],
+        fact_sources=sources,
     )
 
 

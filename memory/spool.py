@@ -5,6 +5,7 @@ replays it only after the owner is gone.
 """
 
 import asyncio
+import errno
 import fcntl
 import json
 import logging
@@ -35,6 +36,7 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._own: IO[bytes] | None = None
+        self._own_path: Path | None = None
         self._waiting = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._replaying = asyncio.Lock()
@@ -85,7 +87,7 @@ class Spool:
         self._thread.shutdown()
 
     async def _replay_file(self, path: Path, record: Record) -> int:
-        own = self._own is not None and path == Path(self._own.name)
+        own = path == self._own_path
         held = None if own else await self._in_thread(_lock, path)
         if not own and held is None:
             return 0  # its owner lives and replays it
@@ -102,26 +104,26 @@ class Spool:
 
     def _append(self, turn: Turn) -> None:
         if self._own is None:
-            self._own = self._create()
-        line = _line(turn)
+            self._own, self._own_path = self._create()
         at = self._own.seek(0, os.SEEK_END)
         try:
-            self._own.write(line)
-            self._own.flush()
-            os.fsync(self._own.fileno())
+            _write_durably(self._own, _line(turn))
         except OSError:
             self._own.truncate(at)  # a torn line would spoil the next one
             raise
         self._waiting += 1
 
-    def _create(self) -> IO[bytes]:
+    def _create(self) -> tuple[IO[bytes], Path]:
+        """A new file, locked before it bears a name under which others look for orphans."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / f"{time.time_ns()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        own = open(path, "r+b", buffering=0)  # noqa: SIM115 - held until close; its name is its path
-        fcntl.flock(own, fcntl.LOCK_EX)
+        new = path.with_suffix(".new")
+        os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        file = open(new, "r+b", buffering=0)  # noqa: SIM115 - held until close
+        fcntl.flock(file, fcntl.LOCK_EX)
+        new.rename(path)
         _fsync_folder(self._folder)
-        return own
+        return file, path
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("*.jsonl"))
@@ -133,43 +135,46 @@ class Spool:
         path.unlink(missing_ok=True)
         if own and self._own is not None:
             self._own.close()
-            self._own, self._waiting = None, 0
+            self._own, self._own_path, self._waiting = None, None, 0
         return True
 
     def _forget(self, user_id: str) -> int:
         return sum(self._forget_in(path, user_id) for path in self._files())
 
     def _forget_in(self, path: Path, user_id: str) -> int:
-        own = self._own is not None and path == Path(self._own.name)
-        held = None if own else _lock(path)
-        if not own and held is None:
-            return 0
-        try:
-            turns = _read(path)
-            kept = [turn for turn in turns if turn.user_id != user_id]
-            if len(kept) < len(turns):
-                with open(path, "r+b") as file:  # in place: the lock stands on this very file
-                    file.truncate(0)
-                    file.write(b"".join(map(_line, kept)))
-                    file.flush()
-                    os.fsync(file.fileno())
-            if own:
-                self._waiting = len(kept)
-            if not kept and not own:
-                path.unlink(missing_ok=True)
-            return len(turns) - len(kept)
-        finally:
-            if held is not None:
+        own = path == self._own_path
+        held = self._own if own else _lock(path)
+        if held is None:
+            return 0  # its owner lives
+        turns = _read(path)
+        kept = [turn for turn in turns if turn.user_id != user_id]
+        if len(kept) == len(turns):
+            if not own:
                 held.close()
+            return 0
+        rest = self._moved(path, held, kept)
+        if own:
+            self._own, self._own_path = rest
+            self._waiting = len(kept)
+        elif rest[0] is not None:
+            rest[0].close()
+        return len(turns) - len(kept)
+
+    def _moved(self, path: Path, held: IO[bytes], kept: list[Turn]) -> tuple[IO[bytes], Path] | tuple[None, None]:
+        """What is kept stands in a new file before the old one goes: a kill in between leaves both, and recording twice stores once."""
+        rest = self._create() if kept else (None, None)
+        if rest[0] is not None:
+            _write_durably(rest[0], b"".join(map(_line, kept)))
+        path.unlink(missing_ok=True)
+        held.close()
+        return rest
 
     def _close(self) -> None:
-        if self._own is not None:
-            empty = os.fstat(self._own.fileno()).st_size == 0
-            path = Path(self._own.name)
+        if self._own is not None and self._own_path is not None:
+            if os.fstat(self._own.fileno()).st_size == 0:
+                self._own_path.unlink(missing_ok=True)
             self._own.close()
-            self._own = None
-            if empty:
-                path.unlink(missing_ok=True)
+            self._own, self._own_path = None, None
 
     async def _in_thread(self, work: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args))
@@ -186,6 +191,12 @@ def _lock(path: Path) -> IO[bytes] | None:
         file.close()
         return None
     return file
+
+
+def _write_durably(file: IO[bytes], content: bytes) -> None:
+    if file.write(content) != len(content):  # an unbuffered file writes as much as fits, and does not raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(file.fileno())
 
 
 def _line(turn: Turn) -> bytes:

@@ -60,7 +60,8 @@ select turn_id, user_id, agent_id, call_id, position, role, text, said_at, inter
 from turns where user_id = $1 and agent_id = $2 and call_id = $3 order by position desc limit $4
 
 -- name: postings
-select term, array_agg(ref) as refs, array_agg(tf::int) as counts from postings where user_id = $1 and term = any($2) group by term
+-- $2 terms. Packed like `score`: pairs of ref and count
+select term, string_agg(int8send(ref) || int8send(tf), '') as pairs from postings where user_id = $1 and term = any($2) group by term
 
 -- name: score
 -- Every vector of one user against the question's, in one row of packed numbers, which numpy reads as they are: the same as records

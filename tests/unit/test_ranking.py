@@ -21,7 +21,7 @@ def corpus_of(calls: Sequence[Sequence[Line]], facts: Sequence[Told] = (), quest
     turn_refs, fact_refs = np.arange(len(lines)) + 1, np.arange(len(facts)) + 101
     texts = {int(ref): line[0] for ref, (_, line) in zip(turn_refs, lines, strict=True)}
     texts |= {int(ref): fact[0] for ref, fact in zip(fact_refs, facts, strict=True)}
-    postings: Postings = defaultdict(list)
+    postings: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for ref, text in texts.items():
         for term, count in Counter(terms(text)).items():
             if term in terms(question):
@@ -34,9 +34,9 @@ def corpus_of(calls: Sequence[Sequence[Line]], facts: Sequence[Told] = (), quest
         fact_refs=fact_refs,
         fact_words=np.array([len(terms(fact[0])) for fact in facts], np.float64),
         fact_scores=np.array([fact[1] for fact in facts], np.float64),
-        fact_sources=[fact[2] for fact in facts],
+        fact_sources=np.array([(*fact[2], 0, 0, 0)[:3] for fact in facts], np.int64).reshape(-1, 3),
     )
-    return corpus, dict(postings)
+    return corpus, {term: np.array(entries, np.int64) for term, entries in postings.items()}
 
 
 def order(calls: Sequence[Sequence[Line]], facts: Sequence[Told] = (), question: str = "", limit: int = 60) -> list[int]:
@@ -124,7 +124,7 @@ def test_a_fact_lifts_the_turn_it_came_from() -> None:
 def test_what_is_outside_the_corpus_is_ignored() -> None:
     """Postings are read by user; turns said to another agent, and closed facts, are not in the corpus."""
     corpus, postings = corpus_of([CHAT], [("grows tomatoes in the garden", 0.2, (2, 999))], question="the garden")
-    postings["garden"] += [(999, 3), (0, 1), (10**15, 1)]
+    postings["garden"] = np.vstack([postings["garden"], [(999, 3), (0, 1), (10**15, 1)]])
     found = [one.ref for one in rank(corpus, postings, 60)]
     assert set(found) == {1, 2, 3, 4, 101}
     assert found[:2] == [101, 2]

@@ -92,8 +92,7 @@ async def test_a_torn_line_was_never_acknowledged(spool, tmp_path):
     shelf = Shelf()
     await spool.append(turn("whole"))
     (path,) = (tmp_path / "spool").iterdir()
-    with open(path, "ab") as file:
-        file.write(b'1234abcd {"turn_id": "to')
+    path.write_bytes(path.read_bytes() + b'1234abcd {"turn_id": "to')
     assert await spool.replay(shelf.record) == 1
     assert [one.text for one in shelf.turns] == ["whole"]
 

