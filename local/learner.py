@@ -5,20 +5,35 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from local.models import ModelChoice
+from memory.config import MemorySettings
+
 
 @contextmanager
-def learner_beside(command_line: str, data_dir: Path) -> Iterator[None]:
-    """Run `echoic worker` for a data folder, detached, its standard input a pipe from us.
+def learner_beside(command_line: str, settings: MemorySettings, choice: ModelChoice, env: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """Have facts learned from a talk while the block runs and after it; gives a sentence that says by whom.
 
-    However we end, even killed, it reads the end of that pipe, learns what waits, and goes.
+    On embedded stores that is `echoic worker`, detached, with a pipe from us as its standard input: however we end, even killed, it
+    reads the end of it, learns what waits, and goes. Stores that others share have workers of their own.
 
     Args:
         command_line: the file of the command line, `cli.py`.
     """
+    if not choice.can_extract or settings.data_dir is None:
+        yield f"Everything said is remembered word for word; facts are not extracted ({choice.why_not})."
+    elif env.get("ECHOIC_DATABASE_URL"):
+        yield "Everything said is remembered; facts are learned by whoever runs `echoic worker`."
+    else:
+        with _worker(command_line, settings.data_dir):
+            yield "Everything said is remembered; facts are learned in the background."
+
+
+@contextmanager
+def _worker(command_line: str, data_dir: Path) -> Iterator[None]:
     command = [sys.executable, command_line, "worker", "--until-eof", "--data-dir", str(data_dir)]
     learner = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:

@@ -56,7 +56,9 @@ def opened_model(settings: MemorySettings) -> Iterator[ModelChoice]:
 
 
 def with_model(settings: MemorySettings, choice: ModelChoice) -> MemorySettings:
-    """The settings as a worker needs them: with the chosen model, or with learning off."""
+    """The settings as a worker needs them: with the chosen model, or with learning off if it is too weak."""
+    if choice.kind == "quote":
+        return settings
     if not choice.can_extract:
         return settings.model_copy(update={"extractor": "off"})
     return settings.model_copy(update={"llm_url": choice.url, "llm_api_key": SecretStr(choice.api_key), "llm_model": choice.model})

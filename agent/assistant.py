@@ -1,0 +1,156 @@
+"""The agent that remembers: it asks memory, then lets the model speak. Nothing here writes."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
+from livekit.agents.voice import SpeechHandle
+
+from agent.window import fit
+from memory.prompt import compose
+from memory.service import CallMemory
+from memory.turns import turn_id_for
+from memory.types import Recall, TierResult
+
+log = logging.getLogger("echoic.agent")
+
+GREETING = "The caller is back. Greet them in one short sentence that shows you remember them, and ask what you can do."
+UNREACHED = Recall(tiers={"recent": TierResult("failed"), "facts": TierResult("failed")})
+"""What `last_recall` says when memory itself broke: the reply went on without it."""
+
+
+class RemembersCaller(Agent):
+    """A LiveKit agent with its caller's memory in every reply; any number of them may hand a call to each other.
+
+    Put it first among the bases of your own agents (`class Sales(RemembersCaller): …`, `class Ask(RemembersCaller,
+    AgentTask[str]): …`). The memory of the call is `call_memory=`, or else `session.userdata.call_memory`.
+    """
+
+    def __init__(self, *args: Any, call_memory: CallMemory | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._call_memory = call_memory
+        self._logged_id = ""
+        self.last_recall: Recall | None = None
+
+    @property
+    def call_memory(self) -> CallMemory:
+        """This call's memory.
+
+        Raises:
+            LookupError: it was neither passed nor put into the session's userdata.
+        """
+        if self._call_memory is not None:
+            return self._call_memory
+        try:
+            return self.session.userdata.call_memory
+        except (ValueError, AttributeError) as exc:
+            raise LookupError("Pass call_memory= to the agent, or a userdata with `call_memory` to the session.") from exc
+
+    async def llm_node(
+        self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
+    ) -> AsyncGenerator[llm.ChatChunk | str | FlushSentinel, None]:
+        """Put what is remembered before the caller's unanswered words, in this call's copy only, and stream the model's answer."""
+        context = chat_ctx.copy()  # LiveKit shows its list to the next tool step: blocks would stack up there
+        await self._remember(context.items)
+        async with aclosing(Agent.default.llm_node(self, context, tools, model_settings)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _remember(self, items: list[llm.ChatItem]) -> None:
+        at = unanswered(items)
+        if at is None:
+            return
+        message = items[at]
+        assert isinstance(message, llm.ChatMessage)
+        self.last_recall = await self._recall(message, items, at)
+        if self.last_recall.block:
+            # the items are history itself, only the list is ours: never edit one
+            items[at] = message.model_copy(update={"content": [self.last_recall.block, *message.content]})
+
+    async def _recall(self, message: llm.ChatMessage, items: Sequence[llm.ChatItem], at: int) -> Recall:
+        try:
+            recall = await self.call_memory.recall(
+                message.text_content or "",
+                context_item_ids=frozenset(item.id for item in items if item.type == "message"),
+                previous_user_text=_previous_words(items[:at]),
+            )
+            self._log(message.id, recall)
+            return recall
+        except Exception as exc:  # whatever is wrong with memory, the caller gets an answer
+            log.error("turn.recall_broke", extra={"error": type(exc).__name__})
+            return UNREACHED
+
+    def _log(self, item_id: str, recall: Recall) -> None:
+        if item_id == self._logged_id:
+            return  # a tool step of the same turn
+        self._logged_id = item_id
+        tiers = {name: tier.status for name, tier in recall.tiers.items()}
+        fields = {"turn_id": str(turn_id_for(self.call_memory.caller.call_id, item_id)), **tiers}
+        log.info("turn.recalled", extra={**fields, "used": len(recall.used), "elapsed_ms": round(recall.elapsed_ms, 1)})
+
+
+class MemoryAgent(RemembersCaller):
+    """Echoic's own agent: shows the model as much of the call as fits, and may greet a caller it knows."""
+
+    def __init__(self, *, instructions: str, context_tokens: int, greet_on_return: bool = False, **kwargs: Any) -> None:
+        super().__init__(instructions=instructions, **kwargs)
+        self._context_tokens, self._greet = context_tokens, greet_on_return
+        self._greeting: SpeechHandle | None = None
+        self._entered = asyncio.Event()
+
+    async def on_enter(self) -> None:
+        """Greet a caller who is known, if the setting says so; not when a hand-off comes back to this agent."""
+        try:
+            if self._greet and not self.session.history.messages() and (known := known_block(self.call_memory)):
+                self._greeting = self.session.generate_reply(instructions=f"{known}{GREETING}")
+        finally:
+            self._entered.set()
+
+    async def wait_greeted(self) -> SpeechHandle | None:
+        """Return once the call may begin: the greeting that was spoken, or None."""
+        await self._entered.wait()
+        return await self._greeting if self._greeting is not None else None
+
+    async def llm_node(
+        self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
+    ) -> AsyncGenerator[llm.ChatChunk | str | FlushSentinel, None]:
+        """As `RemembersCaller`, with a context no longer than the model can take."""
+        context = llm.ChatContext(fit(chat_ctx.items, self._context_tokens))
+        async with aclosing(super().llm_node(context, tools, model_settings)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+def known_block(call_memory: CallMemory) -> str:
+    """What is known about the caller when the call begins, as one block; empty for a new caller. No store is asked."""
+    recent, settings, caller = call_memory.recent, call_memory.memory.settings, call_memory.caller
+    zone, now = ZoneInfo(caller.timezone), datetime.now(UTC)
+    limits = {"max_tokens": settings.recall_max_tokens, "max_items": settings.recall_items}
+    return compose([], recent.profile, recent.last_call, question="", context=(), now=now, zone=zone, **limits)[0]
+
+
+def unanswered(items: Sequence[llm.ChatItem]) -> int | None:
+    """Where the caller's last words stand, if nothing has answered them yet.
+
+    A tool's result is not an answer, nor is what was said before the tool was called ("let me look").
+    """
+    in_tool_step = False
+    for at in reversed(range(len(items))):
+        item = items[at]
+        if item.type == "function_call_output":
+            in_tool_step = True
+        elif item.type == "message" and item.role == "user":
+            return at
+        elif item.type == "message" and item.role == "assistant" and not in_tool_step:
+            return None
+    return None
+
+
+def _previous_words(items: Sequence[llm.ChatItem]) -> str:
+    said = (item.text_content for item in reversed(items) if item.type == "message" and item.role == "user")
+    return next((text for text in said if text), "")

@@ -1,0 +1,171 @@
+"""What a test of the agent needs: a model that says what it is told to, and a call's memory without stores."""
+
+import json
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from livekit.agents import AgentSession, APIConnectOptions, llm
+from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
+
+from memory.config import MemorySettings
+from memory.recent import RecentTurns
+from memory.turns import turn_id_for
+from memory.types import Caller, Recall, Role, TierResult, Turn
+
+Reply = str | llm.FunctionToolCall | BaseException
+
+
+class ScriptedLLM(llm.LLM):
+    """Gives one scripted reply a call, and keeps what the model was shown: `seen[n]` is OpenAI's list of messages."""
+
+    def __init__(self, *replies: Reply | Sequence[Reply]) -> None:
+        super().__init__()
+        self._replies = list(replies)
+        self.seen: list[list[dict[str, Any]]] = []
+
+    def chat(
+        self,
+        *,
+        chat_ctx: llm.ChatContext,
+        tools: list[llm.Tool] | None = None,
+        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
+        **_: Any,
+    ) -> llm.LLMStream:
+        self.seen.append(chat_ctx.to_provider_format("openai")[0])
+        reply = self._replies.pop(0) if self._replies else "ok"
+        parts = [reply] if isinstance(reply, str | llm.FunctionToolCall | BaseException) else list(reply)
+        return _Scripted(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options, parts=parts)
+
+    def texts(self, call: int = -1) -> list[str]:
+        """What stood in each message of one call, newest call by default."""
+        return [_text(message.get("content")) for message in self.seen[call]]
+
+
+class _Scripted(llm.LLMStream):
+    def __init__(self, *args: Any, parts: Sequence[Reply], **kwargs: Any) -> None:
+        self._parts = parts
+        super().__init__(*args, **kwargs)
+
+    async def _run(self) -> None:
+        for part in self._parts:
+            if isinstance(part, BaseException):
+                raise part
+            delta = llm.ChoiceDelta(role="assistant", tool_calls=[part]) if isinstance(part, llm.FunctionToolCall) else None
+            delta = delta or llm.ChoiceDelta(role="assistant", content=str(part))
+            self._event_ch.send_nowait(llm.ChatChunk(id="scripted", delta=delta))
+
+
+@dataclass
+class _Memory:
+    settings: MemorySettings = field(default_factory=MemorySettings)
+
+
+@dataclass
+class FakeCallMemory:
+    """Answers every recall with one block, and keeps what it was asked and given."""
+
+    block: str = "<memory>\n- The dog is called Biscuit\n</memory>\n"
+    fault: BaseException | None = None
+    caller: Caller = field(default_factory=lambda: Caller("maya", "echoic", uuid.uuid4().hex))
+    memory: _Memory = field(default_factory=_Memory)
+    recent: RecentTurns = field(default_factory=RecentTurns)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    recorded: list[Turn] = field(default_factory=list)
+    refuse: Callable[[], BaseException | None] = lambda: None
+    ended: int = 0
+
+    async def recall(self, text: str, *, context_item_ids: frozenset[str], previous_user_text: str = "") -> Recall:
+        self.asked.append({"text": text, "context": context_item_ids, "previous": previous_user_text})
+        if self.fault is not None:
+            raise self.fault
+        return Recall({"recent": TierResult("empty"), "facts": TierResult("ok")}, self.block, (), 1.0)
+
+    async def record(self, item_id: str, role: Role, text: str, said_at: datetime | None = None, interrupted: bool = False) -> Turn:
+        if (fault := self.refuse()) is not None:
+            raise fault
+        turn_id = turn_id_for(self.caller.call_id, item_id)
+        whose = (self.caller.user_id, self.caller.agent_id, self.caller.call_id)
+        turn = Turn(turn_id, *whose, len(self.recorded), role, text, said_at or datetime.now(UTC), interrupted)
+        self.recorded.append(turn)
+        return turn
+
+    async def end(self) -> None:
+        self.ended += 1
+
+
+def text_session(model: llm.LLM, **options: Any) -> AgentSession[Any]:
+    """A session without ears and mouth."""
+    return AgentSession(llm=model, vad=None, turn_handling={"turn_detection": None}, user_away_timeout=None, **options)
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, list):
+        return "\n".join(part["text"] for part in content if part.get("type") == "text")
+    return str(content or "")
+
+
+class ScriptedTerminal:
+    """A person at `echoic talk`: types these lines, and keeps what was said, hinted, streamed and printed."""
+
+    interactive = False
+
+    def __init__(self, *lines: str | Callable[[], str | None]) -> None:
+        self._lines = list(lines)
+        self.leaving = False
+        self.said: list[str] = []
+        self.hints: list[str] = []
+        self.results: list[dict[str, Any]] = []
+        self.streamed = ""
+
+    async def read(self) -> str | None:
+        if self.leaving or not self._lines:
+            return None
+        line = self._lines.pop(0)
+        return line() if callable(line) else line
+
+    def leave(self) -> None:
+        self.leaving = True
+
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+    def hint(self, sentence: str) -> None:
+        self.hints.append(sentence)
+
+    def stream(self, words: str) -> None:
+        self.streamed += words
+
+    def result(self, line: str) -> None:
+        self.results.append(json.loads(line))
+
+
+@contextmanager
+def garbage_server() -> Iterator[str]:
+    """An address that answers every request for a reply with something else, politely."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = b"data: {not json at all: My dog is called Biscuit\n\ndata: <html>\n\n"
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        finally:
+            server.shutdown()
+            thread.join()

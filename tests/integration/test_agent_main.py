@@ -1,0 +1,62 @@
+"""The LiveKit worker's entry: what it refuses, and one whole call on real stores, with the room and the models left out."""
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from livekit.agents import AgentSession
+from livekit.agents.testing import fake_job_context
+
+from agent import main
+from memory.config import MemorySettings
+from memory.errors import ConfigInvalid
+from memory.service import open_memory
+from tests.agents import ScriptedLLM, text_session
+from tests.processes import ROOT
+
+COMPLETE = dict.fromkeys((*main.STORES, *main.SPEECH), "set")
+
+
+def test_a_worker_without_addresses_stops_with_a_sentence():
+    """As it is started in production: exit code 1, one sentence, no traceback."""
+    command = [sys.executable, "-m", "livekit.agents", "start", "agent/main.py"]
+    ended = subprocess.run(command, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=50)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Not set: ECHOIC_DATABASE_URL, ECHOIC_REDIS_URL") and ended.stderr.count("\n") == 1
+    assert "Traceback" not in ended.stdout
+
+
+@pytest.mark.parametrize("missing", [*main.STORES, *main.SPEECH])
+def test_each_missing_setting_is_named(missing: str):
+    with pytest.raises(ConfigInvalid, match=missing):
+        main.check({name: value for name, value in COMPLETE.items() if name != missing})
+
+
+async def test_one_call_is_remembered(memory_settings: MemorySettings, monkeypatch: pytest.MonkeyPatch):
+    """Entry, two calls' worth of words, hang-up: turns are stored, the next call sees them, and everything is closed."""
+    model = ScriptedLLM("Nice to meet you.", "It is Biscuit.")
+    monkeypatch.setattr(main, "load_settings", lambda: memory_settings)
+
+    async def caller() -> SimpleNamespace:
+        return SimpleNamespace(identity="maya")
+
+    def session_without_speech(_settings: object, _agent_settings: object, data: object) -> AgentSession:
+        return text_session(model, userdata=data)
+
+    monkeypatch.setattr(main, "speaking_session", session_without_speech)
+    for words in ("My dog is called Biscuit.", "What is my dog called?"):
+        with fake_job_context() as job:
+            main.prewarm(job.proc)
+            monkeypatch.setattr(job, "wait_for_participant", caller)
+            await main.entrypoint(job)
+            await job.primary_session.run(user_input=words)
+            await main.hang_up(job)
+            await job.primary_session.aclose()
+            for callback in job._shutdown_callbacks:
+                await callback("ended")
+            job._tempdir.cleanup()  # LiveKit does so when its process ends
+    assert "Biscuit" in model.texts()[-1] and "<memory>" in model.texts()[-1]
+    async with open_memory(memory_settings) as memory:
+        assert (await memory.turns.list("maya"))[0].text == "My dog is called Biscuit."

@@ -1,0 +1,159 @@
+"""Where the memory block goes, and where it must never go; with the real AgentSession and a scripted model."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from livekit.agents import Agent, RunContext, function_tool, llm
+
+from agent.assistant import UNREACHED, MemoryAgent, RemembersCaller, unanswered
+from agent.capture import Capture
+from agent.text_call import CallData
+from memory.types import Turn
+from tests.agents import FakeCallMemory, ScriptedLLM, text_session
+
+BLOCK = "<memory>\n- The dog is called Biscuit\n</memory>\n"
+
+
+def memory_agent(memory: FakeCallMemory, **options: Any) -> MemoryAgent:
+    return MemoryAgent(**{"instructions": "Be kind.", "context_tokens": 2_000, "call_memory": memory} | options)
+
+
+async def test_block_stands_before_the_callers_words_in_this_call_only():
+    """The model sees it at the front of the last user message; history never does, and the system prompt stays the same bytes."""
+    model, memory = ScriptedLLM("Hello.", "Biscuit."), FakeCallMemory()
+    async with text_session(model) as session:
+        await session.start(memory_agent(memory), record=False)
+        await session.run(user_input="I am Maya.")
+        await session.run(user_input="What is my dog called?")
+        history = [item.text_content for item in session.history.items if item.type == "message"]
+    assert model.texts(0) == ["Be kind.", f"{BLOCK}\nI am Maya."]
+    assert model.texts(1) == ["Be kind.", "I am Maya.", "Hello.", f"{BLOCK}\nWhat is my dog called?"]
+    assert history == ["I am Maya.", "Hello.", "What is my dog called?", "Biscuit."]
+
+
+async def test_memory_is_told_what_the_model_sees_anyway():
+    """The ids of the context's messages, this one's included, and the words before these."""
+    model, memory = ScriptedLLM("Hello.", "Biscuit."), FakeCallMemory()
+    async with text_session(model) as session:
+        await session.start(memory_agent(memory), record=False)
+        await session.run(user_input="I am Maya.")
+        await session.run(user_input="and my dog?")
+        messages = {item.id for item in session.history.items if item.type == "message"}
+    assert memory.asked[0]["previous"] == "" and memory.asked[1]["previous"] == "I am Maya."
+    assert len(memory.asked[1]["context"] & messages) == 3
+
+
+async def test_block_does_not_stack_up_on_tool_steps():
+    """A tool step asks again for the same words and carries one block, not two."""
+
+    class WithTool(MemoryAgent):
+        @function_tool
+        async def look_up(self, context: RunContext) -> str:
+            """Look something up."""
+            return "42"
+
+    call = llm.FunctionToolCall(name="look_up", arguments="{}", call_id="c1")
+    model, memory = ScriptedLLM(["Let me look. ", call], "It is 42."), FakeCallMemory()
+    async with text_session(model) as session:
+        await session.start(WithTool(instructions="Be kind.", context_tokens=2_000, call_memory=memory), record=False)
+        await session.run(user_input="What is the answer?")
+    assert [sum(text.count("<memory>") for text in model.texts(call)) for call in (0, 1)] == [1, 1]
+    assert [asked["text"] for asked in memory.asked] == ["What is the answer?"] * 2
+
+
+async def test_nothing_is_recalled_for_words_that_were_answered():
+    """`generate_reply(instructions=)` after an answer: the last user message is an old one."""
+    model, memory = ScriptedLLM("Hello.", "Still there?"), FakeCallMemory()
+    async with text_session(model) as session:
+        await session.start(memory_agent(memory), record=False)
+        await session.run(user_input="I am Maya.")
+        await session.generate_reply(instructions="Ask whether they are still there.")
+    assert len(memory.asked) == 1
+    assert "<memory>" not in "".join(model.texts(1))
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("defect"), TimeoutError(), OSError("gone")])
+async def test_a_fault_in_memory_does_not_cost_the_reply(fault: Exception):
+    """Whatever breaks, the model is asked, with the caller's words alone."""
+    model, memory = ScriptedLLM("Hello."), FakeCallMemory(fault=fault)
+    agent = memory_agent(memory)
+    async with text_session(model) as session:
+        await session.start(agent, record=False)
+        result = await session.run(user_input="I am Maya.")
+        result.expect.next_event().is_message(role="assistant")
+    assert model.texts() == ["Be kind.", "I am Maya."]
+    assert agent.last_recall is UNREACHED
+
+
+async def test_an_agent_without_memory_still_replies():
+    """Neither passed nor in userdata: a mistake of the application's, which its callers do not pay for."""
+    model = ScriptedLLM("Hello.")
+    async with text_session(model) as session:
+        await session.start(RemembersCaller(instructions="Be kind."), record=False)
+        (await session.run(user_input="I am Maya.")).expect.next_event().is_message(role="assistant")
+
+
+async def test_every_agent_of_a_hand_off_chain_remembers():
+    """An application's own agents find the memory in the session's userdata, with and without the context of the agent before."""
+
+    class Sales(RemembersCaller):
+        pass
+
+    class Desk(RemembersCaller):
+        @function_tool
+        async def to_sales(self, context: RunContext) -> Agent:
+            """Hand over to sales."""
+            return Sales(instructions="Sell.")
+
+    call = llm.FunctionToolCall(name="to_sales", arguments="{}", call_id="c1")
+    model, memory = ScriptedLLM(call, "Hello from sales.", "Biscuit."), FakeCallMemory()
+    async with Capture(memory) as capture, text_session(model, userdata=CallData(memory, capture)) as session:
+        capture.listen(session)
+        await session.start(Desk(instructions="Direct."), record=False)
+        await session.run(user_input="I want to buy.")
+        await session.run(user_input="What is my dog called?")
+        assert isinstance(session.current_agent, Sales)
+        await capture.drained()
+    assert model.texts()[0] == "Sell." and model.texts()[-1] == f"{BLOCK}\nWhat is my dog called?"
+    assert memory.recorded[0].text == "I want to buy."
+    assert all("<memory>" not in turn.text for turn in memory.recorded)
+
+
+async def test_a_known_caller_is_greeted_if_the_setting_says_so():
+    """The greeting is asked for with what is known, and nothing of it becomes history."""
+    model, memory = ScriptedLLM("Welcome back, Maya."), FakeCallMemory()
+    memory.recent.load([Turn(uuid4(), "maya", "echoic", "old", 0, "user", "My dog is called Biscuit.", datetime.now(UTC))], [])
+    async with text_session(model) as session:
+        agent = memory_agent(memory, greet_on_return=True)
+        await session.start(agent, record=False)
+        assert await agent.wait_greeted() is not None
+        history = [item.text_content for item in session.history.items if item.type == "message"]
+    assert "Biscuit" in model.texts()[-1] and history == ["Welcome back, Maya."]
+
+
+async def test_a_stranger_is_not_greeted():
+    """There is nothing to greet with: the caller speaks first."""
+    model, memory = ScriptedLLM("Hello."), FakeCallMemory()
+    async with text_session(model) as session:
+        agent = memory_agent(memory, greet_on_return=True)
+        await session.start(agent, record=False)
+        assert await agent.wait_greeted() is None
+    assert model.seen == []
+
+
+def test_unanswered_words():
+    """A tool's result is no answer, and neither is what was said before the tool was called."""
+    context = llm.ChatContext.empty()
+    assert unanswered(context.items) is None
+    context.add_message(role="system", content="Be kind.")
+    context.add_message(role="user", content="Look it up.")
+    assert unanswered(context.items) == 1
+    context.add_message(role="assistant", content="One moment.")
+    assert unanswered(context.items) is None
+    context.items.append(llm.FunctionCall(call_id="1", name="look", arguments="{}"))
+    context.items.append(llm.FunctionCallOutput(call_id="1", name="look", output="42", is_error=False))
+    assert unanswered(context.items) == 1
+    context.add_message(role="assistant", content="42.")
+    assert unanswered(context.items) is None

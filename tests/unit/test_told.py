@@ -1,0 +1,55 @@
+"""What a person is told about memory."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from agent.text_call import Answer
+from agent.told import as_json, memories_lines, memory_line, why_lines
+from memory.types import Fact, Item, Recall, TierResult, Turn
+
+NOW = datetime.now(UTC)
+ITEM = Item("turn", uuid4(), "My dog is called\nBiscuit " + "x" * 100, NOW - timedelta(days=9), tier="facts")
+TURN = Turn(uuid4(), "maya", "echoic", "c", 0, "user", "What is my dog called?", NOW)
+RECALL = Recall({"recent": TierResult("empty", (), 0.2), "facts": TierResult("ok", (ITEM,), 11.9)}, "<memory>…</memory>", (ITEM,), 12.3)
+ANSWER = Answer(TURN.text, "Biscuit, اسم", RECALL, (TURN,), None)
+
+
+def test_the_memory_line_is_one_line_about_everything():
+    """Tiers, milliseconds, what was used, and where the turn is."""
+    line = memory_line(ANSWER)
+    assert line.startswith("memory 12 ms · recent empty · facts ok 1 · used “My dog is called Biscuit xx")
+    assert line.endswith("…” · 1 turn stored") and "\n" not in line and len(line) < 160
+
+
+def test_the_memory_line_says_what_is_degraded():
+    """A store that is gone is named, and what happens to the turn."""
+    line = memory_line(ANSWER, spooled=3, queue_fails=True)
+    assert "Postgres cannot be reached: 3 turns kept on disk" in line and "Redis cannot be reached" in line
+
+
+def test_the_json_of_a_turn_is_the_promised_one():
+    answer = json.loads(as_json(ANSWER))
+    assert answer == {
+        "user": "What is my dog called?",
+        "reply": "Biscuit, اسم",
+        "recall": {
+            "elapsed_ms": 12.3,
+            "block": "<memory>…</memory>",
+            "tiers": {"recent": {"status": "empty", "items": 0, "ms": 0.2}, "facts": {"status": "ok", "items": 1, "ms": 11.9}},
+        },
+        "turn_ids": [str(TURN.turn_id)],
+    }
+
+
+def test_why_says_what_was_used_and_by_which_tier():
+    lines = list(why_lines(ANSWER, "Europe/Lisbon"))
+    assert "facts" in lines[0] and "9 days ago" in lines[0] and "tier facts: ok, 1 item in 11.9 ms" in lines
+    assert list(why_lines(None, "UTC")) == ["Nothing was said yet in this call."]
+
+
+def test_memories_are_listed_or_their_absence_is_said():
+    fact = Fact(uuid4(), "maya", "The dog is called Biscuit", "pets", "dog", 0.7, "user", "echoic", NOW)
+    text = "\n".join(memories_lines([fact], [TURN], "maya", "UTC"))
+    assert "The dog is called Biscuit (pets" in text and "you: What is my dog called?" in text
+    assert list(memories_lines([], [], "maya", "UTC")) == ["Nothing is remembered about “maya” yet."]
