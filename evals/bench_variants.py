@@ -1,0 +1,109 @@
+"""What is timed: the same words, of the same callers, through each path from the question to the first word for the model."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Protocol
+
+from livekit.agents import Agent, AgentSession, APIConnectOptions, ModelSettings, llm
+from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
+
+from agent.assistant import MemoryAgent
+from agent.config import AgentSettings
+from evals.bench_data import caller
+from evals.bench_mem0 import open_mem0
+from memory.embed import Embedder
+from memory.service import CallMemory, Memory
+
+CALL_SO_FAR = (("user", "Hi, it's me again, I have a couple of questions."), ("assistant", "Hello again! What can I do for you?"))
+
+
+class Variant(Protocol):
+    """One path. `ask` returns when the model's first word would be out; its result is the part that a deadline covers, in ms."""
+
+    name: str
+
+    async def ask(self, call: int, text: str) -> float: ...
+
+
+class LLMNode:
+    """The real `llm_node` of a running session for each call, from its entry to the model's first chunk."""
+
+    def __init__(self, name: str, agents: Sequence[Agent]) -> None:
+        self.name, self._agents = name, agents
+
+    async def ask(self, call: int, text: str) -> float:
+        agent = self._agents[call]
+        context = agent.chat_ctx.copy()
+        for role, words in (*CALL_SO_FAR, ("user", text)):
+            context.add_message(role=role, content=words)  # type: ignore[arg-type]
+        async for _ in agent.llm_node(context, [], ModelSettings()):  # type: ignore[union-attr]
+            break
+        recall = getattr(agent, "last_recall", None)
+        return recall.elapsed_ms if recall else 0
+
+
+class BareEmbedding:
+    """Only the vector of the words, which every search by meaning needs."""
+
+    name = "embedding"
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+
+    async def ask(self, call: int, text: str) -> float:
+        await self._embedder.embed(text)
+        return 0
+
+
+class Mem0Search:
+    """`mem0.AsyncMemory.search` as an agent would await it before the model."""
+
+    name = "mem0_async_search"
+
+    def __init__(self, mem0: Any, limit: int) -> None:
+        self._mem0, self._limit = mem0, limit
+
+    async def ask(self, call: int, text: str) -> float:
+        await self._mem0.search(text, filters={"user_id": caller(call).user_id}, top_k=self._limit)
+        return 0
+
+
+@asynccontextmanager
+async def open_variants(memory: Memory, calls: Sequence[CallMemory]) -> AsyncIterator[list[Variant]]:
+    """All four, with a session for each call."""
+    settings = AgentSettings()
+    plain = [Agent(instructions=settings.instructions) for _ in calls]
+    remembering = [
+        MemoryAgent(instructions=settings.instructions, context_tokens=settings.context_tokens, call_memory=call) for call in calls
+    ]
+    async with AsyncExitStack() as stack:
+        mem0 = await stack.enter_async_context(open_mem0(memory))
+        for agent in (*plain, *remembering):
+            session: AgentSession[None] = AgentSession(llm=InstantLLM(), vad=None, turn_handling={"turn_detection": None})
+            await stack.enter_async_context(session)
+            await session.start(agent, record=False)
+        yield [
+            LLMNode("no_memory", plain),
+            BareEmbedding(memory.embedder),
+            LLMNode("echoic", remembering),
+            Mem0Search(mem0, memory.settings.recall_items),
+        ]
+
+
+class InstantLLM(llm.LLM):
+    """Answers at once, so that what is timed is what happens before the model."""
+
+    def chat(
+        self,
+        *,
+        chat_ctx: llm.ChatContext,
+        tools: list[llm.Tool] | None = None,
+        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
+        **_: Any,
+    ) -> llm.LLMStream:
+        return _InstantStream(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
+
+
+class _InstantStream(llm.LLMStream):
+    async def _run(self) -> None:
+        self._event_ch.send_nowait(llm.ChatChunk(id="instant", delta=llm.ChoiceDelta(role="assistant", content="Yes.")))

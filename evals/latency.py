@@ -1,0 +1,229 @@
+"""Time that memory adds to a reply, by number of calls at once: `python -m evals.latency [--quick] [--json FILE]`.
+
+From the entry of `llm_node` to the model's first chunk, with a model that answers at once; executor hop, recall and rendering
+included, nothing prefetched, no question ever asked twice. Beside it in the same run: no memory, the bare embedding of such words,
+and `mem0.AsyncMemory.search`. Nothing is cut short: the deadline is lifted, and `late` counts what it would have cut.
+Own embedded stores in a temporary folder, so that nobody's data is touched.
+"""
+
+import asyncio
+import json
+import logging
+import random
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+from uuid import uuid4
+
+import numpy as np
+import typer
+from livekit.agents import ConversationItemAddedEvent, llm
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from agent.capture import Capture
+from agent.pauses import settle_collector
+from evals.bench_data import USERS, caller, load
+from evals.bench_variants import Variant, open_variants
+from evals.loop_lag import LoopLag, watched
+from evals.machine import commit, hardware
+from evals.sample_words import questions, said
+from local.stores import Stores, open_stores
+from memory.config import MemorySettings, load_settings
+from memory.service import Memory, open_memory
+
+CALLS = (1, 4, 16)
+PAUSE_S = (0.5, 1.5)
+"""Paced: each call asks again after such a pause."""
+WARM_UP = 8
+"""Questions of each call before timing starts: connections are opened, statements prepared."""
+UNCUT = {"recall_budget_ms": 10_000, "breaker_failures": 1_000_000}
+"""No answer is cut short by the deadline or skipped by a breaker: what is timed is all of the work."""
+BARE, OURS, MEM0 = "embedding", "echoic", "mem0_async_search"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long is measured. Rounds go over all variants in turn, so that a noisy minute meets all of them."""
+
+    rounds: int
+    closed_s: float
+    paced_s: float
+    captured: int
+
+
+FULL = Plan(rounds=3, closed_s=5, paced_s=12, captured=400)
+QUICK = Plan(rounds=1, closed_s=0.6, paced_s=1.3, captured=100)
+
+
+@dataclass(slots=True)
+class Cell:
+    """All samples of one variant under one load."""
+
+    ms: list[float] = field(default_factory=list)
+    late: int = 0
+    """Questions whose recall took longer than the budget that ships; a call would have gone on without what was missing."""
+    lags: list[LoopLag] = field(default_factory=list)
+
+
+Cells = dict[tuple[str, str, int], Cell]
+
+
+def main(
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer samples: done within a minute.")] = False,
+) -> None:
+    """Measure how much time memory adds to a reply, next to what else could be done."""
+    logging.getLogger("mem0").setLevel(logging.CRITICAL)
+    console = Console()
+    with TemporaryDirectory(prefix="echoic-bench-") as folder, open_stores(Path(folder) / "data") as stores:
+        report = asyncio.run(measure(stores, QUICK if quick else FULL, console))
+    _show(report, console)
+    if json_file:
+        json_file.write_text(json.dumps(report, indent=1) + "\n")
+
+
+async def measure(stores: Stores, plan: Plan, console: Console) -> dict[str, Any]:
+    """Load the callers, run every cell of the plan, and return the report."""
+    addresses = {"database_url": stores.database_url, "redis_url": stores.redis_url, "data_dir": stores.data_dir}
+    settings = load_settings(**addresses, **UNCUT)
+    cells: Cells = defaultdict(Cell)
+    # refreshed between cells only: a drawing thread would take the interpreter's lock while we measure
+    with Progress(console=console, auto_refresh=False) as progress:
+        async with open_memory(settings) as memory:
+            loading = progress.add_task(f"Loading {USERS} callers", total=None)
+            progress.refresh()
+            await load(memory)
+            progress.remove_task(loading)
+            calls = [await memory.open_call(caller(number)) for number in range(USERS)]
+            async with open_variants(memory, calls[: max(CALLS)]) as variants:
+                settle_collector()  # as the agent's process does before its first call
+                await _run_all(variants, plan, cells, progress)
+            captured_ms = await _capture(memory, plan.captured)
+    return report_of(cells, [call.load_ms for call in calls], captured_ms)
+
+
+async def _run_all(variants: Sequence[Variant], plan: Plan, cells: Cells, progress: Progress) -> None:
+    asked = questions()
+    steps = [(pace, calls, variant) for _ in range(plan.rounds) for pace in ("closed", "paced") for calls in CALLS for variant in variants]
+    measuring = progress.add_task("Measuring", total=len(steps))
+    for variant in variants:
+        await asyncio.gather(*(_ask_in_a_row(variant, call, asked, WARM_UP) for call in range(max(CALLS))))
+    for pace, calls, variant in steps:
+        progress.update(measuring, description=f"{variant.name}, {pace}, {calls} at once", refresh=True)
+        cell = cells[variant.name, pace, calls]
+        until = time.perf_counter() + (plan.closed_s if pace == "closed" else plan.paced_s)
+        with watched() as lag:
+            await asyncio.gather(*(_call(variant, call, asked, pace, until, cell) for call in range(calls)))
+        cell.lags.append(lag)
+        progress.advance(measuring)
+
+
+async def _ask_in_a_row(variant: Variant, call: int, asked: Iterator[str], count: int) -> None:
+    for _ in range(count):
+        await variant.ask(call, next(asked))
+
+
+async def _call(variant: Variant, call: int, asked: Iterator[str], pace: str, until: float, cell: Cell) -> None:
+    """One caller: question after question, or with pauses, until the time is up."""
+    pauses = random.Random(call)
+    if pace == "paced":
+        await asyncio.sleep(pauses.uniform(0, PAUSE_S[0]))
+    while time.perf_counter() < until:
+        text = next(asked)
+        began = time.perf_counter()
+        recall_ms = await variant.ask(call, text)
+        cell.ms.append((time.perf_counter() - began) * 1000)
+        cell.late += recall_ms > MemorySettings.model_fields["recall_budget_ms"].default
+        if pace == "paced":
+            await asyncio.sleep(pauses.uniform(*PAUSE_S))
+
+
+async def _capture(memory: Memory, count: int) -> list[float]:
+    """From the event of a committed conversation item to its durable row, one after the other."""
+    ms: list[float] = []
+    call = await memory.open_call(caller(USERS))
+    async with Capture(call, on_stored=lambda _turn, elapsed_ms: ms.append(elapsed_ms)) as capture:
+        for words in said(count, seed=99):
+            item = llm.ChatMessage(role="user", content=[words], id=uuid4().hex)
+            capture.on_item(ConversationItemAddedEvent(item=item))
+            await capture.drained()
+    await call.end()
+    return ms
+
+
+def report_of(cells: Cells, load_ms: list[float], captured_ms: list[float]) -> dict[str, Any]:
+    """The figures as others read them (docs: `--json`)."""
+    rows = [_row(*key, cell) for key, cell in cells.items()]
+    return {
+        "commit": commit(),
+        "hardware": hardware(),
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "rows": rows,
+        "loop_stall_ms": _stalls(cells, OURS) | {"bare": _stalls(cells, BARE)},
+        "captured_ms": _percentiles(captured_ms, "p50", "p99"),
+        "load_ms": _percentiles(load_ms, "p50", "p95", "p99"),
+        "ratios": ratios(rows),
+    }
+
+
+def _row(variant: str, load: str, calls: int, cell: Cell) -> dict[str, Any]:
+    times = {f"{name}_ms": value for name, value in _percentiles(cell.ms, "p50", "p95", "p99").items()}
+    return {"variant": variant, "load": load, "calls": calls, "n": len(cell.ms), **times, "late": cell.late}
+
+
+def _percentiles(ms: Sequence[float], *names: str) -> dict[str, float]:
+    return {name: round(float(np.percentile(ms, float(name[1:]))), 3) for name in names}
+
+
+def _stalls(cells: Cells, variant: str) -> dict[str, Any]:
+    """Over every load: how late timers fired, and the slowest single callback of the process."""
+    lags = [lag for (name, _, _), cell in cells.items() if name == variant for lag in cell.lags]
+    all_ms = [ms for lag in lags for ms in lag.stalls_ms]
+    worst = max(lags, key=lambda lag: lag.slowest_ms)
+    callback = {"ms": round(worst.slowest_ms, 3), "cpu_ms": round(worst.slowest_cpu_ms, 3), "name": worst.slowest_name}
+    return {**_percentiles(all_ms, "p99"), "max": round(max(all_ms), 3), "slowest_callback": callback}
+
+
+def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """The two aims, closed loop: at one call against the bare embedding; at most calls beyond the embedding against Mem0's."""
+    at = {(row["variant"], row["calls"]): row for row in rows if row["load"] == "closed"}
+    most = max(CALLS)
+    beyond = {name: at[name, most]["p95_ms"] - at[BARE, most]["p95_ms"] for name in (OURS, MEM0)}
+    return {
+        "echoic_to_embedding_p50_1_call": round(at[OURS, 1]["p50_ms"] / at[BARE, 1]["p50_ms"], 2),
+        f"beyond_embedding_to_mem0_p95_{most}_calls": round(beyond[OURS] / beyond[MEM0], 2),
+    }
+
+
+def _show(report: dict[str, Any], console: Console) -> None:
+    console.print(_table(report))
+    one, many = report["ratios"].values()
+    console.print(f"Against the bare embedding, p50 at one call: {one} (aim: 1.5 at most)")
+    console.print(f"Beyond the embedding against Mem0's, p95 at {max(CALLS)} calls: {many} (aim: 0.25 at most)")
+    for name, stalls in (("with memory", report["loop_stall_ms"]), ("bare embedding", report["loop_stall_ms"]["bare"])):
+        slowest = stalls["slowest_callback"]
+        console.print(f"Event loop, {name}: late by p99 {stalls['p99']} ms, max {stalls['max']} ms")
+        console.print(f"  slowest callback {slowest['ms']} ms, {slowest['cpu_ms']} ms of it computing: {slowest['name']}")
+    for name, key in (("A turn is durable after", "captured_ms"), ("A caller's memory is loaded in", "load_ms")):
+        console.print(f"{name}: " + ", ".join(f"{p} {value} ms" for p, value in report[key].items()))
+
+
+def _table(report: dict[str, Any]) -> Table:
+    table = Table(title="Milliseconds from llm_node to the model's first chunk", caption=f"{report['commit']} · {report['hardware']}")
+    for column in ("variant", "load", "calls", "n", "p50", "p95", "p99", "late"):
+        table.add_column(column, justify="left" if column in ("variant", "load") else "right")
+    for row in sorted(report["rows"], key=lambda row: (row["load"], row["calls"])):
+        times = [f"{row[key]:.1f}" for key in ("p50_ms", "p95_ms", "p99_ms")]
+        table.add_row(row["variant"], row["load"], str(row["calls"]), str(row["n"]), *times, str(row["late"]))
+    return table
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,155 @@
+"""evals/results/*.json -> the measured part of README.md; `python -m evals.report` (part of `make readme`) rewrites it in place."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+README, RESULTS = ROOT / "README.md", ROOT / "evals" / "results"
+BEGIN, END = "<!-- measured: written by `make readme` from evals/results -->\n", "<!-- measured end -->\n"
+VARIANTS = {
+    "no_memory": "no memory",
+    "embedding": "embedding the words only",
+    "echoic": "**Echoic**",
+    "mem0_async_search": "`mem0.AsyncMemory.search`",
+}
+LOADS = {"closed": "back to back", "paced": "one question every 0.5–1.5 s"}
+CATEGORIES = {"1": "several turns", "2": "dates", "3": "open", "4": "one turn", "5": "not answerable"}
+"""LoCoMo numbers its kinds of question."""
+
+
+def main() -> None:
+    README.write_text(rewritten(README.read_text(), measured(RESULTS)))
+
+
+def rewritten(readme: str, block: str) -> str:
+    """The README with `block` between its marks.
+
+    Raises:
+        ValueError: the marks are not there.
+    """
+    head, begin, rest = readme.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError("README.md has lost the marks of its measured part")
+    return f"{head}{begin}{block}{end}{tail}"
+
+
+def measured(results: Path) -> str:
+    """Markdown of every result there is; one that is missing is left out, and said so when there is none."""
+    parts = [
+        *(_latency(_read(path)) for path in sorted(results.glob("latency*.json"))),
+        *(_locomo(_read(path)) for path in sorted(results.glob("locomo*.json"))),
+        *_extraction([_read(path) for path in sorted(results.glob("extraction*.json"))]),
+    ]
+    return "\n".join(parts) if parts else "Nothing measured yet: `make bench`.\n"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(path.read_text())
+    return result
+
+
+def _latency(result: dict[str, Any]) -> str:
+    rows = {(row["load"], row["calls"], row["variant"]): row for row in result["rows"]}
+    lines = [
+        f"**Time memory adds to a reply**, in ms as p50 / p95 / p99{_origin(result, 'python -m evals.latency')}",
+        "",
+        "| Calls at once | " + " | ".join(VARIANTS.values()) + " | n |",
+        "|---|" + "---|" * (len(VARIANTS) + 1),
+    ]
+    for load, calls in sorted({(load, calls) for load, calls, _ in rows}, key=lambda pair: (list(LOADS).index(pair[0]), pair[1])):
+        cells = [_times(rows.get((load, calls, variant))) for variant in VARIANTS]
+        echoic = rows.get((load, calls, "echoic"), {})
+        lines.append(f"| {calls}, {LOADS[load]} | {' | '.join(cells)} | {echoic.get('n', '–')} |")
+    lines += ["", *_besides(result)]
+    return "\n".join(lines) + "\n"
+
+
+def _besides(result: dict[str, Any]) -> Iterator[str]:
+    stall, captured = result["loop_stall_ms"], result["captured_ms"]
+    bare = f" ({_ms(stall['bare']['p99'])} and {_ms(stall['bare']['max'])} with the embedding only)" if "bare" in stall else ""
+    yield f"Timers of the event loop were late by {_ms(stall['p99'])} ms at p99 and {_ms(stall['max'])} ms at most{bare}."
+    yield f"A turn is durable after {_ms(captured['p50'])} ms at p50, {_ms(captured['p99'])} ms at p99."
+    if load_ms := result.get("load_ms"):
+        yield f"Loading a caller's memory when a call starts takes {_ms(load_ms['p50'])} ms at p50, {_ms(load_ms['p95'])} ms at p95."
+
+
+def _locomo(result: dict[str, Any]) -> str:
+    cuts = sorted(result["recall_at"], key=int)
+    head = [f"first {cut}" for cut in cuts]
+    lines = [
+        f"**Finding the right turn** among a long history (LoCoMo, {result['questions']} questions)"
+        f"{_origin(result, 'python -m evals.locomo --data FILE')}",
+        "",
+        "| | " + " | ".join(head) + " |",
+        "|---|" + "---|" * len(head),
+        "| share of the evidence found | " + " | ".join(_share(result["recall_at"][cut]) for cut in cuts) + " |",
+        "| questions with at least one evidence turn | " + " | ".join(_share(result["hit_at"][cut]) for cut in cuts) + " |",
+    ]
+    lines += _by_category(result.get("by_category", {}))
+    lines += [
+        "",
+        f"One search takes {_ms(result['p50_ms'])} ms at p50 and {_ms(result['p95_ms'])} ms at p95, "
+        f"of which embedding the question alone is {_ms(result['embedding_p50_ms'])} ms. "
+        "No language model and no re-ranker stand on this path.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _by_category(categories: dict[str, Any]) -> Iterator[str]:
+    for number, found in sorted(categories.items()):
+        if isinstance(found, dict) and "recall_at" in found:
+            cuts = sorted(found["recall_at"], key=int)
+            name = CATEGORIES.get(str(number), str(number))
+            asked = f", {found['questions']} questions" if "questions" in found else ""
+            yield f"| evidence found, {name}{asked} | " + " | ".join(_share(found["recall_at"][cut]) for cut in cuts) + " |"
+
+
+def _extraction(results: list[dict[str, Any]]) -> Iterator[str]:
+    if not results:
+        return
+    lines = [
+        f"**What is learned**, over {results[0]['cases']} hand-written exchanges{_origin(results[0], 'python -m evals.extraction')}",
+        "",
+        "| Model | precision | recall | old fact closed rightly | seconds an exchange |",
+        "|---|---|---|---|---|",
+    ]
+    for result in results:
+        shares = " | ".join(_share(result[key]) for key in ("precision", "recall", "closed_right"))
+        model = ", ".join(str(result[key]) for key in ("model", "extractor") if result.get(key))
+        lines.append(f"| {model} | {shares} | {result['seconds_per_case']:.1f} |")
+    yield "\n".join(lines) + "\n"
+
+
+def _origin(result: dict[str, Any], command: str) -> str:
+    """` (21 Nov 2026, commit abc1234, 2 cores …, command)`, as far as the result says."""
+    commit = f"commit {result['commit']}" if result.get("commit") else ""
+    known = [str(part) for part in (_day(result), commit, result.get("hardware")) if part]
+    return f" ({', '.join([*known, f'`{command}`'])})"
+
+
+def _day(result: dict[str, Any]) -> str:
+    if "measured_at" in result:
+        return f"{datetime.fromisoformat(result['measured_at']):%d %b %Y}"
+    return str(result.get("date", ""))
+
+
+def _times(row: dict[str, Any] | None) -> str:
+    return f"{_ms(row['p50_ms'])} / {_ms(row['p95_ms'])} / {_ms(row['p99_ms'])}" if row else "–"
+
+
+def _ms(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Another embedding model: everything is embedded anew, a kill costs one batch, and no question meets two models' vectors."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from memory import reembed as module
+from memory.db import Database
+from memory.errors import ModelUnavailable, SchemaMismatch, StoreUnavailable
+from memory.reembed import reembed
+from memory.service import open_memory
+from memory.types import Caller, Fact, Turn
+from tests.embedders import WordEmbedder
+
+OLD, NEW = WordEmbedder("old", 64), WordEmbedder("new", 48)
+
+
+@pytest.fixture
+async def filled(memory_settings):
+    """Ten turns and four facts, embedded with the old model; every Memory is closed again."""
+    async with open_memory(memory_settings, embedder=OLD) as memory:
+        for number in range(10):
+            turn = Turn(uuid4(), "ana", "echoic", "call", number, "user", f"I have {number} goldfish.", datetime.now(UTC))
+            await memory.turns.record(turn)
+            if number:  # one has no vector yet: the call ended before it was embedded
+                await memory.turns.embed_turn(turn)
+        facts = [Fact(uuid4(), "ana", f"Feeds {n} goldfish", "pets", "", 0.5, "user", "echoic", datetime.now(UTC)) for n in range(4)]
+        vectors = await OLD.embed_batch([fact.text for fact in facts])
+        await memory.db.transaction(lambda connection: memory.facts.add(connection, facts, vectors))
+    return memory_settings
+
+
+@pytest.fixture
+async def db(filled):
+    database = Database(filled.database_url.get_secret_value())
+    yield database
+    await database.close()
+
+
+async def lengths(db: Database) -> set[int | None]:
+    """Lengths of all stored vectors."""
+    async with db.dedicated() as connection:
+        rows = await connection.fetch("select vector_dims(vector) n from turn_index union all select vector_dims(vector) from facts")
+    return {row["n"] for row in rows}
+
+
+async def test_everything_gets_a_vector_of_the_new_model(db, filled):
+    seen = []
+    assert await reembed(db, NEW, lambda done, total: seen.append((done, total))) == 14
+    assert seen[0] == (0, 14) and seen[-1] == (14, 14)
+    assert await lengths(db) == {48}
+    async with open_memory(filled, embedder=NEW) as memory:
+        call = await memory.open_call(Caller("ana", "echoic", "next"))
+        assert (await call.recall("How many goldfish do I have?", budget_s=5)).tiers["facts"].status == "ok"
+    with pytest.raises(SchemaMismatch, match="echoic reembed"):
+        async with open_memory(filled, embedder=OLD):
+            raise AssertionError("opened with another model's vectors")
+
+
+async def test_nothing_to_do_is_nothing_done(db):
+    batches = OLD.batches
+    assert await reembed(db, OLD) == 0
+    assert OLD.batches == batches
+
+
+async def test_killed_it_refuses_starts_and_continues_where_it_stood(db, filled, monkeypatch):
+    """After the second batch the endpoint is gone: neither model may start, and the next run embeds only the rest."""
+    monkeypatch.setattr(module, "BATCH", 4)
+    with pytest.raises(ModelUnavailable):
+        await reembed(db, Failing("new", 48, after=2))
+    assert await lengths(db) > {48}
+    for embedder in (OLD, NEW):
+        with pytest.raises(SchemaMismatch, match=r"unfinished.*echoic reembed"):
+            async with open_memory(filled, embedder=embedder):
+                raise AssertionError("opened half done")
+    assert await reembed(db, NEW) == 14 - 2 * 4
+    assert await lengths(db) == {48}
+
+
+async def test_half_done_and_another_model_wanted_starts_again(db, monkeypatch):
+    monkeypatch.setattr(module, "BATCH", 4)
+    with pytest.raises(ModelUnavailable):
+        await reembed(db, Failing("new", 48, after=2))
+    assert await reembed(db, OLD) == 14
+    assert await lengths(db) == {64}
+
+
+class Failing(WordEmbedder):
+    """An endpoint that goes away after some batches."""
+
+    def __init__(self, name: str, dimensions: int, after: int) -> None:
+        super().__init__(name, dimensions)
+        self._after = after
+
+    async def embed_batch(self, texts):
+        if self.batches == self._after:
+            raise ModelUnavailable()
+        return await super().embed_batch(texts)
+
+
+async def test_refused_while_another_process_is_open(db, filled):
+    """A running call would score its questions against both models."""
+    async with open_memory(filled, embedder=OLD):
+        with pytest.raises(StoreUnavailable, match="stop agents"):
+            await reembed(db, NEW)
+    assert await lengths(db) == {64, None}
+
+
+async def test_only_one_at_a_time(db):
+    async with db.dedicated() as connection:
+        await connection.execute("select pg_advisory_lock($1)", module.LOCK)
+        with pytest.raises(StoreUnavailable, match="Another `echoic reembed`"):
+            await reembed(db, NEW)
+
+
+async def test_a_process_from_before_cannot_come_back(db, filled):
+    """Its connections were cut while it slept; every new one is checked again."""
+    async with open_memory(filled, embedder=OLD) as memory:
+        await memory.versions.close()
+        await memory.db._pool.expire_connections()
+        await memory.db._pool.close()
+        memory.db._pool = None
+        await reembed(db, NEW)
+        with pytest.raises(SchemaMismatch):
+            await memory.turns.list("ana")
+
+
+async def test_an_empty_database_takes_the_new_model(memory_settings):
+    database = Database(memory_settings.database_url.get_secret_value())
+    assert await reembed(database, NEW) == 0
+    async with open_memory(memory_settings, embedder=NEW):
+        pass

@@ -1,0 +1,117 @@
+"""`erase --shred`: afterwards a search of the raw files of the data folder finds nothing of the person."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from local import shred as module
+from local.shred import shred
+from local.stores import open_stores
+from memory.account import erase_user
+from memory.config import load_settings
+from memory.errors import StoreTimeout, StoreUnavailable
+from memory.service import Memory, open_memory
+from memory.spool import Spool
+from memory.types import Caller, Fact, Turn
+from tests.embedders import WordEmbedder
+
+SECRET, KEPT, ANA = "xylquorvane", "otherpersonsword", "ana-of-the-test"
+
+
+def files_with(folder: Path, word: str) -> list[str]:
+    """Every file below the folder that holds the bytes of the word."""
+    return [path.name for path in folder.rglob("*") if path.is_file() and word.encode() in path.read_bytes()]
+
+
+async def fill(memory: Memory, user_id: str, word: str) -> None:
+    call = await memory.open_call(Caller(user_id, "echoic", uuid4().hex))
+    for number in range(40):
+        long = f" And so on about {word}." * 200 if number == 7 else ""
+        await call.record(uuid4().hex, "user", f"My {word} is number {number}.{long}")
+    fact = Fact(uuid4(), user_id, f"Has a {word}", "t", "s", 0.9, "user", "echoic", datetime.now(UTC))
+    await memory.db.transaction(lambda connection: add(memory, connection, fact))
+    assert await memory.jobs.enqueue_learn(user_id)
+    dead = Spool(memory.spool._folder)
+    await dead.append(Turn(uuid4(), user_id, "echoic", "call", 0, "user", f"A {word} in the spool", datetime.now(UTC)))
+    await dead.close()
+
+
+async def add(memory: Memory, connection, fact: Fact) -> None:
+    await memory.facts.add(connection, [fact], await memory.embedder.embed_batch([fact.text]))
+
+
+async def to_files(database_url: str) -> None:
+    """Statistics, dirty pages and several recycled log segments, as hours of use leave them."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        for _ in range(4):
+            for command in ("analyze", "update turns set position = position", "checkpoint", "select pg_switch_wal()"):
+                await connection.execute(command)
+    finally:
+        await connection.close()
+
+
+@pytest.mark.timeout(120)
+async def test_after_a_shred_no_file_holds_the_words(tmp_path, clean_environment):
+    """Tables, indexes, TOAST, statistics, log segments, append-only file, spool; the other person's words stay, and are found."""
+    with open_stores(tmp_path / "data") as stores:
+        settings = load_settings(database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir)
+        async with open_memory(settings, embedder=WordEmbedder()) as memory:
+            await fill(memory, ANA, SECRET)
+            await fill(memory, "bob", KEPT)
+            await to_files(stores.database_url)
+            assert len(files_with(stores.data_dir, SECRET)) >= 4 and len(files_with(stores.data_dir, ANA)) >= 4
+            report = await erase_user(memory, ANA)
+            assert report.turns == 40 and report.unfinished == ()
+            await shred(stores.database_url, stores.redis_url)
+            assert files_with(stores.data_dir, SECRET) == []
+            assert files_with(stores.data_dir, ANA) == []
+            assert files_with(stores.data_dir, KEPT)
+            call = await memory.open_call(Caller("bob", "echoic", "next"))
+            assert KEPT in (await call.recall(f"What about my {KEPT}?", budget_s=5)).block
+            assert await memory.jobs.depth() == 1
+
+
+async def test_a_long_transaction_elsewhere_is_named(database_url, redis_url, monkeypatch):
+    """An old snapshot still sees the dead rows: nothing can be rewritten without them."""
+    monkeypatch.setattr(module, "SNAPSHOT_LIMIT_S", 0.1)
+    other = await asyncpg.connect(database_url)
+    try:
+        await other.execute("begin isolation level repeatable read")
+        await other.execute("select count(*) from erasures")
+        await erased(database_url)
+        with pytest.raises(StoreTimeout, match="pg_stat_activity"):
+            await shred(database_url, redis_url)
+    finally:
+        other.terminate()
+
+
+async def erased(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("insert into erasures values ('somebody', now())")
+    finally:
+        await connection.close()
+
+
+async def test_a_table_that_is_held_is_named(database_url, redis_url, monkeypatch):
+    monkeypatch.setattr(module, "LOCK_LIMIT_MS", 100)
+    other = await asyncpg.connect(database_url)
+    try:
+        await other.execute("begin")
+        await other.execute("lock table turns in access share mode")
+        with pytest.raises(StoreTimeout, match="shred again"):
+            await shred(database_url, redis_url)
+    finally:
+        other.terminate()
+
+
+@pytest.mark.parametrize("which", ["postgres", "redis"])
+async def test_a_store_that_is_down_is_named(database_url, redis_url, which):
+    urls = {"postgres": ("postgresql://echoic@127.0.0.1:1/x", redis_url), "redis": (database_url, "redis://127.0.0.1:1/0")}
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+        await asyncio.wait_for(shred(*urls[which]), 50)
