@@ -1,0 +1,52 @@
+# Everything a newcomer or CI needs. Each target makes .venv ready by itself (tools/bootstrap.sh): nothing is installed by hand.
+# Options go in ARGS: make talk ARGS="--user maya", make test ARGS="-k recall". Another Python: make PYTHON=/path/to/python3.12 test
+
+ifeq ($(OS),Windows_NT)
+$(error Echoic does not run on Windows itself: run it inside WSL 2, or with Docker (README, Platforms))
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help talk test test-all lint bench doctor readme lock clean ready-local ready-dev
+export PYTHON
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@echo 'Options for a command go in ARGS: make talk ARGS="--user maya"'
+
+talk: ready-local ## Talk to the agent in this terminal; also reads a pipe, one line a turn
+	@.venv/bin/echoic talk $(ARGS)
+
+doctor: ready-local ## Say for each part what is in use and whether it answers
+	@.venv/bin/echoic doctor $(ARGS)
+
+test: ready-dev ## Run every test that needs no Go, Java or browser (under 5 minutes)
+	@.venv/bin/python -m pytest $(ARGS)
+
+test-all: test ## Run everything: the tests, and the benchmark in its short form
+	@.venv/bin/python -m evals.latency --quick
+
+lint: ready-dev ## Check style and types
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+bench: ready-dev ## Measure the time memory adds to a reply; ARGS="--json evals/results/latency.json" keeps it
+	@.venv/bin/python -m evals.latency $(ARGS)
+
+readme: ready-dev ## Write the settings, the tree and the measured figures into README.md and .env.example
+	@.venv/bin/python -m tools.settings_docs
+	@.venv/bin/python -m tools.tree
+	@.venv/bin/python -m evals.report
+
+lock: ## Resolve the pins of pyproject.toml into locks/; ARGS=--upgrade takes newer ones
+	@sh tools/bootstrap.sh lock $(ARGS) </dev/null
+
+clean: ## Remove .venv, .tools and caches; what the agent remembers stays
+	@rm -rf .venv .tools build dist .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+ready-local:
+	@sh tools/bootstrap.sh local </dev/null
+
+ready-dev:
+	@sh tools/bootstrap.sh dev </dev/null

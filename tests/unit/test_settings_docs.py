@@ -1,0 +1,75 @@
+"""README.md and .env.example say what the code says; `make readme` writes both."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evals import report
+from memory.config import MemorySettings
+from tools import settings_docs
+
+
+def test_readme_table_equals_the_code() -> None:
+    """Every setting with its default and meaning, none that is gone."""
+    readme = settings_docs.README.read_text()
+    assert readme == settings_docs.between(readme, settings_docs.README_MARKS, settings_docs.table()), "run `make readme`"
+
+
+def test_env_example_equals_the_code() -> None:
+    """The same for .env.example."""
+    text = settings_docs.ENV_EXAMPLE.read_text()
+    assert text == settings_docs.between(text, settings_docs.ENV_MARKS, settings_docs.example()), "run `make readme`"
+
+
+def test_every_setting_says_what_it_means() -> None:
+    """A field without the text under it is not documented."""
+    assert not [setting.names for setting in settings_docs.settings() if not setting.meaning.strip()]
+
+
+def test_example_is_read_back_as_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every line of .env.example, uncommented, gives the settings of an empty environment."""
+    for setting in settings_docs.settings():
+        for name in setting.names:
+            monkeypatch.delenv(name, raising=False)
+    expected = MemorySettings()
+    for line in settings_docs.example().splitlines():
+        name, found, value = line.removeprefix("# ").partition("=")
+        if found and name.isupper():
+            monkeypatch.setenv(name, value)
+    assert MemorySettings() == expected
+
+
+def test_between_refuses_a_file_without_marks() -> None:
+    """Lost marks are said, rather than the table appended somewhere."""
+    with pytest.raises(ValueError, match="missing"):
+        settings_docs.between("no marks here", settings_docs.README_MARKS, "table")
+
+
+def test_readme_shows_the_committed_results() -> None:
+    """The measured part is what evals/results holds."""
+    readme = report.README.read_text()
+    assert readme == report.rewritten(readme, report.measured(report.RESULTS)), "run `make readme`"
+
+
+def test_report_shows_every_figure(tmp_path: Path) -> None:
+    """All three kinds of result, in the formats that the evals write, and a missing variant as a dash."""
+    row = {"load": "closed", "calls": 1, "n": 500, "p50_ms": 9.96, "p95_ms": 14.2, "p99_ms": 123.4}
+    rows = [row | {"variant": "echoic"}, row | {"variant": "no_memory", "p50_ms": 0.04}]
+    latency = {"commit": "abc1234", "hardware": "2 cores", "rows": rows}
+    latency |= {"loop_stall_ms": {"p99": 3.2, "max": 9.9}, "captured_ms": {"p50": 2.0, "p99": 6.0}}
+    locomo = {"questions": 10, "recall_at": {"10": 0.8123, "5": 0.7}, "hit_at": {"10": 0.9, "5": 0.8}, "by_category": {}}
+    locomo |= {"p50_ms": 8.0, "p95_ms": 12.0, "embedding_p50_ms": 6.5}
+    extraction = {"model": "small", "cases": 60, "precision": 0.9, "recall": 0.8, "closed_right": 0.75, "seconds_per_case": 2.345}
+    for name, result in {"latency": latency, "locomo": locomo, "extraction": extraction}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(result))
+    shown = report.measured(tmp_path)
+    assert "| 1, back to back | 0.04 / 14.2 / 123 | – | 10.0 / 14.2 / 123 | – | 500 |" in shown
+    assert "| share of the evidence found | 0.700 | 0.812 |" in shown
+    assert "| small | 0.900 | 0.800 | 0.750 | 2.3 |" in shown
+    assert "commit abc1234, 2 cores, `python -m evals.latency`" in shown
+
+
+def test_report_without_results_says_so(tmp_path: Path) -> None:
+    """No figure is better than an invented one."""
+    assert "Nothing measured yet" in report.measured(tmp_path)

@@ -1,0 +1,103 @@
+"""Writes the settings into README.md and .env.example, from the fields of the settings classes and the text under each.
+
+`python -m tools.settings_docs` (part of `make readme`); tests/unit/test_settings_docs.py fails when the files differ from the code.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import AliasChoices, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from agent.config import AgentSettings
+from memory.config import MemorySettings
+
+ROOT = Path(__file__).resolve().parent.parent
+README, ENV_EXAMPLE = ROOT / "README.md", ROOT / ".env.example"
+SETTINGS: tuple[type[BaseSettings], ...] = (MemorySettings, AgentSettings)
+README_MARKS = ("<!-- settings: written by `make readme` -->\n", "<!-- settings end -->\n")
+ENV_MARKS = ("# --- settings: written by `make readme` ---\n", "# --- settings end ---\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable: its names (the first wins), its default as one writes it, and what it means."""
+
+    names: tuple[str, ...]
+    default: str
+    meaning: str
+
+
+def settings() -> Iterator[Setting]:
+    """Every setting, in the order of the code."""
+    for owner in SETTINGS:
+        for name, field in owner.model_fields.items():
+            yield Setting(_names(name, field), _default(field), f"{' '.join((field.description or '').split())}{_limits(field)}")
+
+
+def table() -> str:
+    """The README's table."""
+    lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
+    for setting in settings():
+        names = " or ".join(f"`{name}`" for name in setting.names)
+        default = f"`{setting.default}`" if setting.default else ""
+        lines.append(f"| {names} | {default} | {setting.meaning.replace('|', chr(92) + '|')} |")
+    return "\n".join(lines) + "\n"
+
+
+def example() -> str:
+    """The same for .env.example: every variable commented out, at its default."""
+    blocks = []
+    for setting in settings():
+        blocks.append(f"# {setting.meaning}\n# {setting.names[0]}={setting.default}\n")
+    return "\n".join(blocks)
+
+
+def between(text: str, marks: tuple[str, str], block: str) -> str:
+    """`text` with what stands between its two marks replaced by `block`.
+
+    Raises:
+        ValueError: a mark is missing.
+    """
+    begin, end = marks
+    head, _, rest = text.partition(begin)
+    _, found, tail = rest.partition(end)
+    if not found:
+        raise ValueError(f"the marks {begin.strip()!r} and {end.strip()!r} are missing")
+    return f"{head}{begin}{block}{end}{tail}"
+
+
+def main() -> None:
+    README.write_text(between(README.read_text(), README_MARKS, table()))
+    ENV_EXAMPLE.write_text(between(ENV_EXAMPLE.read_text(), ENV_MARKS, example()))
+
+
+def _names(name: str, field: FieldInfo) -> tuple[str, ...]:
+    if isinstance(field.validation_alias, AliasChoices):
+        return tuple(str(choice) for choice in field.validation_alias.choices)
+    return (f"ECHOIC_{name.upper()}",)
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if "\n" in str(value) else str(value)  # a prompt of several lines is read in the code
+
+
+def _limits(field: FieldInfo) -> str:
+    least = next((limit.ge for limit in field.metadata if hasattr(limit, "ge")), None)
+    most = next((limit.le for limit in field.metadata if hasattr(limit, "le")), None)
+    if least is None:
+        return ""
+    return f" From {least} to {most}." if most is not None else f" At least {least}."
+
+
+if __name__ == "__main__":
+    main()

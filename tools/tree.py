@@ -1,0 +1,56 @@
+"""Writes the tree of modules into README.md, each with the first sentence of its docstring; part of `make readme`."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.settings_docs import README, ROOT, between
+
+MARKS = ("<!-- tree: written by `make readme` -->\n", "<!-- tree end -->\n")
+PACKAGES = ("agent", "memory", "workers", "local", "evals")
+WIDTH = 24
+MOST_CHARS = 96
+REST = {
+    "memory/sql/": "queries.sql (named queries) and migrations/0001_*.sql",
+    "tests/": "unit/ (nothing needed), contract/, integration/ (real embedded stores), e2e/ (through a pipe)",
+    "tools/": "what make needs: a Python, a uv, the locks, the written parts of this file",
+    "locks/": "versions and SHA-256 sums of everything that is installed",
+    "docs/": "decisions.md answers “why this way?”",
+}
+
+
+def tree() -> str:
+    """The block for README.md."""
+    lines = [line for package in PACKAGES if (ROOT / package).is_dir() for line in _package(package)]
+    lines.append(_line("cli.py", _says(ROOT / "cli.py")))
+    lines += [_line(path, says) for path, says in REST.items()]
+    return "```\n" + "\n".join(lines) + "\n```\n"
+
+
+def main() -> None:
+    README.write_text(between(README.read_text(), MARKS, tree()))
+
+
+def _package(package: str) -> Iterator[str]:
+    yield f"{package}/"
+    modules = [path for path in (ROOT / package).rglob("*.py") if path.name != "__init__.py"]
+    for path in sorted(modules, key=lambda path: (len(path.parts), path)):
+        yield _line(f"  {path.relative_to(ROOT / package)}", _says(path))
+
+
+def _line(name: str, says: str) -> str:
+    return f"{name:<{WIDTH}} {says}"
+
+
+def _says(path: Path) -> str:
+    """The first sentence of the docstring, cut at a comma or colon when it is long."""
+    first = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+    says = first.partition(". ")[0].partition("; ")[0].rstrip(".")
+    if len(says) <= MOST_CHARS:
+        return says
+    cut = max(says.rfind(mark, 0, MOST_CHARS) for mark in (", ", ": "))
+    return says[:cut] if cut > 0 else says
+
+
+if __name__ == "__main__":
+    main()
