@@ -205,7 +205,8 @@ async def open_memory(settings: MemorySettings, *, embedder: Embedder | None = N
     """
     if not settings.database_url.get_secret_value():
         raise ConfigInvalid("ECHOIC_DATABASE_URL is not set: name a Postgres with pgvector, or use `echoic …`, which starts one.")
-    embedder = embedder or await asyncio.to_thread(open_embedder, settings)  # a second of loading must not stop a call
+    if embedder is None:
+        embedder = await asyncio.to_thread(open_embedder, settings)  # a second of loading must not stop the others' calls
     memory = _wire(settings, embedder)
     try:
         if need_stores:

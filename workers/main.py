@@ -105,9 +105,16 @@ async def _work(memory: Memory, learner: Learner | None, until: Awaitable[object
             task.result()
     finally:
         for task in tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await task
+            await _stop(task)
+
+
+async def _stop(task: asyncio.Future[Any]) -> None:
+    """Cancel, and again until it is heard: arq swallows a cancellation that comes while it connects to Redis."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=POLL_S)
+    if not task.cancelled():
+        task.exception()  # read: what ended the work is raised by whoever waited for it first
 
 
 async def _take_jobs(memory: Memory, learner: Learner | None) -> None:

@@ -100,6 +100,12 @@ def family(pid: int) -> list[int]:
     return [pid, *(int(child) for child, parent in zip(rows[::2], rows[1::2], strict=True) if int(parent) == pid)]
 
 
+def learners(folder: Path) -> list[str]:
+    """Workers that run beside a talk, or have outlived it."""
+    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return [line for line in running if "--until-eof" in line and str(folder) in line]
+
+
 def test_said_in_one_process_known_in_the_next(folder: Path):
     """No model, no key, no settings: the words come back with their date, and `memories` shows the very rows."""
     first = run("talk", "--user", "maya", "--data-dir", str(folder), text="My dog is called Biscuit.\n")
@@ -204,3 +210,4 @@ def test_facts_are_learned_although_the_talk_was_killed(folder: Path):
             return any("Biscuit" in fact["text"] for fact in shown["facts"])
 
         wait_until(learned, 60)
+        wait_until(lambda: not learners(folder), 30)

@@ -315,6 +315,20 @@ async def test_a_long_turn_is_asked_in_portions(memory, learner, model):
     assert await states(memory) == ["learned"]
 
 
+async def test_a_model_that_copies_is_asked_again_without_what_it_copied(memory, learner, model):
+    """Small models repeat known facts, or the agent; without those before them they read the caller."""
+    await plant(memory, "Is learning Spanish")
+    model.answers = [facts("Is learning Spanish"), facts("Drinks only tea")]
+    await say(memory, "These days I only drink tea.")
+    await learner.learn("ana")
+    assert sorted(await texts_of(memory)) == ["Drinks only tea", "Is learning Spanish"]
+    model.answers = [facts("Suggests the seafood platter"), facts("Is allergic to fish")]
+    await say(memory, "I could suggest the seafood platter at", role="assistant", call_id="next")
+    await say(memory, "No wait, I'm allergic to fish.", call_id="next")
+    await learner.learn("ana")
+    assert "Is allergic to fish" in await texts_of(memory) and "platter" not in model.asked()
+
+
 async def test_what_is_taken_back_in_the_same_batch_is_history_at_once(memory, settings, model):
     """The next portion is shown what the one before it taught."""
     model.answers = [facts("Lives in Leeds"), facts("Moved to Lisbon", ended=(1,))]

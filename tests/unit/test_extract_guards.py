@@ -57,6 +57,8 @@ def learn(said, notes, *, ended=(), facts=()):
         ("My sister Ana is allergic to nuts.", "Is allergic to nuts", ["Sister Ana is allergic to nuts"]),
         ("Sadly our dog Rufus died in May.", "Died in May", ["Dog Rufus died in May"]),
         ("I moved to Rome with my wife Sofia.", "Moved to Rome", ["Moved to Rome"]),
+        ("Last year I ran a marathon in Valencia.", "Ran a marathon in Valencia", ["Ran a marathon in Valencia in 2025"]),
+        ("I'm a nurse on the night shift and broke my wrist yesterday.", "Is a nurse", ["Is a nurse"]),
         ("Ich wohne in Hamburg.", "Wohnt in Hamburg", ["Wohnt in Hamburg"]),
     ],
 )

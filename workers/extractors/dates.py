@@ -49,7 +49,14 @@ def validity(text: str, said_at: datetime) -> tuple[datetime | None, datetime | 
     return _past_only(begins, said_at), _midnight(ends)
 
 
+def stated_dates(text: str) -> list[str]:
+    """The dates that stand in a text, each with its preposition: "on 12 November 2026", "in 2025"."""
+    return [match[0] for match in _DATED.finditer(text)]
+
+
 _STATED = rf"(?:(?:\d{{1,2}} )?(?:{_MONTH}) \d{{4}}|(?<![\d.])(?:19|20)\d\d(?![\d%]))"
+
+_DATED = re.compile(rf"\b(?:on|in|around)(?: the (?:evening|week|weekend) of)?(?: (?:{_DAY}))? {_STATED}", re.IGNORECASE)
 
 
 def _resolve_sentence(sentence: str, today: date) -> str:

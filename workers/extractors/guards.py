@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from memory.types import Fact
 from memory.words import normalise, terms
+from workers.extractors.dates import stated_dates
 from workers.extractors.lines import Line
 from workers.extractors.speech import NEGATION, PEOPLE, PETS, clauses, sentences
 
@@ -17,6 +18,8 @@ MOST_CHARS = 200
 SUPPORTED = 0.6
 """Share of a fact's words that must come from the caller; the rest is paraphrase."""
 
+WHOLE_CLAUSE = 0.6
+"""Share of a clause's words that a fact holds to be about all of it."""
 _SAME_START = 4
 # Words that say how things hang together, not what they are: any speaker's "I'm a nurse" may become "Works as a nurse".
 _GENERIC_WORDS = """
@@ -75,7 +78,7 @@ def checked(drafts: Iterable[Draft], lines: Sequence[Line], known: Sequence[Fact
     for draft in drafts:
         draft = replace(draft, text=tidy(draft.text))
         draft = replace(draft, line=best_line(draft, lines))
-        draft = replace(draft, text=with_subject(draft.text, lines[draft.line]))
+        draft = replace(draft, text=with_date(with_subject(draft.text, lines[draft.line]), lines[draft.line]))
         if is_supported(draft.text, lines[draft.line], lines, known) and not is_known(draft.text, known):
             kept = _add(kept, draft, lines)
     return kept
@@ -114,6 +117,18 @@ def with_subject(text: str, line: Line) -> str:
     if not content(text) & after:
         return text
     return f"{match['who'].capitalize()}{match['name']} {text[:1].lower()}{text[1:]}"[:MOST_CHARS]
+
+
+def with_date(text: str, line: Line) -> str:
+    """ "Ran a marathon" of "in 2025 I ran a marathon" -> "Ran a marathon in 2025": what happened once says when."""
+    clause = best_clause(text, line.text)
+    dates = stated_dates(clause)
+    if len(dates) != 1 or stated_dates(text) or any(map(str.isdigit, text)):
+        return text
+    rest = set(terms(clause.replace(dates[0], "")))
+    if len(rest & set(terms(text))) < WHOLE_CLAUSE * len(rest):
+        return text  # the date may belong to the other half of the clause
+    return f"{text} {dates[0][0].lower()}{dates[0][1:]}"[:MOST_CHARS]
 
 
 def is_supported(text: str, line: Line, lines: Sequence[Line], known: Sequence[Fact]) -> bool:

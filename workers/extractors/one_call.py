@@ -66,15 +66,22 @@ class OneCallExtractor:
             halves = [await self._portion(half, known) for half in (lines[: len(lines) // 2], lines[len(lines) // 2 :])]
             return halves[0][0] + halves[1][0], halves[0][1] + halves[1][1]
         drafts, ended = read_answer(answer, len(lines))
-        if copies_known(drafts, known):
-            answer = await self._model.ask(messages(lines, [], self._zone), "facts", schema(len(lines), 0))
+        if bare := without_what_was_copied(drafts, lines, known):
+            answer = await self._model.ask(messages(bare, [], self._zone), "facts", schema(len(lines), 0))
             drafts, _ = read_answer(answer, len(lines))
         return learned_from(drafts, ended, lines, known)
 
 
-def copies_known(drafts: Sequence[Draft], known: Sequence[Fact]) -> bool:
-    """Whether a small model copied known facts instead of reading the lines; asked without them, it does better."""
-    return any(is_known(tidy(draft.text), known) for draft in drafts)
+def without_what_was_copied(drafts: Sequence[Draft], lines: Sequence[Line], known: Sequence[Fact]) -> list[Line]:
+    """The lines to ask a small model again, when it copied known facts, or only the agent's words, instead of reading the caller's.
+
+    Asked without known facts, and in the second case without the agent, it does better; strong models do not come here.
+    """
+    if any(is_known(tidy(draft.text), known) for draft in drafts):
+        return list(lines)
+    if drafts and any(line.before for line in lines) and not checked(drafts, lines, known):
+        return [replace(line, before="") for line in lines]
+    return []
 
 
 def learned_from(
