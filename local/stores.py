@@ -1,6 +1,7 @@
 """Postgres and Redis of one laptop: real servers of a data folder, shared by the processes that name it."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,6 +10,10 @@ from pathlib import Path
 
 from local.paths import open_data_dir, private_folder
 from local.sharing import joined
+from memory.errors import StoreUnavailable
+
+ANSWERS_S = 15.0  # a Postgres that was killed replays its log first; one that hangs is not waited for longer
+POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,21 @@ def open_servers(data_dir: Path) -> Iterator[Stores]:
 def migrate_now(database_url: str) -> None:
     """Bring the schema up to date; in a thread of its own, so that it also works where an event loop is running.
 
+    A Postgres that is just being started again by its keeper is waited for.
+
     Raises:
         SchemaMismatch: the database is newer than this code.
+        StoreUnavailable: it does not answer within 15 s.
     """
     from memory.migrate import migrate  # imports the drivers, which the keeper does without
 
     with ThreadPoolExecutor(1, thread_name_prefix="migrate") as thread:
-        thread.submit(asyncio.run, migrate(database_url)).result()
+        deadline = time.monotonic() + ANSWERS_S
+        while True:
+            try:
+                thread.submit(asyncio.run, migrate(database_url)).result()
+                return
+            except StoreUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_S)

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from memory.errors import ConfigInvalid
 
+OPENAI_MODEL = "gpt-4.1-mini"
 LOCAL_EMBEDDING_MODEL = "all-MiniLM-L6-v2-int8"
 
 

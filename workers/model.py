@@ -8,12 +8,11 @@ from typing import Any
 
 import openai
 
-from memory.config import MemorySettings
+from memory.config import OPENAI_MODEL, MemorySettings
 from memory.errors import ModelAnswerInvalid, ModelUnavailable
 
 log = logging.getLogger("echoic.model")
 
-OPENAI_MODEL = "gpt-4.1-mini"
 ANSWER_TOKENS = 1_500
 Message = dict[str, str]
 FORMATS = ("json_schema", "json_object", "none")
