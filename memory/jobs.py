@@ -16,6 +16,7 @@ log = logging.getLogger("echoic.jobs")
 
 QUEUE = "echoic:queue"
 PATIENCE_S = 0.2  # enqueueing takes 0.5 ms; a hung Redis has no timeout of its own
+PARTING_S = 1.0
 ANSWER_S = 5.0
 
 
@@ -51,6 +52,7 @@ class JobQueue:
     def __init__(self, redis_url: str, *, idle_s: float = 120.0) -> None:
         self._redis = open_redis(redis_url) if redis_url else None
         self._idle_s = idle_s
+        self._putting: set[asyncio.Task[None]] = set()
         self.failed = 0
         """Hints that Redis did not take since start; the sweeper finds those turns by itself."""
 
@@ -59,13 +61,14 @@ class JobQueue:
         wait_s = 0.0 if hurry else self._idle_s if delay_s is None else delay_s
         if self._redis is None:
             return False
-        try:
-            await asyncio.wait_for(self._put(self._redis, user_id, wait_s), PATIENCE_S)
-        except (redis.RedisError, OSError, TimeoutError) as exc:
-            self.failed += 1
-            log.warning("jobs.not_enqueued", extra={"error": type(exc).__name__})
-            return False
-        return True
+        putting = asyncio.create_task(self._put(self._redis, user_id, wait_s), name="jobs.put")
+        self._putting.add(putting)
+        putting.add_done_callback(self._put_ended)
+        # not cancelled when it is late: redis-py leaves a socket open that is cancelled in a pipeline; its own timeout ends it
+        done, _ = await asyncio.wait({putting}, timeout=PATIENCE_S)
+        if not done:
+            self._count_failure("TimeoutError")
+        return bool(done) and not putting.cancelled() and putting.exception() is None
 
     async def cancel(self, user_id: str) -> int:
         """Take a user's waiting jobs out; returns how many. A running one ends by itself: its commit sees the erasure.
@@ -111,8 +114,22 @@ class JobQueue:
             raise StoreUnavailable(unreachable(exc)) from exc
 
     async def close(self) -> None:
+        """Leave; what a hung Redis has not taken in a second is found by the sweeper."""
+        if self._putting:
+            await asyncio.wait(self._putting, timeout=PARTING_S)
+        for putting in list(self._putting):
+            putting.cancel()
         if self._redis is not None:
             await self._redis.aclose(close_connection_pool=True)
+
+    def _put_ended(self, putting: asyncio.Task[None]) -> None:
+        self._putting.discard(putting)
+        if not putting.cancelled() and (error := putting.exception()) is not None:
+            self._count_failure(type(error).__name__)
+
+    def _count_failure(self, error: str) -> None:
+        self.failed += 1
+        log.warning("jobs.not_enqueued", extra={"error": error})
 
     async def _put(self, client: ArqRedis, user_id: str, wait_s: float) -> None:
         job_id = learn_job_id(user_id)
