@@ -339,10 +339,10 @@ async def _flush(memory: "Memory", user: str, wait: bool) -> str:
     choice = await open_extractor(memory.settings, memory)
     if choice.extractor is None:
         return choice.sentence
-    if not wait:
-        taken = await memory.jobs.enqueue_learn(user, hurry=True)
-        return "Queued: a worker learns it next." if taken else "Redis cannot be reached: a worker finds it by itself, later."
     try:
+        if not wait:
+            taken = await memory.jobs.enqueue_learn(user, hurry=True)
+            return "Queued: a worker learns it next." if taken else "Redis cannot be reached: a worker finds it by itself, later."
         report = await learn_now(memory, Learner(memory, choice.extractor), user)
     finally:
         await choice.close()
