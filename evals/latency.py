@@ -59,7 +59,7 @@ class Plan:
 
 
 FULL = Plan(rounds=3, closed_s=5, paced_s=12, captured=400)
-QUICK = Plan(rounds=1, closed_s=0.6, paced_s=1.3, captured=100)
+QUICK = Plan(rounds=1, closed_s=0.5, paced_s=1.1, captured=50)
 
 
 @dataclass(slots=True)

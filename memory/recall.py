@@ -15,7 +15,7 @@ from memory.breaker import Breaker
 from memory.config import MemorySettings
 from memory.embed import Embedder
 from memory.errors import MemoryFault
-from memory.prompt import compose
+from memory.prompt import LAST_CALL_LINES, compose
 from memory.query_vector import QueryVector
 from memory.recent import RecentTurns
 from memory.types import Caller, Item, Recall, TierResult, TierStatus
@@ -127,14 +127,12 @@ class Recaller:
         question = asked_text(text, clean(previous))
         limit_s = self._settings.recall_budget_s if budget_s is None else budget_s
         asked = self._join_or_start(caller, question, recent, limit_s * VECTOR_SHARE)
-        near = recent.search(question, context)
-        near_ms = _ms(self._clock() - began)
         await self._wait(asked, limit_s - (self._clock() - began))
         results = {tier: self._outcome(tier, asked) for tier in asked.lookups}
-        held = len(near) + len(recent.profile) + len(recent.last_call)
-        results = {RecentTurns.name: TierResult("ok" if held else "empty", tuple(near), near_ms)} | results
-        block, used = self._compose(caller, question, recent, results, context)
-        return Recall(results, block, used, _ms(self._clock() - began))
+        near, result = self._near(question, recent, results, context)
+        found = [*(item for one in results.values() for item in one.items), *near]
+        block, used = self._compose(caller, question, recent, found, context)
+        return Recall({RecentTurns.name: result} | results, block, used, _ms(self._clock() - began))
 
     def prefetch(self, caller: Caller, text: str, recent: RecentTurns, *, previous: str = "") -> None:
         """Start the lookups for words still being spoken; a `recall` for the same words adopts them. Returns at once."""
@@ -241,15 +239,21 @@ class Recaller:
         status: TierStatus = "ok" if items else "empty"
         return TierResult(status, items, elapsed_ms)
 
+    def _near(
+        self, text: str, recent: RecentTurns, stores: dict[str, TierResult], context: Collection[UUID]
+    ) -> tuple[list[Item], TierResult]:
+        """What tier 1 adds. It is searched only where a store did not answer: one that did has weighed the same turns already."""
+        began = self._clock()
+        answered = stores and all(result.status in ("ok", "empty") for result in stores.values())
+        near = [] if answered else recent.search(text, context)
+        held = (*near, *recent.profile, *recent.last_call[:LAST_CALL_LINES])
+        return near, TierResult("ok" if held else "empty", held, _ms(self._clock() - began))
+
     def _compose(
-        self, caller: Caller, text: str, recent: RecentTurns, results: dict[str, TierResult], context: Collection[UUID]
+        self, caller: Caller, text: str, recent: RecentTurns, found: Sequence[Item], context: Collection[UUID]
     ) -> tuple[str, tuple[Item, ...]]:
-        stores = [result for name, result in results.items() if name != RecentTurns.name]
-        answered = stores and all(result.status in ("ok", "empty") for result in stores)
-        found = [item for result in stores for item in result.items]
-        near = () if answered else results[RecentTurns.name].items  # a search of the whole memory has weighed these already
         return compose(
-            [*found, *near],
+            found,
             recent.profile,
             recent.last_call,
             question=text,
