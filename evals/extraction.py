@@ -22,6 +22,7 @@ import typer
 from pydantic import SecretStr
 from rich.console import Console
 
+from evals.machine import commit, hardware
 from local.model_server import served
 from local.stores import open_stores
 from memory.config import MemorySettings, load_settings
@@ -77,7 +78,7 @@ class Score:
 def main(
     data: Annotated[Path, typer.Option("--data", help="Cases, one JSON object a line.", exists=True, dir_okay=False)] = DATA,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
-    gguf: Annotated[Path | None, typer.Option(help="Serve this model file for the run.", exists=True, dir_okay=False)] = None,
+    gguf: Annotated[Path | None, typer.Option(help="Serve this model file for the run.", envvar="ECHOIC_GGUF", exists=True, dir_okay=False)] = None,
     model_url: Annotated[str, typer.Option(help="An OpenAI-compatible address. Default: ECHOIC_LLM_URL, or OpenAI with a key.")] = "",
     model: Annotated[str, typer.Option(help="The model's name, if the address has several.")] = "",
     extractor: Annotated[str, typer.Option(help="`echoic` (one call) or `mem0`.")] = "echoic",
@@ -106,7 +107,8 @@ def main(
     console.print(f"{extractor}: never-lists broken {score.never}, wrongly closed {score.wrongly_closed}, dead batches {score.failed}")
     print(json.dumps(figures))
     if json_file is not None:
-        json_file.write_text(json.dumps(figures, indent=2) + "\n")
+        ran = {"extractor": extractor, "commit": commit(), "hardware": hardware(), "date": f"{datetime.now(UTC):%d %b %Y}"}
+        json_file.write_text(json.dumps(figures | ran, indent=2) + "\n")
 
 
 def read(path: Path) -> list[Case]:
