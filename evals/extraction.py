@@ -78,7 +78,9 @@ class Score:
 def main(
     data: Annotated[Path, typer.Option("--data", help="Cases, one JSON object a line.", exists=True, dir_okay=False)] = DATA,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
-    gguf: Annotated[Path | None, typer.Option(help="Serve this model file for the run.", envvar="ECHOIC_GGUF", exists=True, dir_okay=False)] = None,
+    gguf: Annotated[
+        Path | None, typer.Option(help="Serve this model file for the run.", envvar="ECHOIC_GGUF", exists=True, dir_okay=False)
+    ] = None,
     model_url: Annotated[str, typer.Option(help="An OpenAI-compatible address. Default: ECHOIC_LLM_URL, or OpenAI with a key.")] = "",
     model: Annotated[str, typer.Option(help="The model's name, if the address has several.")] = "",
     extractor: Annotated[str, typer.Option(help="`echoic` (one call) or `mem0`.")] = "echoic",
