@@ -44,8 +44,6 @@ class Question:
     caller: Caller
     text: str
     vector: QueryVector
-    version: tuple[int, int, int] = (0, 0, 0)
-    """Of this user's memory, as seen from this call: what was read under another one may be old."""
 
 
 class Tier(Protocol):
@@ -54,10 +52,6 @@ class Tier(Protocol):
     name: str
 
     async def search(self, question: Question) -> Sequence[Item]: ...
-
-    def forget(self, user_id: str) -> None:
-        """Drop whatever is held in process for a user."""
-        ...
 
 
 @dataclass(slots=True)
@@ -141,18 +135,14 @@ class Recaller:
             self._join_or_start(caller, asked_text(text, clean(previous)), recent, None)
 
     def forget(self, user_id: str) -> None:
-        """Drop everything held for a user: lookups, and what the tiers keep."""
+        """Drop everything held for a user."""
         for key in [key for key in self._asked if key[0] == user_id]:
             self._drop(self._asked.pop(key))
-        for tier in self._tiers:
-            tier.forget(user_id)
 
     def forget_call(self, caller: Caller) -> None:
         """The call ended: stop and drop its lookups."""
         for key in [key for key in self._asked if key[:3] == (caller.user_id, caller.agent_id, caller.call_id)]:
             self._drop(self._asked.pop(key))
-        for tier in self._tiers:
-            tier.forget(caller.user_id)
 
     async def close(self) -> None:
         for asked in self._asked.values():
@@ -176,7 +166,7 @@ class Recaller:
             return held
         if held is not None:
             self._drop(self._asked.pop(key))
-        asked = self._asked[key] = self._start(caller, text, recent, patience_s, version)
+        asked = self._asked[key] = self._start(caller, text, recent, patience_s)
         while len(self._asked) > LOOKUPS_HELD:
             self._drop(self._asked.popitem(last=False)[1])
         return asked
@@ -186,9 +176,9 @@ class Recaller:
         failed = [tier for tier, lookup in asked.lookups.items() if lookup.task is None or (lookup.task.done() and _error(lookup.task))]
         return any(self.breakers[tier].state == "closed" for tier in failed)
 
-    def _start(self, caller: Caller, text: str, recent: RecentTurns, patience_s: float | None, version: tuple[int, int, int]) -> Asked:
+    def _start(self, caller: Caller, text: str, recent: RecentTurns, patience_s: float | None) -> Asked:
         vector = QueryVector.start(self._embedder, text, patience_s, self.breakers[EMBEDDER], self._hold)
-        question = Question(caller, text, vector, version)
+        question = Question(caller, text, vector)
         lookups = {tier.name: self._look_up(tier, question, recent) for tier in self._tiers}
         return Asked(lookups, vector, self._clock())
 

@@ -5,8 +5,6 @@ approximate index loses rows behind the user filter), and the arithmetic and fus
 """
 
 import re
-from collections import OrderedDict
-from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -24,9 +22,6 @@ from memory.words import terms
 
 FOUND = 40
 """Items handed on: more than any block holds, so that what stands in the context already can be left out."""
-CALLS_HELD = 32
-ROWS_HELD = 2_000
-"""Rows kept of one call, about 400 bytes each."""
 MAX_TERMS = 48
 """Distinct terms looked up of one question; a monologue's first words are not its question."""
 
@@ -45,9 +40,6 @@ class HybridSearch:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._read: OrderedDict[tuple[object, ...], dict[int, Item]] = OrderedDict()
-        """Rows read before, by caller and memory version: a call's questions meet the same rows again. Only what `score` still
-        finds is looked up here, so an erased row is never shown."""
 
     async def search(self, question: Question) -> list[Item]:
         """The best items for the question, best first. Without a vector (the embedder fails or is too slow) by words alone.
@@ -63,31 +55,9 @@ class HybridSearch:
 
         async def find(connection: Connection) -> list[Item]:
             corpus = await _corpus(connection, caller, vector, past)
-            return await self._items(connection, question, rank(corpus, postings, FOUND))
+            return await _read(connection, caller, rank(corpus, postings, FOUND))
 
         return await self._db.run(find)
-
-    def forget(self, user_id: str) -> None:
-        """Drop the rows held for a user."""
-        for key in [key for key in self._read if key[0] == user_id]:
-            del self._read[key]
-
-    async def _items(self, connection: Connection, question: Question, ranked: list[Ranked]) -> list[Item]:
-        held = self._held(question)
-        if missing := [one.ref for one in ranked if one.ref not in held]:
-            rows = await connection.fetch(query("read_items"), question.caller.user_id, missing)
-            held.update((row["ref"], _item(row)) for row in rows)
-        return [replace(held[one.ref], score=one.score) for one in ranked if one.ref in held]
-
-    def _held(self, question: Question) -> dict[int, Item]:
-        key = (question.caller.user_id, question.caller, question.version)
-        held = self._read.setdefault(key, {})
-        self._read.move_to_end(key)
-        if len(self._read) > CALLS_HELD:
-            self._read.popitem(last=False)
-        if len(held) > ROWS_HELD:
-            held.clear()
-        return held
 
     async def _postings(self, caller: Caller, asked: list[str]) -> Postings:
         if not asked:
@@ -125,13 +95,20 @@ def _doubles(packed: bytes | None) -> np.ndarray:
     return np.frombuffer(packed or b"", ">f8").astype(np.float64)  # nan: a turn that is not embedded yet
 
 
-def _item(row: asyncpg.Record) -> Item:
+async def _read(connection: Connection, caller: Caller, ranked: list[Ranked]) -> list[Item]:
+    rows = await connection.fetch(query("read_items"), caller.user_id, [one.ref for one in ranked])
+    by_ref = {row["ref"]: row for row in rows}
+    return [_item(by_ref[one.ref], one.score) for one in ranked if one.ref in by_ref]
+
+
+def _item(row: asyncpg.Record, score: float) -> Item:
     if row["payload"] is None:
         return Item(
             kind="turn",
             id=row["id"],
             text=row["text"],
             said_at=row["said_at"],
+            score=score,
             role=row["role"],
             interrupted=row["interrupted"],
             turn_ids=(row["id"],),
@@ -143,6 +120,7 @@ def _item(row: asyncpg.Record) -> Item:
         id=fact.fact_id,
         text=fact.text,
         said_at=fact.said_at,
+        score=score,
         valid_from=fact.valid_from,
         valid_until=fact.valid_until,
         turn_ids=fact.turn_ids,

@@ -203,22 +203,6 @@ async def test_one_users_rows_are_read_by_their_index(memory):
     assert "turn_index_by_user" in await memory.db.transaction(plan)
 
 
-async def test_rows_held_in_process_are_only_what_the_store_still_has(memory):
-    """A row deleted behind our back is not shown from what a call has read before; an erasure empties that too."""
-    first = await memory.open_call(caller())
-    await say(first, "My dog is called Biscuit.", "My cat is called Miso.")
-    call = await memory.open_call(caller())
-    assert "Biscuit" in (await call.recall("what is my dog called")).block
-    await memory.db.run(lambda connection: connection.execute("delete from turns where text like '%Biscuit%'"))
-    call.recent.clear()
-    found = await call.recall("what is my dog called then")
-    assert [item.text for item in found.tiers["facts"].items] == ["My cat is called Miso."]
-    (tier,) = memory.recaller._tiers
-    assert tier._read
-    memory.forget_erased("ana")
-    assert not tier._read
-
-
 async def test_learning_makes_the_same_question_new(memory):
     """The same words, asked again after something was learned, see it."""
     call = await memory.open_call(caller())

@@ -39,9 +39,6 @@ class Gate:
             raise self.error
         return self.answer
 
-    def forget(self, user_id):
-        """Nothing is held here."""
-
 
 class StillEmbedder:
     name, dimensions = "still", 3
