@@ -76,8 +76,10 @@ def test_a_folder_that_cannot_be_written_costs_the_log_only(tmp_path):
     root = logging.getLogger()
     before = list(root.handlers)
     log_to(tmp_path / "file" / "talk.log")
-    for handler in [one for one in root.handlers if one not in before]:
+    added = [one for one in root.handlers if one not in before]
+    for handler in added:
         root.removeHandler(handler)
+    assert not any(isinstance(handler, logging.FileHandler) for handler in added)
 
 
 def test_the_filter_keeps_every_record():
