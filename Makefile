@@ -6,7 +6,7 @@ $(error Echoic does not run on Windows itself: run it inside WSL 2, or with Dock
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help talk test test-all lint bench doctor readme lock clean ready-local ready-dev
+.PHONY: help talk dev test test-rooms test-all lint bench doctor readme lock clean ready-local ready-dev
 export PYTHON
 
 help: ## List these targets
@@ -16,13 +16,19 @@ help: ## List these targets
 talk: ready-local ## Talk to the agent in this terminal; also reads a pipe, one line a turn
 	@.venv/bin/echoic talk $(ARGS)
 
+dev: ready-local ## Take calls on this machine, and print how to join; Ctrl-C stops everything
+	@.venv/bin/echoic dev $(ARGS)
+
 doctor: ready-local ## Say for each part what is in use and whether it answers
 	@.venv/bin/echoic doctor $(ARGS)
 
 test: ready-dev ## Run every test that needs no Go, Java or browser (under 5 minutes)
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-test-all: test ## Run everything: the tests, and the benchmark in its short form
+test-rooms: ready-dev ## Place real calls in real rooms: needs a livekit-server or Go
+	@.venv/bin/python -m pytest tests/rooms $(ARGS)
+
+test-all: test test-rooms ## Run everything: the tests, real calls, and the benchmark in its short form
 	@.venv/bin/python -m evals.latency --quick
 
 lint: ready-dev ## Check style and types

@@ -25,12 +25,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DEFAULT_USER = "me"
-ON_THIS_MACHINE = ("gguf", "ollama")
-"""Models that answer one at a time: beside a talk, replies come first, and its facts are learned when it has ended."""
 
 app = typer.Typer(
     name="echoic",
-    help="A voice agent that remembers its callers. Start with `echoic talk`.",
+    help="A voice agent that remembers its callers. Start with `echoic talk`, or `echoic dev` to speak with it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -115,6 +113,7 @@ def worker(
     """Learn facts from what was said, in the background, until stopped."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from local.learner import standard_input_ended
+    from local.models import ONE_AT_A_TIME
     from local.opened import opened_model, opened_stores, with_model
 
     with opened_stores(data_dir, "worker") as settings, opened_model(settings) as choice:
@@ -124,12 +123,24 @@ def worker(
         settings = with_model(settings, choice)
 
         async def work() -> None:
-            if until_eof and choice.kind in ON_THIS_MACHINE:
+            if until_eof and choice.kind in ONE_AT_A_TIME:
                 await standard_input_ended()
             ended = standard_input_ended() if until_eof else None
             await run_worker(settings, burst=burst, until=ended)
 
         asyncio.run(work())
+
+
+@app.command()
+def dev(
+    data_dir: DataDir = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page to join by; 0 takes a free one.")] = 0,
+) -> None:
+    """Take calls on this machine: stores, LiveKit server, agent and worker, until Ctrl-C. Prints how to join."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    from local.dev import run_dev
+
+    run_dev(os.path.abspath(__file__), data_dir, port, typer.echo)
 
 
 @app.command()
@@ -281,24 +292,10 @@ def restore(
 @app.command()
 def doctor(data_dir: DataDir = None) -> None:
     """Say what is in use, whether it answers, and what to do if not."""
-    from local.doctor import Finding, examine, report
-    from local.opened import folder_of, opened_model, opened_stores, with_model
-    from memory.config import load_settings
+    from local.doctor import run_doctor
 
-    with ExitStack() as stack:
-        settings, label, url = load_settings(data_dir=folder_of(data_dir)), "none", ""
-        broken: list[Finding] = []
-        try:
-            settings = stack.enter_context(opened_stores(data_dir, "doctor"))
-        except MemoryFault as exc:
-            broken.append(Finding("Stores", "broken", str(exc)))
-        try:
-            choice = stack.enter_context(opened_model(settings))
-            settings, label, url = with_model(settings, choice), choice.label, choice.url
-        except MemoryFault as exc:
-            broken.append(Finding("Language model", "broken", str(exc)))
-        if not asyncio.run(report(examine(settings, label, url), broken, typer.echo)):
-            raise typer.Exit(1)
+    if not run_doctor(data_dir, typer.echo):
+        raise typer.Exit(1)
 
 
 @model_app.command("pull")

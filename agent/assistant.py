@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -11,10 +12,12 @@ from zoneinfo import ZoneInfo
 from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
 from livekit.agents.voice import SpeechHandle
 
+from agent.call import shown_items
+from agent.say import TOOLS, Heeded, Used, has_words, heed
+from agent.telemetry import record_recall
 from agent.window import fit
+from memory.call_memory import CallMemory
 from memory.prompt import compose
-from memory.service import CallMemory
-from memory.turns import turn_id_for
 from memory.types import Recall, TierResult
 
 log = logging.getLogger("echoic.agent")
@@ -31,10 +34,13 @@ class RemembersCaller(Agent):
     AgentTask[str]): …`). The memory of the call is `call_memory=`, or else `session.userdata.call_memory`.
     """
 
-    def __init__(self, *args: Any, call_memory: CallMemory | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._call_memory = call_memory
-        self._logged_id = ""
+    def __init__(
+        self, *args: Any, call_memory: CallMemory | None = None, tools: Sequence[Any] = (), model_calls_tools: bool = False, **kwargs: Any
+    ) -> None:
+        """`model_calls_tools`: whether the model is shown the tools of agent/say.py, for wishes that no rule recognises."""
+        super().__init__(*args, tools=[*tools, *TOOLS], **kwargs)
+        self._call_memory, self._model_calls_tools = call_memory, model_calls_tools
+        self.used = Used()
         self.last_recall: Recall | None = None
 
     @property
@@ -47,19 +53,42 @@ class RemembersCaller(Agent):
         if self._call_memory is not None:
             return self._call_memory
         try:
-            return self.session.userdata.call_memory
-        except (ValueError, AttributeError) as exc:
+            return self._userdata.call_memory
+        except AttributeError as exc:
             raise LookupError("Pass call_memory= to the agent, or a userdata with `call_memory` to the session.") from exc
+
+    @property
+    def _userdata(self) -> Any:
+        try:
+            return self.session.userdata
+        except ValueError:
+            return None  # the session has none
 
     async def llm_node(
         self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
     ) -> AsyncGenerator[llm.ChatChunk | str | FlushSentinel, None]:
         """Put what is remembered before the caller's unanswered words, in this call's copy only, and stream the model's answer."""
-        context = chat_ctx.copy()  # LiveKit shows its list to the next tool step: blocks would stack up there
+        # lists of our own: LiveKit shows its list to the next tool step, and blocks would stack up there
+        said = self._heeded(shown_items(self._userdata, chat_ctx.items), tools)
+        if said.first is not None:
+            yield said.first
+        if not said.asks_model:
+            return
+        context, spoke = llm.ChatContext(said.items), False
         await self._remember(context.items)
-        async with aclosing(Agent.default.llm_node(self, context, tools, model_settings)) as chunks:
+        async with aclosing(Agent.default.llm_node(self, context, said.tools, model_settings)) as chunks:
             async for chunk in chunks:
+                spoke = spoke or has_words(chunk)
                 yield chunk
+        if spoke and said.last:
+            yield said.last
+
+    def _heeded(self, items: list[llm.ChatItem], tools: list[llm.Tool]) -> Heeded:
+        try:
+            return heed(items, tools, self.call_memory, model_calls_tools=self._model_calls_tools)
+        except Exception as exc:  # whatever is wrong with memory, the caller gets an answer
+            log.error("turn.wish_broke", extra={"error": type(exc).__name__})
+            return Heeded(items, [tool for tool in tools if tool not in TOOLS])
 
     async def _remember(self, items: list[llm.ChatItem]) -> None:
         at = unanswered(items)
@@ -73,25 +102,21 @@ class RemembersCaller(Agent):
             items[at] = message.model_copy(update={"content": [self.last_recall.block, *message.content]})
 
     async def _recall(self, message: llm.ChatMessage, items: Sequence[llm.ChatItem], at: int) -> Recall:
+        began_ns, words, recall = time.time_ns(), message.text_content or "", UNREACHED
         try:
+            memory = self.call_memory.memory
             recall = await self.call_memory.recall(
-                message.text_content or "",
+                words,
                 context_item_ids=frozenset(item.id for item in items if item.type == "message"),
-                previous_user_text=_previous_words(items[:at]),
+                previous_user_text=previous_words(items[:at]),
             )
-            self._log(message.id, recall)
-            return recall
+            self.used.note(words, recall.used)
+            record_recall(recall, began_ns=began_ns, settings=memory.settings, breakers=memory.recaller.breakers, words=words)
         except Exception as exc:  # whatever is wrong with memory, the caller gets an answer
             log.error("turn.recall_broke", extra={"error": type(exc).__name__})
-            return UNREACHED
-
-    def _log(self, item_id: str, recall: Recall) -> None:
-        if item_id == self._logged_id:
-            return  # a tool step of the same turn
-        self._logged_id = item_id
-        tiers = {name: tier.status for name, tier in recall.tiers.items()}
-        fields = {"turn_id": str(turn_id_for(self.call_memory.caller.call_id, item_id)), **tiers}
-        log.info("turn.recalled", extra={**fields, "used": len(recall.used), "elapsed_ms": round(recall.elapsed_ms, 1)})
+        if turn_log := getattr(self._userdata, "turn_log", None):
+            turn_log.recalled(message.id, recall)
+        return recall
 
 
 class MemoryAgent(RemembersCaller):
@@ -151,6 +176,7 @@ def unanswered(items: Sequence[llm.ChatItem]) -> int | None:
     return None
 
 
-def _previous_words(items: Sequence[llm.ChatItem]) -> str:
+def previous_words(items: Sequence[llm.ChatItem]) -> str:
+    """The caller's last words in a conversation, or nothing."""
     said = (item.text_content for item in reversed(items) if item.type == "message" and item.role == "user")
     return next((text for text in said if text), "")

@@ -1,6 +1,8 @@
 """The agent's settings: read once at start, frozen, passed in."""
 
-from pydantic import Field, ValidationError
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from memory.errors import ConfigInvalid
@@ -15,6 +17,7 @@ When you do not know something about them, say so; never invent it.
 For example, told "I have a cat called Miso", say "Miso is a lovely name for a cat!".
 Asked "What is my cat called?", say "Your cat is called Miso."
 """
+SHORTEST_KEY = 32  # characters: below, HS256 is easier to guess than to break
 
 
 class AgentSettings(BaseSettings):
@@ -27,6 +30,8 @@ class AgentSettings(BaseSettings):
 
     instructions: str = DEFAULT_INSTRUCTIONS
     """System prompt of the agent. It stays the same during a call, so that prefix caches hold."""
+    back_words: str = "Sorry, we were cut off for a moment. I'm back."
+    """What the agent says when it takes over a call whose agent has died: one sentence, spoken without asking the model."""
     greet_on_return: bool = False
     """Whether the agent speaks first when it knows the caller, using what it knows."""
     reply_timeout_s: int = Field(60, ge=1, le=600)
@@ -35,6 +40,35 @@ class AgentSettings(BaseSettings):
     """How often a reply is asked for again when the model cannot be reached."""
     context_tokens: int = Field(12_000, ge=500)
     """Most tokens of the running call that a model is shown; what is older is recalled when it matters."""
+    model_tools: Literal["auto", "on", "off"] = "auto"
+    """Whether the model is shown tools for wishes about memory ("forget that"), which plain rules recognise too; `auto`: at OpenAI only."""
+    speech: Literal["auto", "cloud", "local"] = "auto"
+    """Who hears and speaks: `cloud` is Deepgram and OpenAI, `local` this machine; `auto` takes `local` only without DEEPGRAM_API_KEY."""
+    turn_detection: Literal["model", "vad"] = "model"
+    """What tells that a caller has finished: a model that listens for it, or (`vad`) a pause alone. Both run on this machine."""
+    max_load: float = Field(0.8, gt=0, le=1)
+    """Share of the processors in use from which on a worker refuses calls, 0 to 1; in development none is refused."""
+
+    identity_secret: SecretStr = SecretStr("")
+    """Key of the user tokens (HS256, 32 characters or more) that an application signs. Empty: no token is believed."""
+    phone_key: SecretStr = SecretStr("")
+    """Key of the hash that a phone number is stored as, 32 characters or more; changed, it makes every phone caller a new one.
+    Empty: made once and kept in the data folder, which is enough for one host."""
+    phone_region: str = Field("", pattern="^([A-Z]{2})?$")
+    """Country of numbers that come without one, as `DE`. Empty: only numbers with a `+` identify their caller."""
+    trust_caller_id: bool = True
+    """Whether a phone number says who is calling. It can be forged; off: anonymous until the application confirms who it is."""
+    stable_identities: bool = False
+    """Whether a LiveKit identity stands for the same person in every call."""
+    keep_before_confirmed: bool = True
+    """Whether what an anonymous caller said becomes theirs when the application confirms, in the same call, who they are."""
+
+    @field_validator("identity_secret", "phone_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr) -> SecretStr:
+        if 0 < len(key.get_secret_value()) < SHORTEST_KEY:
+            raise ValueError(f"a key has {SHORTEST_KEY} characters or more; `openssl rand -hex 32` makes one")
+        return key
 
 
 def load_agent_settings(**overrides: object) -> AgentSettings:

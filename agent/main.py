@@ -1,33 +1,47 @@
-"""The LiveKit worker: for each call it opens memory, wires it to a session, and closes both in order.
+"""The LiveKit worker: it takes calls, and opens, wires and closes what each of them needs.
 
-Run it with `python -m livekit.agents start agent/main.py`. It never starts stores of its own.
+Run it with `python -m livekit.agents start agent/main.py`, or `python agent/main.py dev|start|console`. It never starts stores of its own.
 """
 
 import asyncio
+import logging
+import math
 import os
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from functools import partial
 
-from livekit.agents import AgentServer, AgentSession, JobContext, JobProcess, inference
+from livekit.agents import JobContext, JobProcess, cli
+from livekit.agents.worker import ServerEnvOption
 
-from agent.assistant import MemoryAgent
-from agent.capture import Capture
 from agent.config import AgentSettings, load_agent_settings
-from agent.model import address_of, connect_options, open_llm
+from agent.ears import check_speech, choose_speech, open_speech
+from agent.health import HealthyServer
+from agent.hold import CallTaken, hold
+from agent.load import Load
+from agent.model import address_of
 from agent.pauses import settle_collector
-from agent.text_call import CallData
+from agent.phone import open_phone_key
+from agent.rescue import watching
+from agent.room_call import RoomCall, open_room_call
 from memory.config import MemorySettings, load_settings
-from memory.embed import open_embedder
+from memory.embed_client import embedding_ready, open_shared_embedder
 from memory.errors import ConfigInvalid, MemoryFault
 from memory.logs import protect
-from memory.service import open_memory
-from memory.types import Caller
+from memory.metrics import count_refused
+from memory.scrape import serve_metrics
+from memory.service import open_memory, spool_folder
+
+log = logging.getLogger("echoic.worker")
 
 STORES = ("ECHOIC_DATABASE_URL", "ECHOIC_REDIS_URL", "ECHOIC_DATA_DIR")
-SPEECH = ("DEEPGRAM_API_KEY", "OPENAI_API_KEY")
+START_S = 60.0
+"""Longest a call process may take to start: 4-6 s on an idle machine, LiveKit's 10 s are too few on a busy one."""
+HELD, SPEECH, CALL = "held", "speech", "call"
+"""What a call process keeps in its userdata."""
 
 
-class EchoicServer(AgentServer):
+class EchoicServer(HealthyServer):
     """LiveKit's server, which stops with a sentence instead of a traceback when it cannot work."""
 
     async def run(self, *, devmode: bool = False, unregistered: bool = False) -> None:
@@ -37,72 +51,96 @@ class EchoicServer(AgentServer):
             SystemExit: a setting is missing or wrong; its text says which.
         """
         protect()
+        load.never_refuse = devmode
         try:
-            check(os.environ)
-            await super().run(devmode=devmode, unregistered=unregistered)
+            settings, agent_settings = check(os.environ)
+            load.limit = agent_settings.max_load
+            async with shared(self, settings, agent_settings):
+                await super().run(devmode=devmode, unregistered=unregistered)
         except (MemoryFault, ValueError) as exc:  # LiveKit says by ValueError that its own address or key is missing
             asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)  # the sentence is enough
             raise SystemExit(str(exc)) from exc
 
 
-def check(env: Mapping[str, str]) -> None:
-    """Raises ConfigInvalid unless everything that a call needs is set."""
-    if missing := [name for name in (*STORES, *SPEECH) if not env.get(name)]:
-        raise ConfigInvalid(f"Not set: {', '.join(missing)}. The agent needs them; `echoic talk` is the way to try Echoic without.")
-    load_agent_settings()
-    address_of(load_settings())
+def check(env: Mapping[str, str]) -> tuple[MemorySettings, AgentSettings]:
+    """The settings of a worker.
+
+    Raises:
+        ConfigInvalid: something that a call needs is not set, or wrong.
+    """
+    if missing := [name for name in STORES if not env.get(name)]:
+        raise ConfigInvalid(f"Not set: {', '.join(missing)}. The agent needs them; `echoic dev` brings stores of its own.")
+    settings, agent_settings = load_settings(), load_agent_settings()
+    choose_speech(agent_settings, env)
+    address_of(settings)
+    open_phone_key(agent_settings, spool_folder(settings).parent)
+    return settings, agent_settings
+
+
+@asynccontextmanager
+async def shared(server: EchoicServer, settings: MemorySettings, agent_settings: AgentSettings) -> AsyncIterator[None]:
+    """What the calls of a worker share: one embedding model, one set of local voices, metrics, and the watch over lost calls.
+
+    Raises:
+        ConfigInvalid, ModelUnavailable: something cannot work here; the sentence says what.
+    """
+    if warning := await check_speech(agent_settings):
+        log.warning("speech.unsure", extra={"reason": warning})
+    async with AsyncExitStack() as opened:
+        opened.enter_context(serve_metrics(settings.metrics_host, settings.metrics_port, children=True))
+        voices = ExitStack()
+        await asyncio.to_thread(voices.enter_context, open_speech(agent_settings, settings.data_dir))
+        opened.push_async_callback(asyncio.to_thread, voices.close)  # its last user waits for the servers to end
+        await opened.enter_async_context(embedding_ready(settings))
+        await opened.enter_async_context(watching(server, settings.redis_url.get_secret_value()))
+        yield
 
 
 def prewarm(process: JobProcess) -> None:
-    """Before the first call of a process: load the embedding model (0.3 s). No connections yet, there is no loop."""
+    """Before the first call of a process: load what is heavy. No connections yet, there is no loop."""
     protect()
-    process.userdata["embedder"] = open_embedder(load_settings())
+    settings, agent_settings = load_settings(), load_agent_settings()
+    held = process.userdata[HELD] = ExitStack()  # kept: with it goes the process's share in the local voices
+    process.userdata[SPEECH] = held.enter_context(open_speech(agent_settings, settings.data_dir))
     settle_collector()
 
 
-server = EchoicServer(setup_fnc=prewarm)
+load = Load(AgentSettings.model_fields["max_load"].default, on_refused=partial(count_refused, "busy"))
+server = EchoicServer(
+    setup_fnc=prewarm,
+    preload_modules=["agent.main"],  # in the fork server, once for all calls
+    load_fnc=load.reported,
+    load_threshold=math.inf,  # the worker itself decides, and says so: see agent/load.py
+    num_idle_processes=ServerEnvOption(dev_default=1, prod_default=2),  # one that is warm takes over a lost call in a second
+    initialize_process_timeout=START_S,
+)
 
 
 async def hang_up(job: JobContext) -> None:
     """After the last words of a call: they are durable, and their learning is enqueued, before the process may end."""
-    data: CallData = job.primary_session.userdata
-    await data.capture.drained()
-    await data.call_memory.end()
+    call: RoomCall | None = job.proc.userdata.get(CALL)
+    if call is not None:
+        await call.hang_up()
 
 
-@server.rtc_session(on_session_end=hang_up)
+@server.rtc_session(on_request=load.answer, on_session_end=hang_up)
 async def entrypoint(job: JobContext) -> None:
-    """One call: who is there, what is known, and the session. Postgres may be down: the call goes on without it."""
+    """One call. Postgres and Redis may be down: the call goes on without them."""
     settings, agent_settings = load_settings(), load_agent_settings()
+    try:
+        lease = await hold(job, settings.redis_url.get_secret_value())
+    except CallTaken:
+        job.shutdown("another agent has this call")
+        return
     opened = AsyncExitStack()
     job.add_shutdown_callback(opened.aclose)
-    memory = await opened.enter_async_context(open_memory(settings, embedder=job.proc.userdata["embedder"], need_stores=False))
+    memory = await opened.enter_async_context(open_memory(settings, embedder=open_shared_embedder(settings), need_stores=False))
     await job.connect()
     participant = await job.wait_for_participant()
-    caller = Caller(participant.identity, settings.agent_id, job.job.room.sid, settings.timezone)  # a name may come again, a sid not
-    call_memory = await memory.open_call(caller)
-    capture = await opened.enter_async_context(Capture(call_memory))
-    session = speaking_session(settings, agent_settings, CallData(call_memory, capture))
-    capture.listen(session)
-    session.on("close", lambda _: job.shutdown("the call ended"))  # else the server waits 20 s for the caller to come back
-    await session.start(greeter(agent_settings), room=job.room, record=False)
+    call = await opened.enter_async_context(open_room_call(job, memory, agent_settings, participant, lease))
+    job.proc.userdata[CALL] = call
+    await call.start(job, job.proc.userdata[SPEECH])
 
 
-def greeter(settings: AgentSettings) -> MemoryAgent:
-    """The agent that takes the call."""
-    return MemoryAgent(instructions=settings.instructions, context_tokens=settings.context_tokens, greet_on_return=settings.greet_on_return)
-
-
-def speaking_session(settings: MemorySettings, agent_settings: AgentSettings, data: CallData) -> AgentSession[CallData]:
-    """A session with ears and a mouth. Voice activity and turn detection run here: no audio goes to LiveKit's cloud."""
-    from livekit.plugins import deepgram, openai
-
-    return AgentSession(
-        stt=deepgram.STT(),
-        llm=open_llm(address_of(settings)),
-        tts=openai.TTS(),
-        vad=inference.VAD(model="silero"),
-        turn_handling={"turn_detection": inference.TurnDetector(version="v1-mini"), "interruption": {"mode": "vad"}},
-        userdata=data,
-        conn_options=connect_options(agent_settings),
-    )
+if __name__ == "__main__":
+    cli.run_app(server)

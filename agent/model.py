@@ -8,7 +8,7 @@ from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from agent.config import AgentSettings
 from agent.quote import QuoteLLM
-from memory.config import OPENAI_MODEL, MemorySettings
+from memory.config import OPENAI_MODEL, QUOTE, MemorySettings
 from memory.errors import ConfigInvalid
 
 
@@ -45,6 +45,8 @@ def address_of(settings: MemorySettings) -> Address:
         ConfigInvalid: none is named, or an address without its model.
     """
     key, model = settings.llm_api_key.get_secret_value(), settings.llm_model
+    if model == QUOTE:
+        return Address(QUOTE, "", "", QUOTE)
     if settings.llm_url and not model:
         raise ConfigInvalid("ECHOIC_LLM_MODEL is not set: name the model that ECHOIC_LLM_URL (or OPENAI_BASE_URL) serves.")
     if not settings.llm_url and not key:
@@ -54,7 +56,7 @@ def address_of(settings: MemorySettings) -> Address:
 
 def open_llm(address: ModelAddress) -> llm.LLM:
     """The model at an address, as LiveKit takes it; nothing is asked of it yet."""
-    if address.kind == "quote":
+    if address.kind == QUOTE:
         return QuoteLLM()
     from livekit.plugins import openai  # 1 s, which those who only quote need not wait
 

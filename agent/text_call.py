@@ -11,17 +11,11 @@ from livekit.agents.voice.agent_session import SessionConnectOptions
 from livekit.agents.voice.io import TextOutput
 
 from agent.assistant import RemembersCaller
+from agent.call import Call
 from agent.capture import Capture
-from memory.service import CallMemory
+from agent.turn_log import TurnLog
+from memory.call_memory import CallMemory
 from memory.types import Recall, Turn
-
-
-@dataclass(frozen=True, slots=True)
-class CallData:
-    """A session's userdata: how every agent of the call finds its memory."""
-
-    call_memory: CallMemory
-    capture: Capture
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +35,16 @@ class Answer:
 class TextCall:
     """An open call. Made by `open_text_call`."""
 
-    call_memory: CallMemory
+    call: Call
     _session: AgentSession
     _capture: Capture
     _stored: list[Turn]
     _speaking: SpeechHandle | None = None
+
+    @property
+    def call_memory(self) -> CallMemory:
+        """The memory of whoever is speaking."""
+        return self.call.call_memory
 
     async def ask(self, words: str) -> Answer:
         """Say `words` and return the reply once both are durable. The reply's words go to the sink as they come.
@@ -78,29 +77,31 @@ async def open_text_call(
     """Start the session; at the end everything heard is durable and learning is enqueued."""
     stored: list[Turn] = []
     async with Capture(call_memory, on_stored=lambda turn, _elapsed_ms: stored.append(turn)) as capture:
-        session: AgentSession[CallData] = AgentSession(
+        call = Call(call_memory)
+        call.capture, call.turn_log = capture, TurnLog(call)
+        session: AgentSession[Call] = AgentSession(
             llm=model,
             vad=None,
             turn_handling={"turn_detection": None},
-            userdata=CallData(call_memory, capture),
+            userdata=call,
             conn_options=patience,
             user_away_timeout=None,
         )
         capture.listen(session)
+        call.turn_log.listen(session)
         session.output.transcription = _Words(sink)
         try:
             await session.start(agent, record=False)
-            yield TextCall(call_memory, session, capture, stored)
+            yield TextCall(call, session, capture, stored)
         finally:
-            await asyncio.shield(_hang_up(session, capture, call_memory))
+            await asyncio.shield(_hang_up(session, call))
 
 
-async def _hang_up(session: AgentSession, capture: Capture, call_memory: CallMemory) -> None:
+async def _hang_up(session: AgentSession, call: Call) -> None:
     try:
         await session.aclose()
-        await capture.drained()
     finally:
-        await call_memory.end()
+        await call.hang_up()
 
 
 class _Words(TextOutput):

@@ -72,8 +72,8 @@ def memories_lines(facts: Sequence[Fact], turns: Sequence[Turn], user_id: str, t
     last = turns[-TURNS_SHOWN:]
     yield f"Said ({'all' if len(last) == len(turns) else 'the last'} {_count(len(last), 'turn')} of {len(turns)}):"
     for turn in last:
-        speaker = "you" if turn.role == "user" else "echoic"
-        yield f"  {day(turn.said_at, zone)} {speaker}: {_short(turn.text, 200)}{' (cut off)' if turn.interrupted else ''}"
+        speaker, cut = ("you", " (not answered)") if turn.role == "user" else ("echoic", " (cut off)")
+        yield f"  {day(turn.said_at, zone)} {speaker}: {_short(turn.text, 200)}{cut if turn.interrupted else ''}"
 
 
 def _tiers(recall: Recall) -> Iterator[str]:

@@ -11,8 +11,9 @@ from agent.assistant import MemoryAgent
 from agent.config import AgentSettings
 from evals.bench_data import caller
 from evals.bench_mem0 import open_mem0
+from memory.call_memory import CallMemory
 from memory.embed import Embedder
-from memory.service import CallMemory, Memory
+from memory.service import Memory
 
 CALL_SO_FAR = (("user", "Hi, it's me again, I have a couple of questions."), ("assistant", "Hello again! What can I do for you?"))
 

@@ -26,9 +26,10 @@ from rich.table import Table
 from evals.locomo_data import Asked, Conversation, Observation, Said, read
 from evals.machine import commit, hardware
 from local.stores import Stores, open_stores
+from memory.call_memory import CallMemory
 from memory.config import load_settings
 from memory.search import HybridSearch
-from memory.service import CallMemory, Memory, open_memory
+from memory.service import Memory, open_memory
 from memory.turns import turn_id_for
 from memory.types import Caller, Fact, Item, Turn
 

@@ -7,12 +7,14 @@ import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings
+from local.opened import folder_of, opened_model, opened_stores, with_model
+from memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings, load_settings
 from memory.errors import MemoryFault
 
 ANSWER_S = 5.0
@@ -56,6 +58,24 @@ async def examine(
     yield await _asked("Language model", lambda: _model(settings, model_label, model_url), "Check ECHOIC_LLM_URL and its key.")
     yield _spool(settings)
     yield _rooms(env)
+
+
+def run_doctor(data_dir: Path | None, say: Callable[[str], None]) -> bool:
+    """Open what can be opened, and say of each part how it is; whether all is well."""
+    folder = folder_of(data_dir)
+    settings, label, url = load_settings(data_dir=folder), "none", ""
+    broken: list[Finding] = []
+    with ExitStack() as stack:
+        try:
+            settings = stack.enter_context(opened_stores(folder, "doctor"))
+        except MemoryFault as exc:
+            broken.append(Finding("Stores", "broken", str(exc)))
+        try:
+            choice = stack.enter_context(opened_model(settings))
+            settings, label, url = with_model(settings, choice), choice.label, choice.url
+        except MemoryFault as exc:
+            broken.append(Finding("Language model", "broken", str(exc)))
+        return asyncio.run(report(examine(settings, label, url), broken, say))
 
 
 async def report(findings: AsyncIterator[Finding], broken: list[Finding], say: Callable[[str], None]) -> bool:
@@ -227,5 +247,5 @@ def _spool(settings: MemorySettings) -> Finding:
 def _rooms(env: Mapping[str, str]) -> Finding:
     missing = [name for name in ROOM_VARIABLES if not env.get(name)]
     if missing:
-        return Finding("LiveKit rooms", "note", f"not set up: {', '.join(missing)} missing; `echoic talk` needs none of them")
+        return Finding("LiveKit rooms", "note", f"not set up: {', '.join(missing)} missing; `echoic dev` needs none of them")
     return Finding("LiveKit rooms", "ok", f"{env['LIVEKIT_URL']}, with keys for hearing and speaking")

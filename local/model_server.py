@@ -8,7 +8,6 @@ import http.client
 import json
 import os
 import secrets
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,10 +17,10 @@ from pathlib import Path
 
 from local.keeper import Server, serve
 from local.paths import open_data_dir, private_folder
+from local.ports import LOOPBACK, are_free, free_ports
 from local.sharing import joined
 from memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
 
-LOOPBACK = "127.0.0.1"
 LOAD_S = 180.0  # a large file from a slow disk; 1.1 GB takes 2-4 s
 ANSWER_S = 0.5
 MAGIC = b"GGUF"
@@ -99,28 +98,12 @@ class ModelServer(Server):
 
     def _choose_address(self) -> None:
         """The one it had, so that clients find it again after a restart; another one if somebody else took its port."""
-        if self._address_file.exists() and _is_free(Address.read(self._address_file).port):
+        if self._address_file.exists() and are_free([Address.read(self._address_file).port]):
             return
         new = self._address_file.with_suffix(".new")
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(asdict(Address(_free_port(), secrets.token_urlsafe(24))), file)
+            json.dump(asdict(Address(free_ports(1)[0], secrets.token_urlsafe(24))), file)
         new.replace(self._address_file)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 def main(run_dir: Path, group: str, file: Path, name: str) -> None:

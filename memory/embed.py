@@ -52,12 +52,17 @@ def open_embedder(settings: MemorySettings) -> Embedder:
     """
     if settings.embedding_url:
         return RemoteEmbedder(settings)
+    check_local(settings)
+    return LocalEmbedder(workers=settings.embedding_workers)
+
+
+def check_local(settings: MemorySettings) -> None:
+    """Raises ConfigInvalid unless the settings name the one local model."""
     if settings.embedding_model != LOCAL_EMBEDDING_MODEL or settings.embedding_dimensions != LOCAL_DIMENSIONS:
         raise ConfigInvalid(
             f"The local embedding model is {LOCAL_EMBEDDING_MODEL} with {LOCAL_DIMENSIONS} dimensions; "
             "for another set ECHOIC_EMBEDDING_URL, ECHOIC_EMBEDDING_MODEL and ECHOIC_EMBEDDING_DIMENSIONS."
         )
-    return LocalEmbedder(workers=settings.embedding_workers)
 
 
 class LocalEmbedder:

@@ -113,6 +113,21 @@ class JobQueue:
         except (redis.RedisError, OSError, TimeoutError) as exc:
             raise StoreUnavailable(unreachable(exc)) from exc
 
+    async def overdue_s(self) -> float:
+        """How long the first waiting job has been due, in seconds; 0 when none is.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        if self._redis is None:
+            return 0.0
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                first = await self._redis.zrange(QUEUE, 0, 0, withscores=True)
+        except (redis.RedisError, OSError, TimeoutError) as exc:
+            raise StoreUnavailable(unreachable(exc)) from exc
+        return max(0.0, time.time() - first[0][1] / 1000) if first else 0.0
+
     async def close(self) -> None:
         """Leave; what a hung Redis has not taken in a second is found by the sweeper."""
         if self._putting:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -33,9 +34,22 @@ _PIECES = re.compile(r"[A-Za-z]{1,5}|\d|[^\sA-Za-z\d]")
 """English runs at 4-6 letters a token in the tokenizers of GPT, Llama and Qwen; short words take one each."""
 
 
+@lru_cache(maxsize=4_096)  # the same lines come up question after question: without these two caches a block took twice as long
 def estimate_tokens(text: str) -> int:
     """Tokens of `text`, on the high side: a digit, a mark, or a letter outside ASCII counts as one."""
     return len(_PIECES.findall(text))
+
+
+@lru_cache(maxsize=4_096)
+def _features(text: str) -> tuple[str, frozenset[str], bool]:
+    """Its key, its terms, and whether it is small talk."""
+    return normalise(text), frozenset(terms(text)), is_small_talk(text)
+
+
+def forget_texts() -> None:
+    """Someone was erased: the caches here hold sentences."""
+    estimate_tokens.cache_clear()
+    _features.cache_clear()
 
 
 @dataclass(slots=True)
@@ -64,8 +78,8 @@ class Sheet:
             room = self.max_tokens - self._spent - self._heading_tokens(section)
             if taken >= most or misfits >= MISFITS or room < SHORTEST_LINE_TOKENS:
                 return
-            key, found = normalise(item.text), set(terms(item.text))
-            if key in self._shown or self._stands_in_context(item) or self._says_nothing_new(item, found):
+            key, found, small_talk = _features(item.text)
+            if key in self._shown or self._stands_in_context(item) or self._says_nothing_new(item, found, small_talk):
                 continue
             if line := self._fitting_line(item, room):
                 self._add(section, line, item, found)
@@ -90,7 +104,7 @@ class Sheet:
         lines = (f"- {line_of(item, self._told, chars, self.now, self.zone)}" for chars in (LINE_CHARS[0], *shorter))
         return next((line for line in lines if estimate_tokens(line) <= room), None)
 
-    def _add(self, section: str, line: str, item: Item, found: set[str]) -> None:
+    def _add(self, section: str, line: str, item: Item, found: AbstractSet[str]) -> None:
         self._spent += estimate_tokens(line) + self._heading_tokens(section)
         self._sections.setdefault(section, []).append(line)
         self.used.append(item)
@@ -100,11 +114,11 @@ class Sheet:
     def _stands_in_context(self, item: Item) -> bool:
         return bool(item.turn_ids) and all(turn_id in self.context for turn_id in item.turn_ids)
 
-    def _says_nothing_new(self, item: Item, found: set[str]) -> bool:
+    def _says_nothing_new(self, item: Item, found: AbstractSet[str], small_talk: bool) -> bool:
         """The same question asked before, small talk, or the agent repeating what the caller had told it."""
         if item.kind == "fact":
             return False
-        if is_small_talk(item.text) or found <= self._told:
+        if small_talk or found <= self._told:
             return True
         new = found - self._told - self._heard
         return item.role == "assistant" and len(new) * 4 <= len(found)
@@ -160,8 +174,8 @@ def line_of(item: Item, around: AbstractSet[str], chars: int, now: datetime, zon
     if item.kind == "fact":
         return f"{text} ({dates})"
     speaker = "Caller" if item.role == "user" else "You"
-    cut = ", cut off" if item.interrupted else ""
-    return f'{speaker}: "{text}" ({dates}{cut})'
+    cut = ", cut off" if item.role == "assistant" else ", not answered"
+    return f'{speaker}: "{text}" ({dates}{cut if item.interrupted else ""})'
 
 
 def escape(text: str) -> str:

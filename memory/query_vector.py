@@ -13,26 +13,35 @@ log = logging.getLogger("echoic.embed")
 class QueryVector:
     """The vector of one question, being computed since it was made; None when the embedder is being skipped."""
 
-    def __init__(self, task: asyncio.Task[Vector] | None, patience_s: float | None, breaker: Breaker) -> None:
-        self._task, self._patience_s, self._breaker = task, patience_s, breaker
+    def __init__(self, task: asyncio.Task[Vector] | None, breaker: Breaker) -> None:
+        self._task, self._breaker = task, breaker
+        self._settled = asyncio.Event()
+        self._patience: asyncio.TimerHandle | None = None
         self._given_up = False
 
     @classmethod
     def start(
         cls, embedder: Embedder, text: str, patience_s: float | None, breaker: Breaker, hold: Callable[..., asyncio.Task]
     ) -> "QueryVector":
-        """Begin to embed `text`; `hold` keeps the task."""
+        """Begin to embed `text`; `hold` keeps the task. Without a patience it takes as long as it takes, until `hurry`."""
         task = hold(embedder.embed(text), "recall.embed") if breaker.allows() else None
-        vector = cls(task, patience_s, breaker)
+        vector = cls(task, breaker)
         if task is not None:
             task.add_done_callback(vector._ended)
+        if patience_s is not None:
+            vector.hurry(patience_s)
         return vector
+
+    def hurry(self, patience_s: float) -> None:
+        """A reply waits from now on: give up after `patience_s`, unless an earlier patience ends before."""
+        if self._task is not None and not self._task.done() and self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(patience_s, self._settled.set)
 
     async def get(self) -> Vector | None:
         """The vector, or None if it failed or took longer than the question's patience."""
         if self._task is None:
             return None
-        await asyncio.wait({self._task}, timeout=self._patience_s)
+        await self._settled.wait()
         if not self._task.done():
             self._give_up()
             return None
@@ -50,6 +59,9 @@ class QueryVector:
             self._breaker.failed()
 
     def _ended(self, task: asyncio.Task[Vector]) -> None:
+        self._settled.set()
+        if self._patience is not None:
+            self._patience.cancel()
         if task.cancelled():
             self._breaker.forget_trial()
         elif error := task.exception():

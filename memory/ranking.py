@@ -50,46 +50,87 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Corpus:
-    """All that one user's ranking needs of turns and facts. Turns of a call stand together, in the order they were said."""
+    """What one user's turns and facts are, whatever is asked. Turns of a call stand together, in the order they were said."""
 
     turn_refs: Ints
     turn_calls: Ints
     """Equal numbers: the same call."""
     turn_words: Floats
     """Length in terms."""
-    turn_scores: Floats
-    """Inner product with the question's vector; nan: not embedded yet, or no vector for the question."""
     fact_refs: Ints
     fact_words: Floats
-    fact_scores: Floats
     fact_sources: Ints
     """A row for each fact: references of the turns it was learned from, 0 where there are fewer; unknown ones are left out."""
 
 
-def rank(corpus: Corpus, postings: Postings, limit: int) -> list[Ranked]:
-    """The best `limit` turns and facts, mixed, best first. Left out is only what shares no word and has no vector either.
+class Ranking:
+    """Ranks one corpus. All that does not depend on the question is worked out once; columns are facts first, then turns."""
 
-    Args:
-        postings: for each term of the question, where it is said and how often; what is not in the corpus is ignored.
-    """
-    facts = len(corpus.fact_refs)
-    refs = np.concatenate([corpus.fact_refs, corpus.turn_refs])  # facts first: they win a tie
-    places = _Places(refs)
-    likeness = np.concatenate([corpus.fact_scores, corpus.turn_scores])
-    words = np.concatenate([corpus.fact_words, corpus.turn_words])
-    own = np.empty((len(postings) + 2, len(refs)))  # one column for each fact and turn
-    own[:-2], own[-2], own[-1] = _counts(places, postings), words, _standing_out(likeness)
-    fact, turn = _links(corpus, places)
-    told = _best_told(own, fact, turn)
-    told[:, :facts] = own[:, :facts]
-    yard = slice(facts if 2 * facts <= len(refs) else 0, None)  # the turns; where there are few, the facts too
-    rarity = _rarity((own + told)[:-2, yard])
-    own[:, facts:] = _with_neighbours(own[:, facts:], corpus.turn_calls)
-    scores = _fused(own + told, rarity, yard)
-    scores[:facts] = _beside_their_turns(scores, fact, turn, facts)
-    scores += LAST * np.where(np.isnan(likeness), 0, 2 + likeness)
-    best = np.argsort(-scores, kind="stable")[:limit]
-    return [Ranked(ref, score) for ref, score in zip(refs[best].tolist(), scores[best].tolist(), strict=True) if score > 0]
+    def __init__(self, corpus: Corpus) -> None:
+        self._facts = facts = len(corpus.fact_refs)
+        self.refs = np.concatenate([corpus.fact_refs, corpus.turn_refs])  # facts first: they win a tie
+        self._places = _Places(self.refs)
+        self._fact, self._turn = _links(corpus, self._places)
+        self._first = np.flatnonzero(np.concatenate([[True], self._turn[1:] != self._turn[:-1]])) if self._turn.size else self._turn
+        calls = corpus.turn_calls
+        self._same = [share * (calls[distance:] == calls[:-distance]) for distance, share in enumerate(LENT, start=1)]
+        # the turns; where there are few, the facts too
+        self._yard = slice(facts if 2 * facts <= len(self.refs) else 0, None)
+        self._room = self._room_of(np.concatenate([corpus.fact_words, corpus.turn_words]))
+
+    def by_words(self, postings: Postings) -> Floats:
+        """A BM25 score for each column.
+
+        Args:
+            postings: for each term of the question, where it is said and how often; what is not in the corpus is ignored.
+        """
+        counts = _counts(self._places, postings)
+        told = self._told(counts)
+        rarity = _rarity((counts + told)[:, self._yard])  # a turn also says what its facts say
+        counts = self._lent(counts) + told
+        return rarity @ (counts * (BM25_K1 + 1) / (counts + self._room))
+
+    def rank(self, by_words: Floats, likeness: Floats, limit: int) -> list[Ranked]:
+        """The best `limit` turns and facts, mixed, best first. Left out is only what shares no word and has no vector either.
+
+        Args:
+            likeness: inner product with the question's vector for each column; nan: not embedded yet, or no vector.
+        """
+        out = _standing_out(likeness)[None]
+        scores = self._level(by_words) + self._level((self._lent(out) + self._told(out))[0])
+        scores[: self._facts] = _beside_their_turns(scores, self._fact, self._turn, self._facts)
+        scores += LAST * np.where(np.isnan(likeness), 0, 2 + likeness)
+        best = np.argsort(-scores, kind="stable")[:limit]
+        return [Ranked(ref, score) for ref, score in zip(self.refs[best].tolist(), scores[best].tolist(), strict=True) if score > 0]
+
+    def _room_of(self, words: Floats) -> Floats:
+        """BM25's measure of length for each column."""
+        own = words[None]
+        words = (self._lent(own) + self._told(own))[0]
+        mean = words[self._yard].sum() / max(words[self._yard].size, 1)
+        return BM25_K1 * (1 - BM25_B + BM25_B * words / max(mean, 1.0))
+
+    def _told(self, own: Floats) -> Floats:
+        """For each turn the most that any of its facts has; for a fact its own."""
+        told = np.zeros_like(own)
+        if self._turn.size:
+            told[:, self._turn[self._first]] = np.maximum.reduceat(own[:, self._fact], self._first, axis=1)
+        told[:, : self._facts] = own[:, : self._facts]
+        return told
+
+    def _lent(self, own: Floats) -> Floats:
+        """What each turn has, and a falling share of what the turns around it have."""
+        lent = own.copy()
+        turns, gets = own[:, self._facts :], lent[:, self._facts :]
+        for distance, same in enumerate(self._same, start=1):
+            gets[:, distance:] += same * turns[:, :-distance]
+            gets[:, :-distance] += same * turns[:, distance:]
+        return lent
+
+    def _level(self, scores: Floats) -> Floats:
+        yard = scores[self._yard]
+        size = math.sqrt(yard @ yard / max(yard.size, 1))
+        return scores / size if size > 0 else scores.copy()
 
 
 class _Places:
@@ -142,43 +183,10 @@ def _links(corpus: Corpus, places: _Places) -> tuple[Ints, Ints]:
     return fact[order], turn[order]
 
 
-def _best_told(own: Floats, fact: Ints, turn: Ints) -> Floats:
-    """For each turn the most that any of its facts has."""
-    told = np.zeros_like(own)
-    if turn.size:
-        first = np.flatnonzero(np.concatenate([[True], turn[1:] != turn[:-1]]))
-        told[:, turn[first]] = np.maximum.reduceat(own[:, fact], first, axis=1)
-    return told
-
-
-def _with_neighbours(turns: Floats, calls: Ints) -> Floats:
-    """What each turn has, and a falling share of what the turns around it have."""
-    lent = turns.copy()
-    for distance, share in enumerate(LENT, start=1):
-        same = share * (calls[distance:] == calls[:-distance])
-        lent[:, distance:] += same * turns[:, :-distance]
-        lent[:, :-distance] += same * turns[:, distance:]
-    return lent
-
-
 def _rarity(counts: Floats) -> Floats:
-    """Robertson-Sparck Jones weight of each term; a turn also says what its facts say."""
+    """Robertson-Sparck Jones weight of each term."""
     said = np.count_nonzero(counts, axis=1)
     return np.log1p((counts.shape[1] - said + 0.5) / (said + 0.5))
-
-
-def _fused(columns: Floats, rarity: Floats, yard: slice) -> Floats:
-    """BM25 and likeness, added, each over its root mean square in the yardstick part."""
-    counts, words, likeness = columns[:-2], columns[-2], columns[-1]
-    mean = words[yard].sum() / max(words[yard].size, 1)
-    room = BM25_K1 * (1 - BM25_B + BM25_B * words / max(mean, 1.0))
-    by_words = rarity @ (counts * (BM25_K1 + 1) / (counts + room))
-    return _level(by_words, yard) + _level(likeness, yard)
-
-
-def _level(scores: Floats, yard: slice) -> Floats:
-    size = math.sqrt(scores[yard] @ scores[yard] / max(scores[yard].size, 1))
-    return scores / size if size > 0 else scores
 
 
 def _beside_their_turns(scores: Floats, fact: Ints, turn: Ints, facts: int) -> Floats:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -71,6 +71,13 @@ class Asked:
     lookups: dict[str, Lookup]
     vector: QueryVector
     at: float
+    adopted: Literal["hit", "late"] | None = None
+    """What the first `recall` for these words met: every answer there, or still under way. None: nobody has asked yet."""
+
+    @property
+    def running(self) -> bool:
+        """Is any tier still being asked?"""
+        return any(lookup.task is not None and not lookup.task.done() for lookup in self.lookups.values())
 
 
 class Recaller:
@@ -101,6 +108,7 @@ class Recaller:
         context: Collection[UUID] = frozenset(),
         previous: str = "",
         budget_s: float | None = None,
+        stores: bool = True,
     ) -> Recall:
         """Ask every tier at once and return what arrived in time, as items and as one block.
 
@@ -113,6 +121,7 @@ class Recaller:
             context: turns that the model sees anyway.
             previous: the caller's words before these; asked along when these lean on them ("and hers?").
             budget_s: longest wait in seconds, for all tiers together; default `recall_budget_ms`.
+            stores: False asks nobody outside this process: tier 1 alone.
         """
         began = self._clock()
         text = clean(text)
@@ -120,19 +129,29 @@ class Recaller:
             return Recall({name: TierResult("skipped") for name in self._names()}, elapsed_ms=_ms(self._clock() - began))
         question = asked_text(text, clean(previous))
         limit_s = self._settings.recall_budget_s if budget_s is None else budget_s
-        asked = self._join_or_start(caller, question, recent, limit_s * VECTOR_SHARE)
-        await self._wait(asked, limit_s - (self._clock() - began))
-        results = {tier: self._outcome(tier, asked) for tier in asked.lookups}
+        if stores:
+            results = await self._ask(caller, question, recent, began, limit_s)
+        else:
+            results = {tier.name: TierResult("skipped") for tier in self._tiers}
         near, result = self._near(question, recent, results, context)
         found = [*(item for one in results.values() for item in one.items), *near]
         block, used = self._compose(caller, question, recent, found, context)
         return Recall({RecentTurns.name: result} | results, block, used, _ms(self._clock() - began))
 
-    def prefetch(self, caller: Caller, text: str, recent: RecentTurns, *, previous: str = "") -> None:
-        """Start the lookups for words still being spoken; a `recall` for the same words adopts them. Returns at once."""
+    def prefetch(self, caller: Caller, text: str, recent: RecentTurns, *, previous: str = "") -> Asked | None:
+        """Start the lookups for words still being spoken; a `recall` for the same words adopts them. Returns at once.
+
+        Returns:
+            What was started, or joined, to be watched or given up; None for small talk, which nobody will look up.
+        """
         text = clean(text)
-        if not is_small_talk(text):
-            self._join_or_start(caller, asked_text(text, clean(previous)), recent, None)
+        return None if is_small_talk(text) else self._join_or_start(caller, asked_text(text, clean(previous)), recent, None)
+
+    def give_up(self, asked: Asked) -> None:
+        """Stop a prefetch whose words were superseded, unless a `recall` has adopted it."""
+        if asked.adopted is None:
+            for key in [key for key, held in self._asked.items() if held is asked]:
+                self._drop(self._asked.pop(key))
 
     def forget(self, user_id: str) -> None:
         """Drop everything held for a user."""
@@ -150,6 +169,13 @@ class Recaller:
         self._asked.clear()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
+
+    async def _ask(self, caller: Caller, text: str, recent: RecentTurns, began: float, limit_s: float) -> dict[str, TierResult]:
+        asked = self._join_or_start(caller, text, recent, limit_s * VECTOR_SHARE)
+        asked.adopted = asked.adopted or ("late" if asked.running else "hit")
+        asked.vector.hurry(limit_s * VECTOR_SHARE)  # of a prefetch, which had no patience: nobody waited
+        await self._wait(asked, limit_s - (self._clock() - began))
+        return {tier: self._outcome(tier, asked) for tier in asked.lookups}
 
     def _breaker(self) -> Breaker:
         return Breaker(failures=self._settings.breaker_failures, pause_s=self._settings.breaker_pause_s, clock=self._clock)

@@ -49,6 +49,19 @@ class RecentTurns:
         """What arrived too late for its own question: a candidate for the next ones, scored against their words."""
         self._late.extend(items)
 
+    def remove(self, ids: Collection[UUID]) -> None:
+        """Forget these turns and facts, as if they had never been said."""
+        self._before = [item for item in self._before if item.id not in ids]
+        self._profile = [item for item in self._profile if item.id not in ids]
+        self._now = deque((item for item in self._now if item.id not in ids), maxlen=TURNS_NOW)
+        self._late = deque((item for item in self._late if item.id not in ids), maxlen=LATE_ITEMS)
+        self._terms.clear()
+
+    @property
+    def now(self) -> tuple[Item, ...]:
+        """The turns of this call, oldest first."""
+        return tuple(self._now)
+
     @property
     def profile(self) -> tuple[Item, ...]:
         """The most important live facts, most important first."""

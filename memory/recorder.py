@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
 import asyncpg
 
-from memory.errors import MemoryFault
+from memory.embed import Vector
+from memory.errors import MemoryFault, StoreUnavailable
+from memory.metrics import Stored, count_turn, metrics
 from memory.spool import Spool
 from memory.turns import TurnStore
 from memory.types import Turn
@@ -22,11 +24,14 @@ EMBED_TIMEOUT_S = 30.0
 class Recorder:
     """Records turns in order. While anything waits in the spool, new turns join it there, so that none overtakes another."""
 
-    def __init__(self, turns: TurnStore, spool: Spool) -> None:
-        self._turns, self._spool = turns, spool
+    def __init__(self, turns: TurnStore, spool: Spool, *, on_embedded: Callable[[Turn, Vector], None] = lambda turn, vector: None) -> None:
+        """`on_embedded` is called with each recorded turn and its vector."""
+        self._turns, self._spool, self._on_embedded = turns, spool, on_embedded
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task] = set()
         self._replaying: asyncio.Task | None = None
+        self.watchers: list[Callable[[Turn, Stored], None]] = []
+        """Called with each turn and where it became durable."""
         self.spooled = 0
         """Turns that went to the spool since start."""
 
@@ -39,9 +44,15 @@ class Recorder:
         async with self._one_at_a_time:
             if not self._spool.waiting and await self._committed(turn):
                 self._hold(self._embed(turn), "recorder.embed")
+                self._tell(turn, "row")
                 return True
-            await self._spool.append(turn)
+            try:
+                await self._spool.append(turn)
+            except StoreUnavailable:
+                self._tell(turn, "none")
+                raise
         self.spooled += 1
+        self._tell(turn, "spool")
         self.replay_soon()
         return False
 
@@ -65,6 +76,11 @@ class Recorder:
             with suppress(asyncio.CancelledError):
                 await task
 
+    def _tell(self, turn: Turn, stored: Stored) -> None:
+        count_turn(turn.role, stored)
+        for watcher in self.watchers:
+            watcher(turn, stored)
+
     async def _committed(self, turn: Turn) -> bool:
         try:
             await self._turns.record(turn, timeout_s=PATIENCE_S)
@@ -77,7 +93,7 @@ class Recorder:
         """Best effort: what fails here is embedded by the sweeper, and until then found by its words."""
         try:
             async with asyncio.timeout(EMBED_TIMEOUT_S):
-                await self._turns.embed_turn(turn)
+                self._on_embedded(turn, await self._turns.embed_turn(turn))
         except (MemoryFault, asyncpg.PostgresError, TimeoutError) as exc:
             log.info("turn.not_embedded", extra={"turn_id": str(turn.turn_id), "error": type(exc).__name__})
 
@@ -94,6 +110,7 @@ class Recorder:
 
     async def _record_late(self, turn: Turn) -> None:
         await self._turns.record(turn)
+        metrics().replayed.inc()
         self._hold(self._embed(turn), "recorder.embed")
 
     def _hold(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task:

@@ -1,29 +1,33 @@
-"""Tier 2: facts and verbatim turns of one caller, found by meaning and by words, in two short trips to Postgres.
+"""Tier 2: facts and verbatim turns of one caller, found by meaning and by words; held in process while that is fresh."""
 
-The words of the question are looked up while it is being embedded; then one pass scores every vector of this user (exact: an
-approximate index loses rows behind the user filter), and the arithmetic and fusion happen here (memory/ranking.py).
-"""
-
+import asyncio
+import logging
 import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import asyncpg
-import numpy as np
-
 from memory.days import asked_days
-from memory.db import Connection, Database
-from memory.facts import fact_from
-from memory.queries import query
-from memory.ranking import Corpus, Postings, Ranked, rank
+from memory.db import Database
+from memory.embed import Vector
+from memory.errors import MemoryFault, StoreUnavailable
+from memory.held import HeldMemory, load_held
 from memory.recall import Question
-from memory.types import Caller, Item
+from memory.stored import TIER, search_stored
+from memory.types import Caller, Item, Turn
+from memory.versions import Versions
 from memory.words import terms
+
+log = logging.getLogger("echoic.search")
 
 FOUND = 40
 """Items handed on: more than any block holds, so that what stands in the context already can be left out."""
 MAX_TERMS = 48
 """Distinct terms looked up of one question; a monologue's first words are not its question."""
+DEAF_PATIENCE_S = 0.05
+"""How long Postgres may take for a question while its notices are not heard; then what is held answers, as old as the silence."""
 
 _PAST = re.compile(
     r"\b(used to|before|previous(?:ly)?|former(?:ly)?|earlier|back then|last (?:year|month|week|time|summer|winter|spring|autumn|fall)"
@@ -33,96 +37,134 @@ _PAST = re.compile(
 )
 
 
+@dataclass(slots=True)
+class Hold:
+    """What is held for one call."""
+
+    caller: Caller
+    version: tuple[int, int, int] | None = None
+    memory: HeldMemory | None = None
+    too_large: bool = False
+    said: dict[UUID, Turn] = field(default_factory=dict)
+    vectors: dict[UUID, Vector] = field(default_factory=dict)
+    reading: asyncio.Task[None] | None = None
+
+
 class HybridSearch:
     """The tier named `facts`: what was learned and what was said, for one question."""
 
-    name = "facts"
+    name = TIER
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    def __init__(self, db: Database, versions: Versions) -> None:
+        self._db, self._versions = db, versions
+        self._holds: dict[str, Hold] = {}
 
     async def search(self, question: Question) -> list[Item]:
         """The best items for the question, best first. Without a vector (the embedder fails or is too slow) by words alone.
 
         Raises:
-            StoreUnavailable: Postgres did not answer.
+            StoreUnavailable: Postgres did not answer, and nothing is held.
         """
         caller, asked = question.caller, list(dict.fromkeys(terms(question.text)))[-MAX_TERMS:]
         asked += asked_days(question.text, datetime.now(UTC), ZoneInfo(caller.timezone))
-        postings = await self._postings(caller, asked)  # while the question is being embedded
-        vector = await question.vector.get()
-        past = _PAST.search(question.text) is not None
+        past, hold = _PAST.search(question.text) is not None, self._holds.get(caller.call_id)
+        if hold is not None and self._fresh(hold):
+            assert hold.memory is not None
+            return await hold.memory.search(asked, question.vector, past=past, limit=FOUND)
+        if hold is not None:
+            self._read_again(hold)
+        deaf = hold is not None and hold.memory is not None and not self._versions.hears
+        try:
+            patience_s = DEAF_PATIENCE_S if deaf else None
+            return await search_stored(self._db, caller, asked, question.vector, past=past, limit=FOUND, timeout_s=patience_s)
+        except StoreUnavailable:
+            if not deaf or hold is None or hold.memory is None:
+                raise
+            return await hold.memory.search(asked, question.vector, past=past, limit=FOUND)
 
-        async def find(connection: Connection) -> list[Item]:
-            corpus = await _corpus(connection, caller, vector, past)
-            return await _read(connection, caller, rank(corpus, postings, FOUND))
+    def hold(self, caller: Caller) -> None:
+        """A call begins: read its caller's memory in the background; until that is done, questions go to Postgres."""
+        hold = self._holds[caller.call_id] = Hold(caller)
+        self._read_again(hold)
 
-        return await self._db.run(find)
+    async def wait_held(self, call_id: str) -> None:
+        """Return when nothing is being read for this call."""
+        hold = self._holds.get(call_id)
+        if hold is not None and hold.reading is not None:
+            await asyncio.wait({hold.reading})
 
-    async def _postings(self, caller: Caller, asked: list[str]) -> Postings:
-        if not asked:
-            return {}
-        rows = await self._db.run(lambda connection: connection.fetch(query("postings"), caller.user_id, asked))
-        return {row["term"]: _longs(row["pairs"]).reshape(-1, 2) for row in rows}
+    def add(self, turn: Turn) -> None:
+        """A turn of a call that is held, as it is said."""
+        if (hold := self._holds.get(turn.call_id)) is not None:
+            hold.said[turn.turn_id] = turn
+            if hold.memory is not None:
+                hold.memory.add(turn)
 
+    def embedded(self, turn: Turn, vector: Vector) -> None:
+        """Its vector, a little later."""
+        hold = self._holds.get(turn.call_id)
+        if hold is not None and turn.turn_id in hold.said:
+            hold.vectors[turn.turn_id] = vector
+            if hold.memory is not None:
+                hold.memory.embedded(turn.turn_id, vector)
 
-async def _corpus(connection: Connection, caller: Caller, vector: np.ndarray | None, past: bool) -> Corpus:
-    row = await connection.fetchrow(query("score"), caller.user_id, caller.agent_id, vector, past)
-    turn_calls, turn_positions = _longs(row["turn_calls"]), _integers(row["turn_positions"])
-    order = np.lexsort((turn_positions, turn_calls))  # neighbours stand together
-    sources = np.stack([_longs(row[name]) for name in ("first_sources", "second_sources", "third_sources")], axis=1)
-    return Corpus(
-        turn_refs=_longs(row["turn_refs"])[order],
-        turn_calls=turn_calls[order],
-        turn_words=_integers(row["turn_words"])[order].astype(np.float64),
-        turn_scores=_doubles(row["turn_scores"])[order],
-        fact_refs=_longs(row["fact_refs"]),
-        fact_words=_integers(row["fact_words"]).astype(np.float64),
-        fact_scores=_doubles(row["fact_scores"]),
-        fact_sources=sources,
-    )
+    def forget(self, user_id: str) -> None:
+        """The person was erased."""
+        for hold in self._holds.values():
+            if hold.caller.user_id == user_id:
+                hold.memory = hold.version = None
+                hold.said.clear()
+                hold.vectors.clear()
 
+    def forget_items(self, user_id: str, ids: Collection[UUID]) -> None:
+        """Some of what a person said or is known for is gone: read the rest anew, and until then ask Postgres."""
+        for hold in self._holds.values():
+            if hold.caller.user_id == user_id:
+                hold.memory = hold.version = None
+                for turn_id in ids:
+                    hold.said.pop(turn_id, None)
+                    hold.vectors.pop(turn_id, None)
+                if hold.reading is not None:
+                    hold.reading.cancel()  # it may have read them
 
-def _longs(packed: bytes | None) -> np.ndarray:
-    return np.frombuffer(packed or b"", ">i8").astype(np.int64)
+    def drop(self, call_id: str) -> None:
+        """The call ended."""
+        hold = self._holds.pop(call_id, None)
+        if hold is not None and hold.reading is not None:
+            hold.reading.cancel()
 
+    async def close(self) -> None:
+        """Stop reading."""
+        reading = [hold.reading for hold in self._holds.values() if hold.reading is not None and not hold.reading.done()]
+        self._holds.clear()
+        for task in reading:
+            task.cancel()
+        if reading:
+            await asyncio.wait(reading)
 
-def _integers(packed: bytes | None) -> np.ndarray:
-    return np.frombuffer(packed or b"", ">i4").astype(np.int64)
+    def _fresh(self, hold: Hold) -> bool:
+        return hold.memory is not None and hold.version == self._versions.of(hold.caller.user_id, hold.caller.call_id)
 
+    def _read_again(self, hold: Hold) -> None:
+        if not hold.too_large and (hold.reading is None or hold.reading.done()):
+            hold.reading = asyncio.create_task(self._read(hold), name="search.hold")
 
-def _doubles(packed: bytes | None) -> np.ndarray:
-    return np.frombuffer(packed or b"", ">f8").astype(np.float64)  # nan: a turn that is not embedded yet
-
-
-async def _read(connection: Connection, caller: Caller, ranked: list[Ranked]) -> list[Item]:
-    rows = await connection.fetch(query("read_items"), caller.user_id, [one.ref for one in ranked])
-    by_ref = {row["ref"]: row for row in rows}
-    return [_item(by_ref[one.ref], one.score) for one in ranked if one.ref in by_ref]
-
-
-def _item(row: asyncpg.Record, score: float) -> Item:
-    if row["payload"] is None:
-        return Item(
-            kind="turn",
-            id=row["id"],
-            text=row["text"],
-            said_at=row["said_at"],
-            score=score,
-            role=row["role"],
-            interrupted=row["interrupted"],
-            turn_ids=(row["id"],),
-            tier=HybridSearch.name,
-        )
-    fact = fact_from(row["id"], row["payload"])
-    return Item(
-        kind="fact",
-        id=fact.fact_id,
-        text=fact.text,
-        said_at=fact.said_at,
-        score=score,
-        valid_from=fact.valid_from,
-        valid_until=fact.valid_until,
-        turn_ids=fact.turn_ids,
-        tier=HybridSearch.name,
-    )
+    async def _read(self, hold: Hold) -> None:
+        caller = hold.caller
+        try:
+            await self._versions.wait_heard()
+            version = self._versions.of(caller.user_id, caller.call_id)  # before reading: what changes meanwhile makes it old
+            memory = await load_held(self._db, caller)
+        except MemoryFault as exc:
+            log.info("search.not_held", extra={"error": type(exc).__name__})
+            return
+        if memory is None:
+            hold.too_large = True
+            return
+        for turn in hold.said.values():
+            if not memory.holds(turn.turn_id):
+                memory.add(turn)
+                if turn.turn_id in hold.vectors:
+                    memory.embedded(turn.turn_id, hold.vectors[turn.turn_id])
+        if self._holds.get(caller.call_id) is hold:
+            hold.memory, hold.version = memory, version

@@ -1,35 +1,33 @@
-"""Open everything that memory needs, wire it, close it; and what one call sees of it."""
+"""Open everything that memory needs, wire it, and close it."""
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Collection, Coroutine
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import platformdirs
 
+from memory.call_memory import CallMemory
 from memory.config import MemorySettings
+from memory.consent import ConsentStore
 from memory.db import Connection, Database
 from memory.embed import Embedder, open_embedder
-from memory.errors import ConfigInvalid, MemoryFault, SchemaMismatch
+from memory.errors import ConfigInvalid, SchemaMismatch
 from memory.facts import FactStore
 from memory.jobs import JobQueue
 from memory.migrate import check_schema
-from memory.prompt import estimate_tokens
+from memory.prompt import forget_texts
 from memory.queries import query
 from memory.recall import Recaller
-from memory.recent import PROFILE_FACTS, TURNS_BEFORE, TURNS_NOW, RecentTurns
 from memory.recorder import Recorder
 from memory.search import HybridSearch
 from memory.spool import Spool
-from memory.turns import TurnStore, turn_id_for
-from memory.types import Caller, Recall, Role, Turn
+from memory.turns import TurnStore
+from memory.types import Caller
 from memory.versions import Versions
 from memory.words import clean
 
@@ -46,148 +44,64 @@ class Memory:
     embedder: Embedder
     turns: TurnStore
     facts: FactStore
+    search: HybridSearch
     recaller: Recaller
     recorder: Recorder
     spool: Spool
     jobs: JobQueue
     versions: Versions
-    calls: "set[CallMemory]" = field(default_factory=set)
+    consents: ConsentStore
+    calls: set[CallMemory] = field(default_factory=set)
 
     def forget_erased(self, user_id: str) -> None:
         """A person was erased: what this process holds of them goes too."""
         self.recaller.forget(user_id)
+        self.search.forget(user_id)
+        forget_texts()
         for call in self.calls:
             if call.caller.user_id == user_id:
                 call.recent.clear()
 
+    def forget_items(self, user_id: str, ids: Collection[UUID]) -> None:
+        """A person had some turns or facts forgotten: what this process holds of those goes too."""
+        self.recaller.forget(user_id)
+        self.search.forget_items(user_id, ids)
+        forget_texts()
+        for call in self.calls:
+            if call.caller.user_id == user_id:
+                call.forget_items(ids)
+
     async def check_erased(self) -> None:
-        """The same for erasures whose notice could not be heard."""
+        """The same for what was erased or forgotten while no notice could be heard."""
         for call in list(self.calls):
             if await self.db.run(partial(_was_erased, call=call)):
                 self.forget_erased(call.caller.user_id)
+            if gone := await self.db.run(partial(_was_forgotten, call=call)):
+                self.forget_items(call.caller.user_id, gone)
 
-    async def open_call(self, caller: Caller) -> "CallMemory":
+    async def open_call(self, caller: Caller, *, kept: bool = True) -> CallMemory:
         """Load what the call needs in process (two short reads). If the stores are down the call starts without, and says so.
+
+        Args:
+            kept: False for a caller who is nobody in particular: what is said is known to this call, and never written anywhere.
+
+        Raises:
+            ConfigInvalid: the user id is empty or too long.
+        """
+        call = self.start_call(caller, kept=kept)
+        await call.wait_loaded()
+        return call
+
+    def start_call(self, caller: Caller, *, kept: bool = True) -> CallMemory:
+        """As `open_call`, at once: what earlier calls said is read meanwhile, and turns recorded before wait for that.
 
         Raises:
             ConfigInvalid: the user id is empty or too long.
         """
         check_user_id(caller.user_id)
-        call = CallMemory(self, caller)
-        await call.load()
+        call = CallMemory(self, caller, kept)
+        call.load_soon()
         return call
-
-
-@dataclass(slots=True, eq=False)
-class CallMemory:
-    """The memory of one call: recall for each question, one durable row for each turn."""
-
-    memory: Memory
-    caller: Caller
-    recent: RecentTurns = field(default_factory=RecentTurns)
-    loaded: bool = False
-    """False: the stores were down when the call began; what earlier calls said may be missing from tier 1."""
-    load_ms: float = 0.0
-    began: datetime = field(default_factory=lambda: datetime.now(UTC))
-    _next_position: int = 0
-    _unrecorded: dict[str, Turn] = field(default_factory=dict)
-    _turns_waiting: int = 0
-    _tokens_waiting: int = 0
-    _jobs: set[asyncio.Task] = field(default_factory=set)
-
-    async def load(self) -> None:
-        """Fill tier 1 with the last turns and the profile."""
-        began = time.perf_counter()
-        self.memory.versions.own(self.caller.call_id, self.caller.user_id)
-        self.memory.calls.add(self)
-        try:
-            before, profile, now = await asyncio.gather(
-                self.memory.turns.before(self.caller, TURNS_BEFORE),
-                self.memory.facts.profile(self.caller, PROFILE_FACTS),
-                self.memory.turns.of_call(self.caller, TURNS_NOW),
-            )
-        except MemoryFault as exc:
-            log.warning("call.not_loaded", extra={"error": type(exc).__name__})
-            return
-        self.recent.load(before, profile, now)
-        self._next_position = max((turn.position + 1 for turn in now), default=0)
-        self.loaded = True
-        self.load_ms = round((time.perf_counter() - began) * 1000, 3)
-
-    async def recall(
-        self, text: str, *, context_item_ids: Collection[str] = (), previous_user_text: str = "", budget_s: float | None = None
-    ) -> Recall:
-        """What is remembered for these words, within the budget; never raises a memory fault.
-
-        Args:
-            context_item_ids: ids of the conversation items that the model sees anyway.
-            previous_user_text: the caller's words before these.
-        """
-        context = {self._turn_id(item_id) for item_id in context_item_ids}
-        return await self.memory.recaller.recall(
-            self.caller, text, self.recent, context=context, previous=previous_user_text, budget_s=budget_s
-        )
-
-    def prefetch(self, text: str, *, previous_user_text: str = "") -> None:
-        """Start looking up words that are still being spoken; returns at once."""
-        self.memory.recaller.prefetch(self.caller, text, self.recent, previous=previous_user_text)
-
-    async def record(self, item_id: str, role: Role, text: str, said_at: datetime | None = None, interrupted: bool = False) -> Turn:
-        """Return when the turn is durable: its row committed, or its line in the spool fsynced. The same item is stored once.
-
-        Raises:
-            StoreUnavailable: neither could take it; the turn is still known to this call.
-        """
-        turn = self._unrecorded.get(item_id) or self._take_over(item_id, role, text, said_at, interrupted)
-        recorded = await self.memory.recorder.record(turn)
-        self._unrecorded.pop(item_id, None)
-        if recorded:
-            self._in_background(self._enqueue(turn), "call.enqueue")
-        return turn
-
-    async def end(self) -> None:
-        """The call is over: have its turns learned at once, stop its lookups, forget tier 1."""
-        await self.memory.jobs.enqueue_learn(self.caller.user_id, hurry=True)
-        self.memory.recaller.forget_call(self.caller)
-        self.memory.versions.disown(self.caller.call_id)
-        self.memory.calls.discard(self)
-        for task in list(self._jobs):
-            await task
-
-    def _take_over(self, item_id: str, role: Role, text: str, said_at: datetime | None, interrupted: bool) -> Turn:
-        """Give the item its place in the call, once, however often it has to be recorded."""
-        turn = Turn(
-            turn_id=self._turn_id(item_id),
-            user_id=self.caller.user_id,
-            agent_id=self.caller.agent_id,
-            call_id=self.caller.call_id,
-            position=self._next_position,
-            role=role,
-            text=clean(text),
-            said_at=said_at or datetime.now(UTC),
-            interrupted=interrupted,
-        )
-        self._next_position += 1
-        self.recent.add(turn)
-        self._unrecorded[item_id] = turn
-        return turn
-
-    async def _enqueue(self, turn: Turn) -> None:
-        """Learning begins after a pause, or at once when a whole batch waits."""
-        settings = self.memory.settings
-        self._turns_waiting += 1
-        self._tokens_waiting += estimate_tokens(turn.text)
-        full = self._turns_waiting >= settings.learn_turns or self._tokens_waiting >= settings.learn_tokens
-        if await self.memory.jobs.enqueue_learn(self.caller.user_id, hurry=full) and full:
-            self._turns_waiting = self._tokens_waiting = 0
-
-    def _turn_id(self, item_id: str) -> UUID:
-        return turn_id_for(self.caller.call_id, item_id)
-
-    def _in_background(self, work: Coroutine[Any, Any, object], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._jobs.add(task)
-        task.add_done_callback(self._jobs.discard)
 
 
 @asynccontextmanager
@@ -217,6 +131,7 @@ async def open_memory(settings: MemorySettings, *, embedder: Embedder | None = N
         yield memory
     finally:
         await memory.recaller.close()
+        await memory.search.close()
         await memory.recorder.close()
         await memory.versions.close()
         await memory.jobs.close()
@@ -254,6 +169,11 @@ async def check_embedding(connection: Connection, embedder: Embedder) -> None:
         )
 
 
+async def _was_forgotten(connection: Connection, call: CallMemory) -> set[UUID]:
+    rows = await connection.fetch(query("forgotten_since"), call.caller.user_id, call.began)
+    return {row["id"] for row in rows} - call.gone
+
+
 async def _was_erased(connection: Connection, call: CallMemory) -> bool:
     return bool(await connection.fetchval(query("is_void"), call.caller.user_id, call.began))
 
@@ -267,8 +187,10 @@ def _wire(settings: MemorySettings, embedder: Embedder) -> Memory:
     db = Database(url, pool_size=settings.database_pool_size, timeout_s=settings.store_timeout_s, check=fits)
     turns, facts, versions = TurnStore(db, embedder), FactStore(db), Versions(db)
     spool = Spool(spool_folder(settings))
-    recaller = Recaller([HybridSearch(db)], embedder, versions, settings)
+    search = HybridSearch(db, versions)
+    recaller = Recaller([search], embedder, versions, settings)
     jobs = JobQueue(settings.redis_url.get_secret_value(), idle_s=settings.learn_idle_s)
-    memory = Memory(settings, db, embedder, turns, facts, recaller, Recorder(turns, spool), spool, jobs, versions)
-    versions.on_erased, versions.on_gap = memory.forget_erased, memory.check_erased
+    recorder = Recorder(turns, spool, on_embedded=search.embedded)
+    memory = Memory(settings, db, embedder, turns, facts, search, recaller, recorder, spool, jobs, versions, ConsentStore(db))
+    versions.on_erased, versions.on_gap, versions.on_forgotten = memory.forget_erased, memory.check_erased, memory.forget_items
     return memory

@@ -13,7 +13,7 @@ import os
 import time
 import uuid
 import zlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime
@@ -80,7 +80,12 @@ class Spool:
         """Take a user's turns out of the files that no other process holds; returns how many. Others hold them until they replay,
         when the erasure makes them void."""
         async with self._replaying:
-            return await self._in_thread(self._forget, user_id)
+            return await self._in_thread(self._forget, lambda turn: turn.user_id == user_id)
+
+    async def forget_turns(self, user_id: str, turn_ids: Collection[UUID]) -> int:
+        """The same for some of a user's turns; returns how many. In the files of others they are void by their ids."""
+        async with self._replaying:
+            return await self._in_thread(self._forget, lambda turn: turn.user_id == user_id and turn.turn_id in turn_ids)
 
     async def close(self) -> None:
         await self._in_thread(self._close)
@@ -138,16 +143,16 @@ class Spool:
             self._own, self._own_path, self._waiting = None, None, 0
         return True
 
-    def _forget(self, user_id: str) -> int:
-        return sum(self._forget_in(path, user_id) for path in self._files())
+    def _forget(self, gone: Callable[[Turn], bool]) -> int:
+        return sum(self._forget_in(path, gone) for path in self._files())
 
-    def _forget_in(self, path: Path, user_id: str) -> int:
+    def _forget_in(self, path: Path, gone: Callable[[Turn], bool]) -> int:
         own = path == self._own_path
         held = self._own if own else _lock(path)
         if held is None:
             return 0  # its owner lives
         turns = _read(path)
-        kept = [turn for turn in turns if turn.user_id != user_id]
+        kept = [turn for turn in turns if not gone(turn)]
         if len(kept) == len(turns):
             if not own:
                 held.close()

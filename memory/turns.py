@@ -8,19 +8,27 @@ import asyncpg
 
 from memory.days import day_terms
 from memory.db import Connection, Database
-from memory.embed import Embedder
+from memory.embed import Embedder, Vector
 from memory.queries import query
 from memory.types import Caller, Turn
 from memory.words import clean, terms
 
 TURN_NAMESPACE = UUID("7d0b2f6e-3c1a-4f0e-9b57-0a4ec1ec0e1c")
 MAX_TF = 32_767  # smallint
+STORED = "turn:"
 
 
 @lru_cache(maxsize=16_384)  # each question names every item of its call: a hundred hashes took 1 ms
 def turn_id_for(call_id: str, item_id: str) -> UUID:
     """The turn's id: the same item of the same call gives the same id, so that recording it twice stores it once."""
+    if item_id.startswith(STORED):
+        return UUID(item_id.removeprefix(STORED))
     return uuid5(TURN_NAMESPACE, f"{call_id}\0{item_id}")
+
+
+def stored_item_id(turn_id: UUID) -> str:
+    """An item id for a turn that another process recorded; `turn_id_for` gives the turn's own id for it, in any call."""
+    return f"{STORED}{turn_id}"
 
 
 Turns = list[Turn]  # inside the class, `list` is a method
@@ -40,10 +48,11 @@ class TurnStore:
         """
         return await self._db.transaction(lambda connection: _insert(connection, turn), timeout_s=timeout_s)
 
-    async def embed_turn(self, turn: Turn) -> None:
-        """Give a recorded turn its vector; until then it is found by its words alone."""
-        vector = await self._embedder.embed(clean(turn.text))
+    async def embed_turn(self, turn: Turn) -> Vector:
+        """Give a recorded turn its vector, and return it; until then it is found by its words alone."""
+        (vector,) = await self._embedder.embed_batch([clean(turn.text)])  # a batch of one: questions go first
         await self._db.run(lambda connection: connection.execute(query("set_turn_vector_by_id"), turn.user_id, turn.turn_id, vector))
+        return vector
 
     async def index_missing(self, limit: int = 64) -> int:
         """Embed turns that have no vector yet, oldest first; returns how many. For workers: after a crash or an outage.

@@ -6,8 +6,9 @@ import itertools
 import json
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
+from uuid import UUID
 
 import asyncpg
 
@@ -34,10 +35,13 @@ class Versions:
         self._epoch = itertools.count(1)
         self._era = 0
         self._salt: str | None = None
+        self._heard = asyncio.Event()
         self._task: asyncio.Task | None = None
 
         self.on_erased: Callable[[str], None] = lambda user_id: None
         """Called with the id of a person who was erased."""
+        self.on_forgotten: Callable[[str, Collection[UUID]], None] = lambda user_id, ids: None
+        """Called with a person and the ids of turns and facts that they had forgotten, by whatever process."""
         self.on_gap: Callable[[], Awaitable[None]] = _nothing_missed
         """Awaited when notices are heard again: an erasure may have been missed."""
 
@@ -49,6 +53,15 @@ class Versions:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+
+    @property
+    def hears(self) -> bool:
+        """Are the notices of Postgres heard right now?"""
+        return self._salt is not None
+
+    async def wait_heard(self) -> None:
+        """Return once notices are heard."""
+        await self._heard.wait()
 
     def own(self, call_id: str, user_id: str) -> None:
         """This process holds the call: notices about its user count from now on, its own turns excepted (they are in its context)."""
@@ -71,13 +84,15 @@ class Versions:
         return hashlib.sha256(f"{self._salt}{user_id}".encode()).hexdigest()
 
     def heard(self, payload: str) -> None:
-        """One notice: {"user": hash, "call": id of the call whose turn it was, or empty, "erased": bool}."""
+        """One notice: {"user": hash, "call": id of the call whose turn it was, or empty, "erased": bool, "gone": ids}."""
         notice = json.loads(payload)
         for user_id in set(self._calls.values()):
             if self.hash_of(user_id) == notice["user"]:
                 self._raised[user_id][notice["call"] if notice["call"] in self._calls else ""] += 1
                 if notice.get("erased"):
                     self.on_erased(user_id)
+                if gone := notice.get("gone"):
+                    self.on_forgotten(user_id, frozenset(map(UUID, gone)))
 
     async def _listen(self) -> None:
         while True:
@@ -87,6 +102,7 @@ class Versions:
             except (MemoryFault, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
                 log.info("versions.deaf", extra={"error": type(exc).__name__})
             self._salt = None
+            self._heard.clear()
             await asyncio.sleep(RECONNECT_S)
 
     async def _hear(self, connection: asyncpg.Connection) -> None:
@@ -94,6 +110,7 @@ class Versions:
         salt = await connection.fetchval("select value from settings where key = 'salt'", timeout=PING_S)
         self._era += 1  # notices sent while nobody listened are lost: whatever was looked up before is old
         self._salt = salt
+        self._heard.set()
         await self.on_gap()
         while not connection.is_closed():
             await asyncio.sleep(PING_S)

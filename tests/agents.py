@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 from livekit.agents import AgentSession, APIConnectOptions, llm
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
@@ -64,6 +66,8 @@ class _Scripted(llm.LLMStream):
 @dataclass
 class _Memory:
     settings: MemorySettings = field(default_factory=MemorySettings)
+    recaller: Any = field(default_factory=lambda: SimpleNamespace(breakers={}))
+    recorder: Any = field(default_factory=lambda: SimpleNamespace(watchers=[]))
 
 
 @dataclass
@@ -79,6 +83,9 @@ class FakeCallMemory:
     recorded: list[Turn] = field(default_factory=list)
     refuse: Callable[[], BaseException | None] = lambda: None
     ended: int = 0
+    gone: set[UUID] = field(default_factory=set)
+    undecided: bool = False
+    kept: bool = True
 
     async def recall(self, text: str, *, context_item_ids: frozenset[str], previous_user_text: str = "") -> Recall:
         self.asked.append({"text": text, "context": context_item_ids, "previous": previous_user_text})

@@ -13,10 +13,13 @@ from arq import Retry, func
 from arq.worker import Worker
 
 from memory.config import MemorySettings, load_settings
+from memory.embed_client import open_shared_embedder
 from memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
 from memory.jobs import QUEUE, deserialize, open_redis, serialize
 from memory.logs import log_to_stderr
+from memory.scrape import serve_metrics
 from memory.service import Memory, open_memory
+from workers import gauges
 from workers.choose import open_extractor
 from workers.extract import MOST_FAILURES, Learner
 from workers.sweep import sweep, sweep_for_ever
@@ -43,13 +46,15 @@ async def run_worker(settings: MemorySettings, *, burst: bool = False, until: Aw
     """
     if not settings.redis_url.get_secret_value():
         raise ConfigInvalid("ECHOIC_REDIS_URL is not set: name the Redis of the job queue, or use `echoic …`, which starts one.")
-    async with open_memory(settings) as memory:
+    async with open_memory(settings, embedder=open_shared_embedder(settings)) as memory:
         choice = await open_extractor(settings, memory)
         log.info("worker.started", extra={"extractor": choice.extractor.name if choice.extractor else "none", "why": choice.sentence})
         learner = Learner(memory, choice.extractor) if choice.extractor else None
         try:
             if not burst:
-                await _work(memory, learner, until)
+                port = settings.worker_metrics_port if until is None else 0  # one that serves a single talk has no port of its own
+                with serve_metrics(settings.metrics_host, port):
+                    await _work(memory, learner, until)
             await _drain(memory, learner)
         finally:
             await choice.close()
@@ -97,6 +102,7 @@ async def _until_signal(settings: MemorySettings) -> None:
 async def _work(memory: Memory, learner: Learner | None, until: Awaitable[object] | None) -> None:
     tasks: list[asyncio.Future[Any]] = [asyncio.create_task(_take_jobs(memory, learner), name="worker.jobs")]
     tasks.append(asyncio.create_task(sweep_for_ever(memory, learner), name="worker.sweep"))
+    tasks.append(asyncio.create_task(gauges.watch(memory), name="worker.gauges"))
     if until is not None:
         tasks.append(asyncio.ensure_future(until))
     try:

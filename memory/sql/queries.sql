@@ -23,6 +23,8 @@ with kept as (
     insert into turns (user_id, agent_id, call_id, turn_id, position, role, text, said_at, interrupted)
     select $1, $2, $3, $4, $5, $6, $7, $8, $9
     where not exists (select from erasures where user_hash = user_hash($1) and erased_at >= $8)
+        and not exists (select from consents where user_hash = user_hash($1) and not granted and given_at <= $8)
+        and not exists (select from forgotten where id = $4)
     on conflict (turn_id) do nothing
     returning ref
 ), indexed as (
@@ -85,6 +87,37 @@ select said.*, learned.* from (
 select ref, turn_id as id, role, text, said_at, interrupted, null as payload from turns where user_id = $1 and ref = any($2)
 union all select ref, id, null, null, null, null, payload from facts where user_id = $1 and ref = any($2)
 
+-- name: hold_size
+-- $2 agent
+select (select count(*) from turn_index where user_id = $1 and agent_id = $2)
+    + (select count(*) from facts where user_id = $1 and (agent_id is null or agent_id = $2))
+
+-- name: hold_arrays
+-- Everything that ranking needs of one user, packed like `score`, with the vectors themselves. $2 agent $3 call
+select said.*, learned.*, hashtextextended($3, 0) as call_no from (
+    select string_agg(int8send(ref), '') as turn_refs, string_agg(int8send(call_no), '') as turn_calls,
+        string_agg(int4send(position), '') as turn_positions, string_agg(int4send(words), '') as turn_words,
+        string_agg(int8send(ref), '') filter (where vector is not null) as embedded_refs,
+        string_agg(halfvec_send(vector), '') filter (where vector is not null) as turn_vectors
+    from turn_index where user_id = $1 and agent_id = $2
+) said, (
+    select string_agg(int8send(ref), '') as fact_refs, string_agg(int4send(words), '') as fact_words,
+        string_agg(float8send(coalesce(extract(epoch from valid_until)::float8, 'infinity')), '') as fact_until,
+        string_agg(int8send(coalesce(sources[1], 0)), '') as first_sources,
+        string_agg(int8send(coalesce(sources[2], 0)), '') as second_sources,
+        string_agg(int8send(coalesce(sources[3], 0)), '') as third_sources,
+        string_agg(vector_send(vector), '') as fact_vectors
+    from facts where user_id = $1 and (agent_id is null or agent_id = $2)
+) learned
+
+-- name: hold_postings
+select term, string_agg(int8send(ref) || int8send(tf), '') as pairs from postings where user_id = $1 group by term
+
+-- name: hold_items
+-- $2 agent
+select ref, turn_id as id, role, text, said_at, interrupted, null as payload from turns where user_id = $1 and agent_id = $2
+union all select ref, id, null, null, null, null, payload from facts where user_id = $1 and (agent_id is null or agent_id = $2)
+
 -- name: list_facts
 -- $2 with closed ones
 select id, payload from facts where user_id = $1 and ($2 or valid_until is null or valid_until > now())
@@ -146,6 +179,12 @@ from turns left join turn_index using (ref) where turns.user_id = $1 order by sa
 select batch_id, kind, turn_ids, state, starts, failures, error, facts, created_at, finished_at from batches
 where user_id = $1 order by created_at
 
+-- name: export_consent
+select granted, given_at from consents where user_hash = user_hash($1)
+
+-- name: export_forgotten
+select id, forgotten_at from forgotten where user_id = $1 order by forgotten_at, id
+
 -- name: others_connected
 -- Other Echoic processes in this database: with their vectors and these, one question would be scored against two models.
 select count(distinct pid) from pg_stat_activity where datname = current_database() and application_name = 'echoic' and pid <> pg_backend_pid()
@@ -173,7 +212,7 @@ select batch_id, turn_ids, starts, failures from batches where user_id = $1 and 
 
 -- name: oldest_open_turns
 -- $2 how many
-select turn_id, agent_id, text from turns where user_id = $1 and state in ('open', 'learning') order by said_at, call_id, position limit $2
+select turn_id, agent_id, text from turns where user_id = $1 and state in ('open', 'learning') and not stopped($1) order by said_at, call_id, position limit $2
 
 -- name: insert_batch
 -- $2 batch id $3 turn ids
@@ -231,10 +270,16 @@ update turns set state = 'open' from put_back where user_id = $1 and turn_id = a
 -- name: users_with_open_turns
 -- $1 is seconds here: nobody's in particular. A batch begun and not ended waits for nothing: its worker may be dead.
 select user_id from turns where state in ('open', 'learning') group by user_id
-having max(recorded_at) <= now() - make_interval(secs => $1::float8) or bool_or(state = 'learning') order by min(recorded_at) limit $2
+having (max(recorded_at) <= now() - make_interval(secs => $1::float8) or bool_or(state = 'learning')) and not stopped(user_id)
+order by min(recorded_at) limit $2
 
 -- name: count_open_turns
 select count(*) from turns where user_id = $1 and state in ('open', 'learning')
+
+-- name: backlog
+-- Of all users.
+select count(*) as turns, greatest(0, coalesce(extract(epoch from now() - min(recorded_at)), 0))::float8 as oldest_s
+from turns where state in ('open', 'learning')
 
 -- name: dead_batches
 -- $1 null: everybody's
@@ -249,3 +294,75 @@ with again as (
     update turns set state = 'open' from again where turns.user_id = again.user_id and turn_id = any(again.turn_ids) and state = 'dead'
 )
 select distinct user_id from again
+
+-- name: is_stopped
+select stopped($1)
+
+-- name: read_consent
+select granted from consents where user_hash = user_hash($1)
+
+-- name: write_consent
+-- $2 granted. clock_timestamp: what was said before this moment was said under the answer before
+insert into consents (user_hash, granted, given_at) values (user_hash($1), $2, clock_timestamp())
+on conflict (user_hash) do update set granted = excluded.granted, given_at = excluded.given_at
+
+-- name: withdraw_consent
+-- A "yes" goes with the person; a "no" stays, as a hash.
+delete from consents where user_hash = user_hash($1) and granted
+
+-- name: turns_about
+-- $2 agent $3 terms, all of which must stand there
+select turn_id from turns where user_id = $1 and agent_id = $2 and ref in (
+    select ref from postings where user_id = $1 and term = any($3) group by ref having count(*) = cardinality($3)
+)
+
+-- name: facts_about
+-- Like `turns_about`, for the facts that the agent may see.
+select id from facts where user_id = $1 and (agent_id is null or agent_id = $2) and ref in (
+    select ref from postings where user_id = $1 and term = any($3) group by ref having count(*) = cardinality($3)
+)
+
+-- name: facts_learned_from
+-- With all the turns they came from. $2 turn ids
+select id, array(select turn_id from turns where user_id = $1 and ref = any(sources)) as turn_ids from facts
+where user_id = $1 and sources && (select array_agg(ref) from turns where user_id = $1 and turn_id = any($2))
+
+-- name: forget_turns
+-- $2 turn ids; the index row goes with its turn
+with gone as (
+    delete from turns where user_id = $1 and turn_id = any($2) returning ref
+), unposted as (
+    delete from postings where user_id = $1 and ref in (select ref from gone)
+)
+select count(*) from gone
+
+-- name: forget_facts
+-- $2 fact ids
+with gone as (
+    delete from facts where user_id = $1 and id = any($2) returning ref
+), unposted as (
+    delete from postings where user_id = $1 and ref in (select ref from gone)
+)
+select count(*) from gone
+
+-- name: mark_forgotten
+-- $2 ids of turns and facts
+insert into forgotten (id, user_id) select unnest($2::uuid[]), $1 on conflict (id) do nothing
+
+-- name: forgotten_since
+-- $2 a time
+select id from forgotten where user_id = $1 and forgotten_at >= $2
+
+-- name: thin_batches
+-- Work that has begun or waits no longer names these turns. $2 turn ids
+update batches set turn_ids = array(select turn_id from unnest(turn_ids) with ordinality as one (turn_id, place)
+    where turn_id <> all($2) order by place)
+where user_id = $1 and state <> 'done' and turn_ids && $2
+
+-- name: reopen_turns
+-- What a forgotten fact was also learned from is learned again, without the rest. $2 turn ids
+update turns set state = 'open' where user_id = $1 and turn_id = any($2) and state = 'learned' returning turn_id
+
+-- name: notify_forgotten
+-- $2 ids; at most a hundred fit into a notice
+select pg_notify('echoic_memory', json_build_object('user', user_hash($1), 'call', '', 'gone', $2::uuid[])::text)

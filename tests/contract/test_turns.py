@@ -21,6 +21,9 @@ class FlatEmbedder:
     async def embed(self, text):
         return np.ones(3, np.float32)
 
+    async def embed_batch(self, texts):
+        return np.ones((len(texts), 3), np.float32)
+
 
 @pytest.fixture(params=["fake", "postgres"])
 async def turns(request):

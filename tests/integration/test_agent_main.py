@@ -1,22 +1,23 @@
 """The LiveKit worker's entry: what it refuses, and one whole call on real stores, with the room and the models left out."""
 
+import contextlib
 import os
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
-from livekit.agents import AgentSession
 from livekit.agents.testing import fake_job_context
 
-from agent import main
+from agent import main, room_call
+from agent.ears import KEYS
 from memory.config import MemorySettings
 from memory.errors import ConfigInvalid
 from memory.service import open_memory
 from tests.agents import ScriptedLLM, text_session
 from tests.processes import ROOT
 
-COMPLETE = dict.fromkeys((*main.STORES, *main.SPEECH), "set")
+COMPLETE = dict.fromkeys((*main.STORES, *KEYS), "set")
 
 
 def test_a_worker_without_addresses_stops_with_a_sentence():
@@ -28,28 +29,25 @@ def test_a_worker_without_addresses_stops_with_a_sentence():
     assert "Traceback" not in ended.stdout
 
 
-@pytest.mark.parametrize("missing", [*main.STORES, *main.SPEECH])
-def test_each_missing_setting_is_named(missing: str):
+@pytest.mark.parametrize("missing", [*main.STORES, *KEYS])
+def test_each_missing_setting_is_named(missing: str, monkeypatch: pytest.MonkeyPatch):
+    """With speech from the cloud; without a key, and without the extra, there is none."""
+    monkeypatch.setenv("ECHOIC_SPEECH", "cloud")
     with pytest.raises(ConfigInvalid, match=missing):
         main.check({name: value for name, value in COMPLETE.items() if name != missing})
 
 
 async def test_one_call_is_remembered(memory_settings: MemorySettings, monkeypatch: pytest.MonkeyPatch):
     """Entry, two calls' worth of words, hang-up: turns are stored, the next call sees them, and everything is closed."""
-    model = ScriptedLLM("Nice to meet you.", "It is Biscuit.")
-    monkeypatch.setattr(main, "load_settings", lambda: memory_settings)
-
-    async def caller() -> SimpleNamespace:
-        return SimpleNamespace(identity="maya")
-
-    def session_without_speech(_settings: object, _agent_settings: object, data: object) -> AgentSession:
-        return text_session(model, userdata=data)
-
-    monkeypatch.setattr(main, "speaking_session", session_without_speech)
+    model, speech = ScriptedLLM("Nice to meet you.", "It is Biscuit."), contextlib.nullcontext(object())
+    settings = memory_settings.model_copy(update={"llm_model": "quote"})
+    monkeypatch.setattr(main, "load_settings", lambda: settings)
+    monkeypatch.setattr(main, "open_speech", lambda *_: speech)
+    monkeypatch.setattr(room_call, "speaking_session", lambda _memory, _settings, _speech, call: text_session(model, userdata=call))
     for words in ("My dog is called Biscuit.", "What is my dog called?"):
         with fake_job_context() as job:
             main.prewarm(job.proc)
-            monkeypatch.setattr(job, "wait_for_participant", caller)
+            monkeypatch.setattr(job, "wait_for_participant", somebody)
             await main.entrypoint(job)
             await job.primary_session.run(user_input=words)
             await main.hang_up(job)
@@ -59,4 +57,8 @@ async def test_one_call_is_remembered(memory_settings: MemorySettings, monkeypat
             job._tempdir.cleanup()  # LiveKit does so when its process ends
     assert "Biscuit" in model.texts()[-1] and "<memory>" in model.texts()[-1]
     async with open_memory(memory_settings) as memory:
-        assert (await memory.turns.list("maya"))[0].text == "My dog is called Biscuit."
+        assert (await memory.turns.list(room_call.CONSOLE_USER))[0].text == "My dog is called Biscuit."
+
+
+async def somebody() -> SimpleNamespace:
+    return SimpleNamespace(identity="console", kind=0, attributes={})

@@ -74,6 +74,7 @@ async def test_hung_postgres_costs_three_budgets_and_no_turn(memory, stop):
     call = await call_of(memory, user_id)
     await call.record("before", "user", "My dog is called Biscuit.")
     other = await call_of(memory, user_id)
+    memory.search.drop(other.caller.call_id)  # as if its memory were too large to be held
     stop("postgres")
     statuses = []
     for n in range(5):
@@ -90,6 +91,43 @@ async def test_hung_postgres_costs_three_budgets_and_no_turn(memory, stop):
     await asyncio.wait_for(memory.recorder._replaying, 20)
     texts = [turn.text for turn in await memory.turns.list(user_id)]
     assert texts == ["My dog is called Biscuit.", *(f"sentence {n} said while it hung" for n in range(3))]
+
+
+async def test_what_is_held_answers_while_postgres_hangs(memory, stop):
+    """A call whose memory was read when it began does not notice; what is said is found too, as soon as it is said."""
+    call, other = await two_calls(memory)
+    stop("postgres")
+    assert (await other.recall("What is my dog called?")).tiers["facts"].status == "ok"
+    await other.record("during", "user", "The alarm code is behind the zebra painting.")
+    found = (await other.recall("Where is the alarm code?")).tiers["facts"].items
+    assert found[0].text.startswith("The alarm code")
+    stop.resume()
+    await asyncio.wait_for(memory.recorder._replaying, 20)
+    assert len(await memory.turns.list(call.caller.user_id)) == 2
+
+
+async def test_what_is_held_answers_while_postgres_is_gone(memory, own_stores):
+    """Connections refused, notices unheard: every question is answered, none of them late."""
+    _, other = await two_calls(memory)
+    os.kill(state_of(own_stores.data_dir).pids["postgres"], signal.SIGKILL)
+    for n in range(5):
+        found = await other.recall(f"What is my dog called, attempt {n}?")
+        assert found.tiers["facts"].status == "ok" and "Biscuit" in found.block
+    async with asyncio.timeout(30):
+        while not memory.versions.hears:
+            await asyncio.sleep(0.05)
+
+
+async def two_calls(memory):
+    """One in which the dog was named, and one of the same caller, held."""
+    user_id = uuid4().hex
+    call = await call_of(memory, user_id)
+    await call.record("before", "user", "My dog is called Biscuit.")
+    while memory.recorder._tasks:
+        await asyncio.wait(memory.recorder._tasks)
+    other = await call_of(memory, user_id)
+    await memory.search.wait_held(other.caller.call_id)
+    return call, other
 
 
 async def test_killed_postgres_comes_back_and_nothing_is_lost(memory, own_stores):

@@ -8,8 +8,8 @@ import pytest
 from livekit.agents import Agent, RunContext, function_tool, llm
 
 from agent.assistant import UNREACHED, MemoryAgent, RemembersCaller, unanswered
+from agent.call import Call
 from agent.capture import Capture
-from agent.text_call import CallData
 from memory.types import Turn
 from tests.agents import FakeCallMemory, ScriptedLLM, text_session
 
@@ -109,7 +109,7 @@ async def test_every_agent_of_a_hand_off_chain_remembers():
 
     call = llm.FunctionToolCall(name="to_sales", arguments="{}", call_id="c1")
     model, memory = ScriptedLLM(call, "Hello from sales.", "Biscuit."), FakeCallMemory()
-    async with Capture(memory) as capture, text_session(model, userdata=CallData(memory, capture)) as session:
+    async with Capture(memory) as capture, text_session(model, userdata=Call(memory)) as session:
         capture.listen(session)
         await session.start(Desk(instructions="Direct."), record=False)
         await session.run(user_input="I want to buy.")

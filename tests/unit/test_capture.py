@@ -1,11 +1,14 @@
 """What becomes a turn: committed messages only, once each, in order, as they were heard; and nothing is dropped when storing fails."""
 
 import asyncio
+import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
-from livekit.agents import ConversationItemAddedEvent, llm
+from livekit.agents import ConversationItemAddedEvent, UserInputTranscribedEvent, llm
 
+from agent import capture as capture_module
 from agent.assistant import MemoryAgent
 from agent.capture import Capture
 from agent.config import AgentSettings
@@ -22,6 +25,18 @@ def event(item: object) -> ConversationItemAddedEvent:
 
 def message(text: str, role: str = "user", **fields: object) -> llm.ChatMessage:
     return llm.ChatMessage(role=role, content=[text], **fields)
+
+
+def final(text: str, at: float | None = None) -> UserInputTranscribedEvent:
+    return UserInputTranscribedEvent(transcript=text, is_final=True, created_at=at or time.time())
+
+
+def spoken(text: str, **fields: object) -> ConversationItemAddedEvent:
+    return event(message(text, transcript_confidence=0.9, **fields))
+
+
+def kept(memory: FakeCallMemory) -> list[tuple[str, bool]]:
+    return [(turn.text, turn.interrupted) for turn in memory.recorded]
 
 
 async def test_an_item_is_stored_once_with_its_time_and_order():
@@ -114,3 +129,102 @@ async def test_a_recalled_block_never_becomes_a_stored_turn(block: str):
         answer = await call.ask("I am Maya.")
     assert [turn.text for turn in answer.turns] == ["I am Maya.", "Hello."]
     assert answer.reply == "Hello." and answer.recall.block == block
+
+
+async def test_words_that_become_an_item_are_stored_once():
+    """One item of two final transcripts; written differently, it is still the same words."""
+    memory = FakeCallMemory()
+    async with Capture(memory) as capture:
+        capture.on_transcribed(final("My sister lives in Porto."))
+        capture.on_transcribed(final("What is she called?"))
+        capture.on_item(spoken("my sister lives in porto. What is she called"))
+    assert kept(memory) == [("my sister lives in porto. What is she called", False)]
+
+
+async def test_words_that_an_item_leaves_behind_are_kept():
+    """Spoken over a reply that could not be interrupted: LiveKit drops them, memory does not. They come first, and are marked."""
+    memory = FakeCallMemory()
+    async with Capture(memory) as capture:
+        capture.on_transcribed(final("Wait, I am allergic to nuts.", at=1_763_720_000.5))
+        capture.on_transcribed(final("yes"))
+        capture.on_transcribed(final("yes"))
+        capture.on_item(spoken("yes"))
+        await capture.drained()
+        assert kept(memory) == [("Wait, I am allergic to nuts. yes", True), ("yes", False)]
+    assert memory.recorded[0].role == "user" and memory.recorded[0].said_at == datetime.fromtimestamp(1_763_720_000.5, UTC)
+
+
+async def test_words_that_no_item_follows_are_kept_at_the_end():
+    """The caller hangs up during a hand-off."""
+    memory = FakeCallMemory()
+    async with Capture(memory) as capture:
+        capture.on_transcribed(final("I am allergic to nuts."))
+    assert kept(memory) == [("I am allergic to nuts.", True)]
+
+
+async def test_words_are_kept_after_a_silence_and_not_again_with_a_late_item(monkeypatch: pytest.MonkeyPatch):
+    """A process that dies must not take them along; an item that comes after all adds what is new in it."""
+    monkeypatch.setattr(capture_module, "UNANSWERED_AFTER_S", 0.01)
+    memory = FakeCallMemory()
+    async with Capture(memory) as capture:
+        capture._session = SimpleNamespace(user_state="speaking")
+        capture.on_transcribed(final("I am allergic to nuts."))
+        await asyncio.sleep(0.03)
+        assert memory.recorded == []  # still speaking, with an ear that has no partial words
+        capture._session.user_state = "listening"
+        await asyncio.sleep(0.03)
+        capture.on_transcribed(final("And to fish."))
+        capture.on_item(spoken("I am allergic to nuts. And to fish."))
+        capture.on_item(spoken("Thanks."))
+    assert kept(memory) == [("I am allergic to nuts.", True), ("And to fish.", False), ("Thanks.", False)]
+
+
+async def test_words_that_the_application_changed_are_stored_as_it_changed_them():
+    """A hook that blackens a card number: the number must not come in by the back door."""
+    memory, now = FakeCallMemory(), time.time()
+    async with Capture(memory) as capture:
+        capture.on_transcribed(final("Hello?", at=now - 30))
+        capture.on_transcribed(final("My card is 4111.", at=now - 2))
+        capture.on_item(spoken("My card is ****.", metrics={"started_speaking_at": now - 4}))
+    assert kept(memory) == [("Hello?", True), ("My card is ****.", False)]
+
+
+async def test_typed_words_leave_spoken_ones_alone():
+    """Somebody writes while they speak: both are kept."""
+    memory = FakeCallMemory()
+    async with Capture(memory) as capture:
+        capture.on_transcribed(final("I am Maya."))
+        capture.on_item(event(message("what is the time")))
+        capture.on_item(spoken("I am Maya."))
+    assert kept(memory) == [("what is the time", False), ("I am Maya.", False)]
+
+
+async def test_another_person_speaks():
+    """What was heard before the change is stored for the one before, when `retarget` returns; nothing of it for the next.
+
+    Not even where LiveKit makes its item only after the change: words that were heard, and a reply that was cut off by it.
+    """
+    ana, bob = FakeCallMemory(), FakeCallMemory()
+    async with Capture(ana) as capture:
+        capture.on_item(spoken("I am Ana."))
+        reply = message("Hello Ana, your", "assistant", interrupted=True)
+        capture.on_transcribed(final("My code is 42."))
+        await capture.retarget(bob)
+        assert kept(ana) == [("I am Ana.", False), ("My code is 42.", True)]
+        capture.on_item(event(reply))
+        capture.on_item(spoken("My code is 42."))
+        capture.on_item(spoken("I am Bob."))
+    assert kept(bob) == [("I am Bob.", False)] and kept(ana)[2:] == [("Hello Ana, your", True)]
+
+
+async def test_a_monologue_is_one_turn():
+    """Ten minutes in six hundred segments: found at once, stored once."""
+    memory = FakeCallMemory()
+    segments = [f"And then number {number} happened to me." for number in range(600)]
+    async with Capture(memory) as capture:
+        for segment in segments:
+            capture.on_transcribed(final(segment))
+        began = time.perf_counter()
+        capture.on_item(spoken(" ".join(segments)))
+        assert time.perf_counter() - began < 0.1
+    assert kept(memory) == [(" ".join(segments), False)]

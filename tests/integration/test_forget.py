@@ -1,0 +1,280 @@
+"""Forgetting a part, and consent, on the real stores: gone everywhere, for good, and nothing else with it."""
+
+import asyncio
+import json
+from uuid import UUID, uuid4
+
+import pytest
+
+from memory.account import erase_user, export_user
+from memory.batches import users_with_open_turns
+from memory.call_memory import CallMemory
+from memory.errors import StoreUnavailable
+from memory.forget import Wanted, forget, stems
+from memory.service import Memory, open_memory
+from memory.types import Caller, Turn
+from tests.embedders import WordEmbedder
+from tests.integration.test_account import Learns, dump, left_in_spool, settled
+from workers.extract import Learner
+
+DOG, TOWN = "My dog is called Xylquor.", "I live in Porto."
+
+
+@pytest.fixture
+async def memory(memory_settings):
+    async with open_memory(memory_settings.model_copy(update={"recall_budget_ms": 10_000}), embedder=WordEmbedder()) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def asking(memory_settings):
+    """A memory whose callers are asked first."""
+    async with open_memory(memory_settings.model_copy(update={"consent": "ask"}), embedder=WordEmbedder()) as opened:
+        yield opened
+
+
+async def a_call(memory: Memory, user_id: str = "ana") -> CallMemory:
+    return await memory.open_call(Caller(user_id, "echoic", uuid4().hex))
+
+
+async def say(call: CallMemory, *texts: str) -> list[UUID]:
+    found = [await call.record(uuid4().hex, "user", text) for text in texts]
+    await settled(call.memory)
+    return [turn.turn_id for turn in found if turn is not None]
+
+
+async def learn(memory: Memory, user_id: str = "ana") -> None:
+    extractor = Learns()
+    extractor.go.set()
+    await Learner(memory, extractor).learn(user_id)
+
+
+async def known(memory: Memory, user_id: str = "ana") -> tuple[list[str], list[str]]:
+    """The texts of all turns and of all facts."""
+    turns, facts = await memory.turns.list(user_id), await memory.facts.list(user_id, include_closed=True)
+    return [turn.text for turn in turns], [fact.text for fact in facts]
+
+
+async def heard(memory: Memory) -> None:
+    """Wait until this process has heard what Postgres has notified so far."""
+    ids = asyncio.Event()
+    before = memory.versions.heard
+
+    def hear(payload: str) -> None:
+        before(payload)
+        if "probe" in payload:
+            ids.set()
+
+    memory.versions.heard = hear  # type: ignore[method-assign]
+    await memory.db.run(lambda c: c.execute("select pg_notify('echoic_memory', $1)", json.dumps({"user": "probe", "call": ""})))
+    await asyncio.wait_for(ids.wait(), 5)
+    memory.versions.heard = before  # type: ignore[method-assign]
+
+
+async def test_a_turn_and_what_was_learned_from_it_are_gone_from_every_store(memory, memory_settings):
+    call = await a_call(memory)
+    dog, _ = await say(call, DOG, TOWN)
+    await learn(memory)
+    assert "xylquor" in dump(memory_settings).lower()
+    gone = await forget(call, Wanted(frozenset({dog})))
+    assert (len(gone.turns), len(gone.facts)) == (1, 1)
+    assert await known(memory) == ([TOWN], [f"Said: {TOWN}"])
+    assert "xylquor" not in dump(memory_settings).lower()
+    assert (
+        await memory.db.run(
+            lambda c: c.fetchval("select count(*) from postings where ref not in (select ref from turns union select ref from facts)")
+        )
+        == 0
+    )
+    assert await memory.db.run(lambda c: c.fetchval("select count(*) from turn_index")) == 1
+
+
+async def test_it_is_recalled_no_more_in_this_call_and_in_others(memory, memory_settings):
+    """The held index, tier 1, and answers that were looked up ahead; in this process, and in another one."""
+    first = await a_call(memory)
+    (dog,) = await say(first, DOG)
+    await learn(memory)
+    async with open_memory(memory_settings.model_copy(update={"recall_budget_ms": 10_000}), embedder=WordEmbedder()) as elsewhere:
+        other, same = await a_call(elsewhere), await a_call(memory)
+        for call in (first, same, other):
+            await call.memory.search.wait_held(call.caller.call_id)
+            assert "Xylquor" in str(await call.recall("What is my dog called?"))
+            call.prefetch("What is the name of my dog?")
+        await forget(same, Wanted(frozenset({dog})))
+        for call in (first, same):
+            assert "Xylquor" not in str(
+                [await call.recall("What is my dog called?"), call.recent.now, call.recent.last_call, call.recent.profile]
+            )
+        await heard(elsewhere)
+        assert "Xylquor" not in str([await other.recall("What is my dog called?"), await other.recall("What is the name of my dog?")])
+        assert "Xylquor" not in str([other.recent.last_call, other.recent.profile])
+
+
+async def test_what_is_named_goes_wherever_it_stands_and_nothing_else(memory):
+    """All the words that are named must stand there; another agent's and another person's words stay."""
+    call, bob = await a_call(memory), await a_call(memory, "bob")
+    await say(call, DOG, TOWN, "The dogs of my sister are loud.", "I like cats.", "My dog is ill, and I moved to Faro.")
+    await learn(memory)
+    await say(call, "Is the dog asleep?")
+    await say(bob, DOG)
+    sales = await memory.open_call(Caller("ana", "sales", uuid4().hex))
+    await say(sales, "My dog needs food.")
+    gone = await forget(call, Wanted(about=stems("my sister's dog")))
+    assert len(gone.turns) == len(gone.facts) == 1
+    await forget(call, Wanted(about=stems("my dog")))
+    assert await known(memory) == ([TOWN, "I like cats.", "My dog needs food."], [f"Said: {TOWN}", "Said: I like cats."])
+    assert (await known(memory, "bob"))[0] == [DOG]
+
+
+async def test_nothing_named_forgets_nothing(memory):
+    call = await a_call(memory)
+    await say(call, DOG)
+    gone = await forget(call, Wanted(about=stems("that, then")))
+    assert not gone.turns and not gone.facts and (await known(memory))[0] == [DOG]
+
+
+async def test_a_copy_that_arrives_later_does_not_come_back(memory):
+    """From the spool of a dead process, and from a commit that is tried again."""
+    call = await a_call(memory)
+    late = Turn(uuid4(), "ana", "echoic", call.caller.call_id, 7, "user", DOG, call.began)
+    await left_in_spool(memory, late)
+    await memory.db.run(lambda c: c.execute("select 1"))
+    said = await call.record("item-1", "user", DOG)
+    await forget(call, Wanted(frozenset({said.turn_id, late.turn_id})))
+    assert await memory.spool.of_user("ana") == []
+    assert await memory.turns.record(said) is False and await memory.turns.record(late) is False
+    assert await call.record("item-1", "user", DOG) is None
+    assert await known(memory) == ([], [])
+
+
+async def test_named_words_in_the_spool_go_too(memory):
+    call = await a_call(memory)
+    await left_in_spool(memory, Turn(uuid4(), "ana", "echoic", "call", 0, "user", DOG, call.began))
+    await left_in_spool(memory, Turn(uuid4(), "ana", "echoic", "call", 1, "user", TOWN, call.began))
+    await forget(call, Wanted(about=stems("my dog")))
+    await memory.spool.replay(memory.turns.record)
+    assert (await known(memory))[0] == [TOWN]
+
+
+async def test_a_batch_that_is_being_learned_learns_nothing_of_it(memory):
+    """The worker is in the model's hands when it is forgotten; the rest of its batch is learned afterwards."""
+    call = await a_call(memory)
+    dog, _ = await say(call, DOG, TOWN)
+    extractor = Learns()
+    learning = asyncio.create_task(Learner(memory, extractor).learn("ana"))
+    await extractor.asked.wait()
+    await forget(call, Wanted(frozenset({dog})))
+    extractor.go.set()
+    await learning
+    await learn(memory)
+    assert await known(memory) == ([TOWN], [f"Said: {TOWN}"])
+
+
+async def test_what_a_forgotten_fact_came_from_as_well_is_learned_again(memory):
+    """A fact of two turns goes with one of them; the other turn is read once more, alone."""
+    call = await a_call(memory)
+    dog, _ = await say(call, DOG, TOWN)
+    await learn(memory)
+    both = "update facts set sources = (select array_agg(ref) from turns) where user_id = 'ana'"
+    await memory.db.run(lambda c: c.execute(both))
+    gone = await forget(call, Wanted(frozenset({dog})))
+    assert (len(gone.facts), gone.reopened) == (2, 1)
+    await learn(memory)
+    assert await known(memory) == ([TOWN], [f"Said: {TOWN}"])
+
+
+async def test_without_postgres_it_is_gone_from_this_process_and_said_so(memory, monkeypatch):
+    call = await a_call(memory)
+    (dog,) = await say(call, DOG)
+
+    async def down(*_args, **_options):
+        raise StoreUnavailable
+
+    monkeypatch.setattr(memory.db, "run", down)
+    monkeypatch.setattr(memory.db, "transaction", down)
+    with pytest.raises(StoreUnavailable):
+        await forget(call, Wanted(frozenset({dog})))
+    assert "Xylquor" not in str([await call.recall("What is my dog called?"), call.recent.now])
+
+
+async def test_erasing_and_exporting_a_person_includes_what_they_asked(memory):
+    """A "yes" goes with the person; a "no" outlives them as a hash, and still holds."""
+    for answer, left in ((True, "unknown"), (False, "off")):
+        call = await a_call(memory)
+        turns = await say(call, DOG)
+        await forget(call, Wanted(frozenset(turns)))
+        await call.decide(granted=answer)
+        exported = await export_user(memory, "ana")
+        assert [one["granted"] for one in exported["consents"]] == [answer] and exported["forgotten"]
+        await call.end()
+        await erase_user(memory, "ana")
+        assert await memory.consents.read("ana") == left
+        assert await memory.db.run(lambda c: c.fetchval("select count(*) from forgotten")) == 0
+
+
+async def test_stop_counts_at_once_everywhere(memory, memory_settings):
+    """Not recorded, not looked up ahead, not learned; not in this call, not in another, not from another process, not later."""
+    call, same = await a_call(memory), await a_call(memory)
+    await say(call, TOWN)
+    await call.decide(granted=False)
+    assert call.paused and await call.record("i", "user", DOG) is None and call.prefetch("Where is my dog?") is None
+    await same.record("j", "user", DOG)  # this call has not heard of it: the database refuses
+    assert (await known(memory))[0] == [TOWN]
+    assert await users_with_open_turns(memory.db, idle_s=0) == []
+    await learn(memory)
+    assert (await known(memory))[1] == []
+    later = await a_call(memory)
+    assert later.paused and await later.record("k", "user", DOG) is None
+    assert "Porto" in str(await later.recall("Where do I live?"))
+    await later.decide(granted=True)
+    await say(later, "I like tea.")
+    await learn(memory)
+    assert await known(memory) == ([TOWN, "I like tea."], [f"Said: {TOWN}", "Said: I like tea."])
+
+
+async def test_stop_reaches_a_batch_that_is_being_learned(memory):
+    call = await a_call(memory)
+    await say(call, DOG)
+    extractor = Learns()
+    learning = asyncio.create_task(Learner(memory, extractor).learn("ana"))
+    await extractor.asked.wait()
+    await call.decide(granted=False)
+    extractor.go.set()
+    await asyncio.wait_for(learning, 20)
+    assert await known(memory) == ([DOG], [])
+
+
+async def test_nothing_is_kept_until_a_yes_and_then_the_call_so_far(asking):
+    call = await a_call(asking)
+    await say(call, DOG)
+    assert call.undecided and await known(asking) == ([], [])
+    assert "Xylquor" in str(call.recent.now)
+    await call.decide(granted=True)
+    await say(call, TOWN)
+    assert (await known(asking))[0] == [DOG, TOWN]
+    assert [turn.position for turn in await asking.turns.list("ana")] == [0, 1]
+    later = await a_call(asking)
+    assert not later.undecided and not later.paused
+
+
+async def test_a_no_is_remembered_as_a_no(asking):
+    call = await a_call(asking)
+    await say(call, DOG)
+    await call.decide(granted=False)
+    await say(call, TOWN)
+    await call.end()
+    later = await a_call(asking)
+    assert not later.undecided and later.paused and await known(asking) == ([], [])
+
+
+async def test_without_an_answer_nothing_is_kept_and_they_are_asked_again(asking):
+    call = await a_call(asking)
+    await say(call, DOG)
+    await call.end()
+    assert (await a_call(asking)).undecided and await known(asking) == ([], [])
+
+
+async def test_where_the_setting_is_off_nothing_is_kept(memory_settings):
+    async with open_memory(memory_settings.model_copy(update={"consent": "off"}), embedder=WordEmbedder()) as memory:
+        call = await a_call(memory)
+        assert call.paused and await say(call, DOG) == [] and await known(memory) == ([], [])

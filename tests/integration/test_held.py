@@ -1,0 +1,219 @@
+"""A caller's memory held in process answers as Postgres would, is never older than what this process was told, and outlives the store."""
+
+import asyncio
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from memory import held
+from memory.account import erase_user
+from memory.facts import notify
+from memory.recall import EMBEDDER, Question
+from memory.search import FOUND
+from memory.service import open_memory
+from memory.stored import search_stored
+from memory.types import Caller, Fact
+from tests.embedders import WordEmbedder
+
+NOW = datetime.now(UTC)
+WORDS = (
+    "dog cat boat river garden mother brother Lisbon Porto piano doctor coffee tea winter summer school bridge violin bread market".split()
+)
+
+
+@pytest.fixture
+async def memory(memory_settings):
+    settings = memory_settings.model_copy(update={"recall_budget_ms": 10_000, "embedding_model": "words", "embedding_dimensions": 64})
+    async with open_memory(settings, embedder=WordEmbedder()) as memory:
+        yield memory
+
+
+def caller(user_id="ana", agent_id="echoic"):
+    return Caller(user_id, agent_id, uuid4().hex)
+
+
+async def open_held(memory, who):
+    call = await memory.open_call(who)
+    await memory.search.wait_held(who.call_id)
+    return call
+
+
+async def say(memory, call, *texts):
+    turns = [await call.record(uuid4().hex, "user", text) for text in texts]
+    while memory.recorder._tasks:
+        await asyncio.wait(memory.recorder._tasks)
+    return turns
+
+
+async def learn(memory, *facts):
+    async def add(connection):
+        await memory.facts.add(connection, facts, await memory.embedder.embed_batch([fact.text for fact in facts]))
+        for fact in facts:
+            await notify(connection, fact.user_id)
+
+    await memory.db.transaction(add)
+
+
+def fact(text, user_id="ana", **fields):
+    known = {"topic": "t", "sub_topic": "s", "importance": 0.5, "scope": "user", "agent_id": "echoic", "said_at": NOW}
+    return Fact(uuid4(), user_id, text, **known | fields)
+
+
+def vector_of(memory, text):
+    from memory.query_vector import QueryVector
+
+    recaller = memory.recaller
+    return QueryVector.start(memory.embedder, text, None, recaller.breakers[EMBEDDER], recaller._hold)
+
+
+async def ask(memory, who, text):
+    return await memory.search.search(Question(who, text, vector_of(memory, text)))
+
+
+async def until_fresh(memory, who):
+    """The notice of a change has come, and what it made old was read again."""
+    async with asyncio.timeout(10):
+        while not memory.search._fresh(memory.search._holds[who.call_id]):
+            await ask(memory, who, "anything")
+            await memory.search.wait_held(who.call_id)
+
+
+def forbid_store(monkeypatch):
+    async def asked(*_args, **_options):
+        raise AssertionError("Postgres was asked")
+
+    monkeypatch.setattr("memory.search.search_stored", asked)
+
+
+async def fill(memory, seed=7):
+    """Calls of the same and of another agent, facts of both scopes, closed ones, facts with and without turns."""
+    rnd = random.Random(seed)
+    said = []
+    for agent in ("echoic", "echoic", "echoic", "other"):
+        call = await memory.open_call(caller(agent_id=agent))
+        said += await say(memory, call, *(" ".join(rnd.choices(WORDS, k=rnd.randint(1, 7))) for _ in range(20)))
+        await call.end()
+    facts = []
+    for n in range(30):
+        sources = tuple(turn.turn_id for turn in rnd.sample(said, rnd.randint(0, 3)))
+        until = NOW + timedelta(days=rnd.choice([-30, 30])) if n % 3 == 0 else None
+        scope = "agent" if n % 4 == 0 else "user"
+        facts.append(
+            fact(
+                " ".join(rnd.choices(WORDS, k=3)),
+                turn_ids=sources,
+                valid_until=until,
+                scope=scope,
+                agent_id=rnd.choice(["echoic", "other"]),
+            )
+        )
+    await learn(memory, *facts)
+
+
+@pytest.mark.parametrize("past", [False, True])
+@pytest.mark.parametrize("agent", ["echoic", "other"])
+async def test_both_forms_give_the_same_answer(memory, agent, past):
+    """Same items in the same order, with the same scores but for rounding, for any question."""
+    await fill(memory)
+    who = caller(agent_id=agent)
+    await open_held(memory, who)
+    rnd = random.Random(3)
+    for _ in range(40):
+        asked = [word.casefold() for word in rnd.choices(WORDS, k=rnd.randint(1, 5))]
+        vector = vector_of(memory, " ".join(asked))
+        terms = ["dog", *asked]
+        ours = await memory.search._holds[who.call_id].memory.search(terms, vector, past=past, limit=FOUND)
+        theirs = await search_stored(memory.db, who, list(dict.fromkeys(terms)), vector, past=past, limit=FOUND)
+        assert [item.score for item in ours] == pytest.approx([item.score for item in theirs], abs=0.01)
+        by_id = {item.id: item for item in theirs}
+        shared = [item for item in ours if item.id in by_id]
+        assert len(shared) > 0.9 * len(ours)  # the last ones may tie with those that are cut off
+        assert all(item == replace(by_id[item.id], score=item.score) for item in shared)
+        assert [item.score for item in shared] == pytest.approx([by_id[item.id].score for item in shared], abs=0.01)
+
+
+async def test_a_question_needs_no_store(memory, monkeypatch):
+    """Once held, neither words nor vectors nor texts are read from Postgres."""
+    await say(memory, await memory.open_call(caller()), "My dog is called Biscuit.")
+    call = await open_held(memory, caller())
+    forbid_store(monkeypatch)
+    found = await call.recall("What is my dog called?")
+    assert found.tiers["facts"].status == "ok" and "Biscuit" in found.block
+
+
+async def test_turns_of_this_call_are_found_as_they_are_said(memory, monkeypatch):
+    """By words at once and by meaning a moment later: the context that a model sees may be shorter than the call."""
+    call = await open_held(memory, caller())
+    forbid_store(monkeypatch)
+    await call.record("one", "user", "The alarm code is behind the zebra painting.")
+    items = await ask(memory, call.caller, "alarm code")
+    assert items[0].text.startswith("The alarm code")
+    await say(memory, call, "nothing else")
+    assert (await ask(memory, call.caller, "zebra"))[0].text.startswith("The alarm code")
+
+
+async def test_what_another_process_learns_is_found(memory):
+    """A notice makes what is held old; the question goes to Postgres, and the memory is read again."""
+    call = await open_held(memory, caller())
+    await learn(memory, fact("plays the violin"))
+    await until_fresh(memory, call.caller)
+    assert "violin" in (await call.recall("who plays the violin")).block
+
+
+async def test_turns_said_while_it_was_read_again_are_kept_once(memory):
+    """A turn stands in Postgres and in this call: it is one turn."""
+    call = await open_held(memory, caller())
+    await say(memory, call, "The boat is in Porto.")
+    await learn(memory, fact("plays the violin"))
+    await until_fresh(memory, call.caller)
+    await call.record("late", "user", "The boat is red.")
+    texts = [item.text for item in await ask(memory, call.caller, "boat")]
+    assert sorted(texts).count("The boat is in Porto.") == 1 and "The boat is red." in texts
+
+
+async def test_a_fact_that_ends_is_no_longer_live(memory, monkeypatch):
+    """Its end may come in the middle of a call."""
+    await learn(memory, fact("has a dentist appointment", valid_until=NOW + timedelta(days=1)))
+    call = await open_held(memory, caller())
+    assert [item.text for item in await ask(memory, call.caller, "dentist")] == ["has a dentist appointment"]
+    monkeypatch.setattr(held.time, "time", lambda: (NOW + timedelta(days=2)).timestamp())
+    assert await ask(memory, call.caller, "dentist") == []
+    assert [item.text for item in await ask(memory, call.caller, "when did I see the dentist")] == ["has a dentist appointment"]
+
+
+async def test_an_erased_person_is_gone_at_once(memory):
+    """Nothing that is held survives the notice of an erasure."""
+    await say(memory, await memory.open_call(caller()), "My dog is called Biscuit.")
+    call = await open_held(memory, caller())
+    await erase_user(memory, "ana")
+    async with asyncio.timeout(10):
+        while memory.search._holds[call.caller.call_id].memory is not None:
+            await asyncio.sleep(0.01)
+    assert await ask(memory, call.caller, "dog Biscuit") == []
+
+
+async def test_a_large_memory_is_asked_in_postgres(memory, monkeypatch):
+    """More than the limit is never read into a call's process."""
+    monkeypatch.setattr(held, "HELD_ROWS", 3)
+    await say(memory, await memory.open_call(caller()), "My dog is called Biscuit.", "one river", "two bridges", "three boats")
+    call = await open_held(memory, caller())
+    assert memory.search._holds[call.caller.call_id].memory is None
+    assert "Biscuit" in (await call.recall("What is my dog called?")).block
+
+
+async def test_nothing_stays_after_the_call(memory):
+    """A process takes call after call."""
+    call = await open_held(memory, caller())
+    await call.end()
+    assert memory.search._holds == {}
+
+
+async def test_a_deaf_process_asks_postgres(memory):
+    """While notices cannot be heard, what is held may be old: Postgres is asked as long as it answers."""
+    call = await open_held(memory, caller())
+    memory.versions._salt = None
+    await learn(memory, fact("plays the violin"))
+    assert [item.text for item in await ask(memory, call.caller, "violin")] == ["plays the violin"]

@@ -1,0 +1,334 @@
+"""The caller has a say, through the real session on real stores: with a model that calls tools, and with one that cannot."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from livekit.agents import Agent, AgentSession, ModelSettings, llm
+
+from agent import wishes
+from agent.assistant import RemembersCaller
+from agent.call import Call
+from agent.capture import Capture
+from agent.quote import QuoteLLM
+from agent.say import QUESTION, TOOLS, Used, has_words, heed
+from agent.wishes import AGREED, FORGOTTEN, NEVER_HERE, NOBODY, NOT_ALL, NOT_FOUND, NOT_KEPT, NOTHING_BEFORE, OUT_OF_REACH, STOPPED
+from memory.errors import StoreUnavailable
+from memory.forget import forget
+from memory.service import Memory, open_memory
+from memory.types import Caller, Fact, Recall
+from tests.agents import ScriptedLLM, text_session
+from tests.embedders import WordEmbedder
+from tests.voices import voice_session
+from workers.extract import Learner
+
+DOG, TOWN = "My dog is called Xylquor.", "I live in Porto."
+
+
+class Heeding(RemembersCaller):
+    """An agent that heeds its caller's wishes."""
+
+    def __init__(self, *, model_calls_tools: bool) -> None:
+        super().__init__(instructions="Be kind.", tools=[*TOOLS])
+        self.used, self._model_calls_tools = Used(), model_calls_tools
+
+    async def llm_node(self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings) -> AsyncGenerator[Any, None]:
+        said = heed(chat_ctx.items, tools, self.call_memory, model_calls_tools=self._model_calls_tools)
+        if said.first is not None:
+            yield said.first
+        if not said.asks_model:
+            return
+        context = llm.ChatContext(said.items)
+        await self._remember(context.items)
+        spoke = False
+        async with aclosing(Agent.default.llm_node(self, context, said.tools, model_settings)) as chunks:
+            async for chunk in chunks:
+                spoke = spoke or has_words(chunk)
+                yield chunk
+        if spoke and said.last:
+            yield said.last
+
+    async def _recall(self, message: llm.ChatMessage, *args: Any) -> Recall:
+        recall = await super()._recall(message, *args)
+        self.used.note(message.text_content or "", recall.used)
+        return recall
+
+
+class Talk:
+    """One call: say something, get the reply."""
+
+    def __init__(self, session: AgentSession[Call], call: Call, model: llm.LLM) -> None:
+        self.session, self.call, self.model = session, call, model
+
+    async def __call__(self, words: str) -> str:
+        handle = self.session.generate_reply(user_input=words)
+        await handle
+        assert self.call.capture is not None
+        await self.call.capture.drained()
+        return " ".join(item.text_content or "" for item in handle.chat_items if item.type == "message" and item.role == "assistant")
+
+
+@pytest.fixture
+async def memory(memory_settings):
+    async with open_memory(memory_settings.model_copy(update={"recall_budget_ms": 10_000}), embedder=WordEmbedder()) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def talk(memory: Memory, model: llm.LLM | None = None, *, model_calls_tools: bool = False, kept: bool = True):
+    async with AsyncExitStack() as opened:
+        call = Call(await memory.open_call(Caller("ana", "echoic", uuid4().hex), kept=kept))
+        call.capture = await opened.enter_async_context(Capture(call.call_memory))
+        session = await opened.enter_async_context(text_session(model or QuoteLLM(), userdata=call))
+        call.capture.listen(session)
+        await session.start(Heeding(model_calls_tools=model_calls_tools), record=False)
+        yield Talk(session, call, model or QuoteLLM())
+        await call.hang_up()
+
+
+async def stored(memory: Memory) -> list[str]:
+    return [turn.text for turn in await memory.turns.list("ana")]
+
+
+def tool(name: str, arguments: str = "{}") -> llm.FunctionToolCall:
+    return llm.FunctionToolCall(name=name, arguments=arguments, call_id=uuid4().hex)
+
+
+async def test_forget_that(memory):
+    """The last exchange and the wish are gone; what was said before, and later, stays."""
+    async with talk(memory) as say:
+        await say(TOWN)
+        await say(DOG)
+        assert await say("Please forget that.") == FORGOTTEN
+        assert "Xylquor" not in await say("What is my dog called?")
+        assert "Porto" in await say("Where do I live?")
+    assert not [text for text in await stored(memory) if "Xylquor" in text or "forget that" in text] and TOWN in await stored(memory)
+
+
+async def test_forget_that_takes_what_memory_told_along(memory):
+    """Asked for, told from an earlier call, and then not wanted any more: the turn of the earlier call goes."""
+    async with talk(memory) as say:
+        await say(DOG)
+        await say(TOWN)
+    async with talk(memory) as say:
+        assert "Xylquor" in await say("What is my dog called?")
+        assert await say("Forget that.") == FORGOTTEN
+    assert "Xylquor" not in str(await stored(memory)) and TOWN in await stored(memory)
+
+
+async def test_forget_what_is_named(memory):
+    """Also what was said in an earlier call; the wish, which names it, is not kept either."""
+    async with talk(memory) as say:
+        await say(DOG)
+        await say("The dog is four.")
+        await say(TOWN)
+    async with talk(memory) as say:
+        assert await say("Forget about my dog.") == FORGOTTEN
+        assert await say("Forget about my cat.") == NOT_FOUND
+    assert not [text for text in await stored(memory) if "dog" in text or "cat" in text] and TOWN in await stored(memory)
+
+
+async def test_nothing_to_forget(memory):
+    async with talk(memory) as say:
+        assert await say("Forget that.") == NOTHING_BEFORE
+        assert await say("Forget everything about me.") == NOT_ALL
+
+
+async def test_dont_remember_this(memory):
+    """Said after, or in the same breath: then the words before it stay."""
+    async with talk(memory) as say:
+        await say(TOWN)
+        assert await say("Don't remember this, but my PIN is 4321.") == NOT_KEPT
+        assert TOWN in await stored(memory)
+        await say(DOG)
+        assert await say("Don't remember that.") == NOT_KEPT
+    assert TOWN in await stored(memory) and not [text for text in await stored(memory) if "4321" in text or "Xylquor" in text]
+
+
+async def test_stop_and_again(memory):
+    """From the wish on nothing is kept, not even the confirmation; and in the next call too."""
+    async with talk(memory) as say:
+        await say(TOWN)
+        assert await say("Stop remembering.") == STOPPED
+        await say(DOG)
+    async with talk(memory) as say:
+        await say("My cat is called Tom.")
+        assert await say("You can remember me again.") == AGREED
+        await say("I like tea.")
+    text = str(await stored(memory))
+    assert "Porto" in text and "tea" in text and "Xylquor" not in text and "Tom" not in text and STOPPED not in text
+
+
+async def test_what_do_you_know(memory):
+    """Facts, most important first; before any is learned, the caller's own words; and nothing of nobody."""
+    async with talk(memory) as say:
+        assert await say("What do you know about me?") == "I do not remember anything about you yet."
+        await say(DOG)
+        assert DOG.rstrip(".") in await say("What do you know about me?")
+        at = (await memory.turns.list("ana"))[0]
+        texts = [f"Fact {number}" for number in range(6)]
+        facts = [Fact(uuid4(), "ana", text, "t", "s", 1 - number / 10, "user", "echoic", at.said_at) for number, text in enumerate(texts)]
+        vectors = await memory.embedder.embed_batch(texts)
+        await memory.db.transaction(lambda connection: memory.facts.add(connection, facts, vectors))
+        assert (
+            await say("What do you know about me?") == "This is what I know about you: Fact 0; Fact 1; Fact 2; Fact 3, and 2 more things."
+        )
+
+
+async def test_a_model_that_calls_tools(memory):
+    """Words that no rule knows: the model calls the tool, what it returns is spoken as it is, and the model is not asked again."""
+    model = ScriptedLLM("Noted.", tool("forget_that"), "Yes?")
+    async with talk(memory, model, model_calls_tools=True) as say:
+        await say(DOG)
+        assert await say("I wish I had never told you, strike it from your mind.") == FORGOTTEN
+        assert len(model.seen) == 2
+        assert await say("Hello again.") == "Yes?"
+    assert [message["role"] for message in model.seen[-1]] == ["system", "user"]
+    assert "Xylquor" not in str(model.seen[-1]) and "Xylquor" not in str(await stored(memory))
+
+
+async def test_a_plain_wish_never_reaches_the_model(memory):
+    """With or without tools; and the model is shown none of what came of it."""
+    for calls_tools in (True, False):
+        model = ScriptedLLM("Noted.", "Yes?")
+        async with talk(memory, model, model_calls_tools=calls_tools) as say:
+            await say(DOG)
+            assert await say("Forget that.") == FORGOTTEN and len(model.seen) == 1
+            await say("Hello again.")
+        assert model.texts() == ["Be kind.", "Hello again."]
+
+
+async def test_what_was_forgotten_stands_nowhere_in_the_session(memory):
+    async with talk(memory) as say:
+        await say(DOG)
+        await say("Forget that.")
+        held = [*say.session.history.items, *say.session.current_agent.chat_ctx.items]
+    assert "Xylquor" not in str([item.text_content for item in held if isinstance(item, llm.ChatMessage)])
+
+
+async def test_a_wish_is_carried_out_though_the_caller_speaks_over_it(memory, monkeypatch):
+    """Interrupted in the middle of forgetting: it is forgotten."""
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(*args: Any) -> Any:
+        begun.set()
+        await go.wait()
+        return await forget(*args)
+
+    monkeypatch.setattr(wishes, "forget", slow)
+    async with talk(memory) as say:
+        await say(DOG)
+        handle = say.session.generate_reply(user_input="Forget that.")
+        await begun.wait()
+        handle.interrupt(force=True)
+        await asyncio.sleep(0)
+        go.set()
+        await handle
+    assert "Xylquor" not in str(await stored(memory))
+
+
+async def test_without_postgres_it_is_said_so(memory, monkeypatch):
+    async with talk(memory) as say:
+        await say(DOG)
+
+        async def down(*_args: Any, **_options: Any) -> None:
+            raise StoreUnavailable
+
+        with monkeypatch.context() as patch:
+            patch.setattr(memory.db, "transaction", down)
+            assert await say("Forget that.") == OUT_OF_REACH
+        assert await say("What is my dog called?") == "I do not remember anything about that yet."
+
+
+async def test_consent_is_asked_once_and_a_yes_keeps_the_call_so_far(memory):
+    """The question ends the first reply; what else was said with the yes is answered."""
+    object.__setattr__(memory.settings, "__dict__", memory.settings.__dict__ | {"consent": "ask"})
+    model = ScriptedLLM("Hello.", "Lovely.", "A fine dog.", "Good.")
+    async with talk(memory, model) as say:
+        assert await say("Hi, I live in Porto.") == f"Hello. {QUESTION}"
+        assert await say("I work as a nurse.") == "Lovely."
+        assert await stored(memory) == []
+    async with talk(memory, ScriptedLLM("Hello.", "A fine dog.", "Good.")) as say:
+        assert await say(TOWN) == f"Hello. {QUESTION}"
+        assert await stored(memory) == []
+        assert await say(f"Yes please, {DOG}") == f"{AGREED} A fine dog."
+        assert await say("I like tea.") == "Good."
+    assert (await stored(memory))[0] == TOWN and "I like tea." in await stored(memory)
+    async with talk(memory, ScriptedLLM("Hello.")) as say:
+        assert await say("Hi, it is me again.") == "Hello."
+
+
+async def test_a_no_is_kept_and_nothing_else(memory):
+    object.__setattr__(memory.settings, "__dict__", memory.settings.__dict__ | {"consent": "ask"})
+    async with talk(memory, ScriptedLLM("Hello.", "Good.")) as say:
+        await say(TOWN)
+        assert await say("No thanks.") == STOPPED
+        assert await say(DOG) == "Good."
+    async with talk(memory, ScriptedLLM("Hello.")) as say:
+        assert await say("Hi.") == "Hello."
+    assert await stored(memory) == []
+
+
+async def test_nobody_and_nowhere(memory, memory_settings):
+    """An anonymous caller is remembered by no wish, nor is anyone where the setting is off; forgetting works in the call."""
+    async with talk(memory, kept=False) as say:
+        await say(DOG)
+        assert DOG.rstrip(".") in await say("What do you know about me?")
+        assert await say("You can remember me.") == NOBODY
+        assert await say("Forget about my dog.") == FORGOTTEN
+        assert "Xylquor" not in await say("What is my dog called?")
+    async with open_memory(memory_settings.model_copy(update={"consent": "off"}), embedder=WordEmbedder()) as forgetful:
+        async with talk(forgetful) as say:
+            assert await say("Start remembering again.") == NEVER_HERE
+        assert await stored(forgetful) == []
+
+
+async def test_a_forgotten_turn_is_not_learned(memory):
+    """It waits to be learned when it is forgotten."""
+
+    class Never:
+        name = "never"
+
+        async def extract(self, turns: Any, known: Any) -> Any:
+            raise AssertionError([turn.text for turn in turns])
+
+    async with talk(memory) as say:
+        await say(DOG)
+        await say("Forget that.")
+    (await memory.db.run(lambda connection: connection.execute("delete from turns where role = 'assistant'")))
+    await Learner(memory, Never()).learn("ana")
+
+
+async def test_spoken_it_is_carried_out_once_and_only_when_the_turn_has_ended_so(memory, monkeypatch):
+    """A reply is begun for words that the caller goes on from: nothing is forgotten. For the wish itself: once."""
+    carried_out: list[str] = []
+
+    async def counted(*args: Any) -> Any:
+        carried_out.append("forget")
+        return await forget(*args)
+
+    monkeypatch.setattr(wishes, "forget", counted)
+    call = Call(await memory.open_call(Caller("ana", "echoic", uuid4().hex)))
+    async with (
+        Capture(call.call_memory) as call.capture,
+        voice_session(Heeding(model_calls_tools=False), QuoteLLM(), listeners=[call.capture], userdata=call) as voice,
+    ):
+        await voice.ask(DOG)
+        voice.ears.starts()
+        voice.ears.preflight("Forget that.")
+        await asyncio.sleep(0.2)
+        voice.ears.final("Forget that silly song, what is my dog called?")
+        voice.ears.ends()
+        while "Xylquor" not in voice.texts("assistant")[-1]:
+            await asyncio.sleep(0.01)
+        await voice.wait_answered()
+        assert carried_out == []
+        await voice.ears.say("Forget about my dog.", sure_s=0.2)
+        while voice.texts("assistant")[-1:] != [FORGOTTEN]:
+            await asyncio.sleep(0.01)
+        await voice.wait_answered()
+    await call.hang_up()
+    assert carried_out == ["forget"] and "Xylquor" not in str(await stored(memory))

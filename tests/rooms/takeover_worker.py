@@ -1,0 +1,107 @@
+"""An agent worker for tests of takeover: real processes, real memory, real lease and watch; only the model and the voice are scripted.
+
+Run by `tests.rooms.worker.agent_worker(…, entry="tests/rooms/takeover_worker.py")`.
+"""
+
+import asyncio
+import os
+import signal
+from contextlib import AsyncExitStack
+from typing import Any
+
+from livekit.agents import AgentServer, AgentSession, APIConnectOptions, JobContext, JobProcess, llm
+from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
+
+from agent.assistant import MemoryAgent
+from agent.call import Call
+from agent.capture import Capture
+from agent.hold import CallTaken, hold
+from agent.rescue import watching
+from agent.resume import context_of, go_on
+from memory.config import load_settings
+from memory.embed import open_embedder
+from memory.logs import protect
+from memory.service import open_memory
+from memory.types import Caller
+from tests.voices import ToneTTS
+
+BACK = "Sorry, we were cut off for a moment. I am back."
+STORY_WORDS = 250  # 20 s
+
+
+class Echo(llm.LLM):
+    """Says how often the caller has spoken, and what; "die" kills its process, and "story" is answered at length."""
+
+    def chat(
+        self,
+        *,
+        chat_ctx: llm.ChatContext,
+        tools: list[llm.Tool] | None = None,
+        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
+        **_: Any,
+    ) -> llm.LLMStream:
+        return _Echoed(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
+
+
+class _Echoed(llm.LLMStream):
+    async def _run(self) -> None:
+        messages = [item for item in self._chat_ctx.items if item.type == "message" and item.role == "user"]
+        said = [(message.text_content or "").rpartition("</memory>")[2].strip() for message in messages]
+        if said[-1:] == ["die"]:
+            await asyncio.sleep(1.0)  # the words are stored by then
+            os.kill(os.getpid(), signal.SIGKILL)
+        words = " ".join(["la"] * STORY_WORDS) if said[-1:] == ["story"] else f"You said {len(said)}: " + " / ".join(said)
+        self._event_ch.send_nowait(llm.ChatChunk(id="echo", delta=llm.ChoiceDelta(role="assistant", content=words)))
+
+
+class Server(AgentServer):
+    """As `agent.main.EchoicServer`: it watches the calls of all workers."""
+
+    async def run(self, *, devmode: bool = False, unregistered: bool = False) -> None:
+        protect()
+        async with watching(self, load_settings().redis_url.get_secret_value()):
+            await super().run(devmode=devmode, unregistered=unregistered)
+
+
+def prewarm(process: JobProcess) -> None:
+    process.userdata["embedder"] = open_embedder(load_settings())
+
+
+server = Server(
+    setup_fnc=prewarm,
+    num_idle_processes=1,
+    load_fnc=lambda: 0.0,
+    host="127.0.0.1",
+    port=0,
+    initialize_process_timeout=60.0,
+)
+
+
+async def hang_up(job: JobContext) -> None:
+    if job.proc.userdata.get("call"):
+        await job.proc.userdata["call"].hang_up()
+
+
+@server.rtc_session(on_session_end=hang_up)
+async def entrypoint(job: JobContext) -> None:
+    settings = load_settings()
+    try:
+        lease = await hold(job, settings.redis_url.get_secret_value())
+    except CallTaken:
+        job.shutdown("another agent has this call")
+        return
+    opened = AsyncExitStack()
+    job.add_shutdown_callback(opened.aclose)
+    memory = await opened.enter_async_context(open_memory(settings, embedder=job.proc.userdata["embedder"], need_stores=False))
+    await job.connect()
+    participant = await job.wait_for_participant()
+    call_memory = await memory.open_call(Caller(participant.identity, settings.agent_id, lease.call_id))
+    call = job.proc.userdata["call"] = Call(call_memory)
+    call.capture = await opened.enter_async_context(Capture(call_memory))
+    session: AgentSession[Call] = AgentSession(llm=Echo(), tts=ToneTTS(), vad=None, turn_handling={"turn_detection": None}, userdata=call)
+    call.capture.listen(session)
+    session.on("close", lambda _: job.shutdown("the call ended"))
+    agent = MemoryAgent(instructions="be brief", context_tokens=10_000, chat_ctx=context_of(call_memory.recent))
+    await session.start(agent, room=job.room, record=False)
+    if lease.resumed:
+        go_on(session, call_memory.recent, BACK)

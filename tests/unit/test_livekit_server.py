@@ -1,0 +1,94 @@
+"""LiveKit for a laptop: which server is taken, how a missing one is built or asked for, and that ours stays on the loopback interface."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from local.livekit_program import VERSION, find_program
+from local.livekit_server import Address, config, open_livekit
+from local.ports import are_free, free_ports
+from memory.errors import ConfigInvalid
+
+GO_THAT_BUILDS = """#!/bin/sh
+echo "$@" >> "$GOBIN/../asked"
+echo "fetching one module" >&2
+echo '#!/bin/sh' > "$GOBIN/server"
+chmod +x "$GOBIN/server"
+"""
+GO_THAT_FAILS = """#!/bin/sh
+echo "go: module lookup disabled" >&2
+exit 1
+"""
+
+
+def programs(folder: Path, **scripts: str) -> dict[str, str]:
+    """An environment whose PATH holds only these programs, and what a script needs."""
+    folder.mkdir(exist_ok=True)
+    for name, script in scripts.items():
+        path = folder / name.replace("_", "-")
+        path.write_text(script)
+        path.chmod(0o755)
+    return {"PATH": f"{folder}{os.pathsep}/bin{os.pathsep}/usr/bin"}
+
+
+def test_a_named_server_is_taken_as_it_is(tmp_path: Path):
+    env = {"LIVEKIT_URL": "wss://calls.example", "LIVEKIT_API_KEY": "key", "LIVEKIT_API_SECRET": "secret"}
+    with open_livekit(tmp_path / "data", env) as livekit:
+        assert livekit.environment == env and not livekit.is_ours
+        assert "secret" not in repr(livekit)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_named_server_needs_its_keys(tmp_path: Path):
+    with (
+        pytest.raises(ConfigInvalid, match="LIVEKIT_API_SECRET"),
+        open_livekit(tmp_path, {"LIVEKIT_URL": "ws://x", "LIVEKIT_API_KEY": "k"}),
+    ):
+        pass
+
+
+def test_one_on_the_path_comes_before_building(tmp_path: Path):
+    env = programs(tmp_path / "bin", livekit_server="#!/bin/sh\n", go=GO_THAT_FAILS)
+    assert find_program(tmp_path / "data", env) == tmp_path / "bin" / "livekit-server"
+
+
+def test_without_server_and_go_a_sentence_says_what_to_do(tmp_path: Path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(ConfigInvalid, match=r"(?s)livekit-server.*Go.*LIVEKIT_URL"):
+        find_program(tmp_path / "data", {"PATH": str(empty)})
+
+
+def test_it_is_built_once_even_if_two_ask(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """The pinned version, said on standard error; the second one waits for the first."""
+    env, data, found = programs(tmp_path / "bin", go=GO_THAT_BUILDS), tmp_path / "data", []
+    data.mkdir()
+    askers = [threading.Thread(target=lambda: found.append(find_program(data, env))) for _ in range(2)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert found == [data / "bin" / f"livekit-server-{VERSION}"] * 2 and found[0].exists()
+    assert (data / "bin" / "asked").read_text().count(f"@v{VERSION}") == 1
+    assert "Building LiveKit server" in capfd.readouterr().err
+
+
+def test_a_build_that_fails_says_why(tmp_path: Path):
+    data = tmp_path / "data"
+    data.mkdir()
+    with pytest.raises(ConfigInvalid, match="module lookup disabled"):
+        find_program(data, programs(tmp_path / "bin", go=GO_THAT_FAILS))
+
+
+def test_ours_names_no_address_outside():
+    """Every address in its configuration is the loopback one; a list without STUN servers would mean those of others."""
+    rtc = config(Address(1, 2, "secret"))["rtc"]
+    assert rtc["stun_servers"] == ["127.0.0.1:9"] and rtc["node_ip"] == "127.0.0.1" and rtc["use_external_ip"] is False
+    assert config(Address(1, 2, "secret"))["bind_addresses"] == ["127.0.0.1"]
+
+
+def test_free_ports_differ_and_are_free():
+    ports = free_ports(5)
+    assert len(set(ports)) == 5 and are_free(ports)

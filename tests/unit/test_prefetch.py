@@ -1,0 +1,262 @@
+"""Looking up words while they are spoken: what is started, what is adopted, what is given up, and what must never be taken."""
+
+import asyncio
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+from livekit.agents import ConversationItemAddedEvent, UserInputTranscribedEvent, llm
+
+from agent import prefetch
+from agent.heard import UNANSWERED_AFTER_S
+from agent.prefetch import LOOKUPS_A_TURN, PARTIALS_LOOKED_UP, RUNNING, Counts, Prefetch
+from memory.config import MemorySettings
+from memory.recall import Asked, Recaller
+from memory.recent import RecentTurns
+from memory.types import Caller, Recall
+from tests.embedders import WordEmbedder
+
+
+class Tier:
+    """Answers when it is let, with the words it was asked."""
+
+    name = "facts"
+
+    def __init__(self):
+        self.asked, self.open = [], asyncio.Event()
+        self.open.set()
+        self.running = 0
+
+    async def search(self, question):
+        self.asked.append(question.text)
+        self.running += 1
+        try:
+            await self.open.wait()
+        finally:
+            self.running -= 1
+        return []
+
+
+@dataclass
+class SpokenMemory:
+    """A call's memory with the real Recaller."""
+
+    recaller: Recaller
+    caller: Caller = field(default_factory=lambda: Caller("ana", "echoic", "call-1"))
+    recent: RecentTurns = field(default_factory=RecentTurns)
+
+    @property
+    def memory(self):
+        return self
+
+    def prefetch(self, text: str, *, previous_user_text: str = "") -> Asked | None:
+        return self.recaller.prefetch(self.caller, text, self.recent, previous=previous_user_text)
+
+    async def recall(self, text: str, previous: str = "") -> Recall:
+        return await self.recaller.recall(self.caller, text, self.recent, previous=previous)
+
+
+@pytest.fixture
+def tier():
+    return Tier()
+
+
+@pytest.fixture
+async def spoken(tier):
+    recaller = Recaller([tier], WordEmbedder(), SimpleNamespace(of=lambda *_: (0, 0, 0)), MemorySettings(recall_budget_ms=50))
+    yield SpokenMemory(recaller)
+    await recaller.close()
+
+
+@pytest.fixture
+def call(spoken):
+    return SimpleNamespace(call_memory=spoken)
+
+
+@pytest.fixture
+async def ahead(call, monkeypatch):
+    monkeypatch.setattr(prefetch, "SETTLE_S", 0.01)
+    ahead = Prefetch(call)
+    yield ahead
+    ahead.close()
+
+
+def hear(ahead, text, final=False, at=1_000.0):
+    ahead.on_transcribed(UserInputTranscribedEvent(transcript=text, is_final=final, created_at=at))
+
+
+def commit(ahead, text, confidence=0.9):
+    message = llm.ChatMessage(role="user", content=[text], transcript_confidence=confidence)
+    ahead.on_item(ConversationItemAddedEvent.model_construct(item=message))
+
+
+async def rest():
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_an_answer_is_there_when_the_last_partial_was_the_last_word(ahead, spoken, tier):
+    """Looked up while it was spoken, found when the model asks: nobody is asked twice."""
+    for words in ("what is", "what is my dog", "what is my dog called"):
+        hear(ahead, words)
+        await rest()
+    hear(ahead, "What is my dog called?", final=True)
+    found = await spoken.recall("What is my dog called?")
+    assert found.tiers["facts"].status == "empty"
+    assert tier.asked == ["what is my dog", "what is my dog called"]
+    assert ahead.outcome == "hit" and ahead.counts == Counts(started=2, hit=1, late=0, wasted=1)
+
+
+async def test_a_lookup_under_way_is_adopted(ahead, spoken, tier):
+    """The model asks before the answer is there: it waits for that answer, and starts no other."""
+    tier.open.clear()
+    hear(ahead, "what is my dog called", final=True)
+    asking = asyncio.create_task(spoken.recall("What is my dog called?"))
+    await rest()
+    hear(ahead, "what is my dog called and how old")  # more words come: the one that was adopted runs on
+    await rest()
+    tier.open.set()
+    assert (await asking).tiers["facts"].status == "empty"
+    assert tier.asked.count("what is my dog called") == 1 and ahead.outcome == "late"
+
+
+async def test_a_hung_embedder_costs_a_prefetched_question_no_more_than_any_other(call, spoken, ahead, tier):
+    """A prefetch has patience; a reply that waits has not, and finds by words alone within its budget."""
+    held = asyncio.Event()
+
+    async def hang(text):
+        await held.wait()
+
+    async def by_words(question):
+        assert await question.vector.get() is None
+        return []
+
+    spoken.recaller._embedder.embed, tier.search = hang, by_words
+    hear(ahead, "what is my dog called", final=True)
+    await asyncio.sleep(0.1)  # twice the budget
+    found = await spoken.recall("what is my dog called")
+    assert found.tiers["facts"].status == "empty" and ahead.outcome == "late"
+    held.set()
+
+
+async def test_an_answer_to_fewer_words_is_never_taken(ahead, spoken, tier):
+    """The last word is often the one that matters."""
+    hear(ahead, "what is my sister")
+    await rest()
+    await spoken.recall("what is my sister allergic to")
+    assert tier.asked == ["what is my sister", "what is my sister allergic to"]
+    assert ahead.outcome == "miss" and ahead.counts.wasted == 1
+
+
+async def test_words_that_change_nothing_wait_until_nothing_follows(ahead, tier):
+    """Case, punctuation and "uh" start nothing at once; what then stays is looked up, since the model may ask just that."""
+    hear(ahead, "what is my dog called")
+    hear(ahead, "What is my dog called,")
+    hear(ahead, "what is my dog called then")
+    hear(ahead, "what is my dog called then you")
+    await rest()
+    assert tier.asked == ["what is my dog called"]
+    await asyncio.sleep(0.03)
+    assert tier.asked[1:] == ["what is my dog called then you"]
+
+
+async def test_final_words_do_not_wait(ahead, tier):
+    """The same words as the partial that was waiting: now it is certain."""
+    hear(ahead, "what is my dog called")
+    hear(ahead, "what is my dog called then")
+    hear(ahead, "What is my dog called, then?", final=True)
+    await rest()
+    assert tier.asked == ["what is my dog called", "What is my dog called, then?"]
+
+
+async def test_nothing_is_looked_up_for_small_talk(ahead, tier):
+    for words in ("uh", "uh yes", "yes thank you"):
+        hear(ahead, words)
+    hear(ahead, "yes, thank you", final=True)
+    await asyncio.sleep(0.03)
+    assert tier.asked == [] and ahead.outcome == "none" and ahead.counts == Counts()
+
+
+async def test_few_lookups_run_at_once_and_few_are_started(ahead, tier):
+    """A long breath on a slow store: the newest two run, the others are stopped, and there is an end to them."""
+    tier.open.clear()
+    said = ""
+    for number in range(100):
+        said = f"{said} word{number}"
+        hear(ahead, said)
+        await rest()
+        assert tier.running <= RUNNING
+    assert len(tier.asked) == ahead.counts.started == PARTIALS_LOOKED_UP
+    for number in range(100):
+        hear(ahead, f"segment{number}", final=True)
+    await rest()
+    assert ahead.counts.started == LOOKUPS_A_TURN and tier.running <= RUNNING
+
+
+async def test_segments_of_one_turn_are_one_question(ahead, spoken, tier):
+    """The ear makes two finals of one breath; the item is both."""
+    hear(ahead, "My sister lives in Porto.", final=True)
+    hear(ahead, "what is")
+    hear(ahead, "what is she called")
+    hear(ahead, "What is she called?", final=True)
+    await rest()
+    await spoken.recall("My sister lives in Porto. What is she called?")
+    assert ahead.outcome == "hit"
+
+
+async def test_the_next_turn_begins_with_its_own_words(ahead, spoken, tier):
+    """Nothing of the turn before is asked again, nor counted twice."""
+    hear(ahead, "what is my dog called", final=True)
+    await rest()
+    await spoken.recall("what is my dog called")
+    commit(ahead, "what is my dog called")
+    hear(ahead, "where do I live", final=True)
+    assert ahead.outcome == "miss"
+    await rest()
+    await spoken.recall("where do I live")
+    assert tier.asked == ["what is my dog called", "where do I live"]
+    assert ahead.outcome == "hit" and ahead.counts == Counts(started=2, hit=2)
+
+
+async def test_words_that_livekit_dropped_are_not_part_of_the_next_turn(ahead, spoken):
+    """Said over a reply that could not be interrupted: seconds later another turn begins."""
+    hear(ahead, "wait a moment please my sister", final=True)
+    hear(ahead, "where do I live", final=True, at=1_000.0 + UNANSWERED_AFTER_S + 1)
+    await rest()
+    await spoken.recall("where do I live")
+    assert ahead.outcome == "hit"
+
+
+async def test_a_question_that_leans_on_the_one_before(ahead, spoken, tier):
+    """ "And hers?" is asked with the words before it, as the model's question is."""
+    history = llm.ChatContext.empty()
+    history.add_message(role="user", content="What is my birthday?")
+    history.add_message(role="assistant", content="In May.")
+    ahead._session = SimpleNamespace(current_agent=SimpleNamespace(chat_ctx=history))
+    hear(ahead, "and hers", final=True)
+    await rest()
+    await spoken.recall("And hers?", previous="What is my birthday?")
+    assert tier.asked == ["What is my birthday? and hers"] and ahead.outcome == "hit"
+
+
+async def test_another_person_speaks(ahead, call, spoken, tier):
+    """What the one before had begun to say is given up, and no part of their question."""
+    hear(ahead, "my code is", final=True)
+    other = SpokenMemory(spoken.recaller, Caller("bob", "echoic", "call-1"))
+    call.call_memory = other
+    hear(ahead, "what is my code", final=True)
+    await rest()
+    assert tier.asked == ["what is my code"]
+    await other.recall("what is my code")
+    assert ahead.outcome == "hit"
+
+
+async def test_closing_stops_everything(ahead, tier):
+    """A hang-up in mid-word leaves no lookup and no timer."""
+    tier.open.clear()
+    hear(ahead, "what is my dog")
+    await rest()
+    hear(ahead, "what is my dog to")
+    ahead.close()
+    await asyncio.sleep(0.03)
+    assert tier.asked == ["what is my dog"] and tier.running == 0
