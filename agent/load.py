@@ -62,7 +62,7 @@ class Load:
             await request.accept()
             return
         self.refused += 1
-        log.warning("call.refused", extra={"load": round(load, 2), "limit": self.limit, "refused": self.refused, "room": request.room.name})
+        log.warning("call.refused", extra={"load": round(load, 2), "limit": self.limit, "refused": self.refused})
         self._on_refused()
         await request.reject(terminate=False)
 

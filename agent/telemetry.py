@@ -85,6 +85,8 @@ async def _send(provider: TracerProvider) -> None:
 def _write_spans(recall: Recall, began_ns: int, words: str) -> None:
     ended_ns = began_ns + int(recall.elapsed_ms * NS_A_MS)
     whole = telemetry.tracer.start_span("memory.recall", start_time=began_ns, attributes=_searched(used=len(recall.used)))
+    if not whole.is_recording():  # nobody listens: the spans of the tiers would cost half a millisecond
+        return
     if words:
         whole.set_attribute(names.ATTR_GEN_AI_MEMORY_QUERY_TEXT, words)
         whole.set_attribute(names.ATTR_GEN_AI_MEMORY_RECORDS, [item.text for item in recall.used])

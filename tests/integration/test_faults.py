@@ -12,6 +12,7 @@ import pytest
 
 from local.stores import open_stores
 from memory.config import load_settings
+from memory.errors import StoreUnavailable
 from memory.service import open_memory
 from memory.types import Caller
 from tests.processes import state_of
@@ -113,9 +114,17 @@ async def test_what_is_held_answers_while_postgres_is_gone(memory, own_stores):
     for n in range(5):
         found = await other.recall(f"What is my dog called, attempt {n}?")
         assert found.tiers["facts"].status == "ok" and "Biscuit" in found.block
+    await wait_answers(memory)
+
+
+async def wait_answers(memory):
+    """Return when Postgres is back."""
     async with asyncio.timeout(30):
-        while not memory.versions.hears:
-            await asyncio.sleep(0.05)
+        while True:
+            try:
+                return await memory.db.ping()
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
 
 
 async def two_calls(memory):

@@ -172,10 +172,10 @@ async def test_an_interrupted_reply_stops_the_synthesis(speech: LocalSpeech) -> 
     async with speech.tts().stream() as reply:
         reply.push_text(long)
         reply.end_input()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(25):
             while (await ask(speech.voice, {"count": True}))[0]["asked"] == before["asked"]:
-                await asyncio.sleep(0)
-    async with asyncio.timeout(20):
+                await asyncio.sleep(0.002)
+    async with asyncio.timeout(25):
         while True:
             after, _ = await ask(speech.voice, {"count": True})
             if after["spoken"] + after["stopped"] == after["asked"]:

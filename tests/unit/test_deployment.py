@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 ONE_SHOT = {"migrate"}
 VARIABLE = re.compile(r"(?<!\$)\$\{(?P<name>[A-Z_0-9]+)(?P<rest>[^}]*)\}")
-SECRET = re.compile(r"PASSWORD|SECRET|API_KEY")
+SECRET = re.compile(r"PASSWORD|SECRET|API_KEY|PHONE_KEY")
 
 
 def strings(value: Any) -> list[str]:
@@ -53,6 +53,27 @@ def test_health_is_checked(name: str) -> None:
 def test_worker_is_asked_for_the_sign_of_life_that_it_gives() -> None:
     """arq's key, under the name of our queue."""
     assert f"'{QUEUE}{health_check_key_suffix}'" in SERVICES["worker"]["healthcheck"]["test"][-1]
+
+
+def test_agent_is_restarted_only_when_it_does_not_run() -> None:
+    """`/` is 503 while Postgres is away (agent/health.py): a restart for that would end calls that go on without it."""
+    assert "127.0.0.1:8081/live'" in SERVICES["agent"]["healthcheck"]["test"][-1]
+
+
+@pytest.mark.parametrize(("name", "variable"), [("agent", "ECHOIC_METRICS_PORT"), ("worker", "ECHOIC_WORKER_METRICS_PORT")])
+def test_metrics_reach_this_machine(name: str, variable: str) -> None:
+    """Served on the container's own address, at the port that is published, and by the process that has these metrics."""
+    environment = SERVICES[name]["environment"]
+    assert environment["ECHOIC_METRICS_HOST"] == "0.0.0.0"
+    assert [port.rpartition(":")[2] for port in SERVICES[name]["ports"]] == [environment[variable]]
+
+
+def test_agent_and_worker_read_the_settings_of_the_operator() -> None:
+    """Keys of providers, of user tokens and of phone numbers come from .env; nothing here overrides them, not even by an empty text."""
+    ours = {"ECHOIC_IDENTITY_SECRET", "ECHOIC_PHONE_KEY", "DEEPGRAM_API_KEY", "OPENAI_API_KEY"}
+    for name in ("agent", "worker"):
+        assert SERVICES[name]["env_file"] == [{"path": ".env", "required": False}]
+        assert not ours & set(SERVICES[name]["environment"])
 
 
 def test_no_password_has_a_default() -> None:
