@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from livekit import rtc
 from livekit.agents import JobContext
 
 from agent.lease import BEAT_S, LEFT, LOOK_S, LOOKS, Beat, Facts, Leases, first_epoch, lease_name
@@ -18,9 +17,6 @@ log = logging.getLogger("echoic.lease")
 
 STEADY_S = 60.0  # an agent that lived so long was not killed by the call: its rescues are forgiven
 MOST_WAIT_S = 10.0  # a call that ends keeps its lease until its last turns are stored; who comes meanwhile waits for that
-HANDED_OVER = ("parent process shutdown", "job crashed")
-"""LiveKit's reasons for the end of a job that its caller did not ask for: the worker drained too long or had to stop at once, or the
-entrypoint raised."""
 
 
 class CallTaken(Exception):
@@ -53,10 +49,13 @@ class Lease:
 
     Args:
         on_lost: called once when another agent has the call: leave, and say nothing more.
+        alive: asked before each beat; while it says no, there is none.
     """
 
-    def __init__(self, leases: Leases | None, claim: Claim, *, on_lost: Callable[[], None]) -> None:
-        self._leases, self._name, self._on_lost = leases, claim.name, on_lost
+    def __init__(
+        self, leases: Leases | None, claim: Claim, *, on_lost: Callable[[], None], alive: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._leases, self._name, self._on_lost, self._alive = leases, claim.name, on_lost, alive
         self._facts, self._unwritten = claim.facts, False
         self._mine = Beat(first_epoch(), claim.job_id)
         self._stands: Beat | None = None
@@ -158,7 +157,8 @@ class Lease:
         while not self.lost and not await self._ends_within(BEAT_S):
             if self._facts.rescues and time.monotonic() - self._held_since > STEADY_S:
                 self._facts, self._unwritten = replace(self._facts, rescues=0), True
-            await self._beat()
+            if self._alive():
+                await self._beat()
 
     async def _ends_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):
@@ -206,32 +206,3 @@ class Lease:
         if not self._silent:
             log.warning("lease.not_held", extra={"call_id": self.call_id, "error": type(exc).__name__})
         self._silent = True
-
-
-async def hold(job: JobContext, redis_url: str) -> Lease:
-    """Take the job's call, and keep it until the job ends; an agent that loses its call shuts its job down.
-
-    The lease is let go after the agent has left the room: at a normal end for good, else to the next agent.
-    Call it before `job.connect()`: an agent that may not have the call is never seen in the room.
-
-    Raises:
-        CallTaken: another agent has the call. Shut the job down.
-    """
-    claim = Claim.of(job)
-    lease = Lease(
-        Leases(redis_url) if redis_url and claim.name else None, claim, on_lost=lambda: job.shutdown("another agent has this call")
-    )
-    sent_away = False
-
-    def on_disconnected(reason: int) -> None:
-        nonlocal sent_away
-        sent_away = reason != rtc.DisconnectReason.CLIENT_INITIATED  # the room is closed, or somebody removed the agent: as they wish
-
-    async def ended(reason: str) -> None:
-        await lease.let_go(hand_over=reason in HANDED_OVER and not sent_away)
-
-    job.room.on("disconnected", on_disconnected)
-    job.add_shutdown_callback(ended)
-    await lease.take()
-    lease.keep()
-    return lease

@@ -17,7 +17,8 @@ from livekit.agents.worker import ServerEnvOption
 from agent.config import AgentSettings, load_agent_settings
 from agent.ears import check_speech, choose_speech, open_speech
 from agent.health import HealthyServer
-from agent.hold import CallTaken, hold
+from agent.hold import CallTaken
+from agent.lease_thread import hold
 from agent.load import Load
 from agent.model import address_of
 from agent.pauses import settle_collector
@@ -108,7 +109,8 @@ def prewarm(process: JobProcess) -> None:
 load = Load(AgentSettings.model_fields["max_load"].default, on_refused=partial(count_refused, "busy"))
 server = EchoicServer(
     setup_fnc=prewarm,
-    preload_modules=["agent.main"],  # in the fork server, once for all calls
+    # in the fork server, once for all calls: the plugin alone takes a second, five on a busy machine, and nobody would be heard meanwhile
+    preload_modules=["agent.main", "livekit.plugins.openai", "openai.resources"],
     load_fnc=load.reported,
     load_threshold=math.inf,  # the worker itself decides, and says so: see agent/load.py
     num_idle_processes=ServerEnvOption(dev_default=1, prod_default=2),  # one that is warm takes over a lost call in a second

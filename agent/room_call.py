@@ -15,9 +15,9 @@ from agent.callers import Callers
 from agent.capture import Capture
 from agent.config import AgentSettings
 from agent.ears import Speech, open_vad, turn_handling
-from agent.hold import Lease
 from agent.identity import Identified, Rules
 from agent.lease import lease_name
+from agent.lease_thread import LeaseThread
 from agent.model import address_of, connect_options, open_llm
 from agent.phone import open_phone_key
 from agent.prefetch import Prefetch
@@ -39,7 +39,7 @@ class RoomCall:
     call: Call
     prefetch: Prefetch
     callers: Callers | None
-    lease: Lease
+    lease: LeaseThread
     _participant: rtc.RemoteParticipant
     _settings: AgentSettings
     _memory: Memory
@@ -78,7 +78,7 @@ class RoomCall:
 
 @asynccontextmanager
 async def open_room_call(
-    job: JobContext, memory: Memory, settings: AgentSettings, participant: rtc.RemoteParticipant, lease: Lease
+    job: JobContext, memory: Memory, settings: AgentSettings, participant: rtc.RemoteParticipant, lease: LeaseThread
 ) -> AsyncIterator[RoomCall]:
     """Find out who is calling, and load what is known about them; not started yet.
 
@@ -118,14 +118,14 @@ def _rules(memory: Memory, settings: AgentSettings) -> Rules:
     return Rules.of(settings, open_phone_key(settings, spool_folder(memory.settings).parent))
 
 
-def _note_heard(call: Call, lease: Lease, identity: str) -> None:
+def _note_heard(call: Call, lease: LeaseThread, identity: str) -> None:
     """Should this agent die, the next one cannot find out whom it heard, and what the application had said of them."""
     who = call.identified
     told = who.user_id if who.how == "application" and who.kept else ""
     call.in_background(lease.note(user_id=told, participant=_hashed(identity)), "call.note")
 
 
-def _heard_before(job: JobContext, lease: Lease) -> rtc.RemoteParticipant | None:
+def _heard_before(job: JobContext, lease: LeaseThread) -> rtc.RemoteParticipant | None:
     """Whom the agent before this one heard, if they are still there."""
     if not lease.resumed:
         return None
@@ -133,7 +133,7 @@ def _heard_before(job: JobContext, lease: Lease) -> rtc.RemoteParticipant | None
     return next((one for one in job.room.remote_participants.values() if _hashed(one.identity) == heard), None)
 
 
-def _confirmed_before(lease: Lease, participant: rtc.RemoteParticipant) -> Identified | None:
+def _confirmed_before(lease: LeaseThread, participant: rtc.RemoteParticipant) -> Identified | None:
     notes = lease.notes
     if lease.resumed and notes.get("user_id") and notes.get("participant") == _hashed(participant.identity):
         return Identified(notes["user_id"], "application", proven=True, kept=True)

@@ -1,4 +1,4 @@
-"""Time that memory adds to a reply, by number of calls at once: `python -m evals.latency [--quick] [--json FILE]`.
+"""Time that memory adds to a reply, by number of calls at once: `python -m evals.latency [--quick] [--graph] [--json FILE]`.
 
 From the entry of `llm_node` to the model's first chunk, with a model that answers at once; executor hop, recall and rendering
 included, nothing prefetched, no question ever asked twice. Beside it in the same run: no memory, the bare embedding of such words,
@@ -31,10 +31,12 @@ from agent.capture import Capture
 from agent.pauses import settle_collector
 from evals.bench_data import USERS, caller, load
 from evals.bench_variants import Variant, open_variants
+from evals.latency_graph import measure_graph, show_graph
 from evals.loop_lag import LoopLag, watched
 from evals.machine import commit, hardware
 from evals.sample_words import questions, said
 from local.stores import Stores, open_stores
+from memory.call_memory import CallMemory
 from memory.config import MemorySettings, load_settings
 from memory.service import Memory, open_memory
 
@@ -56,10 +58,12 @@ class Plan:
     closed_s: float
     paced_s: float
     captured: int
+    graph_s: float
+    """Each state of the graph; longer than a breaker's pause, so that it is tried again meanwhile."""
 
 
-FULL = Plan(rounds=3, closed_s=5, paced_s=12, captured=400)
-QUICK = Plan(rounds=1, closed_s=0.5, paced_s=1.1, captured=50)
+FULL = Plan(rounds=3, closed_s=5, paced_s=12, captured=400, graph_s=15)
+QUICK = Plan(rounds=1, closed_s=0.5, paced_s=1.1, captured=50, graph_s=2)
 
 
 @dataclass(slots=True)
@@ -78,13 +82,15 @@ Cells = dict[tuple[str, str, int], Cell]
 def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer samples: done within a minute.")] = False,
+    graph: Annotated[bool, typer.Option("--graph", help="Instead: with the graph off, on, slow, hung and down.")] = False,
 ) -> None:
     """Measure how much time memory adds to a reply, next to what else could be done."""
     logging.getLogger("mem0").setLevel(logging.CRITICAL)
     console = Console()
+    plan = QUICK if quick else FULL
     with TemporaryDirectory(prefix="echoic-bench-") as folder, open_stores(Path(folder) / "data") as stores:
-        report = asyncio.run(measure(stores, QUICK if quick else FULL, console))
-    _show(report, console)
+        report = asyncio.run(measure_graph(stores, seconds=plan.graph_s) if graph else measure(stores, plan, console))
+    (show_graph if graph else _show)(report, console)
     if json_file:
         json_file.write_text(json.dumps(report, indent=1) + "\n")
 
@@ -101,12 +107,27 @@ async def measure(stores: Stores, plan: Plan, console: Console) -> dict[str, Any
             progress.refresh()
             await load(memory)
             progress.remove_task(loading)
-            calls = [await memory.open_call(caller(number)) for number in range(USERS)]
-            async with open_variants(memory, calls[: max(CALLS)]) as variants:
+            calls, load_ms = await _open_calls(memory)
+            async with open_variants(memory, calls) as variants:
                 settle_collector()  # as the agent's process does before its first call
                 await _run_all(variants, plan, cells, progress)
             captured_ms = await _capture(memory, plan.captured)
-    return report_of(cells, [call.load_ms for call in calls], captured_ms)
+    return report_of(cells, load_ms, captured_ms)
+
+
+async def _open_calls(memory: Memory) -> tuple[list[CallMemory], list[float]]:
+    """Every caller calls once, one after the other: how long until all of their memory is held, in ms; the first ones stay."""
+    stay, ms = [], []
+    for number in range(USERS):
+        began = time.perf_counter()
+        call = await memory.open_call(caller(number))
+        await memory.search.wait_held(call.caller.call_id)
+        ms.append((time.perf_counter() - began) * 1000)
+        if number < max(CALLS):
+            stay.append(call)
+        else:
+            await call.end()
+    return stay, ms
 
 
 async def _run_all(variants: Sequence[Variant], plan: Plan, cells: Cells, progress: Progress) -> None:

@@ -43,6 +43,9 @@ def measured(results: Path) -> str:
         *(_latency(_read(path)) for path in sorted(results.glob("latency*.json"))),
         *(_locomo(_read(path)) for path in sorted(results.glob("locomo*.json"))),
         *_extraction([_read(path) for path in sorted(results.glob("extraction*.json"))]),
+        *_voice([_read(path) for path in sorted(results.glob("voice*.json"))]),
+        *(_takeover(_read(path)) for path in sorted(results.glob("takeover*.json"))),
+        *(_footprint(_read(path)) for path in sorted(results.glob("footprint*.json"))),
     ]
     return "\n".join(parts) if parts else "Nothing measured yet: `make bench`.\n"
 
@@ -122,6 +125,47 @@ def _extraction(results: list[dict[str, Any]]) -> Iterator[str]:
         model = ", ".join(str(result[key]) for key in ("model", "extractor") if result.get(key))
         lines.append(f"| {model} | {shares} | {result['seconds_per_case']:.1f} |")
     yield "\n".join(lines) + "\n"
+
+
+def _voice(results: list[dict[str, Any]]) -> Iterator[str]:
+    if not results:
+        return
+    lines = [
+        f"**First sound of a reply in a real room**, after the caller's last word{_origin(results[0], 'python -m evals.voice')}",
+        "",
+        "| Ears, model and voice | turns | without memory, ms p50 / p95 | **with memory** | model calls a turn "
+        "| memory added, ms p50 / p95 | where the last partial held every word | prefetched lookups: hit, late, wasted |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        ours, plain, prefetch = result["with_memory"], result["without_memory"], result["prefetch"]
+        cells = [result.get("models", "scripted"), result["turns"], _two(plain["first_audio_ms"]), _two(ours["first_audio_ms"])]
+        cells += [f"{plain['llm_calls_per_turn']:.2f}, {ours['llm_calls_per_turn']:.2f}", _two(result["added_ms"])]
+        equal = result["added_ms_final_equal"]
+        cells += [f"{_two(equal)} ({equal['share']:.0%} of turns)", f"{prefetch['hit']}, {prefetch['late']}, {prefetch['wasted']}"]
+        lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
+    yield "\n".join(lines) + "\n"
+
+
+def _takeover(result: dict[str, Any]) -> str:
+    silence = result["silence_s"]
+    return (
+        f"When an agent's process is killed in the middle of a call, its caller hears nothing for {silence['p50']:.2f} s at p50 and "
+        f"{silence['max']:.2f} s at most of {result['n']} times{_origin(result, 'python -m evals.takeover')}.\n"
+    )
+
+
+def _footprint(result: dict[str, Any]) -> str:
+    added = ", ".join(f"{megabytes:.0f} MB at {calls}" for calls, megabytes in result["rss_added_mb"].items())
+    once = result["once_a_host"]["embedding_server_rss_mb"]
+    return (
+        f"Memory adds to the resident size of a call process, by calls at once: {added}; the embedding server of a host takes "
+        f"{once:.0f} MB once{_origin(result, 'python -m evals.footprint')}.\n"
+    )
+
+
+def _two(times: dict[str, float]) -> str:
+    return f"{_ms(times['p50'])} / {_ms(times['p95'])}"
 
 
 def _origin(result: dict[str, Any], command: str) -> str:

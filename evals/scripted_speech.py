@@ -57,7 +57,7 @@ class EvalSTT(stt.STT):
 
 class _Ears(stt.RecognizeStream):
     def __init__(self, ears: EvalSTT, conn_options: APIConnectOptions) -> None:
-        super().__init__(stt=ears, conn_options=conn_options, sample_rate=16_000)
+        super().__init__(stt=ears, conn_options=conn_options)
         self._ears = ears
 
     async def _run(self) -> None:

@@ -1,8 +1,9 @@
-"""First sound heard in a real room, with memory and without: `python -m evals.voice [--turns N] [--json FILE]`.
+"""First sound heard in a real room, with memory and without: `python -m evals.voice [--turns N] [--local] [--json FILE]`.
 
 One caller in two rooms of one LiveKit server, asking in turn: in one an agent with memory (200 facts and 500 turns of that caller),
-in the other LiveKit's own agent with the same ears, model and voice. Those are scripted, so that what differs is memory alone. Timed
-is what the caller notices: from the end of their last word to the first sound of the reply. Own stores and rooms of its own.
+in the other LiveKit's own agent with the same ears, model and voice. Those are scripted, so that what differs is memory alone; with
+`--local` they are what a laptop without keys gets (evals/voice_parts.py). Timed is what the caller notices: from the end of their
+last word to the first sound of the reply. Own stores and rooms of its own.
 """
 
 import asyncio
@@ -19,7 +20,8 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from livekit.agents import Agent, AgentSession, JobContext, TurnHandlingOptions, llm
+from livekit.agents import Agent, JobContext, llm
+from livekit.agents.voice.room_io import AudioInputOptions, RoomOptions
 from rich.console import Console
 from rich.progress import Progress
 
@@ -31,7 +33,7 @@ from agent.prefetch import Counts, Prefetch
 from evals.bench_data import caller, load
 from evals.machine import commit, hardware
 from evals.sample_words import questions
-from evals.scripted_speech import CountingLLM, EvalSTT, ToneTTS, spoken
+from evals.voice_parts import Parts, ScriptedParts, local_parts
 from local.livekit_program import find_program
 from local.livekit_server import LiveKitServer, open_livekit
 from local.opened import folder_of
@@ -42,14 +44,14 @@ from memory.service import Memory, open_memory
 from memory.types import Recall
 from tests.rooms.harness import Caller as Person
 from tests.rooms.harness import answering
-from tests.rooms.speech import CALLER_RATE
 
 WITH, WITHOUT = "with_memory", "without_memory"
 WARM_UP = 2
 """Turns of each room that are not counted: connections are opened, buffers settle."""
 PAUSE_S = 0.4
 """Between a reply and the next question."""
-TURN_HANDLING = TurnHandlingOptions(turn_detection="stt", endpointing={"min_delay": 0.2, "max_delay": 0.4}, interruption={"mode": "vad"})
+FINE = RoomOptions(audio_input=AudioInputOptions(frame_size_ms=10))
+"""LiveKit hands audio on in pieces of 50 ms: the same for both rooms, but too coarse a clock for a difference of 5 ms."""
 
 
 class TimedAgent(MemoryAgent):
@@ -70,8 +72,7 @@ class TimedAgent(MemoryAgent):
 class Side:
     """One room: its agent's parts, and what was measured there."""
 
-    ears: EvalSTT = field(default_factory=EvalSTT)
-    model: CountingLLM = field(default_factory=CountingLLM)
+    parts: Parts
     agent: Agent = field(default_factory=lambda: Agent(instructions=AgentSettings().instructions))
     prefetch: Prefetch | None = None
     first_audio_ms: list[float] = field(default_factory=list)
@@ -82,7 +83,7 @@ class Side:
 
     def begin(self) -> None:
         """The warm-up is over."""
-        self.began_at_call = self.model.calls
+        self.began_at_call = self.parts.calls
         if self.prefetch is not None:
             self.counts_before = self.prefetch.counts
 
@@ -90,6 +91,7 @@ class Side:
 def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     turns: Annotated[int, typer.Option(min=2, help="Turns in all, half of them with memory.")] = 60,
+    local: Annotated[bool, typer.Option("--local", help="With the speech of this machine, and the model that is set.")] = False,
 ) -> None:
     """Measure how much later the first sound of a reply comes because the agent remembers."""
     logging.disable(logging.WARNING)
@@ -98,25 +100,31 @@ def main(
     with TemporaryDirectory(prefix="echoic-voice-") as folder, open_stores(Path(folder) / "data") as stores:
         settings = load_settings(database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir)
         with open_livekit(Path(folder) / "livekit", dict(os.environ), program=program) as livekit:
-            report = asyncio.run(measure(settings, livekit, turns, console))
+            report = asyncio.run(measure(settings, livekit, turns, console, local=local))
     _show(report, console)
     if json_file:
         json_file.write_text(json.dumps(report, indent=1) + "\n")
 
 
-async def measure(settings: MemorySettings, livekit: LiveKitServer, turns: int, console: Console) -> dict[str, Any]:
+async def measure(settings: MemorySettings, livekit: LiveKitServer, turns: int, console: Console, *, local: bool) -> dict[str, Any]:
     """Call both agents, ask them in turn, and return the report."""
     embedder = LocalEmbedder(workers=settings.embedding_workers)
     async with open_memory(settings, embedder=_Kept(embedder)) as memory:
         with console.status("Loading a hundred callers"):
             await load(memory)
-    sides = {WITH: Side(), WITHOUT: Side()}
-    entry = _entry(settings, embedder, sides)
-    with Progress(console=console) as progress:
-        async with answering(livekit, entry), _people(livekit) as people:
-            await _ask(people, sides, turns, progress)
+    async with AsyncExitStack() as opened:
+        ours, plain = (
+            await opened.enter_async_context(local_parts(settings, Path(settings.data_dir or ".")))
+            if local
+            else (ScriptedParts(), ScriptedParts())
+        )
+        sides = {WITH: Side(ours), WITHOUT: Side(plain)}
+        progress = opened.enter_context(Progress(console=console))
+        await opened.enter_async_context(answering(livekit, _entry(settings, embedder, sides)))
+        people = await opened.enter_async_context(_people(livekit))
+        await _ask(people, sides, turns, progress)
     await embedder.close()
-    return report_of(sides, turns)
+    return report_of(sides, turns, "local" if local else "scripted")
 
 
 @asynccontextmanager
@@ -132,7 +140,7 @@ def _entry(settings: MemorySettings, embedder: LocalEmbedder, sides: dict[str, S
         await job.connect()
         side = sides[job.room.name]
         if job.room.name == WITHOUT:
-            await _session(side, None).start(side.agent, room=job.room, record=False)
+            await side.parts.session(None).start(side.agent, room=job.room, room_options=FINE, record=False)
             return
         opened = AsyncExitStack()
         job.add_shutdown_callback(opened.aclose)
@@ -149,16 +157,10 @@ async def _remembering(memory: Memory, side: Side, job: JobContext) -> None:
     await capture.__aenter__()
     side.prefetch = Prefetch(call)
     side.agent = TimedAgent(instructions=agent_settings.instructions, context_tokens=agent_settings.context_tokens)
-    session = _session(side, call)
+    session = side.parts.session(call)
     capture.listen(session)
     side.prefetch.listen(session)
-    await session.start(side.agent, room=job.room, record=False)
-
-
-def _session(side: Side, call: Call | None) -> AgentSession[Any]:
-    return AgentSession(
-        stt=side.ears, llm=side.model, tts=ToneTTS(), vad=None, turn_handling=TURN_HANDLING, userdata=call, user_away_timeout=None
-    )
+    await session.start(side.agent, room=job.room, room_options=FINE, record=False)
 
 
 async def _ask(people: dict[str, Person], sides: dict[str, Side], turns: int, progress: Progress) -> None:
@@ -174,10 +176,10 @@ async def _ask(people: dict[str, Person], sides: dict[str, Side], turns: int, pr
 
 
 async def _turn(person: Person, side: Side, words: str, *, counts: bool) -> None:
-    side.ears.expect(words)
+    sound = await side.parts.sound(words)
     recalls = side.agent.recalls if isinstance(side.agent, TimedAgent) else []
     before = len(recalls)
-    ended = await person.say(spoken(words, CALLER_RATE))
+    ended = await person.say(sound)
     first = await person.wait_heard(after=ended)
     await person.wait_quiet(after=ended)
     await asyncio.sleep(PAUSE_S)
@@ -185,11 +187,11 @@ async def _turn(person: Person, side: Side, words: str, *, counts: bool) -> None
         side.first_audio_ms.append((first - ended) * 1000)
         added_ms = max((recall.elapsed_ms for recall in recalls[before:]), default=0.0)
         side.added_ms.append(added_ms)
-        if side.ears.last_partial_equal:
+        if side.parts.last_partial_equal:
             side.added_equal_ms.append(added_ms)
 
 
-def report_of(sides: dict[str, Side], turns: int) -> dict[str, Any]:
+def report_of(sides: dict[str, Side], turns: int, models: str) -> dict[str, Any]:
     """The figures as others read them (docs: `--json`)."""
     ours = sides[WITH]
     counts = ours.prefetch.counts if ours.prefetch is not None else Counts()
@@ -198,10 +200,11 @@ def report_of(sides: dict[str, Side], turns: int) -> dict[str, Any]:
         "commit": commit(),
         "hardware": hardware(),
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "models": models,
         **{
             name: {
                 "first_audio_ms": _percentiles(side.first_audio_ms),
-                "llm_calls_per_turn": round((side.model.calls - side.began_at_call) / max(len(side.first_audio_ms), 1), 3),
+                "llm_calls_per_turn": round((side.parts.calls - side.began_at_call) / max(len(side.first_audio_ms), 1), 3),
             }
             for name, side in sides.items()
         },

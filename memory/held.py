@@ -5,9 +5,9 @@ are said; any other change of this user's memory makes it old (memory/versions.p
 """
 
 import math
-import time
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -67,7 +67,7 @@ class HeldMemory:
         )
         self._fact_until = np.frombuffer(packed["fact_until"] or b"", ">f8").astype(np.float64)
         self._fact_vectors = _placed(packed["fact_vectors"], ">f4", self._fact_refs, self._fact_refs)
-        self._postings: Postings = {row["term"]: longs(row["pairs"]).reshape(-1, 2) for row in postings}
+        self._postings: dict[str, bytes] = {row["term"]: row["pairs"] for row in postings}  # few of them are ever asked for
         self._said: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
         own = np.flatnonzero(self._turn_calls == self._call_no).tolist()  # another process began this call
         self._row_of: dict[UUID, int] = {self._rows[int(self._turn_refs[at])]["id"]: at for at in own}
@@ -102,20 +102,20 @@ class HeldMemory:
                 self._turn_vectors = np.full((len(self._turn_vectors), len(vector)), np.nan, np.float32)
             self._turn_vectors[at] = vector
 
-    async def search(self, asked: list[str], vector: QueryVector, *, past: bool, limit: int) -> list[Item]:
+    async def search(self, asked: list[str], vector: QueryVector, *, past: bool, now: datetime, limit: int) -> list[Item]:
         """The best items for these terms and this vector, best first; by words alone when there is no vector.
 
         Args:
             past: closed facts too.
+            now: facts that have ended by then are closed.
         """
-        ranking, facts, turns = self._ranking(past)
+        ranking, facts, turns = self._ranking(past, now.timestamp())
         by_words = ranking.by_words(self._told(asked))  # while the question is being embedded
         likeness = self._likeness(await vector.get(), facts, turns)
         return [self._item(one.ref).scored(one.score) for one in ranking.rank(by_words, likeness, limit)]
 
-    def _ranking(self, past: bool) -> tuple[Ranking, Ints, Ints]:
+    def _ranking(self, past: bool, now: float) -> tuple[Ranking, Ints, Ints]:
         """For live facts or all; worked out again after a turn was added or a fact has ended."""
-        now = time.time()
         if now >= self._stale_at:
             self._rankings.clear()
             self._stale_at = min((until for until in self._fact_until.tolist() if until > now), default=math.inf)
@@ -136,7 +136,7 @@ class HeldMemory:
     def _told(self, asked: list[str]) -> Postings:
         found: Postings = {}
         for term in asked:
-            parts = [self._postings[term]] if term in self._postings else []
+            parts = [longs(self._postings[term]).reshape(-1, 2)] if term in self._postings else []
             if term in self._said:
                 parts.append(np.array(self._said[term], np.int64))
             if parts:

@@ -73,9 +73,13 @@ async def ask(memory, who, text):
     return await memory.search.search(Question(who, text, vector_of(memory, text)))
 
 
-async def until_fresh(memory, who):
-    """The notice of a change has come, and what it made old was read again."""
+async def learn_elsewhere(memory, who, *facts):
+    """Another process learns; its notice has come, and what it made old was read again."""
+    before = memory.versions.of(who.user_id, who.call_id)
+    await learn(memory, *facts)
     async with asyncio.timeout(10):
+        while memory.versions.of(who.user_id, who.call_id) == before:
+            await asyncio.sleep(0.005)
         while not memory.search._fresh(memory.search._holds[who.call_id]):
             await ask(memory, who, "anything")
             await memory.search.wait_held(who.call_id)
@@ -125,8 +129,8 @@ async def test_both_forms_give_the_same_answer(memory, agent, past):
         asked = [word.casefold() for word in rnd.choices(WORDS, k=rnd.randint(1, 5))]
         vector = vector_of(memory, " ".join(asked))
         terms = ["dog", *asked]
-        ours = await memory.search._holds[who.call_id].memory.search(terms, vector, past=past, limit=FOUND)
-        theirs = await search_stored(memory.db, who, list(dict.fromkeys(terms)), vector, past=past, limit=FOUND)
+        ours = await memory.search._holds[who.call_id].memory.search(terms, vector, past=past, now=NOW, limit=FOUND)
+        theirs = await search_stored(memory.db, who, list(dict.fromkeys(terms)), vector, past=past, now=NOW, limit=FOUND)
         assert [item.score for item in ours] == pytest.approx([item.score for item in theirs], abs=0.01)
         by_id = {item.id: item for item in theirs}
         shared = [item for item in ours if item.id in by_id]
@@ -158,8 +162,7 @@ async def test_turns_of_this_call_are_found_as_they_are_said(memory, monkeypatch
 async def test_what_another_process_learns_is_found(memory):
     """A notice makes what is held old; the question goes to Postgres, and the memory is read again."""
     call = await open_held(memory, caller())
-    await learn(memory, fact("plays the violin"))
-    await until_fresh(memory, call.caller)
+    await learn_elsewhere(memory, call.caller, fact("plays the violin"))
     assert "violin" in (await call.recall("who plays the violin")).block
 
 
@@ -167,8 +170,7 @@ async def test_turns_said_while_it_was_read_again_are_kept_once(memory):
     """A turn stands in Postgres and in this call: it is one turn."""
     call = await open_held(memory, caller())
     await say(memory, call, "The boat is in Porto.")
-    await learn(memory, fact("plays the violin"))
-    await until_fresh(memory, call.caller)
+    await learn_elsewhere(memory, call.caller, fact("plays the violin"))
     await call.record("late", "user", "The boat is red.")
     texts = [item.text for item in await ask(memory, call.caller, "boat")]
     assert sorted(texts).count("The boat is in Porto.") == 1 and "The boat is red." in texts
@@ -179,7 +181,7 @@ async def test_a_fact_that_ends_is_no_longer_live(memory, monkeypatch):
     await learn(memory, fact("has a dentist appointment", valid_until=NOW + timedelta(days=1)))
     call = await open_held(memory, caller())
     assert [item.text for item in await ask(memory, call.caller, "dentist")] == ["has a dentist appointment"]
-    monkeypatch.setattr(held.time, "time", lambda: (NOW + timedelta(days=2)).timestamp())
+    monkeypatch.setattr(memory.search, "_now", lambda: NOW + timedelta(days=2))
     assert await ask(memory, call.caller, "dentist") == []
     assert [item.text for item in await ask(memory, call.caller, "when did I see the dentist")] == ["has a dentist appointment"]
 

@@ -15,8 +15,9 @@ from livekit.protocol.agent import Job as Job_
 from livekit.protocol.models import Room
 
 import agent.hold
-from agent.hold import CallTaken, Claim, Lease, hold
+from agent.hold import CallTaken, Claim, Lease
 from agent.lease import LEFT, RESCUE, Beat, Facts, Leases
+from agent.lease_thread import hold
 from local.stores import Stores
 from tests.processes import state_of
 

@@ -15,7 +15,8 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 from agent.assistant import MemoryAgent
 from agent.call import Call
 from agent.capture import Capture
-from agent.hold import CallTaken, hold
+from agent.hold import CallTaken
+from agent.lease_thread import hold
 from agent.rescue import watching
 from agent.resume import context_of, go_on
 from memory.config import load_settings
