@@ -169,11 +169,27 @@ def memories(
 
 
 @app.command()
+def graph(
+    user: User,
+    at: Annotated[str, typer.Option(metavar="DATE", help="As it was then, for instance 2026-03-31.")] = "",
+    as_json: AsJson = False,
+    dot: Annotated[bool, typer.Option("--dot", help="Print a picture for Graphviz: `echoic graph … --dot | dot -Tsvg`.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show who and what belongs to one person, and how, now or at an earlier time."""
+    if as_json and dot:
+        raise typer.BadParameter("--json or --dot, not both.")
+    from local.graph_command import graph_text
+
+    _print(graph_text(user, at, data_dir, "json" if as_json else "dot" if dot else "table"))
+
+
+@app.command()
 def export(user: User, as_json: AsJson = True, data_dir: DataDir = None) -> None:
     """Print everything that every store holds about one person, as JSON."""
     from memory.account import export_user
 
-    _print_json(_with_memory(data_dir, user, lambda memory: export_user(memory, user)))
+    _print_json(_with_memory(data_dir, user, lambda memory: export_user(memory, user), every_graph=True))
 
 
 @app.command()
@@ -187,11 +203,12 @@ def erase(
     """Erase one person from every store, for good."""
     if sys.stdin.isatty() and not yes:
         typer.confirm(f"Everything about “{user}” will be erased and cannot be brought back. Go on?", abort=True)
-    report = _with_memory(data_dir, user, lambda memory: _erase(memory, user, shred))
+    report = _with_memory(data_dir, user, lambda memory: _erase(memory, user, shred), every_graph=True)
     if as_json:
         _print_json(report)
     else:
-        typer.echo(f"Erased {report['turns']} turns and {report['facts']} facts of “{user}”{' and rewrote the files' if shred else ''}.")
+        known = f"{report['turns']} turns and {report['facts']} facts{' and the graph' if report['graphs'] else ''} of “{user}”"
+        typer.echo(f"Erased {known}{', and rewrote the files' if shred else ''}.")
         for sentence in report["unfinished"]:
             typer.echo(sentence, err=True)
     if report["unfinished"]:
@@ -205,7 +222,9 @@ def flush(
     data_dir: DataDir = None,
 ) -> None:
     """Learn what one person said, now rather than later."""
-    typer.echo(_with_memory(data_dir, user, lambda memory: _flush(memory, user, wait), learns=True))
+    from workers.flush import flush_user
+
+    typer.echo(_with_memory(data_dir, user, lambda memory: flush_user(memory, user, wait=wait), learns=True))
 
 
 @app.command()
@@ -237,21 +256,10 @@ def reembed(data_dir: DataDir = None) -> None:
     from local.opened import opened_stores, progress_bar
 
     with opened_stores(data_dir, "reembed") as settings:
-        from memory.db import Database
-        from memory.embed import open_embedder
-        from memory.reembed import reembed as run
-
-        async def work(on_progress: Callable[[int, int], None]) -> int:
-            embedder = open_embedder(settings)
-            db = Database(settings.database_url.get_secret_value(), timeout_s=settings.store_timeout_s)
-            try:
-                return await run(db, embedder, on_progress)
-            finally:
-                await db.close()
-                await embedder.close()
+        from memory.reembed import reembed_all
 
         with progress_bar("Embedding") as on_progress:
-            count = asyncio.run(work(on_progress))
+            count = asyncio.run(reembed_all(settings, on_progress))
         typer.echo(f"{count} texts embedded with {settings.embedding_model}.")
 
 
@@ -309,15 +317,17 @@ def model_pull(data_dir: DataDir = None) -> None:
     typer.echo(f"The model is at {path}; `echoic talk` uses it from now on.")
 
 
-def _with_memory(data_dir: Path | None, user: str | None, work: "Callable[[Memory], Awaitable[T]]", *, learns: bool = False) -> T:
-    """Open what `work` needs, do it, and close it; `learns` opens the language model too."""
+def _with_memory(
+    data_dir: Path | None, user: str | None, work: "Callable[[Memory], Awaitable[T]]", *, learns: bool = False, every_graph: bool = False
+) -> T:
+    """Open what `work` needs, do it, and close it; `learns` opens the language model too, `every_graph` one that is turned off."""
     with ExitStack() as stack:
         from local.opened import opened_model, opened_stores, with_model
         from memory.service import check_user_id, open_memory
 
         if user is not None:
             check_user_id(user)
-        settings = stack.enter_context(opened_stores(data_dir, "commands"))
+        settings = stack.enter_context(opened_stores(data_dir, "commands", every_graph=every_graph))
         if learns:
             settings = with_model(settings, stack.enter_context(opened_model(settings)))
 
@@ -326,26 +336,6 @@ def _with_memory(data_dir: Path | None, user: str | None, work: "Callable[[Memor
                 return await work(memory)
 
         return asyncio.run(run())
-
-
-async def _flush(memory: "Memory", user: str, wait: bool) -> str:
-    from workers.choose import open_extractor
-    from workers.extract import Learner
-    from workers.flush import flush as learn_now
-
-    choice = await open_extractor(memory.settings, memory)
-    if choice.extractor is None:
-        return choice.sentence
-    try:
-        if not wait:
-            taken = await memory.jobs.enqueue_learn(user, hurry=True)
-            return "Queued: a worker learns it next." if taken else "Redis cannot be reached: a worker finds it by itself, later."
-        report = await learn_now(memory, Learner(memory, choice.extractor), user)
-    finally:
-        await choice.close()
-    if report.dead:
-        raise MemoryFault(f"{report.dead} batches could not be learned: see `echoic jobs`.")
-    return f"Learned {report.facts} facts from {report.turns} turns."
 
 
 def _batch_id(name: str) -> UUID | None:
@@ -371,7 +361,7 @@ async def _erase(memory: "Memory", user: str, shred: bool) -> dict[str, Any]:
     if shred:
         from local.shred import shred as rewrite
 
-        await rewrite(memory.settings.database_url.get_secret_value(), memory.settings.redis_url.get_secret_value())
+        await rewrite(memory.settings)
     return report | {"erased_at": report["erased_at"].isoformat()}
 
 
@@ -383,8 +373,12 @@ def _import_livekit() -> None:
 
 
 def _print_json(value: Any) -> None:
+    _print(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _print(text: str) -> None:
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
-    print(json.dumps(value, ensure_ascii=False, default=str))
+    print(text)
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -54,7 +54,7 @@ def why_lines(answer: "Answer | None", timezone: str) -> Iterator[str]:
         yield "Nothing was recalled for the last reply."
     zone, now = ZoneInfo(timezone), datetime.now(UTC)
     for item in answer.recall.used:
-        yield f"{_kind(item)} · {item.tier or 'memory'} · {said(item.said_at, now, zone)} · “{_short(item.text, 200)}”"
+        yield f"{_kind(item)} · {item.tier or 'memory'} · {_when(item, now, zone)} · “{_short(item.text, 200)}”"
     for name, tier in answer.recall.tiers.items():
         yield f"tier {name}: {tier.status}, {_count(len(tier.items), 'item')} in {tier.elapsed_ms:.1f} ms"
 
@@ -88,9 +88,15 @@ def _used(used: Sequence[Item]) -> str:
     return f"used “{_short(used[0].text, SHOWN_CHARS)}”{more}"
 
 
+def _when(item: Item, now: datetime, zone: ZoneInfo) -> str:
+    """When it was said, and until when it was true."""
+    ended = "" if item.valid_until is None else f", true until {day(item.valid_until, zone)}"
+    return said(item.said_at, now, zone) + ended
+
+
 def _kind(item: Item) -> str:
-    if item.kind == "fact":
-        return "fact"
+    if item.kind != "turn":
+        return item.kind
     return "you said" if item.role == "user" else "echoic said"
 
 

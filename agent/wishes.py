@@ -99,7 +99,8 @@ async def _forget_last(spoken: Spoken, done: str, *, this_alone: bool = False) -
     told_again = restated(spoken.used, " ".join(message.text_content or "" for message in before))
     turns |= {item.id for item in told_again if item.kind == "turn"}
     facts = frozenset(item.id for item in told_again if item.kind == "fact")
-    return await _forget(spoken, Wanted(frozenset(turns), facts), done)
+    relations = tuple(item for item in told_again if item.kind == "relation")
+    return await _forget(spoken, Wanted(frozenset(turns), facts, relations=relations), done)
 
 
 async def _forget_about(spoken: Spoken, about: str) -> str:

@@ -77,18 +77,24 @@ async def open_variants(memory: Memory, calls: Sequence[CallMemory]) -> AsyncIte
     remembering = [
         MemoryAgent(instructions=settings.instructions, context_tokens=settings.context_tokens, call_memory=call) for call in calls
     ]
-    async with AsyncExitStack() as stack:
-        mem0 = await stack.enter_async_context(open_mem0(memory))
-        for agent in (*plain, *remembering):
-            session: AgentSession[None] = AgentSession(llm=InstantLLM(), vad=None, turn_handling={"turn_detection": None})
-            await stack.enter_async_context(session)
-            await session.start(agent, record=False)
+    async with open_mem0(memory) as mem0, started([*plain, *remembering]):
         yield [
             LLMNode("no_memory", plain),
             BareEmbedding(memory.embedder),
             LLMNode("echoic", remembering),
             Mem0Search(mem0, memory.settings.recall_items),
         ]
+
+
+@asynccontextmanager
+async def started(agents: Sequence[Agent]) -> AsyncIterator[None]:
+    """Each agent in a running session of its own."""
+    async with AsyncExitStack() as stack:
+        for agent in agents:
+            session: AgentSession[None] = AgentSession(llm=InstantLLM(), vad=None, turn_handling={"turn_detection": None})
+            await stack.enter_async_context(session)
+            await session.start(agent, record=False)
+        yield
 
 
 class InstantLLM(llm.LLM):

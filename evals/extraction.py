@@ -100,7 +100,7 @@ def main(
                 extractor=extractor,
                 model_timeout_s=600,
             )
-            with _model(settings, gguf, model_url, model) as ready:
+            with served_model(settings, gguf, model_url, model) as ready:
                 score, name = asyncio.run(_run(ready, cases, console, verbose))
     except MemoryFault as exc:
         console.print(str(exc), style="red")
@@ -225,7 +225,8 @@ def _part(cases: list[Case], part: str) -> list[Case]:
 
 
 @contextmanager
-def _model(settings: MemorySettings, gguf: Path | None, url: str, model: str) -> Iterator[MemorySettings]:
+def served_model(settings: MemorySettings, gguf: Path | None, url: str, model: str) -> Iterator[MemorySettings]:
+    """The settings with the model of this run: a file that is served while the block runs, an address, or what they name already."""
     if gguf is not None:
         assert settings.data_dir is not None
         with served(gguf.absolute(), gguf.stem, settings.data_dir) as (address, key):

@@ -1,7 +1,7 @@
 """One file with everything a data folder remembers: written while it is in use, restored into an empty folder.
 
-It is a tar archive of `manifest.json`, `postgres.dump` (pg_dump's own format), `redis.jsonl` and `spool/`. Models and logs are left
-out: the first can be pulled again, the second hold nothing worth keeping.
+It is a tar archive of `manifest.json`, `postgres.dump` (pg_dump's own format), `redis.jsonl`, `spool/` and, if there is a graph here,
+`graph.rdb`. Models and logs are left out: the first can be pulled again, the second hold nothing worth keeping.
 """
 
 import base64
@@ -20,14 +20,16 @@ from typing import IO
 
 import redis
 
+from local.graph_backup import place_graph, save_graph
+from local.graph_server import holds_graph
 from local.paths import open_data_dir, private_folder
 from local.postgres import explain, program
 from local.sharing import locked_out
 from local.stores import Stores, migrate_now, open_servers
 from memory.errors import ConfigInvalid, StoreUnavailable
 
-FORMAT = 1
-PARTS = ("redis", "spool", "postgres")  # in the order they are put in place: without the last one, nothing counts as restored
+PLAIN, WITH_GRAPH = 1, 2  # formats: an Echoic that knew no graph must not restore the rest and leave that out
+PARTS = ("redis", "spool", "graph", "postgres")  # in the order they are put in place: without the last one, nothing counts as restored
 
 
 def backup(data_dir: Path, target: Path) -> Path:
@@ -54,7 +56,11 @@ def backup(data_dir: Path, target: Path) -> Path:
         with open_servers(data_dir) as stores:
             _run("pg_dump", "--format=custom", "--compress=0", f"--file={parts / 'postgres.dump'}", f"--dbname={stores.database_url}")
             _dump_redis(stores.redis_url, parts / "redis.jsonl")
-        (parts / "manifest.json").write_text(json.dumps({"format": FORMAT, "made_at": datetime.now(UTC).isoformat()}))
+        form = PLAIN
+        if holds_graph(data_dir):  # after Postgres: what it holds beyond that is entered again, and what it lacked would stay lost
+            save_graph(data_dir, parts / "graph.rdb")
+            form = WITH_GRAPH
+        (parts / "manifest.json").write_text(json.dumps({"format": form, "made_at": datetime.now(UTC).isoformat()}))
         _pack(parts, file)
     return file
 
@@ -74,10 +80,13 @@ def restore(source: Path, data_dir: Path, *, force: bool = False) -> None:
     present = [name for name in PARTS if _holds_something(folder / name)]
     if present and not force:
         raise ConfigInvalid(f"{folder} remembers something already ({', '.join(present)}): choose another --data-dir, or use --force.")
-    with _file_faults(folder), locked_out(private_folder(folder / "run"), "stores"), _fresh(folder / "restore.new") as new:
+    run_dir = private_folder(folder / "run")
+    with _file_faults(folder), locked_out(run_dir, "stores"), locked_out(run_dir, "graph"), _fresh(folder / "restore.new") as new:
         _unpack(source, new)
         with open_servers(new) as stores:
             _fill(stores, new)
+        if (new / "graph.rdb").exists():
+            place_graph(new / "graph.rdb", new)
         _put_in_place(new, folder, present)
 
 
@@ -148,8 +157,9 @@ def _pack(parts: Path, file: Path) -> None:
     try:
         with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw:
             with tarfile.open(fileobj=raw, mode="w:gz", compresslevel=6) as archive:
-                for name in ("manifest.json", "postgres.dump", "redis.jsonl", "spool"):
-                    archive.add(parts / name, arcname=name)
+                for name in ("manifest.json", "postgres.dump", "redis.jsonl", "spool", "graph.rdb"):
+                    if (parts / name).exists():
+                        archive.add(parts / name, arcname=name)
             raw.flush()
             os.fsync(raw.fileno())
         unfinished.rename(file)
@@ -163,10 +173,11 @@ def _unpack(source: Path, folder: Path) -> None:
     try:
         with tarfile.open(source, mode="r:gz") as archive:
             manifest = json.loads(_member(archive, "manifest.json").read())
-            if manifest["format"] != FORMAT:
+            if manifest["format"] > WITH_GRAPH:
                 raise ConfigInvalid(f"{source} was made by a newer Echoic: upgrade, then restore.")
             spooled = [name for name in archive.getnames() if name.startswith("spool/") and name.count("/") == 1]
-            for name in ("postgres.dump", "redis.jsonl", *spooled):
+            graph = ["graph.rdb"] if manifest["format"] == WITH_GRAPH else []
+            for name in ("postgres.dump", "redis.jsonl", *graph, *spooled):
                 with (folder / name).open("xb") as file:
                     copyfileobj(_member(archive, name), file)
     except (tarfile.TarError, EOFError, KeyError, ValueError, TypeError) as exc:

@@ -59,6 +59,7 @@ class Stack:
         told = self.livekit.environment | {
             "ECHOIC_DATABASE_URL": settings.database_url.get_secret_value(),
             "ECHOIC_REDIS_URL": settings.redis_url.get_secret_value(),
+            "ECHOIC_FALKORDB_URL": settings.falkordb_url.get_secret_value(),
             "ECHOIC_DATA_DIR": str(settings.data_dir),
             "ECHOIC_LLM_URL": choice.url,
             "ECHOIC_LLM_API_KEY": choice.api_key,
@@ -74,11 +75,12 @@ class Stack:
     def lines(self, env: Mapping[str, str] = os.environ) -> list[str]:
         """What runs where, one line each."""
         where = _without_password(self.settings.database_url.get_secret_value())
-        stores = where if env.get("ECHOIC_DATABASE_URL") else f"Postgres and Redis of {self.settings.data_dir}"
+        stores = f"Postgres at {where}" if env.get("ECHOIC_DATABASE_URL") else f"Postgres and Redis of {self.settings.data_dir}"
         livekit = f"{self.livekit.url}, on this machine only" if self.livekit.is_ours else f"{self.livekit.url} (LIVEKIT_URL)"
         speech = "on this machine" if speech_of(env) == "local" else "Deepgram listens, OpenAI speaks"
         return [
             f"Stores   {stores}",
+            *([f"Graph    {_graph(self.settings, env)}"] if self.settings.graph == "on" else []),
             f"LiveKit  {livekit}",
             f"Speech   {speech}",
             f"Model    {self.choice.label.removeprefix('Language model: ')}",
@@ -148,6 +150,13 @@ def _http(url: str) -> str:
     return url.replace("ws", "http", 1) if url.startswith("ws") else url
 
 
+def _graph(settings: MemorySettings, env: Mapping[str, str]) -> str:
+    if settings.neo4j_url:
+        return f"Neo4j at {_without_password(settings.neo4j_url)}"
+    named = env.get("ECHOIC_FALKORDB_URL")
+    return f"FalkorDB at {_without_password(named)}" if named else f"FalkorDB of {settings.data_dir}"
+
+
 def _without_password(url: str) -> str:
     parts = urlsplit(url)
-    return f"Postgres at {parts.netloc.rpartition('@')[2] or parts.path}"
+    return parts.netloc.rpartition("@")[2] or parts.path

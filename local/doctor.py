@@ -21,6 +21,7 @@ ANSWER_S = 5.0
 """Longest a part may take to answer."""
 LOW_DISK_BYTES = 500_000_000
 ROOM_VARIABLES = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "DEEPGRAM_API_KEY", "OPENAI_API_KEY")
+GRAPH_ADVICE = "Check the address and the password of the graph server; embedded: run/graph.log in its folder. Replies go on without it."
 PACKAGES = ("livekit-agents", "mem0ai", "arq", "asyncpg", "onnxruntime")
 
 State = Literal["ok", "note", "broken"]
@@ -54,6 +55,7 @@ async def examine(
         yield await _asked("Learning", lambda: _learning(settings), "See `echoic jobs`.")
     if settings.redis_url.get_secret_value():
         yield await _asked("Redis", lambda: _redis(settings), "Check ECHOIC_REDIS_URL. Replies and turns do not need Redis, learning does.")
+    yield await _asked("Graph", lambda: _graph(settings), GRAPH_ADVICE)
     yield await _asked("Embeddings", lambda: _embedding(settings), "Install Echoic again, or check ECHOIC_EMBEDDING_URL.")
     yield await _asked("Language model", lambda: _model(settings, model_label, model_url), "Check ECHOIC_LLM_URL and its key.")
     yield _spool(settings)
@@ -187,6 +189,24 @@ async def _redis(settings: MemorySettings) -> Finding:
         advice = "Set `appendonly yes`: without it a restart forgets queued jobs (the sweeper finds the turns again, later)."
         return Finding("Redis", "note", f"{says}, nothing survives its restart", advice)
     return Finding("Redis", "ok", f"{says} with an append-only file")
+
+
+async def _graph(settings: MemorySettings) -> Finding:
+    from memory.graph_backend import open_backend
+
+    backend = open_backend(settings)
+    if backend is None:
+        return Finding("Graph", "note", "off; ECHOIC_GRAPH=on turns it on")
+    try:
+        began = time.perf_counter()
+        says = await backend.ping()
+        elapsed_ms = (time.perf_counter() - began) * 1000
+    finally:
+        await backend.close()
+    says = f"{says}, answers in {elapsed_ms:.1f} ms"
+    if settings.extractor == "off" or not (settings.llm_url or settings.llm_api_key.get_secret_value()):
+        return Finding("Graph", "note", f"{says}; nothing new is entered, because no language model learns facts")
+    return Finding("Graph", "ok", says)
 
 
 async def _embedding(settings: MemorySettings) -> Finding:

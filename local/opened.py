@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from local.graph_server import holds_graph, open_graph
 from local.models import ModelChoice, choose_model, open_model
 from local.paths import data_dir as chosen_or_default
 from local.stores import open_stores
@@ -20,11 +21,12 @@ def folder_of(data_dir: Path | None) -> Path:
 
 
 @contextmanager
-def opened_stores(data_dir: Path | None, log_name: str) -> Iterator[MemorySettings]:
+def opened_stores(data_dir: Path | None, log_name: str, *, every_graph: bool = False) -> Iterator[MemorySettings]:
     """The settings with addresses in them: those of the environment, or of embedded stores that run while the block does.
 
     Args:
         log_name: this process logs to `logs/<log_name>.log` in the data folder.
+        every_graph: also a graph that was written before `ECHOIC_GRAPH` was turned off: for whoever must leave nothing out.
 
     Raises:
         ConfigInvalid, StoreUnavailable, SchemaMismatch: with a sentence for the user.
@@ -35,12 +37,32 @@ def opened_stores(data_dir: Path | None, log_name: str) -> Iterator[MemorySettin
     database, redis = bool(settings.database_url.get_secret_value()), bool(settings.redis_url.get_secret_value())
     if database != redis:
         raise ConfigInvalid("Set both ECHOIC_DATABASE_URL and ECHOIC_REDIS_URL, or neither: then Echoic starts its own.")
+    settings = _with_graph_on(settings, folder) if every_graph else settings
     if database:
         yield settings
         return
-    with open_stores(folder) as opened:
+    with open_stores(folder) as opened, _opened_graph(settings, folder) as settings:
         addresses = {"database_url": SecretStr(opened.database_url), "redis_url": SecretStr(opened.redis_url)}
         yield settings.model_copy(update=addresses)
+
+
+@contextmanager
+def _opened_graph(settings: MemorySettings, folder: Path) -> Iterator[MemorySettings]:
+    """With the address of an embedded graph server, if the graph is on and none is named."""
+    if settings.graph == "off" or _names_a_graph(settings):
+        yield settings
+        return
+    with open_graph(folder) as url:
+        yield settings.model_copy(update={"falkordb_url": SecretStr(url)})
+
+
+def _with_graph_on(settings: MemorySettings, folder: Path) -> MemorySettings:
+    is_somewhere = _names_a_graph(settings) or (not settings.database_url.get_secret_value() and holds_graph(folder))
+    return settings.model_copy(update={"graph": "on"}) if is_somewhere else settings
+
+
+def _names_a_graph(settings: MemorySettings) -> bool:
+    return bool(settings.falkordb_url.get_secret_value() or settings.neo4j_url)
 
 
 @contextmanager

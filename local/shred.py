@@ -1,8 +1,8 @@
 """`erase --shred`: rewrites what the files of the embedded stores still hold of rows that are gone.
 
 After a DELETE and a VACUUM the words remain in the free space of pages, in the planner's statistics, in the write-ahead log and in
-Redis' append-only file. Each is written anew here, so that a search of the raw files finds nothing. What a file system keeps of
-files it has freed is out of reach, and so are backups: those are the owner's to delete.
+Redis' append-only file; so do those of FalkorDB, which is a Redis too. Each is written anew here, so that a search of the raw files
+finds nothing. What a file system keeps of files it has freed is out of reach, and so are backups, and a Neo4j: those are the owner's.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import asyncpg
 import redis.asyncio
 from redis.exceptions import RedisError, ResponseError
 
+from memory.config import MemorySettings
 from memory.db import UNAVAILABLE, unreachable
 from memory.errors import StoreTimeout, StoreUnavailable
 
@@ -30,8 +31,8 @@ WAL_SQL = "select name from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$'"
 CURRENT_WAL_SQL = "select pg_walfile_name(pg_current_wal_insert_lsn())"
 
 
-async def shred(database_url: str, redis_url: str) -> None:
-    """Rewrite Postgres' tables, statistics and log, and Redis' files. To be called after `erase_user`; needs a superuser.
+async def shred(settings: MemorySettings) -> None:
+    """Rewrite Postgres' tables, statistics and log, and the files of Redis and FalkorDB. After `erase_user`; needs a superuser.
 
     Other processes may run; each waits for a table while that table is rewritten.
 
@@ -40,7 +41,7 @@ async def shred(database_url: str, redis_url: str) -> None:
         StoreUnavailable: a store cannot be reached.
     """
     try:
-        connection = await asyncpg.connect(database_url, timeout=10)
+        connection = await asyncpg.connect(settings.database_url.get_secret_value(), timeout=10)
     except (*UNAVAILABLE, asyncpg.PostgresError) as exc:
         raise StoreUnavailable(unreachable(exc)) from exc
     try:
@@ -51,7 +52,9 @@ async def shred(database_url: str, redis_url: str) -> None:
         raise StoreUnavailable(unreachable(exc)) from exc
     finally:
         connection.terminate()
-    await _shred_redis(redis_url)
+    await _shred_redis(settings.redis_url.get_secret_value(), "Redis", "ECHOIC_REDIS_URL")
+    if graph_url := settings.falkordb_url.get_secret_value():
+        await _shred_redis(graph_url, "FalkorDB", "ECHOIC_FALKORDB_URL")
 
 
 async def _shred_postgres(connection: asyncpg.Connection) -> None:
@@ -96,7 +99,7 @@ async def _leave_old_wal(connection: asyncpg.Connection) -> None:
     raise StoreTimeout("Postgres keeps old log segments (a replication slot, wal_keep_size or archiving): end that and shred again.")
 
 
-async def _shred_redis(url: str) -> None:
+async def _shred_redis(url: str, name: str, setting: str) -> None:
     client = redis.asyncio.from_url(url, socket_timeout=REDIS_LIMIT_S, decode_responses=True)
     try:
         if (await client.config_get("appendonly"))["appendonly"] == "yes":
@@ -105,9 +108,9 @@ async def _shred_redis(url: str) -> None:
         if (await client.config_get("save"))["save"]:
             await client.save()
     except TimeoutError as exc:
-        raise StoreTimeout("Redis does not finish rewriting its append-only file: shred again.") from exc
+        raise StoreTimeout(f"{name} does not finish rewriting its append-only file: shred again.") from exc
     except (RedisError, OSError) as exc:
-        raise StoreUnavailable(f"Redis cannot be reached ({type(exc).__name__}): check ECHOIC_REDIS_URL, or run `echoic doctor`.") from exc
+        raise StoreUnavailable(f"{name} cannot be reached ({type(exc).__name__}): check {setting}, or run `echoic doctor`.") from exc
     finally:
         await client.aclose()
 

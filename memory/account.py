@@ -11,8 +11,9 @@ from typing import Any
 import asyncpg
 
 from memory.db import Connection, Database
-from memory.errors import MemoryFault, StoreTimeout, UserUnknown
+from memory.errors import MemoryFault, StoreTimeout, StoreUnavailable, UserUnknown
 from memory.facts import fact_from
+from memory.graph_erase import finish_erasures, void_graphs, void_of
 from memory.queries import query
 from memory.service import Memory
 from memory.spool import Spool
@@ -20,7 +21,7 @@ from memory.types import Fact, Turn
 
 log = logging.getLogger("echoic.account")
 
-TABLES = ("postings", "turn_index", "turns", "facts", "batches", "forgotten")
+TABLES = ("postings", "turn_index", "turns", "facts", "graph_results", "batches", "forgotten", "graph_entered", "graph_due")
 WRITERS_LIMIT_MS = 15_000  # a commit takes milliseconds; a writer that holds its lock for longer hangs
 ROWS_LIMIT_S = 60.0
 HURRY_LIMIT_S = 600.0  # VACUUM reads whole tables
@@ -40,6 +41,8 @@ class EraseReport:
     """Rows in tables that Mem0 keeps beside its facts."""
     spooled: int
     jobs: int
+    graphs: int = 0
+    """Graphs that were removed at their server."""
     unfinished: tuple[str, ...] = ()
     """A sentence for each store that still holds something."""
 
@@ -52,11 +55,12 @@ async def export_user(memory: Memory, user_id: str, *, vectors: bool = False) ->
 
     Raises:
         UserUnknown: no store holds anything.
-        StoreUnavailable: Postgres cannot be reached.
+        StoreUnavailable: Postgres cannot be reached, or the server of this user's graph.
     """
     rows = await memory.db.transaction(partial(_read_rows, user_id=user_id, vectors=vectors), timeout_s=ROWS_LIMIT_S)
     spooled = [turn_as_json(turn) for turn in await memory.spool.of_user(user_id)]
-    found = rows | {"spooled_turns": spooled, "jobs": await memory.jobs.of_user(user_id)}
+    graphs = [await _export_graph(memory, row) for row in await memory.db.run(partial(_graphs, user_id=user_id))]
+    found = rows | {"spooled_turns": spooled, "jobs": await memory.jobs.of_user(user_id), "graphs": graphs}
     if not any(found.values()):
         raise UserUnknown(f"Nothing is known about the user {user_id!r}.")
     return {"user_id": user_id, "exported_at": datetime.now(UTC).isoformat(), **found}
@@ -76,6 +80,7 @@ async def erase_user(memory: Memory, user_id: str) -> EraseReport:
     erased_at, gone = await memory.db.transaction(partial(_erase_rows, user_id=user_id), timeout_s=ROWS_LIMIT_S)
     spooled, spool_fault = await _forget_spooled(memory.spool, user_id)
     jobs, jobs_fault = await _cancel_jobs(memory, user_id)
+    graphs, graphs_fault = await _remove_graphs(memory, user_id)
     hurry_fault = await _hurry(memory.db)
     own = {table: gone.pop(table) for table in TABLES}
     return EraseReport(
@@ -86,7 +91,8 @@ async def erase_user(memory: Memory, user_id: str) -> EraseReport:
         mem0_rows=sum(gone.values()),
         spooled=spooled,
         jobs=jobs,
-        unfinished=tuple(fault for fault in (spool_fault, jobs_fault, hurry_fault) if fault),
+        graphs=graphs,
+        unfinished=tuple(fault for fault in (spool_fault, jobs_fault, graphs_fault, hurry_fault) if fault),
     )
 
 
@@ -154,6 +160,17 @@ def _json_ready(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
+async def _graphs(connection: Connection, *, user_id: str) -> list[asyncpg.Record]:
+    return list(await connection.fetch(query("user_graphs"), user_id))
+
+
+async def _export_graph(memory: Memory, row: asyncpg.Record) -> dict[str, Any]:
+    """One graph with the agent that was told it."""
+    if memory.graph is None:
+        raise StoreUnavailable("This user has a graph, and the graph is off: set ECHOIC_GRAPH=on with its address, and export again.")
+    return {"agent_id": row["agent_id"], "group_id": row["group_id"], **await memory.graph.export(row["group_id"])}
+
+
 async def _erase_rows(connection: Connection, *, user_id: str) -> tuple[datetime, dict[str, int]]:
     await connection.execute(f"set local lock_timeout = {WRITERS_LIMIT_MS}")
     try:
@@ -166,6 +183,7 @@ async def _erase_rows(connection: Connection, *, user_id: str) -> tuple[datetime
     gone = {table: _count(await connection.execute(f"delete from {table} where user_id = $1", user_id)) for table in TABLES}
     for table in await _mem0_collections(connection):
         gone[table] = _count(await connection.execute(f"delete from {table} where payload ->> 'user_id' = $1", user_id))
+    await void_graphs(connection, user_id)
     await connection.execute(query("withdraw_consent"), user_id)
     await connection.execute(query("notify_erased"), user_id)
     return erased_at, gone
@@ -207,6 +225,19 @@ async def _cancel_jobs(memory: Memory, user_id: str) -> tuple[int, str]:
         return 0, "Redis cannot be reached: a queued job may still hold this user's id (never words); erase again to remove it."
 
 
+async def _remove_graphs(memory: Memory, user_id: str) -> tuple[int, str]:
+    void = await void_of(memory.db, user_id)
+    if not void:
+        return 0, ""
+    if memory.graph is None:
+        return 0, "This user had a graph, and the graph is off: set ECHOIC_GRAPH=on with its address, and erase again to remove it."
+    try:
+        return await finish_erasures(memory.db, memory.graph, void), ""
+    except MemoryFault as exc:
+        log.warning("erase.graph_failed", extra={"error": type(exc).__name__})
+        return 0, f"The graph server did not remove this user's graph ({exc}) Nobody asks it any more; erase again to remove it."
+
+
 async def _hurry(db: Database) -> str:
     """Vacuum dead rows and refresh statistics; then let Postgres recycle its log. None of it is part of the erasure's promise."""
     try:
@@ -218,7 +249,7 @@ async def _hurry(db: Database) -> str:
 
 
 async def _vacuum(connection: Connection) -> None:
-    tables = [*TABLES, *await _mem0_collections(connection)]
+    tables = [*TABLES, "graph_groups", *await _mem0_collections(connection)]
     if await connection.fetchval("select to_regproc('pg_clear_attribute_stats') is not null"):  # Postgres 18
         await connection.execute(query("forget_statistics"), tables)
     for table in (*tables, "pg_catalog.pg_statistic"):

@@ -28,6 +28,8 @@ class DeadBatch:
     """A batch that was given up, for `echoic jobs`."""
 
     batch_id: UUID
+    kind: str
+    """`learn`: turns for facts; `graph`: facts or turns for the graph."""
     user_id: str
     turns: int
     error: str
@@ -110,7 +112,7 @@ async def dead(db: Database, user_id: str | None = None) -> list[DeadBatch]:
 
 
 async def rerun(db: Database, batch_id: UUID | None = None) -> list[str]:
-    """Open the turns of one dead batch again, or of all; returns the users whose turns now wait."""
+    """Open what one dead batch held again, or all of them; returns the users for whom work now waits."""
     rows = await db.transaction(lambda connection: connection.fetch(query("rerun_batches"), batch_id))
     return sorted({row["user_id"] for row in rows})
 

@@ -11,11 +11,12 @@ from uuid import UUID
 
 from memory.consent import Consent, Policy, keeps, must_ask
 from memory.errors import MemoryFault
+from memory.graph_types import item_of
 from memory.prompt import estimate_tokens
 from memory.recall import Asked
 from memory.recent import PROFILE_FACTS, TURNS_BEFORE, TURNS_NOW, RecentTurns
 from memory.turns import turn_id_for
-from memory.types import Caller, Recall, Role, Turn
+from memory.types import Caller, Item, Recall, Role, Turn
 from memory.words import clean
 
 if TYPE_CHECKING:
@@ -82,19 +83,27 @@ class CallMemory:
     async def _read(self) -> None:
         began = time.perf_counter()
         try:
-            before, profile, now, self.consent = await asyncio.gather(
+            before, profile, now, self.consent, digest = await asyncio.gather(
                 self.memory.turns.before(self.caller, TURNS_BEFORE),
                 self.memory.facts.profile(self.caller, PROFILE_FACTS),
                 self.memory.turns.of_call(self.caller, TURNS_NOW),
                 self.memory.consents.read(self.caller.user_id),
+                self._digest(),
             )
         except Exception as exc:  # whatever is wrong with memory, the call goes on, and its turns are recorded
             log.warning("call.not_loaded", extra={"error": type(exc).__name__})
             return
-        self.recent.load(before, profile, now)
+        self.recent.load(before, profile, now, digest)
         self._next_position = max((turn.position + 1 for turn in now), default=0)
         self.loaded = True
         self.load_ms = round((time.perf_counter() - began) * 1000, 3)
+
+    async def _digest(self) -> list[Item]:
+        """The most important live relations of the caller's graph, as they were when it was last added to; no graph server is asked."""
+        if self.memory.graph is None:
+            return []
+        group, now = await self.memory.graph_groups.of(self.caller), datetime.now(UTC)
+        return [] if group is None else [item_of(relation) for relation in group.digest if relation.is_live(now)]
 
     async def recall(
         self, text: str, *, context_item_ids: Collection[str] = (), previous_user_text: str = "", budget_s: float | None = None

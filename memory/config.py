@@ -78,6 +78,25 @@ class MemorySettings(BaseSettings):
     model_timeout_s: int = Field(120, ge=1)
     """Longest one extraction call may take, in seconds."""
 
+    graph: Literal["off", "on"] = "off"
+    """Tier 3, a temporal graph of people, things and how they belong together; `on` needs one of the two addresses below.
+    Only `echoic …` and `make …` start an embedded FalkorDB by themselves."""
+    falkordb_url: SecretStr = SecretStr("")
+    """FalkorDB for the graph, as `redis://…`, `rediss://…` or `unix:///…`; a server apart from the job queue's."""
+    neo4j_url: str = ""
+    """Neo4j 5.26 or later for the graph, as `neo4j://…` or `bolt://…` (`+s` for TLS). Set this one or `ECHOIC_FALKORDB_URL`."""
+    neo4j_user: str = "neo4j"
+    """User name at Neo4j."""
+    neo4j_password: SecretStr = SecretStr("")
+    """Password at Neo4j. Empty: it asks for none."""
+    neo4j_database: str = "neo4j"
+    """Database of Neo4j that holds the graph."""
+    graph_ingest: Literal["facts", "episodes"] = "facts"
+    """How the graph is fed: `facts` enters what was learned as it is, without a further model call;
+    `episodes` lets Graphiti read the turns again, three to five calls a batch."""
+    graph_types: str = ""
+    """Entity and edge types for `episodes`, as `module:NAME`. Empty: person, place, organisation, pet, event, preference, plan."""
+
     consent: Literal["on", "ask", "off"] = "on"
     """Whether callers are remembered: `on` unless they object, `ask` only after they said yes to being asked once, `off` never."""
 

@@ -26,6 +26,12 @@ _DAY_AFTER = re.compile(rf"\b(?P<month>{'|'.join(_MONTHS)}) (?:the )?(?P<day>\d\
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _AGO = re.compile(rf"\b(?P<count>\d\d?|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))}) (?P<unit>day|week|month|year)s? ago\b")
 _LAST = re.compile(r"\b(?P<which>last|this) (?P<unit>weekend|week|month|year)\b")
+_SINCE = re.compile(
+    r"\bsince (?:(?:the )?(?:start|beginning|middle|end) of )?(?:last )?(?:\d\d?(?:st|nd|rd|th)?(?: of)? )?"
+    rf"(?P<month>{'|'.join(_MONTHS)})\b(?: (?P<year>(?:19|20)\d\d)\b)?"
+)
+MOST_MONTHS = 12
+"""A question that reaches further back than this asks about everything."""
 _WEEKDAY = re.compile(rf"\b(?P<weekday>{'|'.join(_WEEKDAYS)})\b")
 _LEAP_YEAR = 2024  # has every day that any year has
 _NEAR = {"today": 0, "this morning": 0, "yesterday": 1, "last night": 1, "the day before yesterday": 2}
@@ -42,7 +48,16 @@ def asked_days(text: str, now: datetime, zone: ZoneInfo) -> list[str]:
     """The terms of every date that a question names, as the caller's calendar has it."""
     words = " ".join(text.casefold().replace(",", " ").split())
     today = now.astimezone(zone).date()
-    return list(dict.fromkeys([*_calendar(words, zone), *_relative(words, zone, today)]))
+    return list(dict.fromkeys([*_calendar(words, zone), *_relative(words, zone, today), *_since(words, today)]))
+
+
+def asked_since(text: str, now: datetime, zone: ZoneInfo) -> datetime | None:
+    """The beginning of the month that a question names with "since"."""
+    found = _SINCE.search(" ".join(text.casefold().replace(",", " ").split()))
+    if found is None:
+        return None
+    months = _month_of(found, now.astimezone(zone).date())
+    return datetime(months // 12, months % 12 + 1, 1, tzinfo=zone)
 
 
 def _calendar(words: str, zone: ZoneInfo) -> Iterator[str]:
@@ -67,6 +82,20 @@ def _relative(words: str, zone: ZoneInfo, today: date) -> Iterator[str]:
         yield from _back(match["unit"], _NUMBERS[count] if count in _NUMBERS else int(count), zone, today)
     for match in _LAST.finditer(words):
         yield from _back(match["unit"], 0 if match["which"] == "this" else 1, zone, today)
+
+
+def _since(words: str, today: date) -> Iterator[str]:
+    """ "Since March" is every month from that one to this: each with its year."""
+    for found in _SINCE.finditer(words):
+        first, last = _month_of(found, today), today.year * 12 + today.month - 1
+        for months in range(max(first, last - MOST_MONTHS + 1), last + 1):
+            yield from (f"@{months // 12}", f"@{months % 12 + 1:02}")
+
+
+def _month_of(found: re.Match[str], today: date) -> int:
+    """Months since year 0: of the year that is named, else the last such month."""
+    month = _MONTHS.index(found["month"])
+    return (int(found["year"]) if found["year"] else today.year - (month >= today.month)) * 12 + month
 
 
 def _back(unit: str, count: int, zone: ZoneInfo, today: date) -> Iterator[str]:

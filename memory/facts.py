@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,22 +20,24 @@ Facts = list[Fact]  # inside the class, `list` is a method
 class FactStore:
     """Facts: read here; added and closed inside a learner's own transaction."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    def __init__(self, db: Database, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._db, self._now = db, now
 
     async def list(self, user_id: str, *, include_closed: bool = False) -> Facts:
         """A user's facts, oldest first; live ones only unless asked."""
-        rows = await self._db.run(lambda connection: connection.fetch(query("list_facts"), user_id, include_closed))
+        rows = await self._db.run(lambda connection: connection.fetch(query("list_facts"), user_id, include_closed, self._now()))
         return [fact_from(row["id"], row["payload"]) for row in rows]
 
     async def profile(self, caller: Caller, limit: int) -> Facts:
         """The most important live facts that this caller's agent may see."""
-        rows = await self._db.run(lambda connection: connection.fetch(query("profile"), caller.user_id, caller.agent_id, limit))
+        args = (caller.user_id, caller.agent_id, limit, self._now())
+        rows = await self._db.run(lambda connection: connection.fetch(query("profile"), *args))
         return [fact_from(row["id"], row["payload"]) for row in rows]
 
     async def similar(self, user_id: str, agent_id: str, vector: Vector, limit: int) -> Facts:
         """The live facts nearest to a vector: what a new fact may repeat or replace."""
-        rows = await self._db.run(lambda connection: connection.fetch(query("similar_facts"), user_id, agent_id, vector, limit))
+        args = (user_id, agent_id, vector, limit, self._now())
+        rows = await self._db.run(lambda connection: connection.fetch(query("similar_facts"), *args))
         return [fact_from(row["id"], row["payload"]) for row in rows]
 
     async def add(self, connection: Connection, facts: Sequence[Fact], vectors: Vector) -> None:

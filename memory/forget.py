@@ -11,6 +11,8 @@ import asyncpg
 from memory.call_memory import CallMemory
 from memory.db import Connection
 from memory.errors import StoreUnavailable
+from memory.fusion import retells
+from memory.graph_ledger import mark_behind
 from memory.queries import query
 from memory.types import Caller, Item
 from memory.words import terms
@@ -28,6 +30,8 @@ class Wanted:
     fact_ids: frozenset[UUID] = frozenset()
     about: frozenset[str] = frozenset()
     """Stems: turns and facts in which all of them stand."""
+    relations: tuple[Item, ...] = ()
+    """Of the graph: with the facts that they are made of, and the turns whose words they retell."""
 
 
 @dataclass(slots=True)
@@ -44,7 +48,7 @@ async def forget(call: CallMemory, wanted: Wanted) -> Forgotten:
     """Forget, in every store and in this process, and let every other process know. Safe to repeat.
 
     Rows, words, vectors and facts go in one transaction, with a note of the ids: a copy that arrives later (spool, retry, a batch
-    being learned) is void.
+    being learned) is void. From then on this user's graphs are not asked, until a worker has removed there what was learned from it.
 
     Raises:
         StoreUnavailable: Postgres did not do it. What this process holds, and its spool, are without it all the same.
@@ -65,6 +69,8 @@ async def forget(call: CallMemory, wanted: Wanted) -> Forgotten:
         await memory.spool.forget_turns(user_id, gone.turns)
     if gone.reopened:
         await memory.jobs.enqueue_learn(user_id)
+    if memory.graph is not None:
+        await memory.jobs.enqueue_graph(user_id)
     return gone
 
 
@@ -103,13 +109,25 @@ async def _forget_rows(connection: Connection, *, caller: Caller, wanted: Wanted
         args = (user_id, caller.agent_id, list(wanted.about))
         gone.turns |= {row["turn_id"] for row in await connection.fetch(query("turns_about"), *args)}
         gone.facts |= {row["id"] for row in await connection.fetch(query("facts_about"), *args)}
+    if wanted.relations:
+        await _add_told_by(connection, user_id, wanted.relations, gone)
     also_from = await _learned_from(connection, user_id, wanted.turn_ids, gone)
     await connection.fetchval(query("forget_facts"), user_id, list(gone.facts))
     await connection.fetchval(query("forget_turns"), user_id, list(gone.turns))
     await connection.execute(query("mark_forgotten"), user_id, [*gone.turns, *gone.facts])
     await connection.execute(query("thin_batches"), user_id, list(gone.turns))
+    await mark_behind(connection, user_id)
     gone.reopened = len(await connection.fetch(query("reopen_turns"), user_id, list(also_from)))
     await _tell(connection, user_id, [*gone.turns, *gone.facts])
+
+
+async def _add_told_by(connection: Connection, user_id: str, relations: Sequence[Item], gone: Forgotten) -> None:
+    """A relation may be drawn from a whole batch of turns: only those that say the same go with it."""
+    facts = await connection.fetch(query("facts_saying"), user_id, [relation.text for relation in relations])
+    gone.facts |= {row["id"] for row in facts}
+    for relation in relations:
+        rows = await connection.fetch(query("batch_turns"), user_id, list(relation.turn_ids))
+        gone.turns |= {row["turn_id"] for row in rows if retells(relation.text, row["text"])}
 
 
 async def _learned_from(connection: Connection, user_id: str, turn_ids: Collection[UUID], gone: Forgotten) -> set[UUID]:

@@ -7,7 +7,8 @@ are said; any other change of this user's memory makes it old (memory/versions.p
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
@@ -74,6 +75,8 @@ class HeldMemory:
         self._added = 0
         self._rankings: dict[bool, tuple[Ranking, Ints, Ints]] = {}
         self._stale_at = 0.0
+        self._over: dict[int, tuple[float, bool]] = {}
+        """Turns with facts that have ended: since when, and whether others have not."""
 
     def holds(self, turn_id: UUID) -> bool:
         """Is this turn of the call there already?"""
@@ -118,6 +121,7 @@ class HeldMemory:
         """For live facts or all; worked out again after a turn was added or a fact has ended."""
         if now >= self._stale_at:
             self._rankings.clear()
+            self._over = self._ended_turns(now)
             self._stale_at = min((until for until in self._fact_until.tolist() if until > now), default=math.inf)
         if past not in self._rankings:
             facts = np.flatnonzero(past | (self._fact_until > now))
@@ -149,7 +153,19 @@ class HeldMemory:
     def _item(self, ref: int) -> Item:
         if ref not in self._items:
             self._items[ref] = item_of(self._rows[ref], 0.0)
-        return self._items[ref]
+        if ref not in self._over:
+            return self._items[ref]
+        since, partly = self._over[ref]
+        return replace(self._items[ref], valid_until=datetime.fromtimestamp(since, UTC), partly=partly)
+
+    def _ended_turns(self, now: float) -> dict[int, tuple[float, bool]]:
+        ends: defaultdict[int, list[float]] = defaultdict(list)
+        for until, sources in zip(self._fact_until.tolist(), self._fact_sources.tolist(), strict=True):
+            for ref in sources:
+                if ref:
+                    ends[ref].append(until)
+        over = {ref: [until for until in found if until <= now] for ref, found in ends.items()}
+        return {ref: (max(found), len(found) < len(ends[ref])) for ref, found in over.items() if found}
 
 
 def _products(vectors: Vector, vector: Vector | None) -> Floats:

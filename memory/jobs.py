@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 import redis.asyncio as redis
@@ -46,6 +47,14 @@ def again_job_id(user_id: str) -> str:
     return f"learn-again:{user_id}"
 
 
+def graph_job_id(user_id: str) -> str:
+    return f"graph:{user_id}"
+
+
+def _job_ids(user_id: str) -> list[str]:
+    return [learn_job_id(user_id), again_job_id(user_id), graph_job_id(user_id)]
+
+
 class JobQueue:
     """Tells the workers which user has something new; one waiting job a user, however often it is asked for."""
 
@@ -59,9 +68,17 @@ class JobQueue:
     async def enqueue_learn(self, user_id: str, *, delay_s: float | None = None, hurry: bool = False) -> bool:
         """Have a user's open turns learned after a pause without new ones, or at once. False when Redis did not take it in 0.2 s."""
         wait_s = 0.0 if hurry else self._idle_s if delay_s is None else delay_s
-        if self._redis is None:
-            return False
-        putting = asyncio.create_task(self._put(self._redis, user_id, wait_s), name="jobs.put")
+        return self._redis is not None and await self._hint(self._put(self._redis, user_id, wait_s))
+
+    async def enqueue_graph(self, user_id: str) -> bool:
+        """Have a user's graphs brought up to date with what was learned. False when Redis did not take it in 0.2 s.
+
+        One that comes while such a job runs is dropped: the ledger says that there is more, and the sweeper sees it.
+        """
+        return self._redis is not None and await self._hint(self._put_graph(self._redis, user_id))
+
+    async def _hint(self, put: Coroutine[Any, Any, None]) -> bool:
+        putting = asyncio.create_task(put, name="jobs.put")
         self._putting.add(putting)
         putting.add_done_callback(self._put_ended)
         # not cancelled when it is late: redis-py leaves a socket open that is cancelled in a pipeline; its own timeout ends it
@@ -78,7 +95,7 @@ class JobQueue:
         """
         if self._redis is None:
             return 0
-        ids = [learn_job_id(user_id), again_job_id(user_id)]
+        ids = _job_ids(user_id)
         try:
             async with asyncio.timeout(ANSWER_S):
                 queued = await self._redis.zrem(QUEUE, *ids)
@@ -93,8 +110,7 @@ class JobQueue:
             return []
         try:
             async with asyncio.timeout(ANSWER_S):
-                ids = [learn_job_id(user_id), again_job_id(user_id)]
-                return [job_id for job_id in ids if await self._redis.zscore(QUEUE, job_id) is not None]
+                return [job_id for job_id in _job_ids(user_id) if await self._redis.zscore(QUEUE, job_id) is not None]
         except (redis.RedisError, OSError, TimeoutError) as exc:
             log.warning("jobs.not_read", extra={"error": type(exc).__name__})
             return []
@@ -157,6 +173,9 @@ class JobQueue:
         due_ms = await client.zscore(QUEUE, job_id)
         if due_ms is not None and (wait_s == 0 or due_ms > now_ms):
             await client.zadd(QUEUE, {job_id: now_ms + int(wait_s * 1000)}, xx=True)
+
+    async def _put_graph(self, client: ArqRedis, user_id: str) -> None:
+        await client.enqueue_job("graph_user", user_id, _job_id=graph_job_id(user_id), _queue_name=QUEUE)
 
 
 def unreachable(exc: BaseException) -> str:

@@ -1,6 +1,5 @@
 """What was recalled -> one delimited block within a token limit, labelled as background and not as instructions."""
 
-import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -10,9 +9,12 @@ from functools import lru_cache
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from memory import fusion
 from memory.dates import day, said
+from memory.fusion import features, fused, split_told_by_facts
+from memory.succession import by_date
 from memory.types import Item
-from memory.words import is_small_talk, normalise, terms
+from memory.words import terms
 
 OPEN, CLOSE = "<memory>", "</memory>"
 LABEL = (
@@ -22,8 +24,6 @@ LABEL = (
 FOUND, PROFILE, LAST_CALL = "Perhaps about what the caller says now:", "Known about the caller:", "Last said in the call before this one:"
 LINE_CHARS = (280, 120, 50)
 """A longer text is shown around its first matching word, so that eight lines fit the limit; less where that is too much."""
-EQUAL = math.log(1.1)
-"""Scores within a tenth of each other count as equal; among those the newest comes first."""
 PROFILE_LINES, LAST_CALL_LINES = 5, 4
 SHORTEST_LINE_TOKENS = 14
 """A line of one word with its date."""
@@ -34,22 +34,16 @@ _PIECES = re.compile(r"[A-Za-z]{1,5}|\d|[^\sA-Za-z\d]")
 """English runs at 4-6 letters a token in the tokenizers of GPT, Llama and Qwen; short words take one each."""
 
 
-@lru_cache(maxsize=4_096)  # the same lines come up question after question: without these two caches a block took twice as long
+@lru_cache(maxsize=4_096)  # the same lines come up question after question
 def estimate_tokens(text: str) -> int:
     """Tokens of `text`, on the high side: a digit, a mark, or a letter outside ASCII counts as one."""
     return len(_PIECES.findall(text))
 
 
-@lru_cache(maxsize=4_096)
-def _features(text: str) -> tuple[str, frozenset[str], bool]:
-    """Its key, its terms, and whether it is small talk."""
-    return normalise(text), frozenset(terms(text)), is_small_talk(text)
-
-
 def forget_texts() -> None:
     """Someone was erased: the caches here hold sentences."""
     estimate_tokens.cache_clear()
-    _features.cache_clear()
+    fusion.forget_texts()
 
 
 @dataclass(slots=True)
@@ -64,7 +58,7 @@ class Sheet:
     used: list[Item] = field(default_factory=list)
     _sections: dict[str, list[str]] = field(default_factory=dict)
     _spent: int = estimate_tokens(f"{OPEN}\n{LABEL}\n{CLOSE}\n")
-    _shown: set[str] = field(default_factory=set)
+    _shown: set[tuple[str, datetime | None]] = field(default_factory=set)
     _told: set[str] = field(init=False)
     _heard: set[str] = field(default_factory=set)
 
@@ -78,7 +72,8 @@ class Sheet:
             room = self.max_tokens - self._spent - self._heading_tokens(section)
             if taken >= most or misfits >= MISFITS or room < SHORTEST_LINE_TOKENS:
                 return
-            key, found, small_talk = _features(item.text)
+            text, found, small_talk = features(item.text)
+            key = text, item.valid_until if item.kind != "turn" else None  # what was true twice is told twice
             if key in self._shown or self._stands_in_context(item) or self._says_nothing_new(item, found, small_talk):
                 continue
             if line := self._fitting_line(item, room):
@@ -108,7 +103,7 @@ class Sheet:
         self._spent += estimate_tokens(line) + self._heading_tokens(section)
         self._sections.setdefault(section, []).append(line)
         self.used.append(item)
-        if item.kind == "fact" or item.role == "user":
+        if item.kind != "turn" or item.role == "user":
             self._heard |= found
 
     def _stands_in_context(self, item: Item) -> bool:
@@ -116,7 +111,7 @@ class Sheet:
 
     def _says_nothing_new(self, item: Item, found: AbstractSet[str], small_talk: bool) -> bool:
         """The same question asked before, small talk, or the agent repeating what the caller had told it."""
-        if item.kind == "fact":
+        if item.kind != "turn":
             return False
         if small_talk or found <= self._told:
             return True
@@ -138,11 +133,10 @@ def compose(
 ) -> tuple[str, tuple[Item, ...]]:
     """The block and the items in it, in its order: what answers the question first, then the profile, then the last call.
 
-    A turn whose fact is shown waits until everything else had its place: the fact says the same in fewer words.
+    A turn whose fact or relation is shown waits until everything else had its place: those say the same in fewer words.
     """
     sheet = Sheet(question=question, now=now, zone=zone, max_tokens=max_tokens, context=context)
-    best = by_score_then_newest(found)
-    first, second = split_told_by_facts(best)
+    first, second = split_told_by_facts(by_date(fused(found), question, now, zone))
     sheet.take(FOUND, first, max_items)
     sheet.take(PROFILE, profile, PROFILE_LINES)
     sheet.take(LAST_CALL, last_call, LAST_CALL_LINES)
@@ -150,28 +144,11 @@ def compose(
     return sheet.render(), tuple(sheet.used)
 
 
-def by_score_then_newest(items: Iterable[Item]) -> list[Item]:
-    """Best first; scores within a tenth of each other are equal, and the newest of equals leads."""
-    return sorted(items, key=lambda item: (-round(math.log(max(item.score, 1e-9)) / EQUAL), -item.said_at.timestamp()))
-
-
-def split_told_by_facts(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
-    """Items that tell something of their own, and turns that a better placed fact was learned from."""
-    first: list[Item] = []
-    second: list[Item] = []
-    told: set[UUID] = set()
-    for item in items:
-        if item.kind == "fact":
-            told.update(item.turn_ids)
-        (second if item.kind == "turn" and item.id in told else first).append(item)
-    return first, second
-
-
 def line_of(item: Item, around: AbstractSet[str], chars: int, now: datetime, zone: ZoneInfo) -> str:
     """One line: the words, who said them if they are verbatim, and their dates."""
     text = escape(excerpt(item.text, around, chars))
     dates = "; ".join(_dates(item, now, zone))
-    if item.kind == "fact":
+    if item.kind != "turn":
         return f"{text} ({dates})"
     speaker = "Caller" if item.role == "user" else "You"
     cut = ", cut off" if item.role == "assistant" else ", not answered"
@@ -194,8 +171,14 @@ def excerpt(text: str, around: AbstractSet[str], chars: int) -> str:
 
 
 def _dates(item: Item, now: datetime, zone: ZoneInfo) -> Iterator[str]:
-    if item.valid_from is not None:
+    if item.valid_from is not None and not _began_as_said(item, zone):
         yield f"since {day(item.valid_from, zone)}"
     if item.valid_until is not None:
-        yield f"{'true until' if item.valid_until <= now else 'until'} {day(item.valid_until, zone)}"
+        until = "true until" if item.valid_until <= now else "until"
+        yield f"{'partly ' if item.partly else ''}{until} {day(item.valid_until, zone)}"
     yield said(item.said_at, now, zone)
+
+
+def _began_as_said(item: Item, zone: ZoneInfo) -> bool:
+    """A relation always has a beginning: where none was named, the day on which it was said."""
+    return item.kind == "relation" and item.valid_from is not None and day(item.valid_from, zone) == day(item.said_at, zone)

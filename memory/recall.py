@@ -15,6 +15,7 @@ from memory.breaker import Breaker
 from memory.config import MemorySettings
 from memory.embed import Embedder
 from memory.errors import MemoryFault
+from memory.past import asks_about_past
 from memory.prompt import LAST_CALL_LINES, compose
 from memory.query_vector import QueryVector
 from memory.recent import RecentTurns
@@ -45,6 +46,11 @@ class Question:
     text: str
     vector: QueryVector
 
+    @property
+    def past(self) -> bool:
+        """Whether what is no longer true is asked for too."""
+        return asks_about_past(self.text)
+
 
 class Tier(Protocol):
     """A store that can be asked. It answers best first, and raises a MemoryFault when it cannot."""
@@ -62,6 +68,8 @@ class Lookup:
     started: float
     ended: float | None = None
     counted_late: bool = False
+    alone: bool = False
+    """Nobody waits for it: it only tries whether an extra tier that failed is back, and has the whole budget for that."""
 
 
 @dataclass(slots=True)
@@ -76,8 +84,8 @@ class Asked:
 
     @property
     def running(self) -> bool:
-        """Is any tier still being asked?"""
-        return any(lookup.task is not None and not lookup.task.done() for lookup in self.lookups.values())
+        """Is any tier still being asked that a reply would wait for?"""
+        return any(lookup.task is not None and not lookup.task.done() and not lookup.alone for lookup in self.lookups.values())
 
 
 class Recaller:
@@ -90,10 +98,13 @@ class Recaller:
         versions: Versions,
         settings: MemorySettings,
         *,
+        extras: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """`extras`: tiers that a reply can do without; once the breaker holds one back, no reply waits for it until it is well again."""
         self._tiers, self._embedder, self._versions, self._settings = tiers, embedder, versions, settings
+        self._extras = frozenset(extras)
         self._clock, self._now = clock, now
         self._asked: OrderedDict[Key, Asked] = OrderedDict()
         self._tasks: set[asyncio.Task] = set()
@@ -209,9 +220,10 @@ class Recaller:
         return Asked(lookups, vector, self._clock())
 
     def _look_up(self, tier: Tier, question: Question, recent: RecentTurns) -> Lookup:
-        if not self.breakers[tier.name].allows():
+        breaker = self.breakers[tier.name]
+        if not breaker.allows():
             return Lookup(None, self._clock())
-        lookup = Lookup(None, self._clock())
+        lookup = Lookup(None, self._clock(), alone=tier.name in self._extras and breaker.state == "trial")
         lookup.task = self._hold(self._bounded(tier, question), f"recall.{tier.name}")
         lookup.task.add_done_callback(lambda task: self._ended(tier.name, lookup, task, recent))
         return lookup
@@ -225,17 +237,22 @@ class Recaller:
         breaker = self.breakers[tier]
         if task.cancelled():
             breaker.forget_trial()
-        elif error := task.exception():
-            if not lookup.counted_late:
+            return
+        if error := task.exception():
+            if lookup.alone or not lookup.counted_late:
                 breaker.failed()
             log.warning("recall.failed", extra={"tier": tier, "error": type(error).__name__})
-        elif lookup.counted_late:
+            return
+        if lookup.counted_late:
             recent.offer(task.result())
-        else:
+        if lookup.alone and lookup.ended - lookup.started > self._settings.recall_budget_s:
+            breaker.failed()
+        elif lookup.alone or not lookup.counted_late:
             breaker.succeeded()
 
     async def _wait(self, asked: Asked, budget_s: float) -> None:
-        running = [lookup.task for lookup in asked.lookups.values() if lookup.task is not None and not lookup.task.done()]
+        lookups = [lookup for lookup in asked.lookups.values() if not lookup.alone]
+        running = [lookup.task for lookup in lookups if lookup.task is not None and not lookup.task.done()]
         if running:
             await asyncio.wait(running, timeout=max(budget_s, 0))
 
@@ -245,9 +262,9 @@ class Recaller:
             return TierResult("skipped")
         elapsed_ms = _ms((lookup.ended or self._clock()) - lookup.started)
         if not lookup.task.done():
-            if not lookup.counted_late:
-                lookup.counted_late = True
+            if not lookup.counted_late and not lookup.alone:
                 self.breakers[tier].failed()
+            lookup.counted_late = True
             return TierResult("late", (), elapsed_ms)
         if _error(lookup.task):
             return TierResult("failed", (), elapsed_ms)
@@ -258,10 +275,10 @@ class Recaller:
     def _near(
         self, text: str, recent: RecentTurns, stores: dict[str, TierResult], context: Collection[UUID]
     ) -> tuple[list[Item], TierResult]:
-        """What tier 1 adds. It is searched only where a store did not answer: one that did has weighed the same turns already."""
+        """What tier 1 adds. It is searched only for those tiers that did not answer: one that did has weighed what is its own."""
         began = self._clock()
-        answered = stores and all(result.status in ("ok", "empty") for result in stores.values())
-        near = [] if answered else recent.search(text, context)
+        answered = [name for name, result in stores.items() if result.status in ("ok", "empty")]
+        near = [] if stores and len(answered) == len(stores) else recent.search(text, context, answered=answered, now=self._now())
         held = (*near, *recent.profile, *recent.last_call[:LAST_CALL_LINES])
         return near, TierResult("ok" if held else "empty", held, _ms(self._clock() - began))
 

@@ -4,8 +4,11 @@ import math
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID
 
+from memory.fusion import joined
+from memory.past import asks_about_past
 from memory.types import Fact, Item, Turn
 from memory.words import terms
 
@@ -13,6 +16,8 @@ TURNS_BEFORE = 40
 """Turns of earlier calls held for a call: some four minutes of talk, 10 kB."""
 TURNS_NOW = 200
 """Turns held of this call."""
+WEIGHED_BY = "facts"
+"""The tier that, when it answers, has weighed the turns and the profile held here."""
 PROFILE_FACTS = 8
 LATE_ITEMS = 60
 MATCHES = 8
@@ -30,10 +35,15 @@ class RecentTurns:
         self._late: deque[Item] = deque(maxlen=LATE_ITEMS)
         self._terms: dict[UUID, Counter[str]] = {}
 
-    def load(self, before: Sequence[Turn], profile: Sequence[Fact], now: Sequence[Turn] = ()) -> None:
-        """Take over what was read at the start of the call; `now` if another process began it."""
+    def load(self, before: Sequence[Turn], profile: Sequence[Fact], now: Sequence[Turn] = (), digest: Sequence[Item] = ()) -> None:
+        """Take over what was read at the start of the call.
+
+        Args:
+            now: turns of this call, if another process began it.
+            digest: the most important relations of the caller's graph; they join the profile.
+        """
         self._before = [_turn_item(turn) for turn in before]
-        self._profile = [_fact_item(fact) for fact in profile]
+        self._profile = joined([_fact_item(fact) for fact in profile], digest)
         for turn in now:
             self.add(turn)
 
@@ -47,14 +57,15 @@ class RecentTurns:
 
     def offer(self, items: Iterable[Item]) -> None:
         """What arrived too late for its own question: a candidate for the next ones, scored against their words."""
-        self._late.extend(items)
+        offered = {item.id: item for item in items}
+        self._late = deque((*(item for item in self._late if item.id not in offered), *offered.values()), maxlen=LATE_ITEMS)
 
     def remove(self, ids: Collection[UUID]) -> None:
-        """Forget these turns and facts, as if they had never been said."""
-        self._before = [item for item in self._before if item.id not in ids]
-        self._profile = [item for item in self._profile if item.id not in ids]
-        self._now = deque((item for item in self._now if item.id not in ids), maxlen=TURNS_NOW)
-        self._late = deque((item for item in self._late if item.id not in ids), maxlen=LATE_ITEMS)
+        """Forget these turns and facts, as if they had never been said, and every relation: which ones they gave is known elsewhere."""
+        self._before = _without(ids, self._before)
+        self._profile = _without(ids, self._profile)
+        self._now = deque(_without(ids, self._now), maxlen=TURNS_NOW)
+        self._late = deque(_without(ids, self._late), maxlen=LATE_ITEMS)
         self._terms.clear()
 
     @property
@@ -64,7 +75,7 @@ class RecentTurns:
 
     @property
     def profile(self) -> tuple[Item, ...]:
-        """The most important live facts, most important first."""
+        """The most important live facts and relations, most important first."""
         return tuple(self._profile)
 
     @property
@@ -77,9 +88,20 @@ class RecentTurns:
         """Was this caller here before?"""
         return bool(self._before or self._profile)
 
-    def search(self, text: str, context: Collection[UUID] = frozenset()) -> list[Item]:
-        """The held items that share rare words with `text`, best first; those in `context` are left out."""
-        pool = {item.id: item for item in (*self._before, *self._now, *self._late, *self._profile) if item.id not in context}
+    def search(
+        self, text: str, context: Collection[UUID] = frozenset(), *, answered: Collection[str] = (), now: datetime | None = None
+    ) -> list[Item]:
+        """The held items that share rare words with `text`, best first; those in `context` are left out.
+
+        Args:
+            answered: tiers that have answered this question, and so have weighed what is held here of theirs.
+            now: what had ended by then is left out, unless the words ask about the past.
+        """
+        held = [item for item in (*self._late, *self._profile) if _weighers(item).isdisjoint(answered)]
+        if WEIGHED_BY not in answered:
+            held += (*self._before, *self._now)
+        now, past = now or datetime.now(UTC), asks_about_past(text)
+        pool = {item.id: item for item in held if item.id not in context and (past or not _has_ended(item, now))}
         asked = set(terms(text))
         if not asked or not pool:
             return []
@@ -95,6 +117,19 @@ class RecentTurns:
                 self._terms.clear()
             self._terms[item.id] = Counter(terms(item.text))
         return self._terms[item.id]
+
+
+def _without(ids: Collection[UUID], items: Iterable[Item]) -> list[Item]:
+    return [item for item in items if item.id not in ids and item.kind != "relation"]
+
+
+def _weighers(item: Item) -> set[str]:
+    """The tiers that would find it if they were asked."""
+    return {WEIGHED_BY if tier == RecentTurns.name else tier for tier in item.tier.split("+")}
+
+
+def _has_ended(item: Item, now: datetime) -> bool:
+    return item.valid_until is not None and item.valid_until <= now
 
 
 def _turn_item(turn: Turn) -> Item:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import asyncpg
 
+from memory.config import MemorySettings
 from memory.db import UNAVAILABLE, Database, unreachable
-from memory.embed import Embedder
+from memory.embed import Embedder, open_embedder
 from memory.errors import StoreUnavailable
 from memory.queries import query
 
@@ -40,6 +41,22 @@ async def reembed(db: Database, embedder: Embedder, on_progress: Progress = lamb
             return await _Reembedding(connection, embedder).run(on_progress)
         except UNAVAILABLE as exc:
             raise StoreUnavailable(unreachable(exc)) from exc
+
+
+async def reembed_all(settings: MemorySettings, on_progress: Progress) -> int:
+    """`reembed` with the embedding model and on the database that the settings name.
+
+    Raises:
+        StoreUnavailable, ModelUnavailable: as `reembed`.
+        ConfigInvalid: the settings name no model that works.
+    """
+    embedder = open_embedder(settings)
+    db = Database(settings.database_url.get_secret_value(), timeout_s=settings.store_timeout_s)
+    try:
+        return await reembed(db, embedder, on_progress)
+    finally:
+        await db.close()
+        await embedder.close()
 
 
 class _Reembedding:

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -14,6 +13,7 @@ from memory.db import Database
 from memory.embed import Vector
 from memory.errors import MemoryFault, StoreUnavailable
 from memory.held import HeldMemory, load_held
+from memory.past import asks_about_past
 from memory.recall import Question
 from memory.stored import TIER, search_stored
 from memory.types import Caller, Item, Turn
@@ -28,13 +28,6 @@ MAX_TERMS = 48
 """Distinct terms looked up of one question; a monologue's first words are not its question."""
 DEAF_PATIENCE_S = 0.05
 """How long Postgres may take for a question while its notices are not heard; then what is held answers, as old as the silence."""
-
-_PAST = re.compile(
-    r"\b(used to|before|previous(?:ly)?|former(?:ly)?|earlier|back then|last (?:year|month|week|time|summer|winter|spring|autumn|fall)"
-    r"|when did|when was|when were|once|at first|originally|ago|in the past|history|still|any ?more|no longer|changed?|old|first"
-    r"|did i|did we|was my|were my|was i)\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(slots=True)
@@ -55,8 +48,8 @@ class HybridSearch:
 
     name = TIER
 
-    def __init__(self, db: Database, versions: Versions) -> None:
-        self._db, self._versions = db, versions
+    def __init__(self, db: Database, versions: Versions, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._db, self._versions, self._now = db, versions, now
         self._holds: dict[str, Hold] = {}
 
     async def search(self, question: Question) -> list[Item]:
@@ -65,22 +58,22 @@ class HybridSearch:
         Raises:
             StoreUnavailable: Postgres did not answer, and nothing is held.
         """
-        caller, asked = question.caller, list(dict.fromkeys(terms(question.text)))[-MAX_TERMS:]
-        asked += asked_days(question.text, datetime.now(UTC), ZoneInfo(caller.timezone))
-        past, hold = _PAST.search(question.text) is not None, self._holds.get(caller.call_id)
+        caller, now, asked = question.caller, self._now(), list(dict.fromkeys(terms(question.text)))[-MAX_TERMS:]
+        asked += asked_days(question.text, now, ZoneInfo(caller.timezone))
+        past, hold = asks_about_past(question.text), self._holds.get(caller.call_id)
         if hold is not None and self._fresh(hold):
             assert hold.memory is not None
-            return await hold.memory.search(asked, question.vector, past=past, limit=FOUND)
+            return await hold.memory.search(asked, question.vector, past=past, now=now, limit=FOUND)
         if hold is not None:
             self._read_again(hold)
         deaf = hold is not None and hold.memory is not None and not self._versions.hears
         try:
             patience_s = DEAF_PATIENCE_S if deaf else None
-            return await search_stored(self._db, caller, asked, question.vector, past=past, limit=FOUND, timeout_s=patience_s)
+            return await search_stored(self._db, caller, asked, question.vector, past=past, now=now, limit=FOUND, timeout_s=patience_s)
         except StoreUnavailable:
             if not deaf or hold is None or hold.memory is None:
                 raise
-            return await hold.memory.search(asked, question.vector, past=past, limit=FOUND)
+            return await hold.memory.search(asked, question.vector, past=past, now=now, limit=FOUND)
 
     def hold(self, caller: Caller) -> None:
         """A call begins: read its caller's memory in the background; until that is done, questions go to Postgres."""

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -16,13 +17,16 @@ from memory.config import MemorySettings
 from memory.consent import ConsentStore
 from memory.db import Connection, Database
 from memory.embed import Embedder, open_embedder
-from memory.errors import ConfigInvalid, SchemaMismatch
+from memory.errors import ConfigInvalid, MemoryFault, SchemaMismatch
 from memory.facts import FactStore
+from memory.graph_backend import GraphBackend, open_backend
+from memory.graph_groups import GraphGroups
+from memory.graph_types import TIER as GRAPH
 from memory.jobs import JobQueue
 from memory.migrate import check_schema
 from memory.prompt import forget_texts
 from memory.queries import query
-from memory.recall import Recaller
+from memory.recall import Recaller, Tier
 from memory.recorder import Recorder
 from memory.search import HybridSearch
 from memory.spool import Spool
@@ -51,12 +55,16 @@ class Memory:
     jobs: JobQueue
     versions: Versions
     consents: ConsentStore
+    graph_groups: GraphGroups
+    graph: GraphBackend | None = None
+    """The graph server; None when the graph is off."""
     calls: set[CallMemory] = field(default_factory=set)
 
     def forget_erased(self, user_id: str) -> None:
         """A person was erased: what this process holds of them goes too."""
         self.recaller.forget(user_id)
         self.search.forget(user_id)
+        self.graph_groups.forget(user_id)
         forget_texts()
         for call in self.calls:
             if call.caller.user_id == user_id:
@@ -66,6 +74,7 @@ class Memory:
         """A person had some turns or facts forgotten: what this process holds of those goes too."""
         self.recaller.forget(user_id)
         self.search.forget_items(user_id, ids)
+        self.graph_groups.forget(user_id)
         forget_texts()
         for call in self.calls:
             if call.caller.user_id == user_id:
@@ -105,15 +114,23 @@ class Memory:
 
 
 @asynccontextmanager
-async def open_memory(settings: MemorySettings, *, embedder: Embedder | None = None, need_stores: bool = True) -> AsyncIterator[Memory]:
+async def open_memory(
+    settings: MemorySettings,
+    *,
+    embedder: Embedder | None = None,
+    need_stores: bool = True,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> AsyncIterator[Memory]:
     """Open memory for one process, and close it without waiting for a hung store.
 
     Args:
         embedder: instead of the one that the settings name.
         need_stores: False lets a call begin while Postgres is down; it is checked as soon as it answers.
+        now: tells what is still true, and what "yesterday" is; for evals that ask about another day.
 
     Raises:
-        ConfigInvalid: an address is missing, or a setting is wrong.
+        ConfigInvalid: an address is missing, one too many is set, or a setting is wrong. A graph server that does not answer, or
+            refuses us, is no reason: it is logged, and calls go on without it.
         SchemaMismatch: the database is older or newer than this code, or holds vectors of another embedding model.
         StoreUnavailable: Postgres does not answer, and `need_stores`.
     """
@@ -121,7 +138,8 @@ async def open_memory(settings: MemorySettings, *, embedder: Embedder | None = N
         raise ConfigInvalid("ECHOIC_DATABASE_URL is not set: name a Postgres with pgvector, or use `echoic …`, which starts one.")
     if embedder is None:
         embedder = await asyncio.to_thread(open_embedder, settings)  # a second of loading must not stop the others' calls
-    memory = _wire(settings, embedder)
+    memory = _wire(settings, embedder, now)
+    greeting = asyncio.create_task(_greet(memory.graph), name="graph.greet") if memory.graph is not None else None
     try:
         if need_stores:
             await memory.db.ping()
@@ -135,6 +153,11 @@ async def open_memory(settings: MemorySettings, *, embedder: Embedder | None = N
         await memory.recorder.close()
         await memory.versions.close()
         await memory.jobs.close()
+        if greeting is not None:
+            greeting.cancel()
+            await asyncio.wait({greeting})
+        if memory.graph is not None:
+            await memory.graph.close()
         await memory.spool.close()
         await memory.db.close()
         await embedder.close()
@@ -178,19 +201,37 @@ async def _was_erased(connection: Connection, call: CallMemory) -> bool:
     return bool(await connection.fetchval(query("is_void"), call.caller.user_id, call.began))
 
 
-def _wire(settings: MemorySettings, embedder: Embedder) -> Memory:
+def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], datetime]) -> Memory:
     async def fits(connection: Connection) -> None:
         await check_schema(connection)
         await check_embedding(connection, embedder)
 
     url = settings.database_url.get_secret_value()
     db = Database(url, pool_size=settings.database_pool_size, timeout_s=settings.store_timeout_s, check=fits)
-    turns, facts, versions = TurnStore(db, embedder), FactStore(db), Versions(db)
+    turns, facts, versions = TurnStore(db, embedder), FactStore(db, now=now), Versions(db)
     spool = Spool(spool_folder(settings))
-    search = HybridSearch(db, versions)
-    recaller = Recaller([search], embedder, versions, settings)
+    search = HybridSearch(db, versions, now=now)
+    groups, backend = GraphGroups(db, versions), open_backend(settings)
+    recaller = Recaller(_tiers(search, backend, groups), embedder, versions, settings, extras=(GRAPH,), now=now)
     jobs = JobQueue(settings.redis_url.get_secret_value(), idle_s=settings.learn_idle_s)
     recorder = Recorder(turns, spool, on_embedded=search.embedded)
-    memory = Memory(settings, db, embedder, turns, facts, search, recaller, recorder, spool, jobs, versions, ConsentStore(db))
+    consents = ConsentStore(db)
+    memory = Memory(settings, db, embedder, turns, facts, search, recaller, recorder, spool, jobs, versions, consents, groups, backend)
     versions.on_erased, versions.on_gap, versions.on_forgotten = memory.forget_erased, memory.check_erased, memory.forget_items
     return memory
+
+
+def _tiers(search: HybridSearch, backend: GraphBackend | None, groups: GraphGroups) -> list[Tier]:
+    if backend is None:
+        return [search]
+    from memory.graph import GraphTier  # only who has a graph needs it
+
+    return [search, GraphTier(backend, groups)]
+
+
+async def _greet(backend: GraphBackend) -> None:
+    """Connect before the first question does, and say what is wrong: a password, an address, a version."""
+    try:
+        await backend.ping()
+    except MemoryFault as exc:
+        log.warning("graph.not_usable", extra={"backend": backend.name, "reason": str(exc)})

@@ -4,6 +4,9 @@ The words of the question are looked up while it is being embedded; then one sta
 approximate index loses rows behind the user filter), and the arithmetic and fusion happen here (memory/ranking.py).
 """
 
+from dataclasses import replace
+from datetime import datetime
+
 import asyncpg
 import numpy as np
 
@@ -18,12 +21,21 @@ TIER = "facts"
 
 
 async def search_stored(
-    db: Database, caller: Caller, asked: list[str], vector: QueryVector, *, past: bool, limit: int, timeout_s: float | None = None
+    db: Database,
+    caller: Caller,
+    asked: list[str],
+    vector: QueryVector,
+    *,
+    past: bool,
+    now: datetime,
+    limit: int,
+    timeout_s: float | None = None,
 ) -> list[Item]:
     """The best items for these terms and this vector, best first; by words alone when there is no vector.
 
     Args:
         past: closed facts too.
+        now: facts that have ended by then are closed.
 
     Raises:
         StoreUnavailable: Postgres did not answer.
@@ -32,9 +44,9 @@ async def search_stored(
     array = await vector.get()
 
     async def find(connection: Connection) -> list[Item]:
-        corpus, likeness = await _scored(connection, caller, array, past)
+        corpus, likeness = await _scored(connection, caller, array, past, now)
         ranking = Ranking(corpus)
-        return await _read(connection, caller, ranking.rank(ranking.by_words(postings), likeness, limit))
+        return await _read(connection, caller, ranking.rank(ranking.by_words(postings), likeness, limit), now)
 
     return await db.run(find, timeout_s=timeout_s)
 
@@ -46,8 +58,8 @@ async def _postings(db: Database, caller: Caller, asked: list[str], timeout_s: f
     return {row["term"]: longs(row["pairs"]).reshape(-1, 2) for row in rows}
 
 
-async def _scored(connection: Connection, caller: Caller, vector: np.ndarray | None, past: bool) -> tuple[Corpus, Floats]:
-    row = await connection.fetchrow(query("score"), caller.user_id, caller.agent_id, vector, past)
+async def _scored(connection: Connection, caller: Caller, vector: np.ndarray | None, past: bool, now: datetime) -> tuple[Corpus, Floats]:
+    row = await connection.fetchrow(query("score"), caller.user_id, caller.agent_id, vector, past, now)
     order = in_order(longs(row["turn_calls"]), integers(row["turn_positions"]))
     corpus = Corpus(
         turn_refs=longs(row["turn_refs"])[order],
@@ -60,10 +72,15 @@ async def _scored(connection: Connection, caller: Caller, vector: np.ndarray | N
     return corpus, np.concatenate([doubles(row["fact_scores"]), doubles(row["turn_scores"])[order]])
 
 
-async def _read(connection: Connection, caller: Caller, ranked: list[Ranked]) -> list[Item]:
-    rows = await connection.fetch(query("read_items"), caller.user_id, [one.ref for one in ranked])
+async def _read(connection: Connection, caller: Caller, ranked: list[Ranked], now: datetime) -> list[Item]:
+    rows = await connection.fetch(query("read_items"), caller.user_id, [one.ref for one in ranked], caller.agent_id, now)
     by_ref = {row["ref"]: row for row in rows}
-    return [item_of(by_ref[one.ref], one.score) for one in ranked if one.ref in by_ref]
+    return [_dated(item_of(by_ref[one.ref], one.score), by_ref[one.ref]) for one in ranked if one.ref in by_ref]
+
+
+def _dated(item: Item, row: asyncpg.Record) -> Item:
+    """A turn with the end of what was learned from it."""
+    return item if row["over_since"] is None else replace(item, valid_until=row["over_since"], partly=row["partly"])
 
 
 def in_order(calls: Ints, positions: Ints) -> Ints:

@@ -9,7 +9,7 @@ Role = Literal["user", "assistant"]
 TurnState = Literal["open", "learning", "learned", "dead"]
 TierStatus = Literal["ok", "empty", "late", "failed", "skipped"]
 Scope = Literal["user", "agent"]
-ItemKind = Literal["fact", "turn"]
+ItemKind = Literal["fact", "turn", "relation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing a tier found: a fact, or a verbatim turn."""
+    """One thing a tier found: a fact, a relation between two people or things, or a verbatim turn."""
 
     kind: ItemKind
     id: UUID
@@ -77,14 +77,17 @@ class Item:
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     turn_ids: tuple[UUID, ...] = ()
-    """Turns a fact was learned from; a turn's own id for a turn."""
+    """Turns a fact or relation was learned from; a turn's own id for a turn."""
     tier: str = ""
+    """Which tier found it; several, joined by `+`, where they said the same."""
+    partly: bool = False
+    """Of a turn that has ended (all facts learned from it are closed): not all of it, others of its facts are live."""
 
     def scored(self, score: float) -> "Item":
         """The same with another score; `dataclasses.replace` took half as long again."""
         return Item(
             *(self.kind, self.id, self.text, self.said_at, score, self.role, self.interrupted),
-            *(self.valid_from, self.valid_until, self.turn_ids, self.tier),
+            *(self.valid_from, self.valid_until, self.turn_ids, self.tier, self.partly),
         )
 
 

@@ -1,4 +1,7 @@
-"""Stores for tests: one real Postgres and Redis a session, a database copied from a migrated template for each test."""
+"""Stores for tests: one real Postgres and Redis a session, a database copied from a migrated template for each test.
+
+And a real FalkorDB for those that ask for it.
+"""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +12,7 @@ import psycopg
 import pytest
 import redis
 
+from local.graph_server import open_graph
 from local.stores import Stores, open_stores
 from memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings, load_settings
 
@@ -53,6 +57,16 @@ def redis_url(stores: Stores) -> Iterator[str]:
             yield url
         finally:
             client.flushdb()
+
+
+@pytest.fixture(scope="session")
+def falkordb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The session's embedded FalkorDB, started for the first test that asks: `unix:///…`, which redis-py's `from_url` takes.
+
+    All tests share it: each uses groups of its own names.
+    """
+    with open_graph(tmp_path_factory.mktemp("graph")) as url:
+        yield url
 
 
 @pytest.fixture

@@ -107,8 +107,8 @@ def lock(options: list[str]) -> None:
     constrained = ["--constraint", "locks/dev.txt"]
     for name, extra in (
         ("dev", [*options, "pyproject.toml", "--all-extras"]),
-        ("local", [*constrained, "pyproject.toml", "--extra", "local"]),
-        ("server", [*constrained, "pyproject.toml"]),
+        ("local", [*constrained, "pyproject.toml", "--extra", "local", "--extra", "graph"]),
+        ("server", [*constrained, "pyproject.toml", "--extra", "graph"]),
         ("build", [*options, "locks/build.in"]),
         ("uv", [*options, "locks/uv.in"]),
     ):

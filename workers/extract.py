@@ -3,35 +3,29 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 from uuid import UUID, uuid4
 
 import asyncpg
 
-from memory import batches
+from memory import batches, graph_ledger
 from memory.batches import Batch
 from memory.db import UNAVAILABLE, unreachable
 from memory.embed import Vector
-from memory.errors import MemoryFault, ModelUnavailable, StoreTimeout, StoreUnavailable
+from memory.errors import MemoryFault, ModelUnavailable, StoreUnavailable
 from memory.facts import notify
 from memory.queries import query
 from memory.service import Memory
 from memory.types import Fact, Turn
 from workers.extractors.base import Extraction, Extractor, LearnedFact
 from workers.known import known_facts, only_new, told
+from workers.locked import LAST_WORD_S, LEARNING, locked, within
 
 log = logging.getLogger("echoic.learn")
-T = TypeVar("T")
 
 MOST_FAILURES = 3
 MOST_STARTS = 6
 """A batch in which so many workers died is given up like one that failed."""
-STORE_S = 30.0
-"""Hard limit of one step of the ledger; a commit takes milliseconds, past this Postgres hangs."""
-LAST_WORD_S = 2.0
 
 
 @dataclass(slots=True)
@@ -71,13 +65,13 @@ class Learner:
         """
         report = LearnReport()
         try:
-            async with self._locked(user_id) as connection:
+            async with locked(self._memory.db, user_id, LEARNING) as connection:
                 if connection is None:
                     return LearnReport(busy=True)
                 waiting = await batches.open_turns(self._memory.db, user_id)
                 taken = 0
                 while taken < waiting and not report.failed:
-                    batch = await _within(connection, self._begin(connection, user_id))
+                    batch = await within(connection, self._begin(connection, user_id))
                     if batch is None:
                         break
                     taken += max(len(batch.turns), 1)
@@ -86,13 +80,6 @@ class Learner:
             raise StoreUnavailable(unreachable(exc)) from exc
         return report
 
-    @asynccontextmanager
-    async def _locked(self, user_id: str) -> AsyncIterator[asyncpg.Connection | None]:
-        """The user's learning lock, of the session; None when another worker holds it. It ends with the connection."""
-        async with self._memory.db.dedicated() as connection:
-            lock = connection.fetchval("select pg_try_advisory_lock(hashtextextended($1, 1))", user_id)
-            yield connection if await _within(connection, lock) else None
-
     async def _begin(self, connection: asyncpg.Connection, user_id: str) -> Batch | None:
         settings = self._memory.settings
         return await batches.begin(connection, user_id, settings.learn_turns, settings.learn_tokens)
@@ -100,11 +87,11 @@ class Learner:
     async def _learn_batch(self, connection: asyncpg.Connection, user_id: str, batch: Batch, report: LearnReport) -> None:
         if batch.starts - self._forgiven[batch.batch_id] - batch.failures > MOST_STARTS:
             error = f"{batch.starts - 1} workers ended in the middle of this batch"
-            report.dead += await _within(connection, batches.fail(connection, user_id, batch.batch_id, error, 0))
+            report.dead += await within(connection, batches.fail(connection, user_id, batch.batch_id, error, 0))
             return
         try:
             extraction, vectors = await self._extract(batch)
-            await _within(connection, self._commit(connection, user_id, batch, extraction, vectors, report))
+            await within(connection, self._commit(connection, user_id, batch, extraction, vectors, report))
         except (ModelUnavailable, StoreUnavailable, asyncio.CancelledError, *UNAVAILABLE):
             await self._put_back(connection, user_id, batch)
             raise
@@ -134,6 +121,8 @@ class Learner:
             await self._memory.facts.add(connection, [_fact(one, turns) for one in extraction.facts], vectors)
             for closing in extraction.closings:
                 closed += await self._memory.facts.close(connection, user_id, closing.fact_id, closing.closed_at)
+            ended = [closing.fact_id for closing in extraction.closings]
+            await graph_ledger.mark_due(connection, user_id, batch.turns[0].agent_id, ended)
             await batches.finish(connection, user_id, batch.batch_id, len(extraction.facts))
             if extraction.facts or closed:
                 await notify(connection, user_id)
@@ -143,38 +132,16 @@ class Learner:
         log.info("learn.done", extra=fields)
 
     async def _failed(self, connection: asyncpg.Connection, user_id: str, batch: Batch, error: str, report: LearnReport) -> None:
-        dead = await _within(connection, batches.fail(connection, user_id, batch.batch_id, error, MOST_FAILURES))
+        dead = await within(connection, batches.fail(connection, user_id, batch.batch_id, error, MOST_FAILURES))
         report.dead, report.failed = report.dead + dead, not dead
         log.warning("learn.failed", extra={"batch_id": str(batch.batch_id), "failures": batch.failures + 1, "dead": dead})
 
     async def _put_back(self, connection: asyncpg.Connection, user_id: str, batch: Batch) -> None:
         """An outage, or this worker stops: the turns are open again, and this start does not count."""
         try:
-            await _within(connection, batches.put_back(connection, user_id, batch.batch_id), LAST_WORD_S)
+            await within(connection, batches.put_back(connection, user_id, batch.batch_id), LAST_WORD_S)
         except (MemoryFault, asyncpg.PostgresError, *UNAVAILABLE):
             self._forgiven[batch.batch_id] += 1  # Postgres is what is down
-
-
-async def _within(connection: asyncpg.Connection, work: Awaitable[T], limit_s: float = STORE_S) -> T:
-    """`work` on the connection, which is dropped past the limit: a hung Postgres does not answer a cancel either.
-
-    Raises:
-        StoreTimeout: over the limit.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        done, _ = await asyncio.wait({task}, timeout=limit_s)
-    except asyncio.CancelledError:
-        done, _ = await asyncio.wait({task}, timeout=LAST_WORD_S)  # a commit on its way may still arrive
-        if not done:
-            connection.terminate()
-            task.cancel()
-        raise
-    if done:
-        return task.result()
-    connection.terminate()
-    task.cancel()
-    raise StoreTimeout(f"Postgres did not answer within {limit_s:g} s")
 
 
 def _fact(learned: LearnedFact, turns: dict[UUID, Turn]) -> Fact:

@@ -3,7 +3,9 @@
 import asyncio
 
 from memory.batches import open_turns
+from memory.errors import MemoryFault
 from memory.service import Memory
+from workers.choose import open_extractor
 from workers.extract import Learner, LearnReport
 
 POLL_S = 0.2
@@ -23,3 +25,28 @@ async def flush(memory: Memory, learner: Learner, user_id: str, *, wait: bool = 
         if not (wait and (report.busy or report.failed)) or not await open_turns(memory.db, user_id):
             return total
         await asyncio.sleep(TRY_AGAIN_S if report.failed else POLL_S)
+
+
+async def flush_user(memory: Memory, user_id: str, *, wait: bool) -> str:
+    """What `echoic flush` does, and the sentence that it says.
+
+    Args:
+        wait: learn here and return when it is done; else a worker is told to hurry.
+
+    Raises:
+        MemoryFault: a batch failed for good.
+        StoreUnavailable, ModelUnavailable, ConfigInvalid: not learned, nothing lost.
+    """
+    choice = await open_extractor(memory.settings, memory)
+    if choice.extractor is None:
+        return choice.sentence
+    try:
+        if not wait:
+            taken = await memory.jobs.enqueue_learn(user_id, hurry=True)
+            return "Queued: a worker learns it next." if taken else "Redis cannot be reached: a worker finds it by itself, later."
+        report = await flush(memory, Learner(memory, choice.extractor), user_id)
+    finally:
+        await choice.close()
+    if report.dead:
+        raise MemoryFault(f"{report.dead} batches could not be learned: see `echoic jobs`.")
+    return f"Learned {report.facts} facts from {report.turns} turns."

@@ -22,7 +22,8 @@ from memory.service import Memory, open_memory
 from workers import gauges
 from workers.choose import open_extractor
 from workers.extract import MOST_FAILURES, Learner
-from workers.sweep import sweep, sweep_for_ever
+from workers.graph_ingest import GraphIngester, open_ingester
+from workers.sweep import sweep, sweep_for_ever, sweep_graphs
 
 log = logging.getLogger("echoic.worker")
 
@@ -50,20 +51,24 @@ async def run_worker(settings: MemorySettings, *, burst: bool = False, until: Aw
         choice = await open_extractor(settings, memory)
         log.info("worker.started", extra={"extractor": choice.extractor.name if choice.extractor else "none", "why": choice.sentence})
         learner = Learner(memory, choice.extractor) if choice.extractor else None
+        ingester = await asyncio.to_thread(open_ingester, memory)  # importing Graphiti takes two seconds
         try:
             if not burst:
                 port = settings.worker_metrics_port if until is None else 0  # one that serves a single talk has no port of its own
                 with serve_metrics(settings.metrics_host, port):
-                    await _work(memory, learner, until)
-            await _drain(memory, learner)
+                    await _work(memory, learner, ingester, until)
+            await _drain(memory, learner, ingester)
         finally:
             await choice.close()
+            if ingester is not None:
+                await ingester.close()
 
 
-async def _drain(memory: Memory, learner: Learner | None) -> None:
-    """Learn what is open now, due or not; a batch that fails is tried as often as it may fail."""
+async def _drain(memory: Memory, learner: Learner | None, ingester: GraphIngester | None) -> None:
+    """Learn what is open now, due or not, and feed the graphs; a batch that fails is tried as often as it may fail."""
     for _ in range(MOST_FAILURES):
-        if not await sweep(memory, learner, idle_s=0):
+        learned = await sweep(memory, learner, idle_s=0)
+        if not await sweep_graphs(memory, ingester) + learned:
             return
 
 
@@ -75,6 +80,22 @@ async def learn_user(ctx: dict[str, Any], user_id: str) -> None:
     try:
         report = await learner.learn(user_id)
     except (StoreUnavailable, ModelUnavailable) as exc:
+        raise Retry(defer=BACK_OFF_S[min(ctx["job_try"], len(BACK_OFF_S)) - 1]) from exc
+    if ctx["ingester"] is not None:
+        await ctx["jobs"].enqueue_graph(user_id)
+    if report.busy or report.failed:
+        raise Retry(defer=BUSY_S if report.busy else BACK_OFF_S[0])
+
+
+async def graph_user(ctx: dict[str, Any], user_id: str) -> None:
+    """The job: bring a user's graphs up to date with what was learned. An outage, or another worker at it, means later."""
+    ingester: GraphIngester | None = ctx["ingester"]
+    if ingester is None:
+        return  # the graph is off here; the ledger remembers
+    try:
+        report = await ingester.ingest(user_id)
+    except (StoreUnavailable, ModelUnavailable, ConfigInvalid) as exc:
+        log.warning("graph.not_fed", extra={"error": type(exc).__name__})
         raise Retry(defer=BACK_OFF_S[min(ctx["job_try"], len(BACK_OFF_S)) - 1]) from exc
     if report.busy or report.failed:
         raise Retry(defer=BUSY_S if report.busy else BACK_OFF_S[0])
@@ -99,9 +120,9 @@ async def _until_signal(settings: MemorySettings) -> None:
         await run_worker(settings)
 
 
-async def _work(memory: Memory, learner: Learner | None, until: Awaitable[object] | None) -> None:
-    tasks: list[asyncio.Future[Any]] = [asyncio.create_task(_take_jobs(memory, learner), name="worker.jobs")]
-    tasks.append(asyncio.create_task(sweep_for_ever(memory, learner), name="worker.sweep"))
+async def _work(memory: Memory, learner: Learner | None, ingester: GraphIngester | None, until: Awaitable[object] | None) -> None:
+    tasks: list[asyncio.Future[Any]] = [asyncio.create_task(_take_jobs(memory, learner, ingester), name="worker.jobs")]
+    tasks.append(asyncio.create_task(sweep_for_ever(memory, learner, ingester), name="worker.sweep"))
     tasks.append(asyncio.create_task(gauges.watch(memory), name="worker.gauges"))
     if until is not None:
         tasks.append(asyncio.ensure_future(until))
@@ -123,11 +144,11 @@ async def _stop(task: asyncio.Future[Any]) -> None:
         task.exception()  # read: what ended the work is raised by whoever waited for it first
 
 
-async def _take_jobs(memory: Memory, learner: Learner | None) -> None:
+async def _take_jobs(memory: Memory, learner: Learner | None, ingester: GraphIngester | None) -> None:
     """arq ends its worker when Redis goes; a new one takes over when it is back."""
     away = False
     while True:
-        worker = _arq_worker(memory, learner)
+        worker = _arq_worker(memory, learner, ingester)
         try:
             await worker.pool.ping()
             if away:
@@ -152,14 +173,14 @@ async def _end(worker: Worker) -> None:
     await worker.pool.aclose(close_connection_pool=True)
 
 
-def _arq_worker(memory: Memory, learner: Learner | None) -> Worker:
+def _arq_worker(memory: Memory, learner: Learner | None, ingester: GraphIngester | None) -> Worker:
     return Worker(
-        functions=[func(learn_user, name="learn_user", keep_result=0, timeout=JOB_LIMIT_S, max_tries=TRIES)],
+        functions=[func(job, name=job.__name__, keep_result=0, timeout=JOB_LIMIT_S, max_tries=TRIES) for job in (learn_user, graph_user)],
         queue_name=QUEUE,
         redis_pool=open_redis(memory.settings.redis_url.get_secret_value()),
         job_serializer=serialize,
         job_deserializer=deserialize,
-        ctx={"learner": learner},
+        ctx={"learner": learner, "ingester": ingester, "jobs": memory.jobs},
         poll_delay=POLL_S,
         max_jobs=AT_ONCE,
         handle_signals=False,

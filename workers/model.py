@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import openai
@@ -23,10 +24,19 @@ class AnswerTooLong(ModelAnswerInvalid):
     """The model did not finish its answer, or the question did not fit; fewer turns at once may help."""
 
 
+@dataclass(slots=True)
+class Cost:
+    """What has been asked of a model."""
+
+    calls: int = 0
+    tokens: int = 0
+    """Of questions and answers together, as the address counts them; 0 where it does not."""
+
+
 class ChatModel:
     """A model at an address. Holds no state of a conversation."""
 
-    def __init__(self, settings: MemorySettings) -> None:
+    def __init__(self, settings: MemorySettings, *, answer_tokens: int = ANSWER_TOKENS) -> None:
         self.url = settings.llm_url.rstrip("/")
         self.name = settings.llm_model
         self._client = openai.AsyncOpenAI(
@@ -35,11 +45,11 @@ class ChatModel:
             timeout=settings.model_timeout_s,
             max_retries=0,
         )
-        self._options: dict[str, Any] = {"temperature": 0, "max_tokens": ANSWER_TOKENS}
+        self._options: dict[str, Any] = {"temperature": 0, "max_tokens": answer_tokens}
         self._format = 0
 
-    async def ask(self, messages: Sequence[Message], name: str, schema: dict[str, Any]) -> dict[str, Any]:
-        """The model's answer as a JSON object that the caller still has to check.
+    async def ask(self, messages: Sequence[Message], name: str, schema: dict[str, Any], cost: Cost | None = None) -> dict[str, Any]:
+        """The model's answer as a JSON object that the caller still has to check. `cost`: is added to.
 
         Raises:
             ModelUnavailable: down, slow, over quota, or refusing the key: costs no attempt.
@@ -59,6 +69,8 @@ class ChatModel:
                 continue
             except openai.OpenAIError as exc:
                 raise unavailable(exc) from exc
+            if cost is not None:
+                _count(answer, cost)
             return _object(answer)
 
     async def served_name(self) -> str:
@@ -128,6 +140,12 @@ def parse_object(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ModelAnswerInvalid("The language model answered prose instead of JSON.")
     return found
+
+
+def _count(answer: Any, cost: Cost) -> None:
+    tokens = getattr(getattr(answer, "usage", None), "total_tokens", None)
+    cost.calls += 1
+    cost.tokens += tokens if isinstance(tokens, int) else 0
 
 
 def _object(answer: Any) -> dict[str, Any]:

@@ -8,8 +8,11 @@ import asyncpg
 
 from memory.batches import users_with_open_turns
 from memory.errors import MemoryFault, ModelUnavailable
+from memory.graph_erase import finish_erasures
+from memory.graph_ledger import users_due
 from memory.service import Memory
 from workers.extract import Learner
+from workers.graph_ingest import GraphIngester
 
 log = logging.getLogger("echoic.sweep")
 EVERY_S = 15.0
@@ -18,11 +21,12 @@ GRACE_S = 30.0
 """Past the idle time of a user's last turn: the queue had its chance."""
 
 
-async def sweep_for_ever(memory: Memory, learner: Learner | None) -> None:
+async def sweep_for_ever(memory: Memory, learner: Learner | None, ingester: GraphIngester | None = None) -> None:
     """Sweep every 15 seconds. Needs no Redis: the rows themselves say what is missing."""
     while True:
         with suppress(MemoryFault):  # counted and logged where it was raised; the next round tries again
             await sweep(memory, learner, idle_s=memory.settings.learn_idle_s + GRACE_S)
+            await sweep_graphs(memory, ingester)
         await asyncio.sleep(EVERY_S)
 
 
@@ -43,6 +47,26 @@ async def sweep(memory: Memory, learner: Learner | None, *, idle_s: float) -> in
         except ModelUnavailable:
             break  # down for one, down for all: the next round tries again
     return learned
+
+
+async def sweep_graphs(memory: Memory, ingester: GraphIngester | None) -> int:
+    """Remove the graphs of people who were erased, and bring graphs up to date that are behind; returns how many users' were.
+
+    Raises:
+        StoreUnavailable: Postgres cannot be reached.
+    """
+    if ingester is None or memory.graph is None:
+        return 0
+    users = await users_due(memory.db)
+    done = 0
+    try:
+        await finish_erasures(memory.db, memory.graph)
+        for user_id in users:
+            report = await ingester.ingest(user_id)
+            done += not report.busy
+    except (MemoryFault, asyncpg.PostgresError) as exc:  # down for one, down for all: the next round tries again
+        log.warning("sweep.graphs_not_fed", extra={"error": type(exc).__name__})
+    return done
 
 
 async def _embed_missing(memory: Memory) -> None:

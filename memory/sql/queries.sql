@@ -67,7 +67,7 @@ select term, string_agg(int8send(ref) || int8send(tf), '') as pairs from posting
 
 -- name: score
 -- Every vector of one user against the question's, in one row of packed numbers, which numpy reads as they are: the same as records
--- took 2 ms longer. A vector is null until its turn is embedded. $2 agent $3 query vector $4 with closed facts
+-- took 2 ms longer. A vector is null until its turn is embedded. $2 agent $3 query vector $4 with closed facts $5 now
 select said.*, learned.* from (
     select string_agg(int8send(ref), '') as turn_refs, string_agg(int8send(call_no), '') as turn_calls,
         string_agg(int4send(position), '') as turn_positions, string_agg(int4send(words), '') as turn_words,
@@ -79,13 +79,20 @@ select said.*, learned.* from (
         string_agg(int8send(coalesce(sources[1], 0)), '') as first_sources,
         string_agg(int8send(coalesce(sources[2], 0)), '') as second_sources,
         string_agg(int8send(coalesce(sources[3], 0)), '') as third_sources
-    from facts where user_id = $1 and (agent_id is null or agent_id = $2) and ($4 or valid_until is null or valid_until > now())
+    from facts where user_id = $1 and (agent_id is null or agent_id = $2) and ($4 or valid_until is null or valid_until > $5)
 ) learned
 
 -- name: read_items
--- $2 refs
-select ref, turn_id as id, role, text, said_at, interrupted, null as payload from turns where user_id = $1 and ref = any($2)
-union all select ref, id, null, null, null, null, payload from facts where user_id = $1 and ref = any($2)
+-- Turns with when facts learned from them ended, and whether others have not. $2 refs $3 agent $4 now
+with learned as (
+    select source as ref, max(valid_until) filter (where valid_until <= $4) as over_since,
+        bool_or(valid_until is null or valid_until > $4) as partly
+    from facts, unnest(sources[1:3]) as source
+    where user_id = $1 and (agent_id is null or agent_id = $3) and source = any($2) group by source
+)
+select ref, turn_id as id, role, text, said_at, interrupted, null as payload, over_since, partly
+from turns left join learned using (ref) where user_id = $1 and ref = any($2)
+union all select ref, id, null, null, null, null, payload, null, null from facts where user_id = $1 and ref = any($2)
 
 -- name: hold_size
 -- $2 agent
@@ -119,20 +126,20 @@ select ref, turn_id as id, role, text, said_at, interrupted, null as payload fro
 union all select ref, id, null, null, null, null, payload from facts where user_id = $1 and (agent_id is null or agent_id = $2)
 
 -- name: list_facts
--- $2 with closed ones
-select id, payload from facts where user_id = $1 and ($2 or valid_until is null or valid_until > now())
+-- $2 with closed ones $3 now
+select id, payload from facts where user_id = $1 and ($2 or valid_until is null or valid_until > $3)
 order by (payload ->> 'said_at')::timestamptz, ref
 
 -- name: profile
--- The most important live facts that this agent may see. $2 agent $3 how many
+-- The most important live facts that this agent may see. $2 agent $3 how many $4 now
 select id, payload from facts
-where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > now())
+where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $4)
 order by (payload ->> 'importance')::real desc nulls last, (payload ->> 'said_at')::timestamptz desc nulls last limit $3
 
 -- name: similar_facts
--- Live facts nearest to a vector, whoever keeps them: for learning, never for a prompt. $2 agent $3 vector $4 how many
+-- Live facts nearest to a vector, whoever keeps them: for learning, never for a prompt. $2 agent $3 vector $4 how many $5 now
 select id, payload from facts
-where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > now())
+where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $5)
 order by vector <#> $3 limit $4
 
 -- name: insert_fact
@@ -176,7 +183,7 @@ select turns.turn_id, turns.agent_id, turns.call_id, turns.position, turns.role,
 from turns left join turn_index using (ref) where turns.user_id = $1 order by said_at, call_id, turns.position
 
 -- name: export_batches
-select batch_id, kind, turn_ids, state, starts, failures, error, facts, created_at, finished_at from batches
+select batch_id, kind, agent_id, turn_ids, state, starts, failures, error, facts, calls, tokens, created_at, finished_at from batches
 where user_id = $1 order by created_at
 
 -- name: export_consent
@@ -283,15 +290,19 @@ from turns where state in ('open', 'learning')
 
 -- name: dead_batches
 -- $1 null: everybody's
-select batch_id, user_id, cardinality(turn_ids) as turns, coalesce(error, '') as error, created_at, finished_at
+select batch_id, kind, user_id, cardinality(turn_ids) as turns, coalesce(error, '') as error, created_at, finished_at
 from batches where state = 'dead' and ($1::text is null or user_id = $1) order by finished_at
 
 -- name: rerun_batches
 -- $1 batch id, null: all dead ones
 with again as (
-    delete from batches where state = 'dead' and ($1::uuid is null or batch_id = $1) returning user_id, turn_ids
+    delete from batches where state = 'dead' and ($1::uuid is null or batch_id = $1) returning user_id, turn_ids, kind, agent_id
 ), opened as (
-    update turns set state = 'open' from again where turns.user_id = again.user_id and turn_id = any(again.turn_ids) and state = 'dead'
+    update turns set state = 'open' from again
+    where kind = 'learn' and turns.user_id = again.user_id and turn_id = any(again.turn_ids) and state = 'dead'
+), due as (
+    insert into graph_due (user_id, agent_id) select distinct user_id, agent_id from again where kind = 'graph' order by 1, 2
+    on conflict (user_id, agent_id) do update set asked_at = clock_timestamp()
 )
 select distinct user_id from again
 
@@ -354,7 +365,10 @@ insert into forgotten (id, user_id) select unnest($2::uuid[]), $1 on conflict (i
 select id from forgotten where user_id = $1 and forgotten_at >= $2
 
 -- name: thin_batches
--- Work that has begun or waits no longer names these turns. $2 turn ids
+-- Work that has begun or waits no longer names these turns, and nothing that a model made of turns is kept. $2 turn ids
+with unkept as (
+    delete from graph_results where user_id = $1
+)
 update batches set turn_ids = array(select turn_id from unnest(turn_ids) with ordinality as one (turn_id, place)
     where turn_id <> all($2) order by place)
 where user_id = $1 and state <> 'done' and turn_ids && $2
@@ -366,3 +380,189 @@ update turns set state = 'open' where user_id = $1 and turn_id = any($2) and sta
 -- name: notify_forgotten
 -- $2 ids; at most a hundred fit into a notice
 select pg_notify('echoic_memory', json_build_object('user', user_hash($1), 'call', '', 'gone', $2::uuid[])::text)
+
+-- name: mark_graph_due
+-- In the transaction that learns: the graphs of this agent and of those that keep the facts that ended. $2 agent $3 ids of ended facts
+insert into graph_due (user_id, agent_id)
+select $1, agent_id from (
+    select $2::text as agent_id union select payload ->> 'kept_by' from facts where user_id = $1 and id = any($3)
+) agents where coalesce(agent_id, '') <> '' order by agent_id
+on conflict (user_id, agent_id) do update set asked_at = clock_timestamp()
+
+-- name: mark_graphs_behind
+-- In the transaction that forgets: the graphs hold what is gone, and rest until they have lost it.
+with blanked as (
+    update graph_groups set digest = '[]', refreshed_at = null where user_id = $1 returning agent_id
+)
+insert into graph_due (user_id, agent_id) select $1, agent_id from blanked order by agent_id
+on conflict (user_id, agent_id) do update set asked_at = clock_timestamp()
+
+-- name: mark_all_graphs_behind
+-- Nobody's in particular: the graphs are on another server now.
+insert into graph_due (user_id, agent_id) select user_id, agent_id from graph_groups
+on conflict (user_id, agent_id) do update set asked_at = clock_timestamp()
+
+-- name: users_with_due_graphs
+-- $1 is how many: nobody's in particular. Longest waiting first
+select user_id from graph_due where not stopped(user_id) group by user_id order by min(asked_at) limit $1
+
+-- name: due_graphs
+select agent_id, asked_at from graph_due where user_id = $1 order by asked_at
+
+-- name: graph_done
+-- Unless more was learned meanwhile. $2 agent $3 when it was asked for
+delete from graph_due where user_id = $1 and agent_id = $2 and asked_at = $3
+
+-- name: graph_group
+-- $2 agent
+select group_id, mode, edges from graph_groups where user_id = $1 and agent_id = $2
+
+-- name: add_graph_group
+-- Before anything is put into it, so that an erasure knows of it. $2 agent $3 group $4 mode
+insert into graph_groups (user_id, agent_id, group_id, mode) values ($1, $2, $3, $4) on conflict (group_id) do nothing
+
+-- name: reset_graph_group
+-- Nothing stands in the graph any more: all is entered anew. $2 group $3 mode
+with emptied as (
+    delete from graph_entered where user_id = $1 and group_id = $2
+)
+update graph_groups set mode = $3, edges = 0, digest = '[]' where user_id = $1 and group_id = $2
+
+-- name: refresh_graph_group
+-- Unless more was learned or forgotten meanwhile: then the graph may hold what was forgotten. $2 group $3 edges $4 digest $5 asked for when
+update graph_groups set edges = $3, digest = $4, refreshed_at = now() where user_id = $1 and group_id = $2 and not exists (
+    select from graph_due where graph_due.user_id = $1 and graph_due.agent_id = graph_groups.agent_id and asked_at > $5
+)
+
+-- name: graph_facts
+-- What this agent was told, closed facts too, in the order it was learned; without what was given up. $2 agent
+select id, payload from facts where user_id = $1 and payload ->> 'kept_by' = $2 and not exists (
+    select from batches where user_id = $1 and kind = 'graph' and state = 'dead' and facts.id = any(turn_ids)
+) order by ref
+
+-- name: graph_fact_vectors
+-- $2 ids
+select id, vector from facts where user_id = $1 and id = any($2)
+
+-- name: graph_entered
+-- $2 group
+select id, kind, version from graph_entered where user_id = $1 and group_id = $2
+
+-- name: enter_in_graph
+-- $2 group $3 kind $4 ids $5 versions
+insert into graph_entered (user_id, group_id, kind, id, version)
+select $1, $2, $3, id, version from unnest($4::uuid[], $5::text[]) as one (id, version)
+on conflict (group_id, id) do update set version = excluded.version
+
+-- name: leave_graph
+-- $2 group $3 ids
+delete from graph_entered where user_id = $1 and group_id = $2 and id = any($3)
+
+-- name: leave_graph_with_episode
+-- The other turns of a removed episode are open again. $2 group $3 episodes
+delete from graph_entered where user_id = $1 and group_id = $2 and kind = 'turn' and version = any($3)
+
+-- name: graph_lost_turns
+-- Turns that stand in the graph and nowhere else. $2 group
+select id, version from graph_entered
+where user_id = $1 and group_id = $2 and kind = 'turn' and not exists (select from turns where turn_id = graph_entered.id)
+
+-- name: graph_open_turns
+-- The oldest turns of this agent that are not in its graph and were not given up. $2 agent $3 group $4 how many
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state from turns
+where user_id = $1 and agent_id = $2
+    and not exists (select from graph_entered where group_id = $3 and id = turn_id)
+    and not exists (select from batches where user_id = $1 and kind = 'graph' and state = 'dead' and turn_id = any(turn_ids))
+order by said_at, call_id, position limit $4
+
+-- name: running_graph_batch
+-- $2 agent
+select batches.batch_id, turn_ids, starts, failures, result from batches left join graph_results using (batch_id)
+where batches.user_id = $1 and agent_id = $2 and kind = 'graph' and state = 'running' order by created_at limit 1
+
+-- name: insert_graph_batch
+-- $2 batch id $3 agent $4 ids of turns or facts
+insert into batches (user_id, batch_id, kind, agent_id, turn_ids, starts) values ($1, $2, 'graph', $3, $4, 1)
+
+-- name: start_graph_batch
+-- $2 batch id $3 ids of turns or facts
+update batches set starts = starts + 1, turn_ids = $3 where user_id = $1 and batch_id = $2
+
+-- name: drop_graph_batch
+-- $2 batch id
+delete from batches where user_id = $1 and batch_id = $2 and kind = 'graph'
+
+-- name: keep_graph_result
+-- Once only, and only while the batch stands. $2 batch id $3 result
+insert into graph_results (user_id, batch_id, result) select user_id, batch_id, $3 from batches where user_id = $1 and batch_id = $2
+on conflict (batch_id) do nothing
+
+-- name: drop_graph_result
+-- $2 batch id
+delete from graph_results where user_id = $1 and batch_id = $2
+
+-- name: count_graph_cost
+-- $2 batch id $3 model calls $4 tokens
+update batches set calls = calls + $3, tokens = tokens + $4 where user_id = $1 and batch_id = $2
+
+-- name: finish_graph_batch
+-- $2 batch id $3 relations entered
+with finished as (
+    delete from graph_results where user_id = $1 and batch_id = $2
+)
+update batches set state = 'done', facts = $3, error = null, finished_at = now() where user_id = $1 and batch_id = $2
+
+-- name: fail_graph_batch
+-- $2 batch id $3 error (no words in it) $4 how many failures are too many. What a model made of it is not kept: that may be the fault
+with unkept as (
+    delete from graph_results where user_id = $1 and batch_id = $2
+)
+update batches set failures = failures + 1, error = $3,
+    state = case when failures + 1 >= $4 then 'dead' else state end,
+    finished_at = case when failures + 1 >= $4 then now() end
+where user_id = $1 and batch_id = $2 returning state = 'dead'
+
+-- name: put_graph_batch_back
+-- $2 batch id
+update batches set starts = greatest(starts - 1, 0) where user_id = $1 and batch_id = $2 and state = 'running'
+
+-- name: graph_cost
+-- Of all batches of a kind, everybody's. $1 kind
+select count(*) as batches, coalesce(sum(calls), 0)::bigint as calls, coalesce(sum(tokens), 0)::bigint as tokens from batches where kind = $1
+
+-- name: episode_turns
+-- The turns of episodes, which are named after their batches. $2 batch ids
+select batch_id, turn_ids from batches where user_id = $1 and batch_id = any($2)
+
+-- name: user_graphs
+select group_id, agent_id, mode, refreshed_at from graph_groups where user_id = $1 order by agent_id
+
+-- name: void_graphs
+-- In the transaction that erases: whose graphs these were is forgotten, that they must be removed is not.
+with void as (
+    delete from graph_groups where user_id = $1 returning group_id
+)
+insert into graph_erasures (group_id, user_hash) select group_id, user_hash($1) from void on conflict (group_id) do nothing
+
+-- name: void_graphs_of
+select group_id from graph_erasures where user_hash = user_hash($1)
+
+-- name: all_void_graphs
+-- Nobody's in particular: longest waiting first.
+select group_id from graph_erasures order by erased_at
+
+-- name: lock_void_graph
+-- $1 is the group here: one at a time removes it, and who comes second finds that it is done.
+select group_id from graph_erasures where group_id = $1 for update
+
+-- name: void_graph_is_gone
+-- $1 is the group here.
+delete from graph_erasures where group_id = $1
+
+-- name: facts_saying
+-- With exactly these words, closed ones too. $2 texts
+select id from facts where user_id = $1 and payload ->> 'data' = any($2)
+
+-- name: count_facts
+-- $2 ids
+select count(*) from facts where user_id = $1 and id = any($2)

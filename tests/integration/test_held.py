@@ -186,6 +186,21 @@ async def test_a_fact_that_ends_is_no_longer_live(memory, monkeypatch):
     assert [item.text for item in await ask(memory, call.caller, "when did I see the dentist")] == ["has a dentist appointment"]
 
 
+async def test_a_quote_ends_with_what_was_learned_from_it(memory):
+    """In both forms: all of it, or a part; one that taught nothing, or still holds, has no end."""
+    call = await memory.open_call(caller())
+    over, partly, holds, taught_nothing = await say(memory, call, "dog in Lisbon", "cat and dog", "dog river", "dog bridge")
+    ended = {"valid_until": NOW - timedelta(days=30)}
+    await learn(memory, fact("Dog over", turn_ids=(over.turn_id,), **ended), fact("Dog partly", turn_ids=(partly.turn_id,), **ended))
+    await learn(memory, fact("Cat", turn_ids=(partly.turn_id,)), fact("River", turn_ids=(holds.turn_id,)))
+    held = await open_held(memory, caller())
+    theirs = await search_stored(memory.db, held.caller, ["dog"], vector_of(memory, "dog"), past=False, now=NOW, limit=FOUND)
+    for found in (await ask(memory, held.caller, "dog"), theirs):
+        ends = {item.id: (item.valid_until is not None, item.partly) for item in found if item.kind == "turn"}
+        assert (ends[over.turn_id], ends[partly.turn_id]) == ((True, False), (True, True))
+        assert (ends[holds.turn_id], ends[taught_nothing.turn_id]) == ((False, False), (False, False))
+
+
 async def test_an_erased_person_is_gone_at_once(memory):
     """Nothing that is held survives the notice of an erasure."""
     await say(memory, await memory.open_call(caller()), "My dog is called Biscuit.")

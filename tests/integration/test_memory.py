@@ -197,7 +197,7 @@ async def test_one_users_rows_are_read_by_their_index(memory):
 
     async def plan(connection):
         await connection.execute("set local enable_seqscan = off")
-        rows = await connection.fetch("explain " + query("score"), "ana", "echoic", vector, False)
+        rows = await connection.fetch("explain " + query("score"), "ana", "echoic", vector, False, datetime.now(UTC))
         return "\n".join(row[0] for row in rows)
 
     assert "turn_index_by_user" in await memory.db.transaction(plan)

