@@ -43,6 +43,8 @@ def measured(results: Path) -> str:
         *(_latency(_read(path)) for path in sorted(results.glob("latency*.json"))),
         *(_locomo(_read(path)) for path in sorted(results.glob("locomo*.json"))),
         *_extraction([_read(path) for path in sorted(results.glob("extraction*.json"))]),
+        *(_temporal(_read(path)) for path in sorted(results.glob("temporal*.json"))),
+        *(_graph(_read(path)) for path in sorted(results.glob("graph*.json"))),
         *_voice([_read(path) for path in sorted(results.glob("voice*.json"))]),
         *(_takeover(_read(path)) for path in sorted(results.glob("takeover*.json"))),
         *(_footprint(_read(path)) for path in sorted(results.glob("footprint*.json"))),
@@ -125,6 +127,27 @@ def _extraction(results: list[dict[str, Any]]) -> Iterator[str]:
         model = ", ".join(str(result[key]) for key in ("model", "extractor") if result.get(key))
         lines.append(f"| {model} | {shares} | {result['seconds_per_case']:.1f} |")
     yield "\n".join(lines) + "\n"
+
+
+def _temporal(result: dict[str, Any]) -> str:
+    shares = [f"{result[key]:.3f} {name}" for key, name in (("facts_only", "from facts and turns alone"), ("with_graph", "with the graph"))]
+    return (
+        f"**What was true when**: of {result['n']} questions over planted histories, the right dated fact and no stale one reached the "
+        f"reply for {' and '.join(shares)}, learned by {result['model']}{_origin(result, 'python -m evals.temporal --graph')}.\n"
+    )
+
+
+def _graph(result: dict[str, Any]) -> str:
+    lines = [
+        f"**Searching the graph** of one user{_origin(result, 'python -m evals.graph')}",
+        "",
+        "| Server, relations, searches at once | form | p50 / p95 ms | recall of the first 5 |",
+        "|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        where = f"{row['backend']}, {row['edges']:,}, {row['calls']}"
+        lines.append(f"| {where} | {row['form']} | {_ms(row['p50_ms'])} / {_ms(row['p95_ms'])} | {row['recall_at_5']:.2f} |")
+    return "\n".join(lines) + "\n"
 
 
 def _voice(results: list[dict[str, Any]]) -> Iterator[str]:
