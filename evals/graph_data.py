@@ -19,7 +19,7 @@ CLOSED = 0.2
 ON_CALLER = 0.5
 """Share of the others that go out from the caller."""
 
-# source | relation | target | the sentence | a question in other words
+# source | relation | target | the sentence | a question: in other words, about a neighbour of what it names, or by a name
 PLANTED = """
 Ines|ATTENDS|Oakfield Primary|Maya's daughter Ines attends Oakfield Primary|What was my kid's school called again?
 Maya|ALLERGIC_TO|penicillin|Maya breaks out in hives from penicillin|Which medicine must I stay away from?
@@ -61,6 +61,18 @@ Maya|HATES|phone calls before nine|Maya does not want to be rung before nine|At 
 Ines|ALLERGIC_TO|walnuts|Walnuts make Ines's throat swell|Is there a nut my daughter can't have?
 Maya|TRAVELS_TO|Azores|Maya booked a fortnight in the Azores for September|What is my next holiday?
 Maya|KEEPS|spare key|The spare key lies with the florist downstairs|I'm locked out, who could let me in?
+Duarte Motors|SERVICES|Skoda Octavia|Duarte Motors has the Octavia in every autumn|Which garage takes care of my car?
+Sofia|SISTER_OF|Henrique|Sofia is Henrique's sister|Does my manager have any siblings?
+Northwind Logistics|BASED_IN|Matosinhos|Northwind Logistics sits in Matosinhos|In which town is my employer?
+Oakfield Primary|ENDS_AT|half past three|Oakfield Primary lets out at half past three|When must I pick up my daughter after lessons?
+Biscuit|EATS|salmon kibble|Biscuit only takes salmon kibble|What do I buy for the dog to eat?
+Boavista|PLAYS_ON|Sunday|Boavista is on the pitch again on Sunday|When does my favourite football team have its next match?
+Quintela|MENDS|bandoneon|Quintela mends the bandoneon|What was it about Quintela?
+Maya|HAS_PASSPORT|C4471902|Maya's passport is number C4471902|Is C4471902 the number of my passport?
+Zdenka|LIVES_IN|Olomouc|Zdenka settled in Olomouc|Which town is Zdenka in now?
+Maya|EATS|pastéis de nata|Maya can manage four pastéis de nata|How many pastéis de nata do I manage?
+Ferrão|TEACHES|Ines|Ferrão teaches Ines the violin|Who is Ferrão?
+Maya|OWES|Teodora|Maya owes Teodora sixty euros|How much do I still owe Teodora?
 """.strip()
 
 VERBS = "KNOWS OWNS LIKES VISITS ORDERED PLANS MET LIVES_IN WORKS_AS BELONGS_TO".split()

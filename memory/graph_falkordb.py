@@ -26,6 +26,7 @@ GRACE_S = 0.25
 ALL_LIMIT_S = 60.0
 """Reading or removing a whole group, outside any call."""
 EMPTY_KEY, TIMED_OUT, OTHER_LENGTH, NO_MODULE = "empty key", "timed out", "dimension mismatch", "unknown command"
+REFUSED = (AuthenticationError, AuthorizationError, NoPermissionError)
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 Row = Sequence[Any]
 
@@ -111,23 +112,23 @@ class FalkorBackend:
         try:
             async with asyncio.timeout(limit_s + GRACE_S):
                 return await self._redis.execute_command(*command)
-        except (AuthenticationError, AuthorizationError, NoPermissionError) as exc:
-            raise ConfigInvalid("FalkorDB refuses the user or password of ECHOIC_FALKORDB_URL.") from exc
         except TimeoutError as exc:
             raise StoreTimeout(f"FalkorDB did not answer within {limit_s:g} s.") from exc
-        except ResponseError as exc:
-            raise _fault(str(exc), limit_s) from exc
         except (RedisError, OSError) as exc:
-            sentence = f"FalkorDB cannot be reached ({type(exc).__name__}): check ECHOIC_FALKORDB_URL, or run `echoic doctor`."
-            raise StoreUnavailable(sentence) from exc
+            raise _fault(exc, limit_s) from exc
 
 
 class _NoGraph(Exception):
     """There is no graph of that name."""
 
 
-def _fault(message: str, limit_s: float) -> Exception:
-    """What a refusal means. Its own text may quote the question, and stays out of ours."""
+def _fault(exc: Exception, limit_s: float) -> Exception:
+    """What an error of the driver means. Its own text may quote the question, and stays out of ours."""
+    if isinstance(exc, REFUSED) or isinstance(exc.__cause__, REFUSED):  # while connecting it is wrapped
+        return ConfigInvalid("FalkorDB refuses the user or password of ECHOIC_FALKORDB_URL.")
+    if not isinstance(exc, ResponseError):
+        return StoreUnavailable(f"FalkorDB cannot be reached ({type(exc).__name__}): check ECHOIC_FALKORDB_URL, or run `echoic doctor`.")
+    message = str(exc)
     if EMPTY_KEY in message:
         return _NoGraph()
     if TIMED_OUT in message:
@@ -159,8 +160,8 @@ def _relation(row: Row) -> Relation:
 
 
 def _found(row: Row) -> Found:
-    via, likeness, words = row[9:]
-    return Found(_relation(row), via, None if likeness is None else float(likeness), float(words))
+    via, likeness, weight = row[9:]
+    return Found(_relation(row), via, None if likeness is None else float(likeness), float(weight))
 
 
 def _episode(row: Row) -> Episode:

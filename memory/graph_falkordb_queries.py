@@ -51,7 +51,7 @@ def search(*, by_vector: bool, by_words: bool, edges: int) -> str:
 
 
 def _filled(part: str, distance: str) -> str:
-    for edge in ("e", "h"):
+    for edge in ("e", "h", "near"):
         live = f"($past OR {edge}.invalid_at IS NULL OR {edge}.invalid_at > $now)"
         part = part.replace(f"LIVE({edge})", live).replace(f"DISTANCE({edge})", distance.format(edge))
     return part
@@ -64,25 +64,26 @@ _BY_VECTOR = f"""
     CALL {{
         WITH q, best
         UNWIND best[0..{NEAR}] AS near UNWIND [startNode(near), endNode(near)] AS n
-        WITH DISTINCT q, n WHERE NOT n.name IN {list(CALLER_NAMES)} AND indegree(n) + outdegree(n) <= {HUB}
+        WITH q, n, max(1 - DISTANCE(near)) AS pull WHERE NOT n.name IN {list(CALLER_NAMES)} AND indegree(n) + outdegree(n) <= {HUB}
         MATCH (n)-[h:RELATES_TO]-() WHERE LIVE(h)
-        WITH DISTINCT h, DISTANCE(h) AS d ORDER BY d LIMIT {NEIGHBOURS}
-        RETURN collect(h) AS hops
+        WITH h, max(pull) AS pull, DISTANCE(h) AS d ORDER BY d LIMIT {NEIGHBOURS}
+        RETURN collect([h, pull]) AS hops
     }}
-    UNWIND [['vector', best], ['hop', hops]] AS part UNWIND part[1] AS e
-    RETURN {COLUMNS}, part[0] AS via, 1 - DISTANCE(e) AS likeness, 0 AS words"""
+    UNWIND [one IN best | [one, 'vector', 0]] + [one IN hops | [one[0], 'hop', one[1]]] AS one
+    WITH q, one[0] AS e, one[1] AS via, one[2] AS weight
+    RETURN {COLUMNS}, via, 1 - DISTANCE(e) AS likeness, weight"""
 _BY_WORDS = f"""
     CALL db.idx.fulltext.queryRelationships('RELATES_TO', $words) YIELD relationship AS e, score
     WITH q, e, score WHERE LIVE(e)
     WITH q, e, score ORDER BY score DESC LIMIT {{most}}
-    RETURN {COLUMNS}, 'text' AS via, 1 - DISTANCE(e) AS likeness, score AS words"""
+    RETURN {COLUMNS}, 'text' AS via, 1 - DISTANCE(e) AS likeness, score AS weight"""
 _BY_NAME = f"""
     CALL db.idx.fulltext.queryNodes('Entity', $names) YIELD node AS n, score
     WITH q, n, score ORDER BY score DESC LIMIT {NAMED}
     WITH q, n WHERE indegree(n) + outdegree(n) <= {CROWD}
     MATCH (n)-[e:RELATES_TO]-() WHERE LIVE(e)
     WITH DISTINCT q, e, DISTANCE(e) AS d ORDER BY d LIMIT {SEEN}
-    RETURN {COLUMNS}, 'name' AS via, 1 - d AS likeness, 0 AS words"""
+    RETURN {COLUMNS}, 'name' AS via, 1 - d AS likeness, 0 AS weight"""
 
 
 def header(values: Mapping[str, Any]) -> str:

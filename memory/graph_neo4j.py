@@ -114,8 +114,8 @@ def _relation(row: Row) -> Relation:
 
 
 def _found(row: Row) -> Found:
-    via, likeness, words = row[9:]
-    return Found(_relation(row), via, likeness, words)
+    via, likeness, weight = row[9:]
+    return Found(_relation(row), via, likeness, weight)
 
 
 def _entity(row: Row) -> Entity:

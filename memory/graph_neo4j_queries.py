@@ -63,7 +63,7 @@ def search(*, start: str, by_vector: bool, by_words: bool) -> str:
         parts += [_BY_WORDS.replace("MOST", str(SEEN if known else RERANKED)), _BY_NAME]
     cosine = "2 * vector.similarity.cosine({0}.fact_embedding, $vector) - 1" if by_vector else "null"
     found = " UNION ALL ".join(_filled(part, cosine) for part in parts)
-    return f"CALL {{ {found} }} RETURN collect([{_ROW}, via, likeness, words]) AS rows" if parts else ""
+    return f"CALL {{ {found} }} RETURN collect([{_ROW}, via, likeness, weight]) AS rows" if parts else ""
 
 
 def _filled(part: str, cosine: str) -> str:
@@ -82,22 +82,22 @@ _BY_VECTOR = f"""
     CALL {{
         WITH best
         UNWIND best[0..{NEAR}] AS near UNWIND [startNode(near.edge), endNode(near.edge)] AS n
-        WITH DISTINCT n WHERE NOT n.name IN {list(CALLER_NAMES)} AND COUNT {{ (n)-[:RELATES_TO]-() }} <= {HUB}
+        WITH n, max(near.likeness) AS pull WHERE NOT n.name IN {list(CALLER_NAMES)} AND COUNT {{ (n)-[:RELATES_TO]-() }} <= {HUB}
         MATCH (n)-[h:RELATES_TO]-() WHERE LIVE(h)
-        WITH DISTINCT h, COSINE(h) AS likeness ORDER BY likeness DESC LIMIT {NEIGHBOURS}
-        RETURN collect({{edge: h, likeness: likeness}}) AS hops
+        WITH h, max(pull) AS pull, COSINE(h) AS likeness ORDER BY likeness DESC LIMIT {NEIGHBOURS}
+        RETURN collect({{edge: h, likeness: likeness, pull: pull}}) AS hops
     }}
-    UNWIND [{{via: 'vector', found: best}}, {{via: 'hop', found: hops}}] AS part UNWIND part.found AS one
-    WITH part.via AS via, one.edge AS e, one.likeness AS likeness
-    RETURN e, via, likeness, 0.0 AS words"""
+    UNWIND best + hops AS one
+    RETURN one.edge AS e, CASE WHEN one.pull IS NULL THEN 'vector' ELSE 'hop' END AS via, one.likeness AS likeness,
+        coalesce(one.pull, 0.0) AS weight"""
 _BY_WORDS = f"""
     CALL db.index.fulltext.queryRelationships('edge_name_and_fact', $words, {{limit: {RERANKED}}}) YIELD relationship AS e, score
     WITH e, score WHERE LIVE(e)
     WITH e, score ORDER BY score DESC LIMIT MOST
-    RETURN e, 'text' AS via, COSINE(e) AS likeness, score AS words"""
+    RETURN e, 'text' AS via, COSINE(e) AS likeness, score AS weight"""
 _BY_NAME = f"""
     CALL db.index.fulltext.queryNodes('node_name_and_summary', $names, {{limit: {NAMED}}}) YIELD node AS n
     WITH n WHERE COUNT {{ (n)-[:RELATES_TO]-() }} <= {CROWD}
     MATCH (n)-[e:RELATES_TO]-() WHERE LIVE(e)
     WITH DISTINCT e, COSINE(e) AS likeness ORDER BY likeness DESC LIMIT {SEEN}
-    RETURN e, 'name' AS via, likeness, 0.0 AS words"""
+    RETURN e, 'name' AS via, likeness, 0.0 AS weight"""

@@ -29,7 +29,9 @@ class FakeGraph:
         likeness = {one.edge_id: _cosine(at, vector) for one, at in rows}
         near = sorted((one for one, _ in rows if likeness[one.edge_id] is not None), key=lambda one: -likeness[one.edge_id])
         found = [Found(one, "vector", likeness[one.edge_id]) for one in near]
-        found += [Found(one, "hop", likeness[one.edge_id]) for one in self._neighbours([one for one, _ in rows], near[:NEAR])]
+        for seed in near[:NEAR]:
+            hops = self._neighbours([one for one, _ in rows], seed)
+            found += [Found(one, "hop", likeness[one.edge_id], likeness[seed.edge_id]) for one in hops]
         for one, _ in rows:
             if shared := len(set(words) & set(asked_words(one.text))):
                 found.append(Found(one, "text", likeness[one.edge_id], shared))
@@ -67,9 +69,9 @@ class FakeGraph:
     async def close(self):
         """Nothing to close."""
 
-    def _neighbours(self, rows, near):
-        ends = {name for one in near for name in (one.source, one.target)}
-        ends = {name for name in ends if name not in CALLER_NAMES and sum(name in (one.source, one.target) for one in rows) <= HUB}
+    def _neighbours(self, rows, seed):
+        ends = {name for name in (seed.source, seed.target) if name not in CALLER_NAMES}
+        ends = {name for name in ends if sum(name in (one.source, one.target) for one in rows) <= HUB}
         return [one for one in rows if ends & {one.source, one.target}][:NEIGHBOURS]
 
     @staticmethod

@@ -5,6 +5,7 @@ Apart from the reading side: it may wait longer, and builds the indexes. Importe
 
 import asyncio
 from collections.abc import Awaitable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import neo4j.exceptions
@@ -55,21 +56,21 @@ _NOT_NOW = ("OOM", "LOADING", "READONLY", "MISCONF", "BUSY")
 NO_GRAPH = "empty key"
 """FalkorDB's answer about a graph that does not exist."""
 
+# no labels on the ends: with them FalkorDB walks every node (1.3 s instead of 2 ms at a thousand)
 _MOVED = """
-UNWIND $edges AS wanted
-MATCH (s:Entity)-[e:RELATES_TO {uuid: wanted.uuid}]->(t:Entity)
-WHERE s.uuid <> wanted.source OR t.uuid <> wanted.target
+MATCH ()-[e:RELATES_TO]->()
+WHERE e.uuid IN $ids AND NOT (e.uuid + ' ' + startNode(e).uuid + ' ' + endNode(e).uuid) IN $ends
 DELETE e
 """
-_REMOVE_EDGES = "MATCH (:Entity)-[e:RELATES_TO]->(:Entity) WHERE e.group_id = $group AND e.uuid IN $ids DELETE e"
+_REMOVE_EDGES = "MATCH ()-[e:RELATES_TO]->() WHERE e.group_id = $group AND e.uuid IN $ids DELETE e"
 _REMOVE_NODES = "MATCH (n:Entity) WHERE n.group_id = $group AND n.uuid IN $ids AND NOT (n)-[:RELATES_TO]-() DETACH DELETE n"
 _UNSUMMARISE = "MATCH (e:Episodic)-[:MENTIONS]->(n:Entity) WHERE e.group_id = $group AND e.uuid IN $ids SET n.summary = ''"
 _THIN_EDGES = """
-MATCH (:Entity)-[e:RELATES_TO]->(:Entity)
+MATCH ()-[e:RELATES_TO]->()
 WHERE e.group_id = $group AND any(one IN e.episodes WHERE one IN $ids)
 SET e.episodes = [one IN e.episodes WHERE NOT one IN $ids], e.turn_ids = [one IN e.turn_ids WHERE NOT one IN $turns]
 """
-_REMOVE_BARE_EDGES = "MATCH (:Entity)-[e:RELATES_TO]->(:Entity) WHERE e.group_id = $group AND size(e.episodes) = 0 DELETE e"
+_REMOVE_BARE_EDGES = "MATCH ()-[e:RELATES_TO]->() WHERE e.group_id = $group AND size(e.episodes) = 0 DELETE e"
 _REMOVE_EPISODES = "MATCH (e:Episodic) WHERE e.group_id = $group AND e.uuid IN $ids DETACH DELETE e"
 _REMOVE_ALONE = """
 MATCH (n:Entity) WHERE n.group_id = $group AND NOT (n)-[:RELATES_TO]-() AND NOT (n)<-[:MENTIONS]-() DETACH DELETE n
@@ -136,8 +137,8 @@ class GraphStore:
         await self._embed(nodes, edges)
         await within(add_nodes_and_edges_bulk(driver, [*episodes], [*mentions], [*nodes], [*edges], self.embedder))
         if edges:
-            ends = [{"uuid": edge.uuid, "source": edge.source_node_uuid, "target": edge.target_node_uuid} for edge in edges]
-            await within(driver.execute_query(_MOVED, edges=ends))
+            ends = [f"{edge.uuid} {edge.source_node_uuid} {edge.target_node_uuid}" for edge in edges]
+            await within(driver.execute_query(_MOVED, ids=[edge.uuid for edge in edges], ends=ends))
 
     async def save_saga(self, driver: GraphDriver, saga: SagaNode, has: HasEpisodeEdge, following: NextEpisodeEdge | None) -> None:
         """Enter a call and its next episode."""
@@ -215,7 +216,7 @@ class _ReadingFalkor(_Falkor):
 
     async def execute_query(self, cypher_query_: str, **values: Any) -> tuple[list[dict[str, Any]], list[str], None]:
         try:
-            answer = await self._get_graph(self._database).ro_query(cypher_query_, self.convert_datetimes_to_strings(values))
+            answer = await self._get_graph(self._database).ro_query(cypher_query_, _with_texts(values))
         except redis.exceptions.ResponseError as exc:
             if NO_GRAPH in str(exc):
                 return [], [], None
@@ -233,20 +234,28 @@ class _Neo4j(Neo4jDriver):
     def __init__(self, settings: MemorySettings) -> None:
         user, password = settings.neo4j_user, settings.neo4j_password.get_secret_value()
         super().__init__(settings.neo4j_url, user, password, settings.neo4j_database)
-        self.client = AsyncGraphDatabase.driver(  # the one it made has connected nowhere yet
+        self._unbounded = self.client
+        self.client = AsyncGraphDatabase.driver(
             settings.neo4j_url,
             auth=(user, password) if password else None,
             connection_timeout=CONNECT_S,
             connection_acquisition_timeout=CONNECT_S,
             max_transaction_retry_time=CONNECT_S,
             liveness_check_timeout=0,
+            notifications_min_severity="OFF",
         )
 
     async def build_indices_and_constraints(self, delete_existing: bool = False) -> None:
         """Nothing, as above."""
 
     async def build_indexes(self) -> None:
+        await self._unbounded.close()  # the one that Graphiti made; it has connected nowhere
         await super().build_indices_and_constraints()
+
+
+def _with_texts(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Times as FalkorDB keeps them."""
+    return {name: value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
 def _falkor(url: str) -> FalkorDB:
