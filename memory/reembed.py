@@ -104,6 +104,9 @@ class _Reembedding:
         async with self._connection.transaction():
             await self._put("embedding", self._model)
             await self._connection.execute("delete from settings where key = 'reembedded_to'")
+            # relations have vectors too: the graphs rest until the worker has entered them anew
+            await self._connection.execute("update graph_groups set refreshed_at = null")
+            await self._connection.execute(query("mark_all_graphs_behind"))
 
     async def _refuse_others(self) -> None:
         if others := await self._connection.fetchval(query("others_connected")):

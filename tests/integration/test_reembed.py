@@ -58,6 +58,15 @@ async def test_everything_gets_a_vector_of_the_new_model(db, filled):
             raise AssertionError("opened with another model's vectors")
 
 
+async def test_graphs_rest_until_they_are_entered_anew(db, filled):
+    """Their relations have vectors of the old model: nobody asks them, and the worker has them on its list."""
+    async with db.dedicated() as connection:
+        await connection.execute("insert into graph_groups (group_id, user_id, agent_id) values ('e1', 'ana', 'echoic')")
+        await reembed(db, NEW)
+        assert await connection.fetchval("select refreshed_at from graph_groups") is None
+        assert await connection.fetchval("select agent_id from graph_due where user_id = 'ana'") == "echoic"
+
+
 async def test_nothing_to_do_is_nothing_done(db):
     batches = OLD.batches
     assert await reembed(db, OLD) == 0
