@@ -36,7 +36,8 @@ SIZES = (100, 1_000, 10_000)
 CALLS = (1, 8)
 ROUNDS, QUICK_ROUNDS = 4, 1
 """How often each question is asked for one cell."""
-WARM_UP = 10
+WARM_UP = 60
+"""Questions of each form before timing starts: Java compiles what it runs often."""
 BEST = 5
 LIMIT_MS = 60_000
 """Nothing is cut short: what is timed is all of the work."""
@@ -72,6 +73,8 @@ async def measure(backend: str, settings: MemorySettings, rounds: int, sizes: tu
             for edges, known in histories.items():
                 for form, opened in FORMS.items():
                     async with opened(settings, _group(edges), known) as ask:
+                        for number in range(WARM_UP):
+                            await ask(number % len(known.planted))
                         for calls in CALLS:
                             row = await _cell(ask, known, calls, rounds)
                             rows.append({"backend": backend, "edges": edges, "calls": calls, "form": form, **row})
@@ -152,8 +155,6 @@ FORMS = {"ours": _ours, "library": _library}
 
 async def _cell(ask: Ask, known: History, calls: int, rounds: int) -> dict[str, Any]:
     """All questions `rounds` times, by so many callers at once, each waiting for an answer before it asks again."""
-    for number in range(WARM_UP):
-        await ask(number)
     ms, found = list[float](), list[bool]()
     questions = iter([number for _ in range(rounds) for number in range(len(known.planted))])
 

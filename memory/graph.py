@@ -4,7 +4,6 @@ from memory.graph_backend import GraphBackend
 from memory.graph_groups import GraphGroups
 from memory.graph_types import TIER, item_of
 from memory.graph_words import asked_words
-from memory.past import asks_about_past
 from memory.recall import Question
 from memory.types import Item
 
@@ -36,7 +35,7 @@ class GraphTier:
             group.group_id,
             vector=await question.vector.get(),
             words=asked_words(question.text),
-            past=asks_about_past(question.text),
+            past=question.past,
             limit=FOUND,
             edges=group.edges,
         )
