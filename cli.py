@@ -233,20 +233,21 @@ def jobs(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """List the batches of turns that could not be learned, and try them again."""
+    """List what could not be learned, or not enter the graph, and try it again."""
     from memory.batches import dead
 
     if rerun:
         batch_id = _batch_id(rerun)
         users = _with_memory(data_dir, None, lambda memory: _rerun(memory, batch_id))
-        typer.echo(f"Open again: turns of {len(users)} user{'' if len(users) == 1 else 's'}; a worker takes them next.")
+        typer.echo(f"Open again: what {len(users)} user{'' if len(users) == 1 else 's'} said; a worker takes it next.")
         return
     batches = _with_memory(data_dir, None, lambda memory: dead(memory.db))
     if as_json:
         _print_json([asdict(batch) for batch in batches])
         return
     for batch in batches:
-        typer.echo(f"{batch.batch_id}  {batch.finished_at:%d %b %Y %H:%M}  user {batch.user_id}, {batch.turns} turns: {batch.error}")
+        what = f"{batch.turns} turns" if batch.kind == "learn" else f"{batch.turns} facts or turns for the graph"
+        typer.echo(f"{batch.batch_id}  {batch.finished_at:%d %b %Y %H:%M}  user {batch.user_id}, {what}: {batch.error}")
     typer.echo(f"{len(batches)} failed for good.")
 
 

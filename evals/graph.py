@@ -117,7 +117,7 @@ async def _ours(settings: MemorySettings, group: str, known: History) -> AsyncIt
     async def ask(number: int) -> list[UUID]:
         words = asked_words(known.planted[number].question)
         vector, edges = known.asked[number], len(known.edges)
-        found = await backend.search(group, vector=vector, words=words, past=False, limit=BEST, edges=edges)
+        found = await backend.search(group, vector=vector, words=words, past=False, now=datetime.now(UTC), limit=BEST, edges=edges)
         return [relation.edge_id for relation in found]
 
     try:

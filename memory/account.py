@@ -167,7 +167,7 @@ async def _graphs(connection: Connection, *, user_id: str) -> list[asyncpg.Recor
 async def _export_graph(memory: Memory, row: asyncpg.Record) -> dict[str, Any]:
     """One graph with the agent that was told it."""
     if memory.graph is None:
-        raise StoreUnavailable("This user has a graph, and the graph is off: set ECHOIC_GRAPH=on with its address, and export again.")
+        raise StoreUnavailable("This user has a graph, and none is open here: set ECHOIC_GRAPH=on with its address, and export again.")
     return {"agent_id": row["agent_id"], "group_id": row["group_id"], **await memory.graph.export(row["group_id"])}
 
 
@@ -230,7 +230,7 @@ async def _remove_graphs(memory: Memory, user_id: str) -> tuple[int, str]:
     if not void:
         return 0, ""
     if memory.graph is None:
-        return 0, "This user had a graph, and the graph is off: set ECHOIC_GRAPH=on with its address, and erase again to remove it."
+        return 0, "This user had a graph, and none is open here: set ECHOIC_GRAPH=on with its address, and erase again to remove it."
     try:
         return await finish_erasures(memory.db, memory.graph, void), ""
     except MemoryFault as exc:

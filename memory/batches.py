@@ -32,6 +32,7 @@ class DeadBatch:
     """`learn`: turns for facts; `graph`: facts or turns for the graph."""
     user_id: str
     turns: int
+    """How many turns, or facts where facts enter the graph."""
     error: str
     created_at: datetime
     finished_at: datetime

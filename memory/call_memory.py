@@ -102,7 +102,7 @@ class CallMemory:
         """The most important live relations of the caller's graph, as they were when it was last added to; no graph server is asked."""
         if self.memory.graph is None:
             return []
-        group, now = await self.memory.graph_groups.of(self.caller), datetime.now(UTC)
+        group, now = await self.memory.graph_groups.of(self.caller), self.memory.now()
         return [] if group is None else [item_of(relation) for relation in group.digest if relation.is_live(now)]
 
     async def recall(

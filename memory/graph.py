@@ -36,6 +36,7 @@ class GraphTier:
             vector=await question.vector.get(),
             words=asked_words(question.text),
             past=question.past,
+            now=question.now,
             limit=FOUND,
             edges=group.edges,
         )

@@ -26,7 +26,7 @@ class GraphBackend(Protocol):
     name: Literal["falkordb", "neo4j"]
 
     async def search(
-        self, group: str, *, vector: Vector | None, words: Sequence[str], past: bool, limit: int, edges: int
+        self, group: str, *, vector: Vector | None, words: Sequence[str], past: bool, now: datetime, limit: int, edges: int
     ) -> list[Relation]:
         """The best relations for a question, best first: near it in meaning, sharing its words, of something that it names, or of a
         neighbour of the best.
@@ -35,6 +35,7 @@ class GraphBackend(Protocol):
             vector: of the question; None finds by words alone.
             words: content words, lower case, without marks; what is called by one of them counts as named by the question.
             past: closed relations too.
+            now: relations that have ended by then are closed.
             edges: how many the group has, as far as is known; which form of the query fits depends on it.
         """
         ...
@@ -47,8 +48,8 @@ class GraphBackend(Protocol):
         """All of them, by name."""
         ...
 
-    async def digest(self, group: str, limit: int) -> list[Relation]:
-        """The most important live relations, most important first, then newest."""
+    async def digest(self, group: str, limit: int, now: datetime) -> list[Relation]:
+        """The most important relations that have not ended by `now`, most important first, then newest."""
         ...
 
     async def export(self, group: str) -> dict[str, Any]:

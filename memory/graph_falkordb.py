@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
-from uuid import UUID
 
 import redis.asyncio
 from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError, ResponseError
@@ -17,7 +16,7 @@ from memory import graph_falkordb_queries as queries
 from memory.embed import Vector
 from memory.errors import ConfigInvalid, SchemaMismatch, StoreTimeout, StoreUnavailable
 from memory.graph_rank import Found, ranked
-from memory.graph_types import LONG_AGO, Entity, Episode, Relation, chosen, graph_as_json, time_of
+from memory.graph_types import Entity, Relation, chosen, entity_of, episode_of, graph_as_json, relation_of
 
 CONNECTIONS = 8
 """Of one process; FalkorDB itself works on as many queries at once as it has threads."""
@@ -48,9 +47,9 @@ class FalkorBackend:
         self._redis = redis.asyncio.Redis(connection_pool=self._pool)
 
     async def search(
-        self, group: str, *, vector: Vector | None, words: Sequence[str], past: bool, limit: int, edges: int
+        self, group: str, *, vector: Vector | None, words: Sequence[str], past: bool, now: datetime, limit: int, edges: int
     ) -> list[Relation]:
-        values: dict[str, Any] = {"now": _now(), "past": past}
+        values: dict[str, Any] = {"now": _text(now), "past": past}
         if vector is not None:
             values |= {"vector": vector}
         if words:
@@ -66,12 +65,13 @@ class FalkorBackend:
     async def entities(self, group: str) -> list[Entity]:
         return [_entity(row) for row in await self._read(group, queries.ENTITIES, {}, ALL_LIMIT_S)]
 
-    async def digest(self, group: str, limit: int) -> list[Relation]:
-        return [_relation(row) for row in await self._read(group, queries.DIGEST, {"now": _now(), "most": limit}, ALL_LIMIT_S)]
+    async def digest(self, group: str, limit: int, now: datetime) -> list[Relation]:
+        values = {"now": _text(now), "most": limit}
+        return [_relation(row) for row in await self._read(group, queries.DIGEST, values, ALL_LIMIT_S)]
 
     async def export(self, group: str) -> dict[str, Any]:
         episodes = await self._read(group, queries.EPISODES, {}, ALL_LIMIT_S)
-        return graph_as_json(await self.entities(group), await self.relations(group, live_only=False), map(_episode, episodes))
+        return graph_as_json(await self.entities(group), await self.relations(group, live_only=False), map(episode_of, episodes))
 
     async def refresh(self, group: str) -> None:
         """Nothing: FalkorDB compares ten thousand vectors as they are."""
@@ -140,23 +140,13 @@ def _fault(exc: Exception, limit_s: float) -> Exception:
     return StoreUnavailable("FalkorDB refused a query.")
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat()
+def _text(when: datetime) -> str:
+    """As times are kept: such texts compare like the times they name."""
+    return when.astimezone(UTC).isoformat()
 
 
 def _relation(row: Row) -> Relation:
-    edge_id, text, name, source, target, said_at, valid_at, invalid_at, turn_ids = row[:9]
-    return Relation(
-        edge_id=UUID(edge_id),
-        text=text or "",
-        name=name or "",
-        source=source or "",
-        target=target or "",
-        said_at=time_of(said_at) or LONG_AGO,
-        valid_from=time_of(valid_at),
-        valid_until=time_of(invalid_at),
-        turn_ids=tuple(UUID(one) for one in _ID.findall(turn_ids or "")),
-    )
+    return relation_of(row[:8], _ID.findall(row[8] or ""))
 
 
 def _found(row: Row) -> Found:
@@ -164,11 +154,5 @@ def _found(row: Row) -> Found:
     return Found(_relation(row), via, None if likeness is None else float(likeness), float(weight))
 
 
-def _episode(row: Row) -> Episode:
-    episode_id, name, content, source, valid_at, created_at = row
-    return Episode(UUID(episode_id), name or "", content or "", source or "", time_of(valid_at), time_of(created_at))
-
-
 def _entity(row: Row) -> Entity:
-    entity_id, name, summary, labels = row
-    return Entity(UUID(entity_id), name or "", tuple(label for label in re.findall(r"\w+", labels) if label != "Entity"), summary or "")
+    return entity_of(row[:3], re.findall(r"\w+", row[3]))

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
-from uuid import UUID
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from memory.graph_neo4j_driver import NeoDriver, Row
 from memory.graph_neo4j_pages import NeoPages
 from memory.graph_pages import nearest
 from memory.graph_rank import Found, ranked
-from memory.graph_types import LONG_AGO, Entity, Episode, Relation, chosen, graph_as_json, time_of
+from memory.graph_types import LONG_AGO, Entity, Relation, chosen, entity_of, episode_of, graph_as_json, relation_of
 
 ALL_LIMIT_S = 60.0
 """Reading or removing a whole group, outside any call."""
@@ -34,7 +33,7 @@ class NeoBackend:
         self._pages = NeoPages(self._driver)
 
     async def search(
-        self, group: str, *, vector: Vector | None, words: Sequence[str], past: bool, limit: int, edges: int
+        self, group: str, *, vector: Vector | None, words: Sequence[str], past: bool, now: datetime, limit: int, edges: int
     ) -> list[Relation]:
         start, ids = "all", list[tuple[str, float]]()
         if vector is not None and edges > queries.EXACT_EDGES:
@@ -44,7 +43,7 @@ class NeoBackend:
         query = queries.search(start=start, by_vector=vector is not None, by_words=bool(words))
         if not query:
             return []
-        values = _values(group, vector, words, ids, past=past)
+        values = _values(group, vector, words, ids, past=past, now=now)
         return ranked(map(_found, await self._ask(group, query, values, self._timeout_s)), limit)
 
     async def relations(self, group: str, *, at: datetime | None = None, live_only: bool = True) -> list[Relation]:
@@ -53,12 +52,12 @@ class NeoBackend:
     async def entities(self, group: str) -> list[Entity]:
         return list(map(_entity, await self._ask(group, queries.ENTITIES, {}, ALL_LIMIT_S)))
 
-    async def digest(self, group: str, limit: int) -> list[Relation]:
-        return list(map(_relation, await self._ask(group, queries.DIGEST, {"most": limit}, ALL_LIMIT_S)))
+    async def digest(self, group: str, limit: int, now: datetime) -> list[Relation]:
+        return list(map(_relation, await self._ask(group, queries.DIGEST, {"most": limit, "now": now}, ALL_LIMIT_S)))
 
     async def export(self, group: str) -> dict[str, Any]:
         episodes = await self._ask(group, queries.EPISODES, {}, ALL_LIMIT_S)
-        return graph_as_json(await self.entities(group), await self.relations(group, live_only=False), map(_episode, episodes))
+        return graph_as_json(await self.entities(group), await self.relations(group, live_only=False), map(episode_of, episodes))
 
     async def refresh(self, group: str) -> None:
         await self._pages.refresh(group)
@@ -76,7 +75,7 @@ class NeoBackend:
         version = await self._driver.version(self._timeout_s)
         nobody, vector, ids = group_of("", ""), np.ones(self._dimensions, np.float32), [("", 0.0)] * queries.NEAREST
         for start in queries.STARTS:  # planning takes it up to a second, once for values of about such lengths: not in a caller's time
-            values = _values(nobody, vector, ["nothing"], ids if start == "ids" else [], past=False)
+            values = _values(nobody, vector, ["nothing"], ids if start == "ids" else [], past=False, now=LONG_AGO)
             await self._ask(nobody, queries.search(start=start, by_vector=True, by_words=True), values, ALL_LIMIT_S)
         return version
 
@@ -87,30 +86,22 @@ class NeoBackend:
         return await self._driver.ask(query, {"group": group, **values}, limit_s, write=write)
 
 
-def _values(group: str, vector: Vector | None, words: Sequence[str], ids: Sequence[tuple[str, float]], *, past: bool) -> dict[str, Any]:
+def _values(
+    group: str, vector: Vector | None, words: Sequence[str], ids: Sequence[tuple[str, float]], *, past: bool, now: datetime
+) -> dict[str, Any]:
     asked = " ".join(words)
     return {
         "vector": None if vector is None else vector.tolist(),
         "ids": ids,
         "past": past,
+        "now": now,
         "words": f'+group_id:"{group}" +({asked})'.ljust(PLANNED_CHARS),
         "names": f'+group_id:"{group}" +name:({asked})'.ljust(PLANNED_CHARS),
     }
 
 
 def _relation(row: Row) -> Relation:
-    edge_id, text, name, source, target, said_at, valid_at, invalid_at, turn_ids = row[:9]
-    return Relation(
-        edge_id=UUID(edge_id),
-        text=text or "",
-        name=name or "",
-        source=source or "",
-        target=target or "",
-        said_at=time_of(said_at) or LONG_AGO,
-        valid_from=time_of(valid_at),
-        valid_until=time_of(invalid_at),
-        turn_ids=tuple(map(UUID, turn_ids or ())),
-    )
+    return relation_of(row[:8], row[8] or ())
 
 
 def _found(row: Row) -> Found:
@@ -119,10 +110,4 @@ def _found(row: Row) -> Found:
 
 
 def _entity(row: Row) -> Entity:
-    entity_id, name, summary, labels = row
-    return Entity(UUID(entity_id), name or "", tuple(label for label in labels if label != "Entity"), summary or "")
-
-
-def _episode(row: Row) -> Episode:
-    episode_id, name, content, source, said_at, created_at = row
-    return Episode(UUID(episode_id), name or "", content or "", source or "", time_of(said_at), time_of(created_at))
+    return entity_of(row[:3], row[3])

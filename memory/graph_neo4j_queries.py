@@ -33,7 +33,7 @@ ENTITIES = """MATCH (n:Entity) WHERE n.group_id = $group
 EPISODES = """MATCH (p:Episodic) WHERE p.group_id = $group
     WITH p ORDER BY p.valid_at, p.uuid
     RETURN collect([p.uuid, p.name, p.content, p.source_description, p.valid_at.epochMillis, p.created_at.epochMillis]) AS rows"""
-DIGEST = f"""{_ALL} AND (e.invalid_at IS NULL OR e.invalid_at > datetime())
+DIGEST = f"""{_ALL} AND (e.invalid_at IS NULL OR e.invalid_at > $now)
     WITH e ORDER BY coalesce(e.importance, 0.5) DESC, {_SAID} DESC LIMIT $most
     RETURN collect([{_ROW}]) AS rows"""
 ERASE = "MATCH (n:{label}) WHERE n.group_id = $group CALL {{ WITH n DETACH DELETE n }} IN TRANSACTIONS OF 500 ROWS"
@@ -52,7 +52,7 @@ EDGE_VECTORS = """UNWIND $ids AS id MATCH ()-[e:RELATES_TO {uuid: id}]->()
 def search(*, start: str, by_vector: bool, by_words: bool) -> str:
     """One question in one query: a part for each way to come up; what comes up in several is merged by who asked.
 
-    Values: `group`, `vector`, `ids` (each with its likeness), `words` (for the relations), `names` (for the things), `past`.
+    Values: `group`, `vector`, `ids` (each with its likeness), `words` (for the relations), `names` (for the things), `past`, `now`.
 
     Args:
         start: `all` compares every vector, `ids` takes those edges with their likeness, `words` only what words bring up.
@@ -68,7 +68,7 @@ def search(*, start: str, by_vector: bool, by_words: bool) -> str:
 
 def _filled(part: str, cosine: str) -> str:
     for edge in ("e", "h"):
-        live = f"{edge}.group_id = $group AND ($past OR {edge}.invalid_at IS NULL OR {edge}.invalid_at > datetime())"
+        live = f"{edge}.group_id = $group AND ($past OR {edge}.invalid_at IS NULL OR {edge}.invalid_at > $now)"
         part = part.replace(f"LIVE({edge})", live).replace(f"COSINE({edge})", cosine.format(edge))
     return part
 

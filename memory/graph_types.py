@@ -4,7 +4,7 @@ Relations are Graphiti's `RELATES_TO` edges. Beside Graphiti's own properties an
 `fact_id` and `importance` (0 to 1); where they are missing, nothing is known about that.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -140,6 +140,34 @@ def graph_as_json(entities: Iterable[Entity], relations: Iterable[Relation], epi
             for one in episodes
         ],
     }
+
+
+def relation_of(row: Sequence[Any], turn_ids: Iterable[str]) -> Relation:
+    """A relation from what a graph query returns of it: id, fact, name, names of both ends, and when it was said, began and ended."""
+    edge_id, text, name, source, target, said_at, valid_at, invalid_at = row
+    return Relation(
+        edge_id=UUID(edge_id),
+        text=text or "",
+        name=name or "",
+        source=source or "",
+        target=target or "",
+        said_at=time_of(said_at) or LONG_AGO,
+        valid_from=time_of(valid_at),
+        valid_until=time_of(invalid_at),
+        turn_ids=tuple(map(UUID, turn_ids)),
+    )
+
+
+def entity_of(row: Sequence[Any], labels: Iterable[str]) -> Entity:
+    """An entity from its id, name and summary."""
+    entity_id, name, summary = row
+    return Entity(UUID(entity_id), name or "", tuple(label for label in labels if label != "Entity"), summary or "")
+
+
+def episode_of(row: Sequence[Any]) -> Episode:
+    """An episode from its id, name, content, source, and when it was said and made."""
+    episode_id, name, content, source, said_at, created_at = row
+    return Episode(UUID(episode_id), name or "", content or "", source or "", time_of(said_at), time_of(created_at))
 
 
 def time_of(value: object) -> datetime | None:

@@ -95,7 +95,7 @@ class HeldMemory:
         if at == len(self._turn_vectors):
             more = np.full((ROOM, self._turn_vectors.shape[1]), np.nan, np.float32)
             self._turn_vectors = np.concatenate([self._turn_vectors, more])
-        self._items[ref] = _item_of_turn(turn)
+        self._items[ref] = Item.of_turn(turn, TIER)
         self._rankings.clear()
 
     def embedded(self, turn_id: UUID, vector: Vector) -> None:
@@ -183,16 +183,3 @@ def _placed(packed: bytes | None, kind: str, refs: Ints, rows: Ints) -> Vector:
         order = np.argsort(rows)
         placed[order[np.searchsorted(rows[order], refs)]] = sent
     return placed
-
-
-def _item_of_turn(turn: Turn) -> Item:
-    return Item(
-        kind="turn",
-        id=turn.turn_id,
-        text=turn.text,
-        said_at=turn.said_at,
-        role=turn.role,
-        interrupted=turn.interrupted,
-        turn_ids=(turn.turn_id,),
-        tier=TIER,
-    )

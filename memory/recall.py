@@ -45,6 +45,8 @@ class Question:
     caller: Caller
     text: str
     vector: QueryVector
+    now: datetime
+    """What has ended by then is over."""
 
     @property
     def past(self) -> bool:
@@ -215,7 +217,7 @@ class Recaller:
 
     def _start(self, caller: Caller, text: str, recent: RecentTurns, patience_s: float | None) -> Asked:
         vector = QueryVector.start(self._embedder, text, patience_s, self.breakers[EMBEDDER], self._hold)
-        question = Question(caller, text, vector)
+        question = Question(caller, text, vector, self._now())
         lookups = {tier.name: self._look_up(tier, question, recent) for tier in self._tiers}
         return Asked(lookups, vector, self._clock())
 

@@ -42,8 +42,8 @@ class RecentTurns:
             now: turns of this call, if another process began it.
             digest: the most important relations of the caller's graph; they join the profile.
         """
-        self._before = [_turn_item(turn) for turn in before]
-        self._profile = joined([_fact_item(fact) for fact in profile], digest)
+        self._before = [Item.of_turn(turn, self.name) for turn in before]
+        self._profile = joined([Item.of_fact(fact, self.name, fact.importance) for fact in profile], digest)
         for turn in now:
             self.add(turn)
 
@@ -53,7 +53,7 @@ class RecentTurns:
 
     def add(self, turn: Turn) -> None:
         """A turn of this call, as it is committed."""
-        self._now.append(_turn_item(turn))
+        self._now.append(Item.of_turn(turn, self.name))
 
     def offer(self, items: Iterable[Item]) -> None:
         """What arrived too late for its own question: a candidate for the next ones, scored against their words."""
@@ -130,30 +130,3 @@ def _weighers(item: Item) -> set[str]:
 
 def _has_ended(item: Item, now: datetime) -> bool:
     return item.valid_until is not None and item.valid_until <= now
-
-
-def _turn_item(turn: Turn) -> Item:
-    return Item(
-        kind="turn",
-        id=turn.turn_id,
-        text=turn.text,
-        said_at=turn.said_at,
-        role=turn.role,
-        interrupted=turn.interrupted,
-        turn_ids=(turn.turn_id,),
-        tier=RecentTurns.name,
-    )
-
-
-def _fact_item(fact: Fact) -> Item:
-    return Item(
-        kind="fact",
-        id=fact.fact_id,
-        text=fact.text,
-        said_at=fact.said_at,
-        score=fact.importance,
-        valid_from=fact.valid_from,
-        valid_until=fact.valid_until,
-        turn_ids=fact.turn_ids,
-        tier=RecentTurns.name,
-    )

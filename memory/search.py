@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -13,7 +12,6 @@ from memory.db import Database
 from memory.embed import Vector
 from memory.errors import MemoryFault, StoreUnavailable
 from memory.held import HeldMemory, load_held
-from memory.past import asks_about_past
 from memory.recall import Question
 from memory.stored import TIER, search_stored
 from memory.types import Caller, Item, Turn
@@ -48,8 +46,8 @@ class HybridSearch:
 
     name = TIER
 
-    def __init__(self, db: Database, versions: Versions, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._db, self._versions, self._now = db, versions, now
+    def __init__(self, db: Database, versions: Versions) -> None:
+        self._db, self._versions = db, versions
         self._holds: dict[str, Hold] = {}
 
     async def search(self, question: Question) -> list[Item]:
@@ -58,9 +56,10 @@ class HybridSearch:
         Raises:
             StoreUnavailable: Postgres did not answer, and nothing is held.
         """
-        caller, now, asked = question.caller, self._now(), list(dict.fromkeys(terms(question.text)))[-MAX_TERMS:]
+        caller, now, past = question.caller, question.now, question.past
+        asked = list(dict.fromkeys(terms(question.text)))[-MAX_TERMS:]
         asked += asked_days(question.text, now, ZoneInfo(caller.timezone))
-        past, hold = asks_about_past(question.text), self._holds.get(caller.call_id)
+        hold = self._holds.get(caller.call_id)
         if hold is not None and self._fresh(hold):
             assert hold.memory is not None
             return await hold.memory.search(asked, question.vector, past=past, now=now, limit=FOUND)

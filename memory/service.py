@@ -56,6 +56,7 @@ class Memory:
     versions: Versions
     consents: ConsentStore
     graph_groups: GraphGroups
+    now: Callable[[], datetime]
     graph: GraphBackend | None = None
     """The graph server; None when the graph is off."""
     calls: set[CallMemory] = field(default_factory=set)
@@ -129,8 +130,8 @@ async def open_memory(
         now: tells what is still true, and what "yesterday" is; for evals that ask about another day.
 
     Raises:
-        ConfigInvalid: an address is missing, one too many is set, or a setting is wrong. A graph server that does not answer, or
-            refuses us, is no reason: it is logged, and calls go on without it.
+        ConfigInvalid: Postgres' address is missing, or a setting is wrong. A graph that cannot be used (no address or two of them, a
+            server that refuses us or does not answer) is no reason: it is logged, and calls go on without it.
         SchemaMismatch: the database is older or newer than this code, or holds vectors of another embedding model.
         StoreUnavailable: Postgres does not answer, and `need_stores`.
     """
@@ -210,15 +211,24 @@ def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], dateti
     db = Database(url, pool_size=settings.database_pool_size, timeout_s=settings.store_timeout_s, check=fits)
     turns, facts, versions = TurnStore(db, embedder), FactStore(db, now=now), Versions(db)
     spool = Spool(spool_folder(settings))
-    search = HybridSearch(db, versions, now=now)
-    groups, backend = GraphGroups(db, versions), open_backend(settings)
+    search = HybridSearch(db, versions)
+    groups, backend = GraphGroups(db, versions), _graph(settings)
     recaller = Recaller(_tiers(search, backend, groups), embedder, versions, settings, extras=(GRAPH,), now=now)
     jobs = JobQueue(settings.redis_url.get_secret_value(), idle_s=settings.learn_idle_s)
     recorder = Recorder(turns, spool, on_embedded=search.embedded)
     consents = ConsentStore(db)
-    memory = Memory(settings, db, embedder, turns, facts, search, recaller, recorder, spool, jobs, versions, consents, groups, backend)
+    memory = Memory(settings, db, embedder, turns, facts, search, recaller, recorder, spool, jobs, versions, consents, groups, now, backend)
     versions.on_erased, versions.on_gap, versions.on_forgotten = memory.forget_erased, memory.check_erased, memory.forget_items
     return memory
+
+
+def _graph(settings: MemorySettings) -> GraphBackend | None:
+    """The graph, unless its own settings are wrong: facts and turns answer without it."""
+    try:
+        return open_backend(settings)
+    except ConfigInvalid as exc:
+        log.error("graph.not_usable", extra={"backend": "none", "reason": str(exc)})
+        return None
 
 
 def _tiers(search: HybridSearch, backend: GraphBackend | None, groups: GraphGroups) -> list[Tier]:

@@ -119,15 +119,4 @@ def item_of(row: asyncpg.Record, score: float) -> Item:
             turn_ids=(row["id"],),
             tier=TIER,
         )
-    fact = fact_from(row["id"], row["payload"])
-    return Item(
-        kind="fact",
-        id=fact.fact_id,
-        text=fact.text,
-        said_at=fact.said_at,
-        score=score,
-        valid_from=fact.valid_from,
-        valid_until=fact.valid_until,
-        turn_ids=fact.turn_ids,
-        tier=TIER,
-    )
+    return Item.of_fact(fact_from(row["id"], row["payload"]), TIER, score)

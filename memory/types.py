@@ -83,6 +83,35 @@ class Item:
     partly: bool = False
     """Of a turn that has ended (all facts learned from it are closed): not all of it, others of its facts are live."""
 
+    @classmethod
+    def of_turn(cls, turn: Turn, tier: str) -> "Item":
+        """A turn as that tier finds it."""
+        return cls(
+            kind="turn",
+            id=turn.turn_id,
+            text=turn.text,
+            said_at=turn.said_at,
+            role=turn.role,
+            interrupted=turn.interrupted,
+            turn_ids=(turn.turn_id,),
+            tier=tier,
+        )
+
+    @classmethod
+    def of_fact(cls, fact: Fact, tier: str, score: float) -> "Item":
+        """A fact as that tier finds it."""
+        return cls(
+            kind="fact",
+            id=fact.fact_id,
+            text=fact.text,
+            said_at=fact.said_at,
+            score=score,
+            valid_from=fact.valid_from,
+            valid_until=fact.valid_until,
+            turn_ids=fact.turn_ids,
+            tier=tier,
+        )
+
     def scored(self, score: float) -> "Item":
         """The same with another score; `dataclasses.replace` took half as long again."""
         return Item(

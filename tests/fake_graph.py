@@ -1,6 +1,5 @@
 """A graph server that lives in the test's process; `tests/contract` keeps it honest."""
 
-from datetime import UTC, datetime
 from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
@@ -21,8 +20,7 @@ class FakeGraph:
         self.groups: dict[str, list[tuple[Relation, np.ndarray | None]]] = {}
         self.importance: dict = {}
 
-    async def search(self, group, *, vector, words, past, limit, edges):
-        now = datetime.now(UTC)
+    async def search(self, group, *, vector, words, past, now, limit, edges):
         rows = [(one, at) for one, at in self.groups.get(group, ()) if past or one.is_live(now)]
         if vector is not None and any(at is not None and at.shape != vector.shape for _, at in rows):
             vector = None
@@ -47,8 +45,8 @@ class FakeGraph:
         names = {name for one, _ in self.groups.get(group, ()) for name in (one.source, one.target)}
         return [Entity(self._id(name), name) for name in sorted(names)]
 
-    async def digest(self, group, limit):
-        live = await self.relations(group)
+    async def digest(self, group, limit, now):
+        live = [one for one in await self.relations(group, live_only=False) if one.is_live(now)]
         return sorted(live, key=lambda one: (-self.importance.get(one.edge_id, 0.5), -one.said_at.timestamp()))[:limit]
 
     async def export(self, group):

@@ -114,9 +114,9 @@ def group() -> str:
     return group_of(uuid4().hex, "echoic")
 
 
-async def ask(store, group, vector=None, words="", *, past=False, limit=5, edges=10) -> list[str]:
+async def ask(store, group, vector=None, words="", *, past=False, now=NOW, limit=5, edges=10) -> list[str]:
     """The texts found."""
-    found = await store.backend.search(group, vector=vector, words=asked_words(words), past=past, limit=limit, edges=edges)
+    found = await store.backend.search(group, vector=vector, words=asked_words(words), past=past, now=now, limit=limit, edges=edges)
     return [relation.text for relation in found]
 
 
@@ -125,7 +125,7 @@ async def test_meaning_finds_what_shares_no_word(store, group):
     await store.enter(group, "Ines attends Oakfield", towards(1))
     await store.enter(group, "Tomas likes rye bread", towards(2))
     assert await ask(store, group, towards(1, 2), "which school?") == ["Ines attends Oakfield", "Tomas likes rye bread"]
-    found = await store.backend.search(group, vector=towards(1), words=[], past=False, limit=5, edges=2)
+    found = await store.backend.search(group, vector=towards(1), words=[], past=False, now=NOW, limit=5, edges=2)
     assert found[0].score == pytest.approx(1, abs=0.02) and found[1].score < 0.2
 
 
@@ -144,10 +144,19 @@ async def test_closed_relations_answer_only_the_past(store, group):
     await store.enter(group, "Caller lives in Berlin", towards(1), valid_from=LONG, valid_until=ended)
     await store.enter(group, "Caller lives in Lisbon", towards(1, 2), valid_from=ended)
     assert await ask(store, group, towards(1), "where do I live?") == ["Caller lives in Lisbon"]
-    found = await store.backend.search(group, vector=towards(1), words=["live"], past=True, limit=5, edges=2)
+    found = await store.backend.search(group, vector=towards(1), words=["live"], past=True, now=NOW, limit=5, edges=2)
     assert [relation.text for relation in found] == ["Caller lives in Berlin", "Caller lives in Lisbon"]
     assert abs(found[0].valid_until - ended) < timedelta(milliseconds=2) and abs(found[0].valid_from - LONG) < timedelta(milliseconds=2)
     assert found[1].valid_until is None
+
+
+async def test_what_is_over_depends_on_the_day_asked(store, group):
+    """Whoever asks about another day gets what was live then, in the search and in the digest."""
+    ended = NOW - timedelta(days=30)
+    await store.enter(group, "Caller lives in Berlin", towards(1), valid_from=LONG, valid_until=ended)
+    for day, wanted in ((ended - timedelta(days=1), ["Caller lives in Berlin"]), (ended + timedelta(days=1), [])):
+        assert await ask(store, group, towards(1), "where do I live in Berlin?", now=day) == wanted
+        assert [relation.text for relation in await store.backend.digest(group, 3, day)] == wanted
 
 
 async def test_what_will_end_is_live(store, group):
@@ -160,7 +169,7 @@ async def test_a_year_no_calendar_reaches(store, group):
     """A model wrote the year 32637: the relation is live, and its end is none that we can say."""
     edge_id = await store.enter(group, "Caller owns a boat", towards(1))
     await store.until_year(group, edge_id, 32637)
-    (found,) = await store.backend.search(group, vector=towards(1), words=[], past=False, limit=5, edges=1)
+    (found,) = await store.backend.search(group, vector=towards(1), words=[], past=False, now=NOW, limit=5, edges=1)
     assert found.text == "Caller owns a boat" and found.valid_until is None
     assert [one.text for one in await store.backend.relations(group)] == ["Caller owns a boat"]
 
@@ -194,7 +203,7 @@ async def test_turns_come_with_a_relation(store, group):
     """For `/why`, and so that what stands in the context already is not said again."""
     turn_ids, said_at = (uuid4(), uuid4()), NOW - timedelta(days=3)
     await store.enter(group, "Caller has a dog", towards(1), target="dog", name="HAS", turn_ids=turn_ids, said_at=said_at)
-    (found,) = await store.backend.search(group, vector=towards(1), words=[], past=False, limit=5, edges=1)
+    (found,) = await store.backend.search(group, vector=towards(1), words=[], past=False, now=NOW, limit=5, edges=1)
     assert found.turn_ids == turn_ids and abs(found.said_at - said_at) < timedelta(milliseconds=2)
     assert (found.source, found.name, found.target) == ("Caller", "HAS", "dog")
 
@@ -204,7 +213,7 @@ async def test_unknown_group_is_empty_and_stays_unknown(store, group):
     assert await ask(store, group, towards(1), "who is there?", edges=5) == []
     assert await ask(store, group, towards(1), "who is there?", edges=50_000) == []
     assert await store.backend.relations(group, live_only=False) == []
-    assert await store.backend.entities(group) == [] == await store.backend.digest(group, 8)
+    assert await store.backend.entities(group) == [] == await store.backend.digest(group, 8, NOW)
     assert await store.backend.count(group) == 0
     assert await store.backend.export(group) == {"entities": [], "relations": [], "episodes": []}
     await store.backend.refresh(group)
@@ -231,7 +240,7 @@ async def test_nothing_said_is_syntax(store, group):
     """Quotes, Cypher and the marks of a text search, in names, facts and questions."""
     await store.enter(group, f"He is {NASTY}", towards(1), source=NASTY, target="O'Brien")
     await store.enter(group, "Caller likes tea", towards(2))
-    found = await store.backend.search(group, vector=towards(1), words=asked_words(NASTY), past=False, limit=5, edges=2)
+    found = await store.backend.search(group, vector=towards(1), words=asked_words(NASTY), past=False, now=NOW, limit=5, edges=2)
     assert found[0].text == f"He is {NASTY}" and found[0].source == NASTY
     assert await store.backend.count(group) == 2
     for words in (NASTY, "AND OR NOT", "* ~ ? : ^", "group_id:x", "\0\ud800", "''' \"\"\"", "über straße 東京"):
@@ -267,7 +276,7 @@ async def test_digest_is_what_matters_most(store, group):
     await store.enter(group, "Caller is allergic to nuts", towards(2), importance=0.9, said_at=LONG)
     await store.enter(group, "Caller is allergic to fish", towards(3), importance=0.9)
     await store.enter(group, "Caller was ill", towards(4), importance=1.0, valid_until=LONG)
-    digest = [relation.text for relation in await store.backend.digest(group, 3)]
+    digest = [relation.text for relation in await store.backend.digest(group, 3, NOW)]
     assert digest == ["Caller is allergic to fish", "Caller is allergic to nuts", "Caller likes tea"]
 
 

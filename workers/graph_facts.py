@@ -1,8 +1,8 @@
 """Facts into the graph as they are: no model is asked, and what is entered is the difference to what stands there."""
 
 import asyncio
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -31,8 +31,8 @@ class FactsFeed:
 
     mode: Mode = "facts"
 
-    def __init__(self, store: Any, embedder: Embedder) -> None:
-        self._store, self._embedder = store, f"{embedder.name}:{embedder.dimensions}"
+    def __init__(self, store: Any, embedder: Embedder, now: Callable[[], datetime]) -> None:
+        self._store, self._embedder, self._now = store, f"{embedder.name}:{embedder.dimensions}", now
         self._forms = load("workers.graphiti_triplets", embedder.dimensions)
         self._attempts = Attempts()
 
@@ -42,7 +42,7 @@ class FactsFeed:
         if before is not None and await self._attempts.gave_up(connection, one, before, report):
             return True
         facts = await within(connection, ledger.facts_of(connection, one))
-        now = datetime.now(UTC)
+        now = self._now()
         what = await self._plan(connection, one, facts, now, before)
         if not what:
             if before is not None:

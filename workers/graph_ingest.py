@@ -108,7 +108,7 @@ class GraphIngester:
         if await within(connection, ledger.mode_of(connection, one)) is None:
             return
         await self._backend.refresh(one.group_id)
-        digest = digest_json(await self._backend.digest(one.group_id, DIGEST))
+        digest = digest_json(await self._backend.digest(one.group_id, DIGEST, self._memory.now()))
         await within(connection, _note(connection, one, await self._backend.count(one.group_id), digest))
 
 
@@ -130,7 +130,7 @@ def open_ingester(memory: Memory) -> GraphIngester | None:
         return None
     store = load("workers.graphiti_store", memory.embedder.dimensions).GraphStore(settings, memory.embedder)
     if settings.graph_ingest == "facts":
-        return GraphIngester(memory, backend, store, FactsFeed(store, memory.embedder))
+        return GraphIngester(memory, backend, store, FactsFeed(store, memory.embedder, memory.now))
     if not settings.llm_url and not settings.llm_api_key.get_secret_value():
         raise ConfigInvalid("ECHOIC_GRAPH_INGEST is `episodes`, which asks a model: set OPENAI_API_KEY or ECHOIC_LLM_URL, or use `facts`.")
     model = ChatModel(settings, answer_tokens=ANSWER_TOKENS)

@@ -51,7 +51,7 @@ async def run_worker(settings: MemorySettings, *, burst: bool = False, until: Aw
         choice = await open_extractor(settings, memory)
         log.info("worker.started", extra={"extractor": choice.extractor.name if choice.extractor else "none", "why": choice.sentence})
         learner = Learner(memory, choice.extractor) if choice.extractor else None
-        ingester = await asyncio.to_thread(open_ingester, memory)  # importing Graphiti takes two seconds
+        ingester = await _ingester(memory)
         try:
             if not burst:
                 port = settings.worker_metrics_port if until is None else 0  # one that serves a single talk has no port of its own
@@ -62,6 +62,15 @@ async def run_worker(settings: MemorySettings, *, burst: bool = False, until: Aw
             await choice.close()
             if ingester is not None:
                 await ingester.close()
+
+
+async def _ingester(memory: Memory) -> GraphIngester | None:
+    """What feeds graphs, unless its own settings are wrong: facts are learned without it."""
+    try:
+        return await asyncio.to_thread(open_ingester, memory)  # importing Graphiti takes two seconds
+    except ConfigInvalid as exc:
+        log.error("graph.not_fed", extra={"error": type(exc).__name__, "reason": str(exc)})
+        return None
 
 
 async def _drain(memory: Memory, learner: Learner | None, ingester: GraphIngester | None) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -71,7 +72,7 @@ async def enter(backend, group, vectors, ids=None) -> list[UUID]:
 
 
 async def ask(backend, group, vector, edges) -> list[UUID]:
-    found = await backend.search(group, vector=vector, words=[], past=False, limit=5, edges=edges)
+    found = await backend.search(group, vector=vector, words=[], past=False, now=datetime.now(UTC), limit=5, edges=edges)
     return [relation.edge_id for relation in found]
 
 
@@ -87,7 +88,7 @@ async def test_pages_find_what_comparing_all_would(backend, group):
     assert await page_sizes(backend, group) == [EDGES - 500, 500]
     for asked in vectors(5, seed=2):
         best = [ids[at] for at in np.argsort(-(rows @ asked))[:5]]
-        found = await backend.search(group, vector=asked, words=[], past=False, limit=5, edges=EDGES)
+        found = await backend.search(group, vector=asked, words=[], past=False, now=datetime.now(UTC), limit=5, edges=EDGES)
         assert set(best[:4]) <= {one.edge_id for one in found}
         assert found[0].score == pytest.approx(float((rows @ asked).max()), abs=0.02)
 

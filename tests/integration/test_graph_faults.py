@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ async def backend(server):
 
 
 async def ask(backend) -> list[str]:
-    found = await backend.search("g", vector=VECTOR, words=[], past=False, limit=5, edges=1)
+    found = await backend.search("g", vector=VECTOR, words=[], past=False, now=datetime.now(UTC), limit=5, edges=1)
     return [relation.text for relation in found]
 
 

@@ -12,7 +12,6 @@ import pytest
 from agent.told import why_lines
 from memory import account, graph_ledger
 from memory.account import erase_user, export_user
-from memory.config import load_settings
 from memory.errors import ConfigInvalid, StoreUnavailable, UserUnknown
 from memory.forget import Wanted, forget
 from memory.graph_erase import finish_erasures
@@ -56,7 +55,7 @@ class ScriptedGraph:
         await self._answer("search")
         return list(self.groups.get(group, ()))
 
-    async def digest(self, group, limit):
+    async def digest(self, group, limit, now):
         await self._answer("digest")
         return self.groups.get(group, [])[:limit]
 
@@ -334,14 +333,6 @@ async def test_a_wrong_password_is_said_and_calls_go_on(settings, graph, caplog)
             found = await call.recall("what is my dog called")
             assert found.tiers["graph"].status == "failed" and "Biscuit" in found.block
     assert [record.reason for record in caplog.records if record.message == "graph.not_usable"] == [str(graph.fault)]
-
-
-async def test_two_servers_at_once_are_refused_with_a_sentence(memory_settings):
-    both = {"graph": "on", "falkordb_url": "redis://127.0.0.1:1", "neo4j_url": "bolt://127.0.0.1:1"}
-    settings = load_settings(database_url=memory_settings.database_url, redis_url=memory_settings.redis_url, **both)
-    with pytest.raises(ConfigInvalid, match="ECHOIC_NEO4J_URL are both set"):
-        async with open_memory(settings, embedder=WordEmbedder()):
-            pass
 
 
 async def test_a_hung_graph_delays_neither_a_recall_nor_the_end(settings, graph):

@@ -1,6 +1,7 @@
 """From the words of a call to the graph and back, on the real stores: recalled, forgotten, exported, erased. No model is asked."""
 
 import json
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -76,7 +77,9 @@ async def test_asking_about_a_stranger_makes_no_graph(memory, user_id, falkordb_
     before = graphs_of(falkordb_url)
     call = await a_call(memory, user_id)
     assert (await call.recall("where does my sister live")).tiers["graph"].status == "empty"
-    await memory.graph.search(group_of(user_id, "echoic"), vector=None, words=["sister"], past=False, limit=5, edges=9)
+    await memory.graph.search(
+        group_of(user_id, "echoic"), vector=None, words=["sister"], past=False, now=datetime.now(UTC), limit=5, edges=9
+    )
     assert graphs_of(falkordb_url) == before
 
 

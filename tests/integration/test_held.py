@@ -70,7 +70,7 @@ def vector_of(memory, text):
 
 
 async def ask(memory, who, text):
-    return await memory.search.search(Question(who, text, vector_of(memory, text)))
+    return await memory.search.search(Question(who, text, vector_of(memory, text), memory.now()))
 
 
 async def learn_elsewhere(memory, who, *facts):
@@ -181,7 +181,7 @@ async def test_a_fact_that_ends_is_no_longer_live(memory, monkeypatch):
     await learn(memory, fact("has a dentist appointment", valid_until=NOW + timedelta(days=1)))
     call = await open_held(memory, caller())
     assert [item.text for item in await ask(memory, call.caller, "dentist")] == ["has a dentist appointment"]
-    monkeypatch.setattr(memory.search, "_now", lambda: NOW + timedelta(days=2))
+    monkeypatch.setattr(memory, "now", lambda: NOW + timedelta(days=2))
     assert await ask(memory, call.caller, "dentist") == []
     assert [item.text for item in await ask(memory, call.caller, "when did I see the dentist")] == ["has a dentist appointment"]
 

@@ -159,7 +159,7 @@ async def test_nobody_asks_for_a_graph_that_is_not_there():
     """An unknown caller, and one whose graph is empty, cost no trip to the graph server."""
     for group in (None, Group("e1", 0)):
         backend = Asked()
-        assert await GraphTier(backend, Groups(group)).search(Question(CALLER, "who is Ana?", Answered())) == []
+        assert await GraphTier(backend, Groups(group)).search(Question(CALLER, "who is Ana?", Answered(), datetime.now(UTC))) == []
         assert not hasattr(backend, "asked")
 
 
@@ -169,8 +169,8 @@ async def test_tier_asks_for_history_when_the_words_do():
     closed = relation("Ana lived in Porto", valid_until=ended, turn_ids=(uuid4(),))
     backend.groups["e1"] = [(closed, np.array([1, 0], np.float32))]
     tier = GraphTier(backend, Groups(Group("e1", 1)))
-    assert await tier.search(Question(CALLER, "where is Ana?", Answered())) == []
-    (item,) = await tier.search(Question(CALLER, "where did Ana use to live before?", Answered()))
+    assert await tier.search(Question(CALLER, "where is Ana?", Answered(), datetime.now(UTC))) == []
+    (item,) = await tier.search(Question(CALLER, "where did Ana use to live before?", Answered(), datetime.now(UTC)))
     assert (item.kind, item.id, item.tier, item.valid_until, item.turn_ids) == ("relation", closed.edge_id, "graph", ended, closed.turn_ids)
 
 

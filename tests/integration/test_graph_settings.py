@@ -1,0 +1,84 @@
+"""A graph whose settings are wrong costs a sentence, never a call, a turn or a fact."""
+
+import logging
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import SecretStr
+
+from memory.account import erase_user
+from memory.graph_groups import group_of
+from memory.service import open_memory
+from memory.types import Caller
+from tests.fakes import ScriptedModel, facts
+from workers.flush import flush_user
+from workers.main import run_worker
+
+USER = "ana"
+WRONG = {
+    "two addresses": {"falkordb_url": SecretStr("redis://localhost:1"), "neo4j_url": "bolt://localhost:1"},
+    "no address": {},
+    "not an address": {"falkordb_url": SecretStr("over there")},
+}
+
+
+def answer(request):
+    """Of a model that is fit to learn: it is asked two test questions first."""
+    said = request["messages"][-1]["content"]
+    answers = {"Petrel": "Has a boat called Petrel", "Cardiff": "Moved to Cardiff with daughter Nell"}
+    return facts(next((fact for word, fact in answers.items() if word in said), "Brother Oscar is allergic to cats"))
+
+
+@pytest.fixture
+def model():
+    with ScriptedModel(otherwise=answer) as model:
+        yield model
+
+
+@pytest.fixture
+def settings(memory_settings, model):
+    return memory_settings.model_copy(update={"llm_url": model.url, "llm_model": "scripted", "graph": "on"})
+
+
+async def say(memory, text):
+    call = await memory.open_call(Caller(USER, "echoic", f"call-{text}"))
+    await call.record("item", "user", text, datetime.now(UTC))
+    return call
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_the_call_goes_on_and_the_log_says_why(settings, wrong, caplog):
+    with caplog.at_level(logging.ERROR, "echoic.memory"):
+        async with open_memory(settings.model_copy(update=WRONG[wrong])) as memory:
+            call = await say(memory, "My boat is called Petrel.")
+            recall = await call.recall("what is my boat called?")
+            assert "Petrel" in recall.block and "graph" not in recall.tiers
+    (said,) = [record for record in caplog.records if record.getMessage() == "graph.not_usable"]
+    assert "ECHOIC_FALKORDB_URL" in said.reason
+
+
+async def test_a_worker_learns_all_the_same(settings, caplog):
+    """Two addresses, or entity types that do not exist."""
+    for number, wrong in enumerate((WRONG["two addresses"], {"graph_ingest": "episodes", "graph_types": "no.such:TYPES"})):
+        told = settings.model_copy(update={"falkordb_url": SecretStr("redis://localhost:1"), **wrong})
+        async with open_memory(told) as memory:
+            await say(memory, f"My boat is called Petrel, said {number}.")
+            await run_worker(told, burst=True)
+            assert [fact.text for fact in await memory.facts.list(USER)] == ["Has a boat called Petrel"]
+    assert {"graph.not_usable", "graph.not_fed"} <= {record.getMessage() for record in caplog.records}
+
+
+async def test_flush_feeds_the_graph(settings, falkordb_url):
+    """Facts learned, and relations entered, when the command returns."""
+    async with open_memory(settings.model_copy(update={"falkordb_url": SecretStr(falkordb_url)})) as memory:
+        await say(memory, "My boat is called Petrel.")
+        assert await flush_user(memory, USER, wait=True) == "Learned 1 facts from 1 turns. Entered 1 relations in the graph."
+        assert await memory.graph.count(group_of(USER, "echoic")) == 1
+        await erase_user(memory, USER)
+
+
+async def test_flush_says_what_stands_in_the_graphs_way(settings):
+    async with open_memory(settings.model_copy(update={"falkordb_url": SecretStr("redis://localhost:1")})) as memory:
+        await say(memory, "My boat is called Petrel.")
+        said = await flush_user(memory, USER, wait=True)
+        assert said.startswith("Learned 1 facts from 1 turns. The graph is not up to date (FalkorDB cannot be reached")
