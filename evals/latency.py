@@ -31,7 +31,7 @@ from agent.capture import Capture
 from agent.pauses import settle_collector
 from evals.bench_data import USERS, caller, load
 from evals.bench_variants import Variant, open_variants
-from evals.latency_graph import measure_graph, show_graph
+from evals.faults import measure_faults, show_faults
 from evals.loop_lag import LoopLag, watched
 from evals.machine import commit, hardware
 from evals.sample_words import questions, said
@@ -89,8 +89,9 @@ def main(
     console = Console()
     plan = QUICK if quick else FULL
     with TemporaryDirectory(prefix="echoic-bench-") as folder, open_stores(Path(folder) / "data") as stores:
-        report = asyncio.run(measure_graph(stores, seconds=plan.graph_s) if graph else measure(stores, plan, console))
-    (show_graph if graph else _show)(report, console)
+        measuring = measure_faults(stores, ["graph"], seconds=plan.graph_s, console=console) if graph else measure(stores, plan, console)
+        report = asyncio.run(measuring)
+    (show_faults if graph else _show)(report, console)
     if json_file:
         json_file.write_text(json.dumps(report, indent=1) + "\n")
 

@@ -45,6 +45,7 @@ def measured(results: Path) -> str:
         *_extraction([_read(path) for path in sorted(results.glob("extraction*.json"))]),
         *(_temporal(_read(path)) for path in sorted(results.glob("temporal*.json"))),
         *(_graph(_read(path)) for path in sorted(results.glob("graph*.json"))),
+        *(_faults(_read(path)) for path in sorted(results.glob("faults*.json"))),
         *_voice([_read(path) for path in sorted(results.glob("voice*.json"))]),
         *(_takeover(_read(path)) for path in sorted(results.glob("takeover*.json"))),
         *(_footprint(_read(path)) for path in sorted(results.glob("footprint*.json"))),
@@ -147,6 +148,19 @@ def _graph(result: dict[str, Any]) -> str:
     for row in result["rows"]:
         where = f"{row['backend']}, {row['edges']:,}, {row['calls']}"
         lines.append(f"| {where} | {row['form']} | {_ms(row['p50_ms'])} / {_ms(row['p95_ms'])} | {row['recall_at_5']:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def _faults(result: dict[str, Any]) -> str:
+    lines = [
+        f"**A part of memory is slow, hung or down**; the budget is {result['budget_ms']} ms{_origin(result, 'python -m evals.faults')}",
+        "",
+        "| What, calls at once | p50 / p95 ms to the model | longest recall, ms | replies of a call that waited in vain | lines recalled |",
+        "|---|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        times = f"{_ms(row['p50_ms'])} / {_ms(row['p95_ms'])} | {_ms(row['recall_max_ms'])}"
+        lines.append(f"| {row['variant']}, {row['calls']} | {times} | {row['waited_a_call']} | {row['lines']:.1f} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,77 @@
+"""An embedding endpoint that may be slow, hang or be gone: the model of this machine behind an OpenAI-compatible address."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from memory.config import load_settings
+from memory.embed import Embedder, open_embedder
+
+HOST = "127.0.0.1"
+
+
+class Endpoint:
+    """Answers `/v1/embeddings`, after `delay_s`; while it is halted, never."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder, self.delay_s = embedder, 0.0
+        self._answering = asyncio.Event()
+        self._answering.set()
+        application = web.Application()
+        application.router.add_post("/v1/embeddings", self._answer)
+        self._runner = web.AppRunner(application, access_log=None)
+        self._site: web.TCPSite | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self._port}/v1"
+
+    async def start(self) -> None:
+        """Listen; after `stop` at the same port."""
+        if self._site is None:
+            await self._runner.setup()
+        self._site = web.TCPSite(self._runner, HOST, self._port)
+        await self._site.start()
+        self._port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Be gone: nobody listens."""
+        if self._site is not None:
+            await self._site.stop()
+
+    def halt(self) -> None:
+        """From now on nothing is answered; connections stay open."""
+        self._answering.clear()
+
+    def mend(self) -> None:
+        """Answer again, at once."""
+        self.delay_s = 0.0
+        self._answering.set()
+
+    async def close(self) -> None:
+        self.mend()
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        asked = (await request.json())["input"]
+        await self._answering.wait()
+        await asyncio.sleep(self.delay_s)
+        vectors = await self._embedder.embed_batch(asked)
+        rows = [{"object": "embedding", "index": at, "embedding": vector.tolist()} for at, vector in enumerate(vectors)]
+        return web.json_response({"object": "list", "data": rows, "model": self._embedder.name})
+
+
+@asynccontextmanager
+async def embedding_endpoint() -> AsyncIterator[Endpoint]:
+    """Started, on a port that the system chose."""
+    embedder = open_embedder(load_settings(embedding_url=""))
+    endpoint = Endpoint(embedder)
+    await endpoint.start()
+    try:
+        yield endpoint
+    finally:
+        await endpoint.close()
+        await embedder.close()
