@@ -177,15 +177,6 @@ class TurnLog:
         return user | {"replies": len(places), "reply_stored": ",".join(sorted(set(places))) or "none", "interrupted": cut}
 
 
-def turn_log_of(session: AgentSession) -> TurnLog | None:
-    """The log of this session's call; None where the application keeps none in its userdata."""
-    try:
-        found = getattr(session.userdata, "turn_log", None)
-    except ValueError:  # a session without userdata
-        return None
-    return found if isinstance(found, TurnLog) else None
-
-
 def _times(items: Sequence[llm.ChatMessage], wanted: dict[str, str]) -> dict[str, float]:
     """LiveKit's times, in seconds; of several replies (before and after a tool) the first's, which is what the caller waited for."""
     found: dict[str, float] = {}

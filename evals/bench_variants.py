@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
-from livekit.agents import Agent, AgentSession, APIConnectOptions, ModelSettings, llm
-from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
+from livekit.agents import Agent, AgentSession, ModelSettings, llm
 
 from agent.assistant import MemoryAgent
 from agent.config import AgentSettings
@@ -14,6 +13,7 @@ from evals.bench_mem0 import open_mem0
 from memory.call_memory import CallMemory
 from memory.embed import Embedder
 from memory.service import Memory
+from tests.fake_llm import FakeLLM
 
 CALL_SO_FAR = (("user", "Hi, it's me again, I have a couple of questions."), ("assistant", "Hello again! What can I do for you?"))
 
@@ -97,20 +97,8 @@ async def started(agents: Sequence[Agent]) -> AsyncIterator[None]:
         yield
 
 
-class InstantLLM(llm.LLM):
+class InstantLLM(FakeLLM):
     """Answers at once, so that what is timed is what happens before the model."""
 
-    def chat(
-        self,
-        *,
-        chat_ctx: llm.ChatContext,
-        tools: list[llm.Tool] | None = None,
-        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
-        **_: Any,
-    ) -> llm.LLMStream:
-        return _InstantStream(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
-
-
-class _InstantStream(llm.LLMStream):
-    async def _run(self) -> None:
-        self._event_ch.send_nowait(llm.ChatChunk(id="instant", delta=llm.ChoiceDelta(role="assistant", content="Yes.")))
+    def reply(self, context: llm.ChatContext) -> str:
+        return "Yes."

@@ -1,24 +1,23 @@
-"""Ears and a mouth for evals: what the caller's sound means is known, and a reply is a tone, so that what is timed is not a model.
+"""Ears and a model for evals: what the caller's sound means is known, and so is the reply, so that what is timed is no model.
 
 The ears listen to the real audio of the room: words come out of them as the sound goes on, and the turn ends with the sound.
 """
 
 import asyncio
-import math
 import random
-from array import array
 from collections import deque
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from livekit import rtc
-from livekit.agents import APIConnectOptions, llm, stt, tts
+from livekit.agents import APIConnectOptions, llm, stt
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 
-RATE = 24_000
+from tests.fake_llm import FakeLLM
+from tests.tones import tone
+
 WORD_S = 0.16
-"""About the pace of quick speech."""
+"""Of the caller's words: about the pace of quick speech."""
 LOUD_RMS = 300.0
 SURE_S, ENDED_S = 0.1, 0.3
 """Silence after which the words are likely to stay (a preflight transcript: the model may begin), and after which they are final."""
@@ -27,6 +26,7 @@ FINAL_EQUAL_SHARE = 0.5
 THINKS_S = 0.15
 """To the model's first word."""
 REPLY = "All right then."
+REPLY_WORD_S = 0.1
 
 
 class EvalSTT(stt.STT):
@@ -91,56 +91,24 @@ class _Ears(stt.RecognizeStream):
         self._event_ch.send_nowait(stt.SpeechEvent(type=kind, alternatives=heard))
 
 
-class ToneTTS(tts.TTS):
-    """Says each word as a tenth of a second of a tone, at once."""
-
-    def __init__(self) -> None:
-        super().__init__(capabilities=tts.TTSCapabilities(streaming=False), sample_rate=RATE, num_channels=1)
-
-    def synthesize(self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS) -> tts.ChunkedStream:
-        return _Tone(tts=self, input_text=text, conn_options=conn_options)
-
-
-class _Tone(tts.ChunkedStream):
-    async def _run(self, output_emitter: tts.AudioEmitter) -> None:
-        output_emitter.initialize(request_id=uuid4().hex, sample_rate=RATE, num_channels=1, mime_type="audio/pcm")
-        output_emitter.push(tone(0.1 * len(self.input_text.split()), RATE))
-        output_emitter.flush()
-
-
-class CountingLLM(llm.LLM):
+class CountingLLM(FakeLLM):
     """Thinks for a moment, says the same, and counts how often it was asked."""
 
     def __init__(self) -> None:
         super().__init__()
         self.calls = 0
 
-    def chat(
-        self,
-        *,
-        chat_ctx: llm.ChatContext,
-        tools: list[llm.Tool] | None = None,
-        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
-        **_: Any,
-    ) -> llm.LLMStream:
+    def reply(self, context: llm.ChatContext) -> str:
         self.calls += 1
-        return _Thinking(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
+        return REPLY
 
-
-class _Thinking(llm.LLMStream):
-    async def _run(self) -> None:
+    async def think(self, context: llm.ChatContext) -> None:
         await asyncio.sleep(THINKS_S)
-        self._event_ch.send_nowait(llm.ChatChunk(id="reply", delta=llm.ChoiceDelta(role="assistant", content=REPLY)))
 
 
 def spoken(text: str, rate: int) -> bytes:
-    """A sound as long as the words would take, that no codec takes for silence."""
+    """A sound as long as the words would take."""
     return tone(WORD_S * (len(text.split()) + 1), rate)
-
-
-def tone(seconds: float, rate: int) -> bytes:
-    """440 Hz, mono, 16 bit."""
-    return array("h", (int(9_000 * math.sin(2 * math.pi * 440 * at / rate)) for at in range(int(seconds * rate)))).tobytes()
 
 
 def _rms(frame: rtc.AudioFrame) -> float:

@@ -12,11 +12,12 @@ from agent.call import Call
 from agent.config import AgentSettings
 from agent.ears import open_vad, turn_handling
 from agent.model import address_of, connect_options, open_llm
-from evals.scripted_speech import CountingLLM, EvalSTT, ToneTTS, spoken
+from evals.scripted_speech import REPLY_WORD_S, CountingLLM, EvalSTT, spoken
 from local.speech import LocalSpeech, open_local_speech
 from memory.config import QUOTE, MemorySettings
 from memory.words import normalise
 from tests.rooms.speech import CALLER_RATE, Voice
+from tests.tones import ToneTTS
 
 SCRIPTED_TURNS = TurnHandlingOptions(turn_detection="stt", endpointing={"min_delay": 0.2, "max_delay": 0.4}, interruption={"mode": "vad"})
 
@@ -57,7 +58,13 @@ class ScriptedParts:
 
     def session(self, call: Call | None) -> AgentSession[Any]:
         return AgentSession(
-            stt=self._ears, llm=self._model, tts=ToneTTS(), vad=None, turn_handling=SCRIPTED_TURNS, userdata=call, user_away_timeout=None
+            stt=self._ears,
+            llm=self._model,
+            tts=ToneTTS(REPLY_WORD_S),
+            vad=None,
+            turn_handling=SCRIPTED_TURNS,
+            userdata=call,
+            user_away_timeout=None,
         )
 
     async def sound(self, words: str) -> bytes:

@@ -25,6 +25,7 @@ MOST_BYTES = 4_096  # of a request to join
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 PAGE = "join.html"
 SERVED = frozenset({PAGE, "join.js", "join.css", "livekit-client.umd.js"})
+CONTENT_POLICY = "default-src 'self'; img-src data:; connect-src *; media-src blob:; frame-ancestors 'none'"
 USER_TOKEN = "echoic.user_token"
 AUDIENCE = "echoic"
 
@@ -71,12 +72,11 @@ def join_page(door: Door, port: int = 0) -> Iterator[str]:
     Raises:
         OSError: the port is taken.
     """
-    key = secrets.token_urlsafe(12)
-    server = _Server((LOOPBACK, port), _handler_of(door, key))
+    server = _Server(door, port)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="join-page", daemon=True)
     thread.start()
     try:
-        yield f"http://{LOOPBACK}:{server.server_address[1]}/{key}/"
+        yield f"http://{LOOPBACK}:{server.server_port}/{server.key}/"
     finally:
         server.shutdown()
         thread.join()
@@ -86,74 +86,76 @@ def join_page(door: Door, port: int = 0) -> Iterator[str]:
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
+    def __init__(self, door: Door, port: int) -> None:
+        super().__init__((LOOPBACK, port), _Handler)
+        self.door, self.key = door, secrets.token_urlsafe(12)
+
     def handle_error(self, *_: object) -> None:
         """A browser that closed its connection is no news."""
 
 
-def _handler_of(door: Door, key: str) -> type[http.server.BaseHTTPRequestHandler]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        timeout = 30.0
+class _Handler(http.server.BaseHTTPRequestHandler):
+    """One browser's requests, to one address only: the page's, which begins with the key."""
 
-        def do_GET(self) -> None:
-            name = self._name()
-            if name is None:
-                self._refuse(HTTPStatus.NOT_FOUND)
-                return
-            body = files("local").joinpath("static", name or PAGE).read_bytes()
-            self._send(HTTPStatus.OK, TYPES[f".{(name or PAGE).rpartition('.')[2]}"], body)
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    timeout = 30.0
 
-        def do_POST(self) -> None:
-            length = self.headers.get("Content-Length", "")
-            if urlsplit(self.path).path != f"/{key}/join" or not self._is_from_here():
-                self._refuse(HTTPStatus.NOT_FOUND)
-            elif not length.isdigit() or int(length) > MOST_BYTES:
-                self._refuse(HTTPStatus.BAD_REQUEST)
-            else:
-                self._join(self.rfile.read(int(length)))
+    def do_GET(self) -> None:
+        name = self._name()
+        if name is None:
+            self._refuse(HTTPStatus.NOT_FOUND)
+            return
+        body = files("local").joinpath("static", name or PAGE).read_bytes()
+        self._send(HTTPStatus.OK, TYPES[f".{(name or PAGE).rpartition('.')[2]}"], body)
 
-        def _join(self, body: bytes) -> None:
-            try:
-                admitted = door.admit(str(json.loads(body)["user"]))
-            except (ValueError, LookupError, TypeError):
-                self._refuse(HTTPStatus.BAD_REQUEST)
-            except MemoryFault as exc:
-                self._send_json(HTTPStatus.UNPROCESSABLE_ENTITY, {"error": str(exc)})
-            else:
-                self._send_json(HTTPStatus.OK, admitted)
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if urlsplit(self.path).path != f"/{self.server.key}/join" or not self._is_from_here():
+            self._refuse(HTTPStatus.NOT_FOUND)
+        elif not length.isdigit() or int(length) > MOST_BYTES:
+            self._refuse(HTTPStatus.BAD_REQUEST)
+        else:
+            self._join(self.rfile.read(int(length)))
 
-        def _name(self) -> str | None:
-            """The file that is asked for, empty for the page itself; None if it is not ours to give."""
-            path = urlsplit(self.path).path
-            name = path.removeprefix(f"/{key}/")
-            return name if self._is_from_here() and path.startswith(f"/{key}/") and (not name or name in SERVED) else None
+    def _join(self, body: bytes) -> None:
+        try:
+            admitted = self.server.door.admit(str(json.loads(body)["user"]))
+        except (ValueError, LookupError, TypeError):
+            self._refuse(HTTPStatus.BAD_REQUEST)
+        except MemoryFault as exc:
+            self._send_json(HTTPStatus.UNPROCESSABLE_ENTITY, {"error": str(exc)})
+        else:
+            self._send_json(HTTPStatus.OK, admitted)
 
-        def _is_from_here(self) -> bool:
-            """Another site may make a browser ask us, by a name of its own that leads here: the browser then says which."""
-            here = f"{LOOPBACK}:{self.server.server_address[1]}"  # type: ignore[index]
-            return self.headers.get("Host") == here and self.headers.get("Origin") in (None, f"http://{here}")
+    def _name(self) -> str | None:
+        """The file that is asked for, empty for the page itself; None if it is not ours to give."""
+        path = urlsplit(self.path).path
+        name = path.removeprefix(f"/{self.server.key}/")
+        return name if self._is_from_here() and name != path and (not name or name in SERVED) else None
 
-        def _send_json(self, status: HTTPStatus, body: dict[str, str]) -> None:
-            self._send(status, "application/json", json.dumps(body).encode())
+    def _is_from_here(self) -> bool:
+        """Another site may make a browser ask us, by a name of its own that leads here: the browser then says which."""
+        here = f"{LOOPBACK}:{self.server.server_port}"
+        return self.headers.get("Host") == here and self.headers.get("Origin") in (None, f"http://{here}")
 
-        def _refuse(self, status: HTTPStatus) -> None:
-            self.close_connection = True
-            self._send(status, "text/plain; charset=utf-8", f"{status.phrase}\n".encode())
+    def _send_json(self, status: HTTPStatus, body: dict[str, str]) -> None:
+        self._send(status, "application/json", json.dumps(body).encode())
 
-        def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cache-Control", "no-store")
-            self.send_header("Referrer-Policy", "no-referrer")  # the address is the key
-            self.send_header("X-Content-Type-Options", "nosniff")
-            self.send_header(
-                "Content-Security-Policy", "default-src 'self'; img-src data:; connect-src *; media-src blob:; frame-ancestors 'none'"
-            )
-            self.end_headers()
-            self.wfile.write(body)
+    def _refuse(self, status: HTTPStatus) -> None:
+        self.close_connection = True
+        self._send(status, "text/plain; charset=utf-8", f"{status.phrase}\n".encode())
 
-        def log_message(self, *_: object) -> None:
-            """Silent: the path holds the key."""
+    def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Referrer-Policy", "no-referrer")  # the address is the key
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Security-Policy", CONTENT_POLICY)
+        self.end_headers()
+        self.wfile.write(body)
 
-    return Handler
+    def log_message(self, *_: object) -> None:
+        """Silent: the path holds the key."""

@@ -4,7 +4,6 @@
 folder, restarted at the same address when it dies, gone when the last of them has left.
 """
 
-import http.client
 import json
 import os
 import secrets
@@ -18,13 +17,12 @@ from typing import Any
 
 from local.keeper import Server, serve
 from local.livekit_program import find_program
-from local.paths import open_data_dir, private_folder
-from local.ports import LOOPBACK, are_free, free_ports
+from local.paths import open_data_dir, private_folder, write_private
+from local.ports import LOOPBACK, are_free, free_ports, is_ok
 from local.sharing import joined
 from memory.errors import ConfigInvalid, MemoryFault, StoreUnavailable
 
 GROUP = "livekit"
-ANSWER_S = 0.5
 NOWHERE = f"{LOOPBACK}:9"  # an empty list of STUN servers means Google's and Twilio's
 ANY_LOAD = 2  # load is the share of busy CPU: at the default 0.7 a busy laptop gets no agent, and nobody is told
 LOOPBACK_INTERFACE = "lo0" if sys.platform == "darwin" else "lo"
@@ -109,19 +107,12 @@ class OwnLiveKit(Server):
         address = _kept_address(self._address_file)
         if address is None or not are_free(address.ports):
             port, udp_port = free_ports(2)
-            _write(self._address_file, asdict(Address(port, udp_port, secrets.token_urlsafe(32))))
-        _write(self._config_file, config(Address.read(self._address_file)))
+            write_private(self._address_file, asdict(Address(port, udp_port, secrets.token_urlsafe(32))))
+        write_private(self._config_file, config(Address.read(self._address_file)))
 
     def is_ready(self, pid: int) -> bool:
         """It says OK once it takes calls."""
-        connection = http.client.HTTPConnection(LOOPBACK, Address.read(self._address_file).port, timeout=ANSWER_S)
-        try:
-            connection.request("GET", "/")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False  # not listening yet
-        finally:
-            connection.close()
+        return is_ok(Address.read(self._address_file).port, "/")
 
     def explain(self, output: str) -> MemoryFault:
         lines = [line for line in output.splitlines() if line.strip()]
@@ -154,14 +145,6 @@ def config(address: Address) -> dict[str, Any]:
         },
         "agents": {"target_load": ANY_LOAD},
     }
-
-
-def _write(file: Path, content: dict[str, Any]) -> None:
-    """Replace a file that holds a key, readable by its owner only."""
-    new = file.with_suffix(".new")
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
-        json.dump(content, opened)
-    new.replace(file)
 
 
 def main(run_dir: Path, program: Path) -> None:

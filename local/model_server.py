@@ -4,7 +4,6 @@ The same keeper as that of the stores starts, restarts and stops it; the group i
 """
 
 import hashlib
-import http.client
 import json
 import os
 import secrets
@@ -16,13 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from local.keeper import Server, serve
-from local.paths import open_data_dir, private_folder
-from local.ports import LOOPBACK, are_free, free_ports
+from local.paths import open_data_dir, private_folder, write_private
+from local.ports import LOOPBACK, are_free, free_ports, is_ok
 from local.sharing import joined
 from memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
 
 LOAD_S = 180.0  # a large file from a slow disk; 1.1 GB takes 2-4 s
-ANSWER_S = 0.5
 MAGIC = b"GGUF"
 
 
@@ -83,14 +81,7 @@ class ModelServer(Server):
 
     def is_ready(self, pid: int) -> bool:
         """Its health page needs no key and says when the model is loaded."""
-        connection = http.client.HTTPConnection(LOOPBACK, Address.read(self._address_file).port, timeout=ANSWER_S)
-        try:
-            connection.request("GET", "/health")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False  # not listening yet
-        finally:
-            connection.close()
+        return is_ok(Address.read(self._address_file).port, "/health")
 
     def explain(self, output: str) -> MemoryFault:
         lines = [line for line in output.splitlines() if line.strip()]
@@ -98,12 +89,8 @@ class ModelServer(Server):
 
     def _choose_address(self) -> None:
         """The one it had, so that clients find it again after a restart; another one if somebody else took its port."""
-        if self._address_file.exists() and are_free([Address.read(self._address_file).port]):
-            return
-        new = self._address_file.with_suffix(".new")
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(asdict(Address(free_ports(1)[0], secrets.token_urlsafe(24))), file)
-        new.replace(self._address_file)
+        if not self._address_file.exists() or not are_free([Address.read(self._address_file).port]):
+            write_private(self._address_file, asdict(Address(free_ports(1)[0], secrets.token_urlsafe(24))))
 
 
 def main(run_dir: Path, group: str, file: Path, name: str) -> None:

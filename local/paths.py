@@ -1,12 +1,15 @@
-"""Where a laptop's data lives, and folders that nobody else can read."""
+"""Where a laptop's data lives, and folders and files that nobody else can read."""
 
 import hashlib
+import json
 import os
 import re
 import stat
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -59,6 +62,14 @@ def private_folder(folder: Path) -> Path:
     except OSError as exc:
         raise ConfigInvalid(_cannot_use(folder, exc)) from exc
     return folder
+
+
+def write_private(file: Path, content: Mapping[str, Any]) -> None:
+    """Replace a JSON file at once, readable by its owner only: a reader sees the old or the new one, whole."""
+    new = file.with_name(f"{file.name}.new")
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+        json.dump(content, opened)
+    new.replace(file)
 
 
 def socket_folder(folder: Path) -> Path:

@@ -1,10 +1,12 @@
-"""Free ports of this machine's loopback address, for servers that cannot listen on a private socket."""
+"""Free ports of this machine's loopback address, and whether a server answers: for those that cannot listen on a private socket."""
 
+import http.client
 import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
 
 LOOPBACK = "127.0.0.1"
+ANSWER_S = 0.5
 
 
 def free_ports(count: int) -> list[int]:
@@ -23,6 +25,18 @@ def free_ports(count: int) -> list[int]:
 def are_free(ports: Sequence[int]) -> bool:
     """Whether nobody listens on any of them; what a server left behind when it ended does not count."""
     return all(_can_bind(port, kind) for port in ports for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM))
+
+
+def is_ok(port: int, path: str) -> bool:
+    """Whether an HTTP server on this port answers `path` with 200 within half a second; False also if nobody listens yet."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_S)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _can_bind(port: int, kind: socket.SocketKind) -> bool:

@@ -17,10 +17,11 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from local.paths import write_private
 from memory.errors import ConfigInvalid, StoreUnavailable
 
 if sys.platform != "win32":
@@ -64,10 +65,7 @@ def read_state(run_dir: Path, group: str) -> State | None:
 
 def write_state(run_dir: Path, group: str, state: State) -> None:
     """Replace the group's file at once, readable by its owner only."""
-    new = run_dir / f"{group}.json.new"
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump({name: getattr(state, name) for name in State.__dataclass_fields__}, file)
-    new.replace(run_dir / f"{group}.json")
+    write_private(run_dir / f"{group}.json", asdict(state))
 
 
 def open_log(path: Path) -> BinaryIO:

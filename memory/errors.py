@@ -28,10 +28,6 @@ class UserUnknown(MemoryFault):
     """Nothing is known about this user."""
 
 
-class JobRejected(MemoryFault):
-    """The turns of this job are gone or malformed; trying again cannot help."""
-
-
 class ConfigInvalid(MemoryFault):
     """A setting is missing or wrong."""
 

@@ -5,7 +5,6 @@ import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -20,7 +19,7 @@ CALLS_HELD = 256
 ID_CHARS = 40
 
 # one that still holds what was forgotten rests until a worker has removed that
-_READ = "select group_id, edges, digest, refreshed_at from graph_groups where user_id = $1 and agent_id = $2 and refreshed_at is not null"
+_READ = "select group_id, edges, digest from graph_groups where user_id = $1 and agent_id = $2 and refreshed_at is not null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,6 @@ class Group:
     group_id: str
     edges: int
     digest: tuple[Relation, ...] = ()
-    refreshed_at: datetime | None = None
 
 
 def group_of(user_id: str, agent_id: str) -> str:
@@ -84,4 +82,4 @@ class GraphGroups:
 
 def _group(row: asyncpg.Record) -> Group:
     digest: Any = json.loads(row["digest"]) if isinstance(row["digest"], str) else row["digest"]
-    return Group(row["group_id"], row["edges"], tuple(map(relation_from_json, digest or ())), row["refreshed_at"])
+    return Group(row["group_id"], row["edges"], tuple(map(relation_from_json, digest or ())))

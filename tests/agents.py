@@ -1,29 +1,24 @@
 """What a test of the agent needs: a model that says what it is told to, and a call's memory without stores."""
 
 import json
-import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from livekit.agents import AgentSession, APIConnectOptions, llm
-from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
+from livekit.agents import AgentSession, llm
 
 from memory.config import MemorySettings
 from memory.recent import RecentTurns
 from memory.turns import turn_id_for
 from memory.types import Caller, Recall, Role, TierResult, Turn
+from tests.fake_llm import FakeLLM, Reply
 
-Reply = str | llm.FunctionToolCall | BaseException
 
-
-class ScriptedLLM(llm.LLM):
+class ScriptedLLM(FakeLLM):
     """Gives one scripted reply a call, and keeps what the model was shown: `seen[n]` is OpenAI's list of messages."""
 
     def __init__(self, *replies: Reply | Sequence[Reply]) -> None:
@@ -31,36 +26,13 @@ class ScriptedLLM(llm.LLM):
         self._replies = list(replies)
         self.seen: list[list[dict[str, Any]]] = []
 
-    def chat(
-        self,
-        *,
-        chat_ctx: llm.ChatContext,
-        tools: list[llm.Tool] | None = None,
-        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
-        **_: Any,
-    ) -> llm.LLMStream:
-        self.seen.append(chat_ctx.to_provider_format("openai")[0])
-        reply = self._replies.pop(0) if self._replies else "ok"
-        parts = [reply] if isinstance(reply, str | llm.FunctionToolCall | BaseException) else list(reply)
-        return _Scripted(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options, parts=parts)
+    def reply(self, context: llm.ChatContext) -> Reply | Sequence[Reply]:
+        self.seen.append(context.to_provider_format("openai")[0])
+        return self._replies.pop(0) if self._replies else "ok"
 
     def texts(self, call: int = -1) -> list[str]:
         """What stood in each message of one call, newest call by default."""
         return [_text(message.get("content")) for message in self.seen[call]]
-
-
-class _Scripted(llm.LLMStream):
-    def __init__(self, *args: Any, parts: Sequence[Reply], **kwargs: Any) -> None:
-        self._parts = parts
-        super().__init__(*args, **kwargs)
-
-    async def _run(self) -> None:
-        for part in self._parts:
-            if isinstance(part, BaseException):
-                raise part
-            delta = llm.ChoiceDelta(role="assistant", tool_calls=[part]) if isinstance(part, llm.FunctionToolCall) else None
-            delta = delta or llm.ChoiceDelta(role="assistant", content=str(part))
-            self._event_ch.send_nowait(llm.ChatChunk(id="scripted", delta=delta))
 
 
 @dataclass
@@ -150,29 +122,3 @@ class ScriptedTerminal:
 
     def result(self, line: str) -> None:
         self.results.append(json.loads(line))
-
-
-@contextmanager
-def garbage_server() -> Iterator[str]:
-    """An address that answers every request for a reply with something else, politely."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = b"data: {not json at all: My dog is called Biscuit\n\ndata: <html>\n\n"
-            self.send_response(200)
-            self.send_header("Content-Type", "text/event-stream")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Silent."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-        finally:
-            server.shutdown()
-            thread.join()

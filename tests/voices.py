@@ -1,25 +1,21 @@
 """A call by voice in one process, without a server: ears that hear what a test says, a mouth of tones, and what was really played."""
 
 import asyncio
-import math
 import time
-from array import array
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from livekit import rtc
-from livekit.agents import Agent, AgentSession, APIConnectOptions, llm, stt, tts
+from livekit.agents import Agent, AgentSession, APIConnectOptions, llm, stt
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 from livekit.agents.voice import TranscriptSynchronizer, io
 
-from tests.agents import Reply, ScriptedLLM
+from tests.agents import ScriptedLLM
+from tests.fake_llm import Reply
+from tests.tones import RATE, WORD_S, ToneTTS
 
-RATE = 24_000
-WORD_S = 0.08
-"""Length of one spoken word: four times as fast as people speak."""
 TURN_HANDLING: dict[str, Any] = {
     "turn_detection": "stt",
     "endpointing": {"min_delay": 0.05, "max_delay": 0.05},
@@ -93,17 +89,9 @@ class ThinkingLLM(ScriptedLLM):
         self.free = asyncio.Event()
         self.free.set()
 
-    def chat(self, **kwargs: Any) -> llm.LLMStream:
-        stream = super().chat(**kwargs)
-        speak = stream._run
-
-        async def think() -> None:
-            await asyncio.sleep(self._thinks_s)
-            await self.free.wait()
-            await speak()
-
-        stream._run = think  # type: ignore[method-assign]
-        return stream
+    async def think(self, context: llm.ChatContext) -> None:
+        await asyncio.sleep(self._thinks_s)
+        await self.free.wait()
 
 
 class _Ears(stt.RecognizeStream):
@@ -113,26 +101,6 @@ class _Ears(stt.RecognizeStream):
     async def _run(self) -> None:
         async for _ in self._input_ch:
             """The audio says nothing: the test does."""
-
-
-class ToneTTS(tts.TTS):
-    """Says each word as 80 ms of a tone."""
-
-    def __init__(self) -> None:
-        super().__init__(capabilities=tts.TTSCapabilities(streaming=False), sample_rate=RATE, num_channels=1)
-
-    def synthesize(self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS) -> tts.ChunkedStream:
-        return _Tone(tts=self, input_text=text, conn_options=conn_options)
-
-
-class _Tone(tts.ChunkedStream):
-    async def _run(self, output_emitter: tts.AudioEmitter) -> None:
-        output_emitter.initialize(request_id=uuid4().hex, sample_rate=RATE, num_channels=1, mime_type="audio/pcm")
-        output_emitter.push(WORD * len(self.input_text.split()))
-        output_emitter.flush()
-
-
-WORD = array("h", (int(9_000 * math.sin(2 * math.pi * 440 * at / RATE)) for at in range(int(RATE * WORD_S)))).tobytes()
 
 
 class Microphone(io.AudioInput):

@@ -13,11 +13,13 @@ Answer = tuple[int, object]
 
 @contextmanager
 def web_server(handle: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
-    """Serves GET requests by `handle` while the block runs; gives its address."""
+    """Serves GET and POST requests by `handle` while the block runs; gives its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             handle(self)
+
+        do_POST = do_GET
 
         def log_message(self, *_: object) -> None:
             """Silent."""
@@ -43,14 +45,31 @@ def json_server(answers: dict[str, Answer]) -> Iterator[str]:
 
     def handle(request: BaseHTTPRequestHandler) -> None:
         status, body = answers.get(request.path, (404, {}))
-        data = json.dumps(body).encode()
-        request.send_response(status)
-        request.send_header("Content-Length", str(len(data)))
-        request.end_headers()
-        request.wfile.write(data)
+        send(request, status, json.dumps(body).encode())
 
     with web_server(handle) as address:
         yield address
+
+
+@contextmanager
+def garbage_server() -> Iterator[str]:
+    """Answers every request for a reply of a model with something else, politely; gives the address of such a model."""
+
+    def handle(request: BaseHTTPRequestHandler) -> None:
+        body = b"data: {not json at all: My dog is called Biscuit\n\ndata: <html>\n\n"
+        send(request, 200, body, kind="text/event-stream")
+
+    with web_server(handle) as address:
+        yield f"{address}/v1"
+
+
+def send(request: BaseHTTPRequestHandler, status: int, body: bytes, *, kind: str = "application/json") -> None:
+    """The whole answer to a request."""
+    request.send_response(status)
+    request.send_header("Content-Type", kind)
+    request.send_header("Content-Length", str(len(body)))
+    request.end_headers()
+    request.wfile.write(body)
 
 
 @dataclass

@@ -25,9 +25,6 @@ LEAST_UV = (0, 5)  # reads universal locks with hashes; older ones do not know e
 NOT_FOR_UV = ("UV_SYSTEM_PYTHON", "UV_PYTHON", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
 """They would turn uv to another environment than .venv."""
 
-MIRROR_SETTINGS = (("index-url", "UV_DEFAULT_INDEX", "UV_INDEX_URL"), ("extra-index-url", "UV_INDEX", "UV_EXTRA_INDEX_URL"))
-"""pip's name, uv's name, uv's older name."""
-
 
 class SetupFailed(Exception):
     """Set-up failed."""

@@ -11,8 +11,9 @@ from agent.talk import converse
 from memory.config import MemorySettings
 from memory.service import open_memory
 from memory.types import Turn
-from tests.agents import ScriptedTerminal, garbage_server
+from tests.agents import ScriptedTerminal
 from tests.fakes import ScriptedModel
+from tests.web import garbage_server
 
 QUOTING = Address("quote", "", "", "quote")
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,15 @@ def host() -> Iterator[Host]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture
+async def shared(host: Host) -> AsyncIterator[SharedEmbedder]:
+    """This process's embedder by way of that host, ready for questions."""
+    embedder = SharedEmbedder(host)
+    await embedder.wait_ready()
+    yield embedder
+    await embedder.close()
+
+
 def wait_until(happened: Callable[[], bool]) -> None:
     deadline = time.monotonic() + LIMIT_S
     while not happened():
@@ -92,9 +101,8 @@ def end(user: "subprocess.Popen[bytes]") -> None:
     user.communicate()
 
 
-async def test_vectors_are_those_of_the_model_in_process(host):
-    shared, local = SharedEmbedder(host), LocalEmbedder()
-    await shared.wait_ready()
+async def test_vectors_are_those_of_the_model_in_process(shared):
+    local = LocalEmbedder()
     try:
         for text in ("What is my dog called?", "", "x" * 100_000, "שלום", "a\ud83d"):
             assert np.array_equal(await shared.embed(text), (await local.embed_batch([text.encode(errors="replace").decode()]))[0])
@@ -102,36 +110,25 @@ async def test_vectors_are_those_of_the_model_in_process(host):
         assert batch.shape == (9, 384) and np.allclose(np.linalg.norm(batch, axis=1), 1, atol=1e-5)
         assert (await shared.embed_batch([])).shape == (0, 384)
     finally:
-        await shared.close()
         await local.close()
 
 
-async def test_questions_at_once_get_their_own_answers(host):
-    shared = SharedEmbedder(host)
-    await shared.wait_ready()
-    try:
-        texts = [f"I have {number} cats" for number in range(40)]
-        alone = [await shared.embed(text) for text in texts]
-        together = await asyncio.gather(*map(shared.embed, texts))
-        assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
-    finally:
-        await shared.close()
+async def test_questions_at_once_get_their_own_answers(shared):
+    texts = [f"I have {number} cats" for number in range(40)]
+    alone = [await shared.embed(text) for text in texts]
+    together = await asyncio.gather(*map(shared.embed, texts))
+    assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
-async def test_a_cancelled_question_leaves_nothing_behind(host):
-    shared = SharedEmbedder(host)
-    await shared.wait_ready()
-    try:
-        asked = [asyncio.create_task(shared.embed(f"word {number}")) for number in range(50)]
-        await asyncio.sleep(0.01)
-        for task in asked:
-            task.cancel()
-        await asyncio.wait(asked)
-        assert await wait_vector(shared) == 0
-        assert shared._link is not None
-        assert len(shared._link._waiting) <= 1  # a ping may be under way
-    finally:
-        await shared.close()
+async def test_a_cancelled_question_leaves_nothing_behind(shared):
+    asked = [asyncio.create_task(shared.embed(f"word {number}")) for number in range(50)]
+    await asyncio.sleep(0.01)
+    for task in asked:
+        task.cancel()
+    await asyncio.wait(asked)
+    assert await wait_vector(shared) == 0
+    assert shared._link is not None
+    assert len(shared._link._waiting) <= 1  # a ping may be under way
 
 
 def test_processes_that_start_at_once_share_one_server(host):
@@ -171,18 +168,13 @@ async def test_a_killed_server_is_started_again_and_no_question_waits_for_it(hos
         await other.close()
 
 
-async def test_a_batch_outlives_its_server(host):
-    shared = SharedEmbedder(host)
-    await shared.wait_ready()
-    try:
-        batch = asyncio.create_task(shared.embed_batch([f"a long turn about matter {number}" for number in range(200)]))
-        await asyncio.sleep(0.1)
-        killed = host.server_pid()
-        assert killed is not None
-        os.kill(killed, signal.SIGKILL)
-        assert (await batch).shape == (200, 384)
-    finally:
-        await shared.close()
+async def test_a_batch_outlives_its_server(host, shared):
+    batch = asyncio.create_task(shared.embed_batch([f"a long turn about matter {number}" for number in range(200)]))
+    await asyncio.sleep(0.1)
+    killed = host.server_pid()
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    assert (await batch).shape == (200, 384)
 
 
 async def test_a_hung_server_is_ended_and_replaced(host, monkeypatch):

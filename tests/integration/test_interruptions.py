@@ -16,7 +16,7 @@ from memory.config import MemorySettings
 from memory.embed import LocalEmbedder, Vector
 from memory.service import Memory, open_memory
 from memory.types import Caller, Turn
-from tests.agents import Reply
+from tests.fake_llm import Reply
 from tests.voices import ThinkingLLM, Voice, voice_session
 
 LONG = "It was a dark and stormy night when the old dog Biscuit walked home alone over the hills and far away from the sea."

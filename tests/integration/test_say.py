@@ -1,60 +1,30 @@
 """The caller has a say, through the real session on real stores: with a model that calls tools, and with one that cannot."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from livekit.agents import Agent, AgentSession, ModelSettings, llm
+from livekit.agents import AgentSession, llm
 
 from agent import wishes
 from agent.assistant import RemembersCaller
 from agent.call import Call
 from agent.capture import Capture
 from agent.quote import QuoteLLM
-from agent.say import QUESTION, TOOLS, Used, has_words, heed
+from agent.say import QUESTION
 from agent.wishes import AGREED, FORGOTTEN, NEVER_HERE, NOBODY, NOT_ALL, NOT_FOUND, NOT_KEPT, NOTHING_BEFORE, OUT_OF_REACH, STOPPED
 from memory.errors import StoreUnavailable
 from memory.forget import forget
 from memory.service import Memory, open_memory
-from memory.types import Caller, Fact, Recall
+from memory.types import Caller, Fact
 from tests.agents import ScriptedLLM, text_session
 from tests.embedders import WordEmbedder
 from tests.voices import voice_session
 from workers.extract import Learner
 
 DOG, TOWN = "My dog is called Xylquor.", "I live in Porto."
-
-
-class Heeding(RemembersCaller):
-    """An agent that heeds its caller's wishes."""
-
-    def __init__(self, *, model_calls_tools: bool) -> None:
-        super().__init__(instructions="Be kind.", tools=[*TOOLS])
-        self.used, self._model_calls_tools = Used(), model_calls_tools
-
-    async def llm_node(self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings) -> AsyncGenerator[Any, None]:
-        said = heed(chat_ctx.items, tools, self.call_memory, model_calls_tools=self._model_calls_tools)
-        if said.first is not None:
-            yield said.first
-        if not said.asks_model:
-            return
-        context = llm.ChatContext(said.items)
-        await self._remember(context.items)
-        spoke = False
-        async with aclosing(Agent.default.llm_node(self, context, said.tools, model_settings)) as chunks:
-            async for chunk in chunks:
-                spoke = spoke or has_words(chunk)
-                yield chunk
-        if spoke and said.last:
-            yield said.last
-
-    async def _recall(self, message: llm.ChatMessage, *args: Any) -> Recall:
-        recall = await super()._recall(message, *args)
-        self.used.note(message.text_content or "", recall.used)
-        return recall
 
 
 class Talk:
@@ -84,7 +54,7 @@ async def talk(memory: Memory, model: llm.LLM | None = None, *, model_calls_tool
         call.capture = await opened.enter_async_context(Capture(call.call_memory))
         session = await opened.enter_async_context(text_session(model or QuoteLLM(), userdata=call))
         call.capture.listen(session)
-        await session.start(Heeding(model_calls_tools=model_calls_tools), record=False)
+        await session.start(RemembersCaller(instructions="Be kind.", model_calls_tools=model_calls_tools), record=False)
         yield Talk(session, call, model or QuoteLLM())
         await call.hang_up()
 
@@ -314,7 +284,7 @@ async def test_spoken_it_is_carried_out_once_and_only_when_the_turn_has_ended_so
     call = Call(await memory.open_call(Caller("ana", "echoic", uuid4().hex)))
     async with (
         Capture(call.call_memory) as call.capture,
-        voice_session(Heeding(model_calls_tools=False), QuoteLLM(), listeners=[call.capture], userdata=call) as voice,
+        voice_session(RemembersCaller(instructions="Be kind."), QuoteLLM(), listeners=[call.capture], userdata=call) as voice,
     ):
         await voice.ask(DOG)
         voice.ears.starts()

@@ -7,10 +7,8 @@ import asyncio
 import os
 import signal
 from contextlib import AsyncExitStack
-from typing import Any
 
-from livekit.agents import AgentServer, AgentSession, APIConnectOptions, JobContext, JobProcess, llm
-from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
+from livekit.agents import AgentServer, AgentSession, JobContext, JobProcess, llm
 
 from agent.assistant import MemoryAgent
 from agent.call import Call
@@ -24,35 +22,29 @@ from memory.embed import open_embedder
 from memory.logs import protect
 from memory.service import open_memory
 from memory.types import Caller
-from tests.voices import ToneTTS
+from tests.fake_llm import FakeLLM
+from tests.tones import ToneTTS
 
 BACK = "Sorry, we were cut off for a moment. I am back."
 STORY_WORDS = 250  # 20 s
 
 
-class Echo(llm.LLM):
+class Echo(FakeLLM):
     """Says how often the caller has spoken, and what; "die" kills its process, and "story" is answered at length."""
 
-    def chat(
-        self,
-        *,
-        chat_ctx: llm.ChatContext,
-        tools: list[llm.Tool] | None = None,
-        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
-        **_: Any,
-    ) -> llm.LLMStream:
-        return _Echoed(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
+    def reply(self, context: llm.ChatContext) -> str:
+        said = _said(context)
+        return " ".join(["la"] * STORY_WORDS) if said[-1:] == ["story"] else f"You said {len(said)}: " + " / ".join(said)
 
-
-class _Echoed(llm.LLMStream):
-    async def _run(self) -> None:
-        messages = [item for item in self._chat_ctx.items if item.type == "message" and item.role == "user"]
-        said = [(message.text_content or "").rpartition("</memory>")[2].strip() for message in messages]
-        if said[-1:] == ["die"]:
+    async def think(self, context: llm.ChatContext) -> None:
+        if _said(context)[-1:] == ["die"]:
             await asyncio.sleep(1.0)  # the words are stored by then
             os.kill(os.getpid(), signal.SIGKILL)
-        words = " ".join(["la"] * STORY_WORDS) if said[-1:] == ["story"] else f"You said {len(said)}: " + " / ".join(said)
-        self._event_ch.send_nowait(llm.ChatChunk(id="echo", delta=llm.ChoiceDelta(role="assistant", content=words)))
+
+
+def _said(context: llm.ChatContext) -> list[str]:
+    messages = [item for item in context.items if item.type == "message" and item.role == "user"]
+    return [(message.text_content or "").rpartition("</memory>")[2].strip() for message in messages]
 
 
 class Server(AgentServer):

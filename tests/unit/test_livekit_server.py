@@ -8,8 +8,10 @@ import pytest
 
 from local.livekit_program import VERSION, find_program
 from local.livekit_server import Address, config, open_livekit
-from local.ports import are_free, free_ports
+from local.paths import write_private
+from local.ports import are_free, free_ports, is_ok
 from memory.errors import ConfigInvalid
+from tests.web import json_server
 
 GO_THAT_BUILDS = """#!/bin/sh
 echo "$@" >> "$GOBIN/../asked"
@@ -92,3 +94,20 @@ def test_ours_names_no_address_outside():
 def test_free_ports_differ_and_are_free():
     ports = free_ports(5)
     assert len(set(ports)) == 5 and are_free(ports)
+
+
+def test_a_server_is_ok_once_it_says_so():
+    """Not while it answers anything else, and not when nobody listens any more."""
+    with json_server({"/": (200, {}), "/health": (503, {})}) as address:
+        port = int(address.rpartition(":")[2])
+        assert is_ok(port, "/") and not is_ok(port, "/health")
+    assert not is_ok(port, "/")
+
+
+def test_what_holds_a_key_is_for_its_owner_only(tmp_path: Path):
+    """Also where an older one was open to all; and nothing else is left beside it."""
+    file = tmp_path / "livekit.address"
+    file.write_text("{}")
+    file.chmod(0o644)
+    write_private(file, {"secret": "s"})
+    assert file.stat().st_mode & 0o777 == 0o600 and file.read_text() == '{"secret": "s"}' and list(tmp_path.iterdir()) == [file]

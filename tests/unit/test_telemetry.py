@@ -5,8 +5,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +20,7 @@ from agent.telemetry import open_tracing, record_recall
 from memory.config import MemorySettings, load_settings
 from memory.types import Item, Recall, TierResult
 from tests.agents import ScriptedLLM, text_session
+from tests.web import send, web_server
 
 DOG = Item("fact", uuid4(), "The dog is called Biscuit", datetime.now(UTC))
 RECALL = Recall(
@@ -102,29 +102,17 @@ async def test_spans_go_where_the_variables_say(monkeypatch: pytest.MonkeyPatch)
     """A whole call's spans arrive at the collector when the call ends; without an address none is made."""
     bodies: list[bytes] = []
 
-    class Collector(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.end_headers()
+    def collect(request: BaseHTTPRequestHandler) -> None:
+        bodies.append(request.rfile.read(int(request.headers["Content-Length"])))
+        send(request, 200, b"")
 
-        def log_message(self, *_: object) -> None:
-            """Silent."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
-        thread = Thread(target=collector.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            address = f"http://127.0.0.1:{collector.server_address[1]}"
-            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
-            send = open_tracing(load_settings(), {"OTEL_EXPORTER_OTLP_ENDPOINT": address})
-            async with text_session(ScriptedLLM("Biscuit.")) as session:
-                await session.start(Recalls(RECALL, load_settings(telemetry_words=True)), record=False)
-                await session.run(user_input="What is my dog called?")
-            await send()
-        finally:
-            collector.shutdown()
-            thread.join()
+    with web_server(collect) as address:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+        send_spans = open_tracing(load_settings(), {"OTEL_EXPORTER_OTLP_ENDPOINT": address})
+        async with text_session(ScriptedLLM("Biscuit.")) as session:
+            await session.start(Recalls(RECALL, load_settings(telemetry_words=True)), record=False)
+            await session.run(user_input="What is my dog called?")
+        await send_spans()
     sent = b"".join(bodies)
     assert b"memory.recall.facts" in sent and b"llm_node" in sent and b"iscuit" not in sent and b"my dog" not in sent
     await open_tracing(load_settings(), {})()

@@ -10,7 +10,7 @@ import pytest
 from livekit.agents import Agent, RunContext, function_tool, llm
 
 from agent.capture import Capture
-from agent.turn_log import TurnLog, turn_log_of
+from agent.turn_log import TurnLog
 from memory.errors import StoreUnavailable
 from memory.metrics import Stored
 from memory.turns import turn_id_for
@@ -45,10 +45,8 @@ class Recalls(Agent):
 
     async def llm_node(self, chat_ctx: llm.ChatContext, *args: Any) -> AsyncGenerator[Any, None]:
         asked = [item for item in chat_ctx.items if item.type == "message" and item.role == "user"]
-        turn_log = turn_log_of(self.session)
-        assert turn_log is not None
         if asked:
-            turn_log.recalled(asked[-1].id, RECALL)
+            self.session.userdata.turn_log.recalled(asked[-1].id, RECALL)
         async for chunk in Agent.default.llm_node(self, chat_ctx, *args):
             yield chunk
 
