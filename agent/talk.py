@@ -40,6 +40,8 @@ async def converse(
     """
     check_user_id(user_id)
     async with open_memory(settings) as memory, open_llm(address) as model:
+        if memory.graph_fault:
+            terminal.hint(f"The graph is not used: {memory.graph_fault}")
         await Talk(memory, model, address, agent_settings, terminal, as_json=as_json).run(user_id)
 
 

@@ -151,9 +151,11 @@ def _http(url: str) -> str:
 
 
 def _graph(settings: MemorySettings, env: Mapping[str, str]) -> str:
+    named = env.get("ECHOIC_FALKORDB_URL")
+    if named and settings.neo4j_url:
+        return "not used: ECHOIC_FALKORDB_URL and ECHOIC_NEO4J_URL are both set, so unset one of them"
     if settings.neo4j_url:
         return f"Neo4j at {_without_password(settings.neo4j_url)}"
-    named = env.get("ECHOIC_FALKORDB_URL")
     return f"FalkorDB at {_without_password(named)}" if named else f"FalkorDB of {settings.data_dir}"
 
 

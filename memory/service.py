@@ -58,7 +58,9 @@ class Memory:
     graph_groups: GraphGroups
     now: Callable[[], datetime]
     graph: GraphBackend | None = None
-    """The graph server; None when the graph is off."""
+    """The graph server; None when the graph is off, or its settings are wrong."""
+    graph_fault: str = ""
+    """What is wrong with those settings, as a sentence."""
     calls: set[CallMemory] = field(default_factory=set)
 
     def forget_erased(self, user_id: str) -> None:
@@ -212,23 +214,24 @@ def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], dateti
     turns, facts, versions = TurnStore(db, embedder), FactStore(db, now=now), Versions(db)
     spool = Spool(spool_folder(settings))
     search = HybridSearch(db, versions)
-    groups, backend = GraphGroups(db, versions), _graph(settings)
+    groups, (backend, fault) = GraphGroups(db, versions), _graph(settings)
     recaller = Recaller(_tiers(search, backend, groups), embedder, versions, settings, extras=(GRAPH,), now=now)
     jobs = JobQueue(settings.redis_url.get_secret_value(), idle_s=settings.learn_idle_s)
     recorder = Recorder(turns, spool, on_embedded=search.embedded)
     consents = ConsentStore(db)
-    memory = Memory(settings, db, embedder, turns, facts, search, recaller, recorder, spool, jobs, versions, consents, groups, now, backend)
+    memory = Memory(settings, db, embedder, turns, facts, search, recaller, recorder, spool, jobs, versions, consents, groups, now)
+    memory.graph, memory.graph_fault = backend, fault
     versions.on_erased, versions.on_gap, versions.on_forgotten = memory.forget_erased, memory.check_erased, memory.forget_items
     return memory
 
 
-def _graph(settings: MemorySettings) -> GraphBackend | None:
-    """The graph, unless its own settings are wrong: facts and turns answer without it."""
+def _graph(settings: MemorySettings) -> tuple[GraphBackend | None, str]:
+    """The graph; or why its settings are wrong: facts and turns answer without it."""
     try:
-        return open_backend(settings)
+        return open_backend(settings), ""
     except ConfigInvalid as exc:
         log.error("graph.not_usable", extra={"backend": "none", "reason": str(exc)})
-        return None
+        return None, str(exc)
 
 
 def _tiers(search: HybridSearch, backend: GraphBackend | None, groups: GraphGroups) -> list[Tier]:

@@ -53,6 +53,7 @@ async def test_the_call_goes_on_and_the_log_says_why(settings, wrong, caplog):
             call = await say(memory, "My boat is called Petrel.")
             recall = await call.recall("what is my boat called?")
             assert "Petrel" in recall.block and "graph" not in recall.tiers
+            assert "ECHOIC_FALKORDB_URL" in memory.graph_fault
     (said,) = [record for record in caplog.records if record.getMessage() == "graph.not_usable"]
     assert "ECHOIC_FALKORDB_URL" in said.reason
 
