@@ -87,9 +87,9 @@ async def note_store(db: Database, name: str) -> None:
 
 
 async def mode_of(connection: Connection, one: Due) -> tuple[Mode, int] | None:
-    """How a graph was fed until now, and how many relations it should have; None when there is none."""
+    """How a graph was fed until now, and how many relations it holds at least; None when there is none."""
     row = await connection.fetchrow(query("graph_group"), one.user_id, one.agent_id)
-    return None if row is None else (row["mode"], row["edges"])
+    return None if row is None else (row["mode"], row["least"])
 
 
 async def add_group(connection: Connection, one: Due, mode: Mode) -> None:

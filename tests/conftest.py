@@ -3,6 +3,7 @@
 And a real FalkorDB for those that ask for it.
 """
 
+import asyncio
 import os
 from collections.abc import Iterator
 from itertools import count
@@ -15,6 +16,7 @@ import redis
 from local.graph_server import open_graph
 from local.stores import Stores, open_stores
 from memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings, load_settings
+from memory.embed import LocalEmbedder
 
 OWN_VARIABLES = ("ECHOIC_", "OPENAI_", "OLLAMA_", "LIVEKIT_", "DEEPGRAM_", "PG")
 REDIS_DATABASES = 15  # beside 0, which is the template's, so to speak
@@ -67,6 +69,19 @@ def falkordb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """
     with open_graph(tmp_path_factory.mktemp("graph")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def embedder() -> Iterator[LocalEmbedder]:
+    """The local model in this process, for `open_memory(settings, embedder=embedder)`: loading it for each test would take a second."""
+    shared = LocalEmbedder()
+    closing, shared.close = shared.close, _stay_open  # type: ignore[method-assign]
+    yield shared
+    asyncio.run(closing())
+
+
+async def _stay_open() -> None:
+    """Closed by its fixture, not by the memories that use it."""
 
 
 @pytest.fixture

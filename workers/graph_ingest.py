@@ -91,12 +91,12 @@ class GraphIngester:
         log.info("graph.done", extra=fields)
 
     async def _settle(self, connection: asyncpg.Connection, one: Due) -> None:
-        """A graph that was fed in the other way, or that its server has lost, is begun anew."""
+        """A graph that was fed in the other way, or of which its server has lost something, is begun anew."""
         before = await within(connection, ledger.mode_of(connection, one))
         if before is None:
             return
-        mode, edges = before
-        lost = edges > 0 and await self._backend.count(one.group_id) == 0
+        mode, least = before
+        lost = least > 0 and await self._backend.count(one.group_id) < least
         if mode == self._feed.mode and not lost:
             return
         log.warning("graph.begun_anew", extra={"lost": lost, "mode": self._feed.mode})

@@ -414,17 +414,26 @@ select agent_id, asked_at from graph_due where user_id = $1 order by asked_at
 delete from graph_due where user_id = $1 and agent_id = $2 and asked_at = $3
 
 -- name: graph_group
--- $2 agent
-select group_id, mode, edges from graph_groups where user_id = $1 and agent_id = $2
+-- $2 agent. least: relations that it must hold, if its server has lost none: one for each edge entered from facts. A model's may have been
+-- made one by it or ended without a trace, so of those only that there are any
+select mode, case mode
+    when 'facts' then (select count(*) from graph_entered entered where entered.group_id = graph_groups.group_id and kind = 'edge')
+    else least(edges, 1) end as least
+from graph_groups where user_id = $1 and agent_id = $2
 
 -- name: add_graph_group
 -- Before anything is put into it, so that an erasure knows of it. $2 agent $3 group $4 mode
 insert into graph_groups (user_id, agent_id, group_id, mode) values ($1, $2, $3, $4) on conflict (group_id) do nothing
 
 -- name: reset_graph_group
--- Nothing stands in the graph any more: all is entered anew. $2 group $3 mode
+-- Nothing stands in the graph any more: all is entered anew, in its order. What a model made of a batch that did not get there goes too: what
+-- it ends would be entered after it. $2 group $3 mode
 with emptied as (
     delete from graph_entered where user_id = $1 and group_id = $2
+), unsaved as (
+    delete from batches using graph_groups
+    where batches.user_id = $1 and kind = 'graph' and state = 'running' and batches.agent_id = graph_groups.agent_id
+    and graph_groups.user_id = $1 and graph_groups.group_id = $2
 )
 update graph_groups set mode = $3, edges = 0, digest = '[]' where user_id = $1 and group_id = $2
 
@@ -506,9 +515,12 @@ delete from graph_results where user_id = $1 and batch_id = $2
 update batches set calls = calls + $3, tokens = tokens + $4 where user_id = $1 and batch_id = $2
 
 -- name: finish_graph_batch
--- $2 batch id $3 relations entered
+-- $2 batch id $3 relations entered. That there are any is noted at once: a server may lose them before they are counted
 with finished as (
     delete from graph_results where user_id = $1 and batch_id = $2
+), counted as (
+    update graph_groups set edges = greatest(edges, least($3, 1)) from batches
+    where batch_id = $2 and batches.user_id = $1 and graph_groups.user_id = $1 and graph_groups.agent_id = batches.agent_id
 )
 update batches set state = 'done', facts = $3, error = null, finished_at = now() where user_id = $1 and batch_id = $2
 

@@ -11,8 +11,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import platformdirs
+from pydantic import SecretStr
 
 from local.ports import LOOPBACK, free_ports
 from local.sharing import open_lock
@@ -103,6 +105,11 @@ class Neo4jServer:
     @property
     def url(self) -> str:
         return f"bolt://{LOOPBACK}:{self._port}"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The fields of `MemorySettings` that name it."""
+        return {"neo4j_url": self.url, "neo4j_user": self.user, "neo4j_password": SecretStr(self.password)}
 
     @property
     def pid(self) -> int:

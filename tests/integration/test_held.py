@@ -3,22 +3,20 @@
 import asyncio
 import random
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
 from memory import held
 from memory.account import erase_user
-from memory.facts import notify
 from memory.recall import EMBEDDER, Question
 from memory.search import FOUND
 from memory.service import open_memory
 from memory.stored import search_stored
-from memory.types import Caller, Fact
 from tests.embedders import WordEmbedder
+from tests.remembered import NOW, caller, fact, learn
 
-NOW = datetime.now(UTC)
 WORDS = (
     "dog cat boat river garden mother brother Lisbon Porto piano doctor coffee tea winter summer school bridge violin bread market".split()
 )
@@ -29,10 +27,6 @@ async def memory(memory_settings):
     settings = memory_settings.model_copy(update={"recall_budget_ms": 10_000, "embedding_model": "words", "embedding_dimensions": 64})
     async with open_memory(settings, embedder=WordEmbedder()) as memory:
         yield memory
-
-
-def caller(user_id="ana", agent_id="echoic"):
-    return Caller(user_id, agent_id, uuid4().hex)
 
 
 async def open_held(memory, who):
@@ -46,20 +40,6 @@ async def say(memory, call, *texts):
     while memory.recorder._tasks:
         await asyncio.wait(memory.recorder._tasks)
     return turns
-
-
-async def learn(memory, *facts):
-    async def add(connection):
-        await memory.facts.add(connection, facts, await memory.embedder.embed_batch([fact.text for fact in facts]))
-        for fact in facts:
-            await notify(connection, fact.user_id)
-
-    await memory.db.transaction(add)
-
-
-def fact(text, user_id="ana", **fields):
-    known = {"topic": "t", "sub_topic": "s", "importance": 0.5, "scope": "user", "agent_id": "echoic", "said_at": NOW}
-    return Fact(uuid4(), user_id, text, **known | fields)
 
 
 def vector_of(memory, text):

@@ -10,24 +10,9 @@ import pytest
 
 from memory.embed import LocalEmbedder
 from memory.errors import ConfigInvalid, SchemaMismatch
-from memory.facts import notify
 from memory.queries import query
 from memory.service import open_memory
-from memory.types import Caller, Fact
-
-NOW = datetime.now(UTC)
-
-
-@pytest.fixture(scope="module")
-def embedder():
-    shared = LocalEmbedder()
-    closing, shared.close = shared.close, _stay_open
-    yield shared
-    asyncio.run(closing())
-
-
-async def _stay_open():
-    """Closed by its fixture: loading it for each test would take a second."""
+from tests.remembered import NOW, caller, fact, learn
 
 
 @pytest.fixture
@@ -37,26 +22,8 @@ async def memory(memory_settings, embedder):
         yield memory
 
 
-def caller(user_id="ana", agent_id="echoic", call_id=None):
-    return Caller(user_id, agent_id, call_id or uuid4().hex)
-
-
 async def say(call, *texts, role="user"):
     return [await call.record(uuid4().hex, role, text) for text in texts]
-
-
-async def learn(memory, *facts):
-    async def add(connection):
-        await memory.facts.add(connection, facts, await memory.embedder.embed_batch([fact.text for fact in facts]))
-        for fact in facts:
-            await notify(connection, fact.user_id)
-
-    await memory.db.transaction(add)
-
-
-def fact(text, user_id="ana", **fields):
-    known = {"topic": "t", "sub_topic": "s", "importance": 0.5, "scope": "user", "agent_id": "echoic", "said_at": NOW}
-    return Fact(uuid4(), user_id, text, **known | fields)
 
 
 async def settled(memory):
@@ -245,7 +212,8 @@ async def test_another_embedding_model_is_refused(memory, memory_settings, embed
         def __init__(self):
             self.name, self.dimensions = "other-model", 8
 
-        close = staticmethod(_stay_open)
+        async def close(self):
+            """Nothing was opened."""
 
     with pytest.raises(SchemaMismatch, match="echoic reembed"):
         async with open_memory(memory_settings, embedder=Other()):

@@ -6,17 +6,15 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from memory.account import erase_user
 from memory.batches import dead, open_turns, rerun
-from memory.embed import LocalEmbedder
 from memory.errors import ModelUnavailable
 from memory.service import open_memory
-from memory.turns import turn_id_for
-from memory.types import Fact, Turn
 from tests.fakes import ScriptedModel, facts
+from tests.remembered import NOW, fact, learn, say
+from tests.worker_process import table_held
 from workers.choose import make_extractor, open_extractor
 from workers.extract import MOST_STARTS, Learner
 from workers.flush import flush
@@ -24,18 +22,6 @@ from workers.main import run_worker
 from workers.sweep import sweep
 
 BISCUIT = "My dog is called Biscuit."
-
-
-@pytest.fixture(scope="module")
-def embedder():
-    shared = LocalEmbedder()
-    closing, shared.close = shared.close, _stay_open
-    yield shared
-    asyncio.run(closing())
-
-
-async def _stay_open():
-    """Closed by its fixture: loading it for each test would take a second."""
 
 
 @pytest.fixture
@@ -71,20 +57,10 @@ async def learner(memory, settings):
         yield learner
 
 
-async def say(memory, *texts, user_id="ana", role="user", agent_id="echoic", call_id="call", said_at=None):
-    said_at = said_at or datetime.now(UTC)
-    turns = []
-    for place, text in enumerate(texts):
-        turn_id = turn_id_for(call_id, uuid4().hex)
-        turns.append(Turn(turn_id, user_id, agent_id, call_id, place, role, text, said_at + timedelta(milliseconds=place)))
-        await memory.turns.record(turns[-1])
-    return turns
-
-
-async def plant(memory, text, user_id="ana", **fields):
-    known = Fact(uuid4(), user_id, text, "t", "s", 0.5, "user", "echoic", datetime.now(UTC) - timedelta(days=9), **fields)
-    vectors = await memory.embedder.embed_batch([text])
-    await memory.db.transaction(lambda connection: memory.facts.add(connection, [known], vectors))
+async def plant(memory, text):
+    """Something known for nine days."""
+    known = fact(text, said_at=NOW - timedelta(days=9))
+    await learn(memory, known)
     return known
 
 
@@ -98,17 +74,6 @@ async def states(memory, user_id="ana"):
 
 async def fetch(memory, sql, *args):
     return await memory.db.run(lambda connection: connection.fetch(sql, *args))
-
-
-@asynccontextmanager
-async def commits_held(memory):
-    """Learners wait in the middle of their last transaction, as long as the block runs."""
-    connection = await asyncpg.connect(memory.settings.database_url.get_secret_value())
-    try:
-        await connection.execute("begin; lock table facts in share row exclusive mode")
-        yield
-    finally:
-        await connection.close()
 
 
 async def test_a_fact_is_learned_from_the_callers_words(memory, learner):
@@ -420,7 +385,7 @@ async def test_burst_learns_everything_and_ends(settings, embedder, model):
 async def test_commits_are_whole_or_not_at_all(memory, learner):
     """While a commit waits, nothing of it can be seen; then all of it."""
     await say(memory, BISCUIT)
-    async with commits_held(memory):
+    async with table_held(memory.settings, "facts"):
         learning = asyncio.create_task(learner.learn("ana"))
         while not await fetch(memory, "select from pg_stat_activity where wait_event_type = 'Lock' and query like '%insert into facts%'"):
             await asyncio.sleep(0.02)

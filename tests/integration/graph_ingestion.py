@@ -1,0 +1,107 @@
+"""What every test of feeding a graph needs: sentences and a model that knows them, a caller, settings, and an open ingester.
+
+Its fixtures come with `import *`, everything else by name. On another graph server: the same with another `graph_server`.
+"""
+
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from pydantic import SecretStr
+
+from memory import graph_ledger
+from memory.service import open_memory
+from tests import remembered
+from tests.fakes import ScriptedModel
+from tests.graph_model import GraphitiAnswers, Said
+from tests.remembered import NOW, fact
+from workers.graph_ingest import open_ingester
+
+__all__ = ["episodes", "graph_server", "model", "settings", "user"]
+
+BERLIN = Said("I live in Berlin", "Caller", "LivesIn", "Berlin", "Caller lives in Berlin")
+PORTO = Said("My sister Ana lives in Porto", "Ana", "LivesIn", "Porto", "Ana lives in Porto")
+LISBON = Said(
+    "I moved to Lisbon",
+    "Caller",
+    "LivesIn",
+    "Lisbon",
+    "Caller lives in Lisbon",
+    valid_at="2026-10-01T00:00:00Z",
+    ends="Caller lives in Berlin",
+)
+
+
+@pytest.fixture
+def model():
+    with ScriptedModel(otherwise=GraphitiAnswers([BERLIN, PORTO, LISBON])) as model:
+        yield model
+
+
+@pytest.fixture
+def user():
+    """The graph server is the session's: each test has people of its own."""
+    return f"user-{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def graph_server(falkordb_url):
+    """The settings that name it."""
+    return {"falkordb_url": SecretStr(falkordb_url)}
+
+
+@pytest.fixture
+def settings(memory_settings, graph_server, model):
+    named = {"graph": "on", "llm_url": model.url, "llm_model": "scripted", "learn_turns": 4}
+    return memory_settings.model_copy(update=named | graph_server)
+
+
+@pytest.fixture
+def episodes(settings):
+    return settings.model_copy(update={"graph_ingest": "episodes"})
+
+
+@asynccontextmanager
+async def feeding(settings, embedder):
+    async with open_memory(settings, embedder=embedder) as memory:
+        ingester = open_ingester(memory)
+        try:
+            yield memory, ingester
+        finally:
+            await ingester.close()
+
+
+async def learn(memory, user, *texts, days=9, agent="echoic", **fields):
+    """Facts as a learner leaves them: in Postgres, and their graph due."""
+    learned = [fact(text, user, agent_id=agent, said_at=NOW - timedelta(days=days), **fields) for text in texts]
+    vectors = await memory.embedder.embed_batch(list(texts))
+
+    async def put(connection):
+        await memory.facts.add(connection, learned, vectors)
+        await graph_ledger.mark_due(connection, user, agent)
+
+    await memory.db.transaction(put)
+    return learned
+
+
+async def say(memory, user, *texts, days=9, call="call", role="user", agent="echoic"):
+    """Turns of one call, and their graph due."""
+    said_at = NOW - timedelta(days=days)
+    turns = await remembered.say(memory, *texts, user_id=user, role=role, agent_id=agent, call_id=call, said_at=said_at)
+    await memory.db.transaction(lambda connection: graph_ledger.mark_due(connection, user, agent))
+    return turns
+
+
+async def forget(memory, user, sql, *args):
+    """What `sql` removes, as whoever forgets it removes it: the graph has to follow."""
+
+    async def drop(connection):
+        await connection.execute(sql, *args)
+        await graph_ledger.mark_behind(connection, user)
+
+    await memory.db.transaction(drop)
+
+
+async def fetch(memory, sql, *args):
+    return [tuple(row) for row in await memory.db.run(lambda connection: connection.fetch(sql, *args))]

@@ -1,0 +1,54 @@
+"""What a test's caller says and what is known of them, written as an agent and a learner leave it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from memory.facts import notify
+from memory.service import Memory
+from memory.turns import turn_id_for
+from memory.types import Caller, Fact, Turn
+
+NOW = datetime.now(UTC)
+
+
+def caller(user_id: str = "ana", agent_id: str = "echoic", call_id: str | None = None) -> Caller:
+    """Somebody in a call; by default in a new one."""
+    return Caller(user_id, agent_id, call_id or uuid4().hex)
+
+
+def fact(text: str, user_id: str = "ana", **fields: Any) -> Fact:
+    """Learned now from words to the default agent, unless `fields` say otherwise."""
+    known = {"topic": "t", "sub_topic": "s", "importance": 0.5, "scope": "user", "agent_id": "echoic", "said_at": NOW}
+    return Fact(uuid4(), user_id, text, **known | fields)
+
+
+async def learn(memory: Memory, *facts: Fact) -> None:
+    """Put facts into Postgres, and tell every process that holds these users' memories."""
+
+    async def add(connection):
+        await memory.facts.add(connection, facts, await memory.embedder.embed_batch([fact.text for fact in facts]))
+        for fact in facts:
+            await notify(connection, fact.user_id)
+
+    await memory.db.transaction(add)
+
+
+async def say(
+    memory: Memory,
+    *texts: str,
+    user_id: str = "ana",
+    role: str = "user",
+    agent_id: str = "echoic",
+    call_id: str = "call",
+    said_at: datetime | None = None,
+) -> Sequence[Turn]:
+    """Turns of one call as rows, a millisecond apart, nothing learned from them yet."""
+    said_at = said_at or datetime.now(UTC)
+    turns = []
+    for place, text in enumerate(texts):
+        turn_id = turn_id_for(call_id, uuid4().hex)
+        turns.append(Turn(turn_id, user_id, agent_id, call_id, place, role, text, said_at + timedelta(milliseconds=place)))
+        await memory.turns.record(turns[-1])
+    return turns
