@@ -56,7 +56,8 @@ class GraphIngester:
             async with locked(self._memory.db, user_id, GRAPH) as connection:
                 if connection is None:
                     return GraphReport(busy=True)
-                await finish_erasures(self._memory.db, self._backend, await void_of(self._memory.db, user_id))
+                void = await void_of(self._memory.db, user_id, removed_too=True)
+                await finish_erasures(self._memory.db, self._backend, void, for_good=True)
                 for _ in range(ROUNDS):
                     due = await within(connection, self._due(connection, user_id))
                     for one in due:

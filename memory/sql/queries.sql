@@ -557,15 +557,21 @@ with void as (
 insert into graph_erasures (group_id, user_hash) select group_id, user_hash($1) from void on conflict (group_id) do nothing
 
 -- name: void_graphs_of
-select group_id from graph_erasures where user_hash = user_hash($1)
+-- $2 those too that were removed and are to be looked at once more
+select group_id from graph_erasures where user_hash = user_hash($1) and ($2 or removed_at is null)
 
 -- name: all_void_graphs
--- Nobody's in particular: longest waiting first.
-select group_id from graph_erasures order by erased_at
+-- Nobody's in particular, longest waiting first: to be removed, or removed so many seconds ago ($1) and not looked at since.
+select group_id from graph_erasures where removed_at is null or removed_at < now() - make_interval(secs => $1) order by erased_at
 
 -- name: lock_void_graph
--- $1 is the group here: one at a time removes it, and who comes second finds that it is done.
-select group_id from graph_erasures where group_id = $1 for update
+-- $1 is the group here: one at a time removes it, and who comes second finds that it is done. $2 seconds
+select removed_at is not null as removed, removed_at < now() - make_interval(secs => $2) as settled
+from graph_erasures where group_id = $1 for update
+
+-- name: void_graph_is_removed
+-- $1 is the group here.
+update graph_erasures set removed_at = now() where group_id = $1
 
 -- name: void_graph_is_gone
 -- $1 is the group here.

@@ -14,7 +14,7 @@ from memory import account, graph_ledger
 from memory.account import erase_user, export_user
 from memory.errors import ConfigInvalid, StoreUnavailable, UserUnknown
 from memory.forget import Wanted, forget
-from memory.graph_erase import finish_erasures
+from memory.graph_erase import finish_erasures, void_of
 from memory.graph_groups import digest_json, group_of, read_group
 from memory.graph_types import Relation, item_of, relation_as_json
 from memory.queries import query
@@ -257,7 +257,8 @@ async def test_erasing_removes_the_graph_and_nobody_elses(memory, graph):
     report = await erase_user(memory, "ana")
     assert (report.graphs, report.unfinished) == (2, ()) and list(graph.groups) == [bobs]
     assert SISTER not in str([await call.recall("who is the sister of Bruno"), call.recent.profile])
-    assert await counts(memory) == {"graph_groups": 1, "graph_entered": 1, "graph_due": 0, "graph_erasures": 0}
+    assert await counts(memory) == {"graph_groups": 1, "graph_entered": 1, "graph_due": 0, "graph_erasures": 2}
+    assert await void_of(memory.db, "ana") == []
     with pytest.raises(UserUnknown):
         await export_user(memory, "ana")
 
@@ -278,7 +279,29 @@ async def test_a_graph_that_could_not_be_removed_is_named_asked_by_nobody_and_re
     assert found.tiers["graph"].status == "empty" and graph.asked["search"] == asked
     assert (await counts(memory))["graph_erasures"] == 1
     assert (await erase_user(memory, "ana")).graphs == 1 and not graph.groups
+    assert (await erase_user(memory, "ana")).graphs == 0
+
+
+async def test_a_save_that_a_hung_server_carries_out_late_does_not_stay(memory, graph, monkeypatch):
+    """It was given up before the person was erased: a removed graph is looked at once more, and then its name is forgotten too."""
+    group = await has_graph(memory, graph, relation())
+    late = graph.groups[group]
+    assert (await erase_user(memory, "ana")).graphs == 1 and not graph.groups
+    graph.groups[group] = late
+    assert await finish_erasures(memory.db, graph) == 0 and graph.groups, "too early: more may come"
+    monkeypatch.setattr("memory.graph_erase.SECOND_LOOK_S", 0.0)
+    assert await finish_erasures(memory.db, graph) == 0 and not graph.groups
     assert (await counts(memory))["graph_erasures"] == 0
+
+
+async def test_who_comes_back_is_not_removed_by_the_second_look(memory, graph, monkeypatch):
+    """Whoever feeds the new graph sees to the old one for good before."""
+    group = await has_graph(memory, graph, relation())
+    await erase_user(memory, "ana")
+    assert await finish_erasures(memory.db, graph, await void_of(memory.db, "ana", removed_too=True), for_good=True) == 0
+    assert await has_graph(memory, graph, relation("Has a cat")) == group
+    monkeypatch.setattr("memory.graph_erase.SECOND_LOOK_S", 0.0)
+    assert await finish_erasures(memory.db, graph) == 0 and group in graph.groups
 
 
 async def test_a_graph_that_is_off_is_named(memory, memory_settings, graph):
