@@ -6,11 +6,11 @@ $(error Echoic does not run on Windows itself: run it inside WSL 2, or with Dock
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help talk dev test test-rooms test-graph test-all lint bench doctor readme lock clean ready-local ready-dev
+.PHONY: help talk dev test test-rooms test-graph test-browser test-all lint bench doctor readme lock clean ready-local ready-dev
 export PYTHON
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo 'Options for a command go in ARGS: make talk ARGS="--user maya"'
 
 talk: ready-local ## Talk to the agent in this terminal; also reads a pipe, one line a turn
@@ -31,7 +31,10 @@ test-rooms: ready-dev ## Place real calls in real rooms: needs a livekit-server 
 test-graph: ready-dev ## Test the graph on a real Neo4j too: needs Java 17 and Maven
 	@.venv/bin/python -m pytest tests/graph $(ARGS)
 
-test-all: test test-rooms test-graph ## Run everything: the tests, real calls, Neo4j, and the benchmark in its short form
+test-browser: ready-dev ## Join a call with a real browser: needs a Chromium, and a livekit-server or Go
+	@.venv/bin/python -m pytest tests/browser $(ARGS)
+
+test-all: test test-rooms test-graph test-browser ## Run everything: the tests, real calls, Neo4j, a browser, and the benchmark in its short form
 	@.venv/bin/python -m evals.latency --quick
 
 lint: ready-dev ## Check style and types

@@ -1,11 +1,15 @@
 // One call: join a room of its own, publish the microphone, play the agent, show what both say.
 "use strict";
 
-const { Room, RoomEvent, Track } = LivekitClient;
+const { DataStreamError, Room, RoomEvent, Track } = LivekitClient;
 const part = (id) => document.getElementById(id);
-const say = (sentence) => { part("state").textContent = sentence; };
+const say = (sentence) => { if (part("state").textContent !== sentence) part("state").textContent = sentence; };
+
+const LISTENS = new Set(["listening", "thinking", "speaking"]);  // what an agent that has begun says of itself
 
 let room = null;
+let invitation = "";
+let unsent = [];  // written while no agent was there: the room keeps nothing for one that comes later
 
 function show(id, who, text) {
   let line = part(`said-${id}`);
@@ -23,14 +27,47 @@ async function read(reader, participant) {
   const id = reader.info.attributes?.["lk.segment_id"] ?? reader.info.id;
   const who = participant.identity === room?.localParticipant.identity ? "caller" : "agent";
   let text = "";
-  for await (const piece of reader) {
-    text += piece;
-    if (text.trim()) show(id, who, text);
+  try {
+    for await (const piece of reader) {
+      text += piece;
+      if (text.trim()) show(id, who, text);
+    }
+  } catch (cut) {  // somebody left in the middle of it: what was said so far stays
+    if (!(cut instanceof DataStreamError)) throw cut;
   }
 }
 
 function play(track) {
   if (track.kind === Track.Kind.Audio) document.body.append(track.attach());
+}
+
+function showMuted(muted) {
+  part("mute").setAttribute("aria-pressed", String(muted));
+  part("mute").textContent = muted ? "Unmute" : "Mute";
+}
+
+function agentListens() {
+  return [...(room?.remoteParticipants.values() ?? [])].some((one) => LISTENS.has(one.attributes["lk.agent.state"]));
+}
+
+async function send(text) {
+  await room?.localParticipant.sendText(text, { topic: "lk.chat" });
+}
+
+async function inviteOnceReady() {
+  if (!agentListens()) return;
+  say(invitation);
+  for (const text of unsent.splice(0)) await send(text);
+}
+
+async function openMicrophone() {
+  try {
+    await room.localParticipant.setMicrophoneEnabled(true);
+  } catch (refusal) {
+    invitation = `No microphone (${refusal.message}). You can write.`;
+    part("mute").hidden = true;
+    say(invitation);
+  }
 }
 
 function hungUp() {
@@ -51,9 +88,14 @@ async function admitted(user) {
 async function call(user) {
   const { url, token } = await admitted(user);
   room = new Room();
+  invitation = "Connected. Speak.";
+  unsent = [];
+  part("mute").hidden = false;
+  showMuted(false);
   room.on(RoomEvent.TrackSubscribed, play);
   room.on(RoomEvent.Disconnected, hungUp);
-  room.on(RoomEvent.ParticipantConnected, () => say("Connected. Speak."));
+  room.on(RoomEvent.ParticipantConnected, inviteOnceReady);
+  room.on(RoomEvent.ParticipantAttributesChanged, inviteOnceReady);
   room.on(RoomEvent.ParticipantDisconnected, () => say("The agent is gone; another one should come …"));
   room.on(RoomEvent.Reconnecting, () => say("The connection was lost; trying again …"));
   room.on(RoomEvent.Reconnected, () => say("Connected."));
@@ -61,12 +103,9 @@ async function call(user) {
   await room.connect(url, token);
   part("call").textContent = "Hang up";
   part("write").hidden = false;
-  say(room.remoteParticipants.size ? "Connected. Speak." : "Waiting for the agent …");
-  try {
-    await room.localParticipant.setMicrophoneEnabled(true);
-  } catch (refusal) {
-    say(`No microphone (${refusal.message}). You can write.`);
-  }
+  say("Waiting for the agent …");
+  await inviteOnceReady();
+  await openMicrophone();
 }
 
 part("door").addEventListener("submit", async (event) => {
@@ -92,12 +131,12 @@ part("write").addEventListener("submit", async (event) => {
   if (!text || !room) return;
   part("text").value = "";
   show(crypto.randomUUID(), "caller", text);
-  await room.localParticipant.sendText(text, { topic: "lk.chat" });
+  if (agentListens()) await send(text);
+  else unsent.push(text);
 });
 
 part("mute").addEventListener("click", async () => {
   const muted = part("mute").getAttribute("aria-pressed") === "true";
   await room?.localParticipant.setMicrophoneEnabled(muted);
-  part("mute").setAttribute("aria-pressed", String(!muted));
-  part("mute").textContent = muted ? "Mute" : "Unmute";
+  showMuted(!muted);
 });

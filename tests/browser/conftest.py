@@ -1,0 +1,62 @@
+"""What every test at the join page needs: a Chromium, a LiveKit server to start, a voice, and one `echoic dev` for all."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.livekit_program import find_program
+from local.opened import folder_of
+from memory.errors import ConfigInvalid
+from tests.browser.chromium import ChromiumMissing, find_chromium
+from tests.fakes import Request, ScriptedModel
+from tests.rooms.dev_stack import dev
+from tests.rooms.speech import Voice
+
+HERE = Path(__file__).resolve().parent
+CHROMIUM = pytest.StashKey[Path]()
+PROGRAM = pytest.StashKey[Path]()
+LIMIT_S = 240  # the first test waits for the stack: two stores are made, three interpreters import LiveKit
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LIMIT_S))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Before the first test: find what is needed, or say what is missing."""
+    if session.config.option.collectonly:
+        return
+    try:
+        session.config.stash[CHROMIUM] = find_chromium()
+        session.config.stash[PROGRAM] = find_program(folder_of(None))
+    except (ChromiumMissing, ConfigInvalid) as exc:
+        raise pytest.UsageError(str(exc)) from exc
+
+
+@pytest.fixture
+def chromium(request: pytest.FixtureRequest) -> Path:
+    return request.config.stash[CHROMIUM]
+
+
+@pytest.fixture(scope="session")
+def voice(request: pytest.FixtureRequest) -> Voice:
+    """Speaks any sentence; what was said in an earlier run is still there."""
+    assert request.config.cache is not None
+    return Voice(request.config.cache.mkdir("speech"))
+
+
+@pytest.fixture(scope="session")
+def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page of a running `echoic dev`: speech of this machine, a model that names the dog if it was told about one."""
+    with ScriptedModel(otherwise=_what_it_sees) as model:
+        told = {"ECHOIC_LLM_URL": model.url, "ECHOIC_LLM_MODEL": model.name, "ECHOIC_EXTRACTOR": "off"}
+        with dev(tmp_path_factory.mktemp("dev") / "data", request.config.stash[PROGRAM], **told) as running:
+            yield running.page()
+
+
+def _what_it_sees(request: Request) -> str:
+    told = str([message["content"] for message in request["messages"] if message["role"] == "user"]).lower()
+    return "Your dog is Biscuit." if "biscuit" in told else "I do not know that."
