@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from weakref import WeakSet
 
 from aiohttp import web
 
@@ -24,6 +25,7 @@ class Endpoint:
         self._runner = web.AppRunner(application, access_log=None)
         self._site: web.TCPSite | None = None
         self._port = 0
+        self._connections = WeakSet[asyncio.Transport]()
 
     @property
     def url(self) -> str:
@@ -41,6 +43,8 @@ class Endpoint:
         """Be gone: nobody listens."""
         if self._site is not None:
             await self._site.stop()
+        for connection in [*self._connections]:
+            connection.abort()
 
     def halt(self) -> None:
         """From now on nothing is answered; connections stay open."""
@@ -56,6 +60,8 @@ class Endpoint:
         await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.Response:
+        assert isinstance(request.transport, asyncio.Transport)
+        self._connections.add(request.transport)
         asked = (await request.json())["input"]
         await self._answering.wait()
         await asyncio.sleep(self.delay_s)

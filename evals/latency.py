@@ -140,6 +140,7 @@ async def _run_all(variants: Sequence[Variant], plan: Plan, cells: Cells, progre
     for pace, calls, variant in steps:
         progress.update(measuring, description=f"{variant.name}, {pace}, {calls} at once", refresh=True)
         cell = cells[variant.name, pace, calls]
+        settle_collector()  # a session keeps an event of every reply: forty thousand of them in one process are no call's
         until = time.perf_counter() + (plan.closed_s if pace == "closed" else plan.paced_s)
         with watched() as lag:
             await asyncio.gather(*(_call(variant, call, asked, pace, until, cell) for call in range(calls)))
