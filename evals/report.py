@@ -140,14 +140,18 @@ def _temporal(result: dict[str, Any]) -> str:
 
 def _graph(result: dict[str, Any]) -> str:
     lines = [
-        f"**Searching the graph** of one user{_origin(result, 'python -m evals.graph')}",
+        f"**Searching the graph** of one user, beside the library's own search{_origin(result, 'python -m evals.graph')}",
         "",
-        "| Server, relations, searches at once | form | p50 / p95 ms | recall of the first 5 |",
-        "|---|---|---|---|",
+        "| Server, relations, searches at once | **ours**, p50 / p95 ms | the library's | **our** recall at 5 | the library's |",
+        "|---|---|---|---|---|",
     ]
+    by_place: dict[str, dict[str, dict[str, Any]]] = {}
     for row in result["rows"]:
-        where = f"{row['backend']}, {row['edges']:,}, {row['calls']}"
-        lines.append(f"| {where} | {row['form']} | {_ms(row['p50_ms'])} / {_ms(row['p95_ms'])} | {row['recall_at_5']:.2f} |")
+        by_place.setdefault(f"{row['backend']}, {row['edges']:,}, {row['calls']}", {})[row["form"]] = row
+    for place, forms in by_place.items():
+        rows = [forms[form] for form in ("ours", "library")]
+        times = [f"{_ms(row['p50_ms'])} / {_ms(row['p95_ms'])}" for row in rows]
+        lines.append(f"| {place} | {' | '.join([*times, *(format(row['recall_at_5'], '.2f') for row in rows)])} |")
     return "\n".join(lines) + "\n"
 
 
@@ -155,12 +159,15 @@ def _faults(result: dict[str, Any]) -> str:
     lines = [
         f"**A part of memory is slow, hung or down**; the budget is {result['budget_ms']} ms{_origin(result, 'python -m evals.faults')}",
         "",
-        "| What, calls at once | p50 / p95 ms to the model | longest recall, ms | replies of a call that waited in vain | lines recalled |",
+        "| Calls back to back: 1 / 16 | to the model, p50 ms | longest recall, ms | replies of a call that waited in vain | lines recalled |",
         "|---|---|---|---|---|",
     ]
+    by_name: dict[str, list[dict[str, Any]]] = {}
     for row in result["rows"]:
-        times = f"{_ms(row['p50_ms'])} / {_ms(row['p95_ms'])} | {_ms(row['recall_max_ms'])}"
-        lines.append(f"| {row['variant']}, {row['calls']} | {times} | {row['waited_a_call']} | {row['lines']:.1f} |")
+        by_name.setdefault(row["variant"], []).append(row)
+    for name, rows in by_name.items():
+        shown = [[_ms(row["p50_ms"]), _ms(row["recall_max_ms"]), str(row["waited_a_call"]), f"{row['lines']:.1f}"] for row in rows]
+        lines.append(f"| {name} | {' | '.join(' / '.join(figures) for figures in zip(*shown, strict=True))} |")
     return "\n".join(lines) + "\n"
 
 
