@@ -159,7 +159,7 @@ def _faults(result: dict[str, Any]) -> str:
     lines = [
         f"**A part of memory is slow, hung or down**; the budget is {result['budget_ms']} ms{_origin(result, 'python -m evals.faults')}",
         "",
-        "| Calls back to back: 1 / 16 | to the model, p50 ms | longest recall, ms | replies of a call that waited in vain | lines recalled |",
+        "| Calls back to back: 1 / 16 | to the model, p50 ms | longest recall, ms | replies that waited in vain | lines recalled |",
         "|---|---|---|---|---|",
     ]
     by_name: dict[str, list[dict[str, Any]]] = {}
