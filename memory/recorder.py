@@ -19,6 +19,9 @@ log = logging.getLogger("echoic.recorder")
 PATIENCE_S = 0.5  # a healthy commit takes 1-5 ms; past this the spool (2 ms) is the faster promise
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
 EMBED_TIMEOUT_S = 30.0
+EMBED_AFTER_S = 1.0
+"""The first sound of a reply comes before the vector of what it answers, which takes 10-20 ms of a processor. Until then the turn is found
+by its words, and the model sees it anyway."""
 
 
 class Recorder:
@@ -30,6 +33,7 @@ class Recorder:
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task] = set()
         self._replaying: asyncio.Task | None = None
+        self._closing = asyncio.Event()
         self.watchers: list[Callable[[Turn, Stored], None]] = []
         """Called with each turn and where it became durable."""
         self.spooled = 0
@@ -43,7 +47,7 @@ class Recorder:
         """
         async with self._one_at_a_time:
             if not self._spool.waiting and await self._committed(turn):
-                self._hold(self._embed(turn), "recorder.embed")
+                self._hold(self._embed(turn, EMBED_AFTER_S), "recorder.embed")
                 self._tell(turn, "row")
                 return True
             try:
@@ -69,6 +73,7 @@ class Recorder:
 
     async def close(self) -> None:
         """Give the replay and the embedding one last moment, then leave: what is spooled is replayed at the next start."""
+        self._closing.set()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=PATIENCE_S)
         for task in list(self._tasks):
@@ -89,8 +94,10 @@ class Recorder:
             return False
         return True
 
-    async def _embed(self, turn: Turn) -> None:
+    async def _embed(self, turn: Turn, after_s: float = 0.0) -> None:
         """Best effort: what fails here is embedded by the sweeper, and until then found by its words."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), after_s)
         try:
             async with asyncio.timeout(EMBED_TIMEOUT_S):
                 self._on_embedded(turn, await self._turns.embed_turn(turn))
