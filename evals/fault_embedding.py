@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from weakref import WeakSet
 
 from aiohttp import web
 
@@ -14,45 +13,37 @@ HOST = "127.0.0.1"
 
 
 class Endpoint:
-    """Answers `/v1/embeddings`, after `delay_s`; while it is halted, never."""
+    """Answers `/v1/embeddings`, after `delay_s`; never while it is halted, and while it is cut it hangs up."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder, self.delay_s = embedder, 0.0
         self._answering = asyncio.Event()
         self._answering.set()
+        self._cut = False
         application = web.Application()
         application.router.add_post("/v1/embeddings", self._answer)
         self._runner = web.AppRunner(application, access_log=None)
-        self._site: web.TCPSite | None = None
-        self._port = 0
-        self._connections = WeakSet[asyncio.Transport]()
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self._port}/v1"
+        return f"http://{HOST}:{self._runner.addresses[0][1]}/v1"
 
     async def start(self) -> None:
-        """Listen; after `stop` at the same port."""
-        if self._site is None:
-            await self._runner.setup()
-        self._site = web.TCPSite(self._runner, HOST, self._port)
-        await self._site.start()
-        self._port = self._runner.addresses[0][1]
-
-    async def stop(self) -> None:
-        """Be gone: nobody listens."""
-        if self._site is not None:
-            await self._site.stop()
-        for connection in [*self._connections]:
-            connection.abort()
+        """Listen, on a port that the system chooses."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, HOST, 0).start()
 
     def halt(self) -> None:
         """From now on nothing is answered; connections stay open."""
         self._answering.clear()
 
+    def cut(self) -> None:
+        """Hang up on whoever asks from now on."""
+        self._cut = True
+
     def mend(self) -> None:
         """Answer again, at once."""
-        self.delay_s = 0.0
+        self.delay_s, self._cut = 0.0, False
         self._answering.set()
 
     async def close(self) -> None:
@@ -60,9 +51,9 @@ class Endpoint:
         await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.Response:
-        assert isinstance(request.transport, asyncio.Transport)
-        self._connections.add(request.transport)
         asked = (await request.json())["input"]
+        if self._cut and request.transport is not None:
+            request.transport.abort()
         await self._answering.wait()
         await asyncio.sleep(self.delay_s)
         vectors = await self._embedder.embed_batch(asked)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 from urllib.parse import parse_qs, quote, urlsplit
 
 import numpy as np
@@ -31,7 +31,7 @@ from agent.pauses import settle_collector
 from evals.bench_data import caller, load
 from evals.bench_variants import LLMNode, started
 from evals.fault_between import Between, between
-from evals.fault_embedding import Endpoint, embedding_endpoint
+from evals.fault_embedding import embedding_endpoint
 from evals.fault_graph import OwnGraph, own_graph
 from evals.machine import commit, hardware
 from evals.sample_words import questions
@@ -53,6 +53,18 @@ Part = Literal["postgres", "embedding", "graph"]
 State = Literal["off", "well", "slow", "late", "hung", "down"]
 IN_VAIN: tuple[State, ...] = ("late", "hung", "down")
 Fault = Callable[[State], AbstractAsyncContextManager[None]]
+
+
+class Fallible(Protocol):
+    """What answers late, not at all, or hangs up, until it is mended."""
+
+    delay_s: float
+
+    def halt(self) -> None: ...
+
+    def cut(self) -> None: ...
+
+    def mend(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +162,7 @@ async def _postgres(plain: MemorySettings) -> AsyncIterator[list[Case]]:
                 redis_url=plain.redis_url.get_secret_value(),
                 data_dir=plain.data_dir,
             )
-            fault = partial(_stood_between, passing)
+            fault = partial(_failing, passing)
             states: tuple[State, ...] = ("well", "slow", "late", "hung", "down")
             yield [
                 *(Case("postgres", state, settings, fault) for state in states),
@@ -187,31 +199,16 @@ async def _graph(plain: MemorySettings) -> AsyncIterator[tuple[int, list[Case]]]
 
 
 @asynccontextmanager
-async def _stood_between(passing: Between, state: State) -> AsyncIterator[None]:
-    passing.delay_s = {"slow": SLOW_S, "late": LATE_S}.get(state, 0.0)
+async def _failing(part: Fallible, state: State) -> AsyncIterator[None]:
+    part.delay_s = {"slow": SLOW_S, "late": LATE_S}.get(state, 0.0)
     if state == "hung":
-        passing.halt()
+        part.halt()
     elif state == "down":
-        passing.cut()
+        part.cut()
     try:
         yield
     finally:
-        passing.mend()
-
-
-@asynccontextmanager
-async def _failing(endpoint: Endpoint, state: State) -> AsyncIterator[None]:
-    endpoint.delay_s = {"slow": SLOW_S, "late": LATE_S}.get(state, 0.0)
-    if state == "hung":
-        endpoint.halt()
-    elif state == "down":
-        await endpoint.stop()
-    try:
-        yield
-    finally:
-        endpoint.mend()
-        if state == "down":
-            await endpoint.start()
+        part.mend()
 
 
 @asynccontextmanager
@@ -224,7 +221,7 @@ async def _failing_graph(graph: OwnGraph, passing: Between, state: State) -> Asy
         with graph.killed():
             yield
     else:
-        async with _stood_between(passing, state):
+        async with _failing(passing, state):
             yield
 
 

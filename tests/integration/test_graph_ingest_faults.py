@@ -245,11 +245,7 @@ async def test_a_killed_server_that_comes_back(way, step, settings, own_server, 
         else:
             async with at_step(step, settings, memory, model, user, feed.begin):
                 own_server.kill()
-        try:
-            with pytest.raises(StoreUnavailable):
-                await feed.task
-        finally:
-            await asyncio.to_thread(own_server.start)
+        await feed.wait_given_up(own_server)
         await wait_up_to_date(ingester, memory, user)
         await assert_whole(settings, memory, user)
 
@@ -264,11 +260,7 @@ async def test_a_graph_lost_before_it_was_ever_counted(way, told, settings, own_
         feed = Feeding(ingester, user)
         async with at_step(SAVED, settings, memory, model, user, feed.begin):
             own_server.kill()
-        try:
-            with pytest.raises(StoreUnavailable):
-                await feed.task
-        finally:
-            await asyncio.to_thread(own_server.start)
+        await feed.wait_given_up(own_server)
         await wait_up_to_date(ingester, memory, user)
         assert relations(settings, user) == [told]
 
@@ -292,6 +284,14 @@ class Feeding:
 
     async def begin(self):
         self.task = asyncio.create_task(self._ingester.ingest(self._user))
+
+    async def wait_given_up(self, server):
+        """It ended for want of its server, which comes back then, whatever came of it: all tests may share it."""
+        try:
+            with pytest.raises(StoreUnavailable):
+                await self.task
+        finally:
+            await asyncio.to_thread(server.start)
 
 
 async def test_an_erasure_waits_for_a_save_on_its_way(settings, embedder, model, user):

@@ -85,9 +85,9 @@ async def test_the_endpoint_embeds_hangs_and_goes():
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(embedder.embed("where is my boat?"), 0.1)
         endpoint.mend()
-        await endpoint.stop()
+        endpoint.cut()
         with pytest.raises(ModelUnavailable):
             await embedder.embed("where is my boat?")
-        await endpoint.start()
+        endpoint.mend()
         assert (await embedder.embed("where is my boat?")).shape == (LOCAL_DIMENSIONS,)
         await embedder.close()
