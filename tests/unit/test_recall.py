@@ -9,7 +9,7 @@ import pytest
 
 from memory.config import MemorySettings
 from memory.errors import ModelUnavailable, StoreUnavailable
-from memory.recall import EMBEDDER, Recaller
+from memory.recall import EMBEDDER, LOOKUPS_HELD, Recaller
 from memory.recent import RecentTurns
 from memory.types import Caller, Fact, Item, Turn
 
@@ -101,6 +101,18 @@ async def test_reply_keeps_facts_when_graph_hangs(make, recent):
     found = await recaller.recall(ANA, "what is my dog called", recent)
     assert found.tiers["facts"].status == "ok" and found.tiers["graph"].status == "late"
     assert "Biscuit" in found.block
+    await recaller.close()
+
+
+async def test_many_questions_at_once_end_none_that_a_reply_waits_for(make, recent):
+    """More calls of one process ask than are kept: what is no longer kept for the same words is still answered."""
+    facts = Gate(answer=[item("Dog is called Biscuit")], is_open=False)
+    recaller = make(facts, recall_budget_ms=5_000)
+    waiting = [asyncio.create_task(recaller.recall(ANA, f"what is my dog number {n} called", recent)) for n in range(2 * LOOKUPS_HELD)]
+    while len(facts.asked) < len(waiting):
+        await asyncio.sleep(0)
+    facts.open.set()
+    assert {found.tiers["facts"].status for found in await asyncio.gather(*waiting)} == {"ok"}
     await recaller.close()
 
 
