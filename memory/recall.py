@@ -207,7 +207,9 @@ class Recaller:
             self._drop(self._asked.pop(key))
         asked = self._asked[key] = self._start(caller, text, recent, patience_s)
         while len(self._asked) > LOOKUPS_HELD:
-            self._drop(self._asked.popitem(last=False)[1])
+            _, oldest = self._asked.popitem(last=False)
+            if oldest.adopted is None:  # else a reply may be waiting for it; it ends by its own limit
+                self._drop(oldest)
         return asked
 
     def _worth_again(self, asked: Asked) -> bool:
