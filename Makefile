@@ -6,7 +6,7 @@ $(error Echoic does not run on Windows itself: run it inside WSL 2, or with Dock
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help talk dev test test-rooms test-graph test-browser test-all lint bench doctor readme lock clean ready-local ready-dev
+.PHONY: help talk dev test test-rooms test-graph test-browser test-all lint bench doctor docs lock clean ready-local ready-dev
 export PYTHON
 
 help: ## List these targets
@@ -45,7 +45,7 @@ lint: ready-dev ## Check style and types
 bench: ready-dev ## Measure the time memory adds to a reply; ARGS="--json evals/results/latency.json" keeps it
 	@.venv/bin/python -m evals.latency $(ARGS)
 
-readme: ready-dev ## Write the settings, the tree and the measured figures into README.md and .env.example
+docs: ready-dev ## Write settings, tree and figures into docs/ and .env.example, and build the site into build/site
 	@.venv/bin/python -m tools.settings_docs
 	@.venv/bin/python -m tools.tree
 	@.venv/bin/python -m evals.report

@@ -12,32 +12,43 @@ from zoneinfo import ZoneInfo
 from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
 from livekit.agents.voice import SpeechHandle
 
-from agent.call import shown_items
-from agent.say import TOOLS, Heeded, Used, has_words, heed
-from agent.telemetry import record_recall
-from agent.window import fit
-from memory.call_memory import CallMemory
-from memory.prompt import compose
-from memory.types import Recall, TierResult
+from echoic.agent.call.call import shown_items
+from echoic.agent.call.telemetry import record_recall
+from echoic.agent.commands.memory_tools import TOOLS, Heeded, Used, has_words, heed
+from echoic.agent.window import fit
+from echoic.memory.call import CallMemory
+from echoic.memory.recall.prompt import compose
+from echoic.memory.types import Recall, TierResult
 
 log = logging.getLogger("echoic.agent")
 
-GREETING = "The caller is back. Greet them in one short sentence that shows you remember them, and ask what you can do."
+GREETING = (
+    "The caller is back. Greet them in one short sentence that shows you remember them, and ask what you can "
+    "do."
+)
 UNREACHED = Recall(tiers={"recent": TierResult("failed"), "facts": TierResult("failed")})
 """What `last_recall` says when memory itself broke: the reply went on without it."""
 
 
 class RemembersCaller(Agent):
-    """A LiveKit agent with its caller's memory in every reply; any number of them may hand a call to each other.
+    """A LiveKit agent with its caller's memory in every reply; any number of them may hand a call to each
+    other.
 
-    Put it first among the bases of your own agents (`class Sales(RemembersCaller): …`, `class Ask(RemembersCaller,
-    AgentTask[str]): …`). The memory of the call is `call_memory=`, or else `session.userdata.call_memory`.
+    Put it first among the bases of your own agents (`class Sales(RemembersCaller): …`, `class
+    Ask(RemembersCaller, AgentTask[str]): …`). The memory of the call is `call_memory=`, or else
+    `session.userdata.call_memory`.
     """
 
     def __init__(
-        self, *args: Any, call_memory: CallMemory | None = None, tools: Sequence[Any] = (), model_calls_tools: bool = False, **kwargs: Any
+        self,
+        *args: Any,
+        call_memory: CallMemory | None = None,
+        tools: Sequence[Any] = (),
+        model_calls_tools: bool = False,
+        **kwargs: Any,
     ) -> None:
-        """`model_calls_tools`: whether the model is shown the tools of agent/say.py, for wishes that no rule recognises."""
+        """`model_calls_tools`: whether the model is shown the tools of agent/commands/memory_tools.py, for
+        wishes that no rule recognises."""
         super().__init__(*args, tools=[*tools, *TOOLS], **kwargs)
         self._call_memory, self._model_calls_tools = call_memory, model_calls_tools
         self.used = Used()
@@ -55,7 +66,9 @@ class RemembersCaller(Agent):
         try:
             return self._userdata.call_memory
         except AttributeError as exc:
-            raise LookupError("Pass call_memory= to the agent, or a userdata with `call_memory` to the session.") from exc
+            raise LookupError(
+                "Pass call_memory= to the agent, or a userdata with `call_memory` to the session."
+            ) from exc
 
     @property
     def _userdata(self) -> Any:
@@ -67,7 +80,8 @@ class RemembersCaller(Agent):
     async def llm_node(
         self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
     ) -> AsyncGenerator[llm.ChatChunk | str | FlushSentinel, None]:
-        """Put what is remembered before the caller's unanswered words, in this call's copy only, and stream the model's answer."""
+        """Put what is remembered before the caller's unanswered words, in this call's copy only, and stream
+        the model's answer."""
         # lists of our own: LiveKit shows its list to the next tool step, and blocks would stack up there
         said = self._heeded(shown_items(self._userdata, chat_ctx.items), tools)
         if said.first is not None:
@@ -111,7 +125,13 @@ class RemembersCaller(Agent):
                 previous_user_text=previous_words(items[:at]),
             )
             self.used.note(words, recall.used)
-            record_recall(recall, began_ns=began_ns, settings=memory.settings, breakers=memory.recaller.breakers, words=words)
+            record_recall(
+                recall,
+                began_ns=began_ns,
+                settings=memory.settings,
+                breakers=memory.recaller.breakers,
+                words=words,
+            )
         except Exception as exc:  # whatever is wrong with memory, the caller gets an answer
             log.error("turn.recall_broke", extra={"error": type(exc).__name__})
         if turn_log := getattr(self._userdata, "turn_log", None):
@@ -122,7 +142,9 @@ class RemembersCaller(Agent):
 class MemoryAgent(RemembersCaller):
     """Echoic's own agent: shows the model as much of the call as fits, and may greet a caller it knows."""
 
-    def __init__(self, *, instructions: str, context_tokens: int, greet_on_return: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *, instructions: str, context_tokens: int, greet_on_return: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(instructions=instructions, **kwargs)
         self._context_tokens, self._greet = context_tokens, greet_on_return
         self._greeting: SpeechHandle | None = None
@@ -131,7 +153,11 @@ class MemoryAgent(RemembersCaller):
     async def on_enter(self) -> None:
         """Greet a caller who is known, if the setting says so; not when a hand-off comes back to this agent."""
         try:
-            if self._greet and not self.session.history.messages() and (known := known_block(self.call_memory)):
+            if (
+                self._greet
+                and not self.session.history.messages()
+                and (known := known_block(self.call_memory))
+            ):
                 self._greeting = self.session.generate_reply(instructions=f"{known}{GREETING}")
         finally:
             self._entered.set()
@@ -152,11 +178,16 @@ class MemoryAgent(RemembersCaller):
 
 
 def known_block(call_memory: CallMemory) -> str:
-    """What is known about the caller when the call begins, as one block; empty for a new caller. No store is asked."""
+    """What is known about the caller when the call begins, as one block; empty for a new caller.
+
+    No store is asked.
+    """
     recent, settings, caller = call_memory.recent, call_memory.memory.settings, call_memory.caller
     zone, now = ZoneInfo(caller.timezone), datetime.now(UTC)
     limits = {"max_tokens": settings.recall_max_tokens, "max_items": settings.recall_items}
-    return compose([], recent.profile, recent.last_call, question="", context=(), now=now, zone=zone, **limits)[0]
+    return compose(
+        [], recent.profile, recent.last_call, question="", context=(), now=now, zone=zone, **limits
+    )[0]
 
 
 def unanswered(items: Sequence[llm.ChatItem]) -> int | None:

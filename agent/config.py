@@ -5,9 +5,10 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from memory.errors import ConfigInvalid
+from echoic.memory.errors import ConfigInvalid
 
-# Few words, and never changed during a call: a provider's prefix cache holds as far as the prompt stays the same byte for byte.
+# Few words, and never changed during a call: a provider's prefix cache holds as far as the prompt stays the
+# same byte for byte.
 DEFAULT_INSTRUCTIONS = """\
 You are Echoic, a warm and attentive voice assistant. You speak with one person, whom you remember from call to call, and say "you" to them.
 Answer in one to three short spoken sentences, without lists, markdown or emoji.
@@ -25,43 +26,58 @@ class AgentSettings(BaseSettings):
 
     # an empty variable is one that is not set: .env files and Compose pass such on
     model_config = SettingsConfigDict(
-        env_prefix="ECHOIC_", env_ignore_empty=True, frozen=True, extra="ignore", use_attribute_docstrings=True, populate_by_name=True
+        env_prefix="ECHOIC_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        populate_by_name=True,
     )
 
     instructions: str = DEFAULT_INSTRUCTIONS
     """System prompt of the agent. It stays the same during a call, so that prefix caches hold."""
     back_words: str = "Sorry, we were cut off for a moment. I'm back."
-    """What the agent says when it takes over a call whose agent has died: one sentence, spoken without asking the model."""
+    """What the agent says when it takes over a call whose agent has died: one sentence, spoken without asking
+    the model."""
     greet_on_return: bool = False
     """Whether the agent speaks first when it knows the caller, using what it knows."""
     reply_timeout_s: int = Field(60, ge=1, le=600)
-    """Longest wait for the next words of a reply, in seconds. A cold local model needs tens of seconds for its first word."""
+    """Longest wait for the next words of a reply, in seconds. A cold local model needs tens of seconds for
+    its first word."""
     reply_retries: int = Field(1, ge=0, le=10)
     """How often a reply is asked for again when the model cannot be reached."""
     context_tokens: int = Field(12_000, ge=500)
     """Most tokens of the running call that a model is shown; what is older is recalled when it matters."""
     model_tools: Literal["auto", "on", "off"] = "auto"
-    """Whether the model is shown tools for wishes about memory ("forget that"), which plain rules recognise too; `auto`: at OpenAI only."""
+    """Whether the model is shown tools for wishes about memory ("forget that"), which plain rules recognise
+    too; `auto`: at OpenAI only."""
     speech: Literal["auto", "cloud", "local"] = "auto"
-    """Who hears and speaks: `cloud` is Deepgram and OpenAI, `local` this machine; `auto` takes `local` only without DEEPGRAM_API_KEY."""
+    """Who hears and speaks: `cloud` is Deepgram and OpenAI, `local` this machine; `auto` takes `local` only
+    without DEEPGRAM_API_KEY."""
     turn_detection: Literal["model", "vad"] = "model"
-    """What tells that a caller has finished: a model that listens for it, or (`vad`) a pause alone. Both run on this machine."""
+    """What tells that a caller has finished: a model that listens for it, or (`vad`) a pause alone. Both run
+    on this machine."""
     max_load: float = Field(0.8, gt=0, le=1)
-    """Share of the processors in use from which on a worker refuses calls, 0 to 1; in development none is refused."""
+    """Share of the processors in use from which on a worker refuses calls, 0 to 1; in development none is
+    refused."""
 
     identity_secret: SecretStr = SecretStr("")
-    """Key of the user tokens (HS256, 32 characters or more) that an application signs. Empty: no token is believed."""
+    """Key of the user tokens (HS256, 32 characters or more) that an application signs. Empty: no token is
+    believed."""
     phone_key: SecretStr = SecretStr("")
-    """Key of the hash that a phone number is stored as, 32 characters or more; changed, it makes every phone caller a new one.
-    Empty: made once and kept in the data folder, which is enough for one host."""
+    """Key of the hash that a phone number is stored as, 32 characters or more; changed, it makes every phone
+    caller a new one. Empty: made once and kept in the data folder, which is enough for one host."""
     phone_region: str = Field("", pattern="^([A-Z]{2})?$")
-    """Country of numbers that come without one, as `DE`. Empty: only numbers with a `+` identify their caller."""
+    """Country of numbers that come without one, as `DE`. Empty: only numbers with a `+` identify their
+    caller."""
     trust_caller_id: bool = True
-    """Whether a phone number says who is calling. It can be forged; off: anonymous until the application confirms who it is."""
+    """Whether a phone number says who is calling. It can be forged; off: anonymous until the application
+    confirms who it is."""
     stable_identities: bool = False
     """Whether a LiveKit identity stands for the same person in every call."""
     keep_before_confirmed: bool = True
-    """Whether what an anonymous caller said becomes theirs when the application confirms, in the same call, who they are."""
+    """Whether what an anonymous caller said becomes theirs when the application confirms, in the same call,
+    who they are."""
 
     @field_validator("identity_secret", "phone_key")
     @classmethod
@@ -82,4 +98,6 @@ def load_agent_settings(**overrides: object) -> AgentSettings:
     except ValidationError as exc:
         first = exc.errors(include_input=False, include_url=False)[0]
         field = str(first["loc"][0]).upper() if first["loc"] else "A SETTING"
-        raise ConfigInvalid(f"ECHOIC_{field} is wrong: {first['msg']}. Set it in the environment or in .env.") from exc
+        raise ConfigInvalid(
+            f"ECHOIC_{field} is wrong: {first['msg']}. Set it in the environment or in .env."
+        ) from exc

@@ -1,19 +1,27 @@
 """The language model of a reply, and a sentence for each way it can fail."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
-from livekit.agents import NOT_GIVEN, APIConnectionError, APIConnectOptions, APIStatusError, APITimeoutError, llm
+from livekit.agents import (
+    NOT_GIVEN,
+    APIConnectionError,
+    APIConnectOptions,
+    APIStatusError,
+    APITimeoutError,
+    llm,
+)
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
-from agent.config import AgentSettings
-from agent.quote import QuoteLLM
-from memory.config import OPENAI_MODEL, QUOTE, MemorySettings
-from memory.errors import ConfigInvalid
+from echoic.agent.config import AgentSettings
+from echoic.agent.terminal.quote import QuoteLLM
+from echoic.memory.config import OPENAI_MODEL, QUOTE, MemorySettings
+from echoic.memory.errors import ConfigInvalid
 
 
 class ModelAddress(Protocol):
-    """Where a model answers: what `local.models` chose for a laptop, or what the settings say for a server."""
+    """Where a model answers: what `echoic.local.llm.models` chose for a laptop, or what the settings say for
+    a server."""
 
     @property
     def kind(self) -> str:
@@ -48,10 +56,16 @@ def address_of(settings: MemorySettings) -> Address:
     if model == QUOTE:
         return Address(QUOTE, "", "", QUOTE)
     if settings.llm_url and not model:
-        raise ConfigInvalid("ECHOIC_LLM_MODEL is not set: name the model that ECHOIC_LLM_URL (or OPENAI_BASE_URL) serves.")
+        raise ConfigInvalid(
+            "ECHOIC_LLM_MODEL is not set: name the model that ECHOIC_LLM_URL (or OPENAI_BASE_URL) serves."
+        )
     if not settings.llm_url and not key:
-        raise ConfigInvalid("No language model is set: OPENAI_API_KEY, or ECHOIC_LLM_URL and ECHOIC_LLM_MODEL.")
-    return Address("compatible" if settings.llm_url else "openai", settings.llm_url, key, model or OPENAI_MODEL)
+        raise ConfigInvalid(
+            "No language model is set: OPENAI_API_KEY, or ECHOIC_LLM_URL and ECHOIC_LLM_MODEL."
+        )
+    return Address(
+        "compatible" if settings.llm_url else "openai", settings.llm_url, key, model or OPENAI_MODEL
+    )
 
 
 def open_llm(address: ModelAddress) -> llm.LLM:
@@ -60,12 +74,17 @@ def open_llm(address: ModelAddress) -> llm.LLM:
         return QuoteLLM()
     from livekit.plugins import openai  # 1 s, which those who only quote need not wait
 
-    return openai.LLM(model=address.model, base_url=address.url or NOT_GIVEN, api_key=address.api_key or "none")
+    return openai.LLM(
+        model=address.model, base_url=address.url or NOT_GIVEN, api_key=address.api_key or "none"
+    )
 
 
 def connect_options(settings: AgentSettings) -> SessionConnectOptions:
-    """LiveKit's own limits are 10 s, too short for a cold local model, and the end of the session after four failed replies."""
-    patience = APIConnectOptions(timeout=settings.reply_timeout_s, max_retry=settings.reply_retries, retry_interval=1.0)
+    """LiveKit's own limits are 10 s, too short for a cold local model, and the end of the session after four
+    failed replies."""
+    patience = APIConnectOptions(
+        timeout=settings.reply_timeout_s, max_retry=settings.reply_retries, retry_interval=1.0
+    )
     return SessionConnectOptions(llm_conn_options=patience, max_unrecoverable_errors=10**9)
 
 
@@ -76,7 +95,10 @@ def explain(fault: BaseException, address: ModelAddress, settings: AgentSettings
     if isinstance(cause, APIStatusError):
         return _explain_status(cause.status_code, address.model, where)
     if isinstance(cause, APITimeoutError):
-        return f"The model at {where} did not answer within {settings.reply_timeout_s} s (ECHOIC_REPLY_TIMEOUT_S)."
+        return (
+            f"The model at {where} did not answer within {settings.reply_timeout_s} s "
+            "(ECHOIC_REPLY_TIMEOUT_S)."
+        )
     if isinstance(cause, OSError) or type(cause).__name__ in ("ConnectError", "APIConnectionError"):
         return f"The model at {where} cannot be reached: is it running, and is its address right?"
     return f"The model at {where} answered something that is not a reply ({type(cause).__name__})."
@@ -90,12 +112,27 @@ def _explain_status(status: int, model: str, where: str) -> str:
     if status == 429:
         return f"The model at {where} is over its quota or too busy (429): try again later."
     if status in (400, 413, 422):
-        return f"The model at {where} refused this request ({status}): it may be too long for it; a lower ECHOIC_CONTEXT_TOKENS helps."
+        return (
+            f"The model at {where} refused this request ({status}): it may be too long for it; a lower "
+            "ECHOIC_CONTEXT_TOKENS helps."
+        )
     return f"The model at {where} failed ({status}): try again."
 
 
 def _root(fault: BaseException) -> BaseException:
     """The failure behind LiveKit's "failed after 2 attempts" and behind its own wrapping of the provider's."""
-    while isinstance(fault, APIConnectionError) and not isinstance(fault, APITimeoutError) and fault.__cause__ is not None:
+    while (
+        isinstance(fault, APIConnectionError)
+        and not isinstance(fault, APITimeoutError)
+        and fault.__cause__ is not None
+    ):
         fault = fault.__cause__
     return fault
+
+
+def calls_tools(kind: str, setting: Literal["auto", "on", "off"]) -> bool:
+    """Whether a model of this kind is shown the tools.
+
+    A small local one calls them unasked, or cannot read its own prompt any more.
+    """
+    return setting == "on" or (setting == "auto" and kind == "openai")

@@ -1,14 +1,18 @@
-"""What a model is shown of the running call: the newest messages that fit. Memory finds the older ones when they matter."""
+"""What a model is shown of the running call: the newest messages that fit.
+
+Memory finds the older ones when they matter.
+"""
 
 from collections.abc import Sequence
 from itertools import accumulate
 
 from livekit.agents import llm
 
-from memory.prompt import estimate_tokens
+from echoic.memory.recall.prompt import estimate_tokens
 
 KEPT_AFTER_CUT = 0.6
-"""A cut leaves this share, so that the prompt begins the same, and the provider's prefix cache holds, for many turns after."""
+"""A cut leaves this share, so that the prompt begins the same, and the provider's prefix cache holds, for
+many turns after."""
 LONGEST_SHARE = 0.5
 """One message may take this share; of a longer one the model is shown the beginning and the end."""
 LEFT_OUT = " […] "
@@ -17,7 +21,8 @@ LEFT_OUT = " […] "
 def fit(items: Sequence[llm.ChatItem], max_tokens: int) -> list[llm.ChatItem]:
     """The instructions and the newest messages within about `max_tokens`, in order, as a new list.
 
-    The caller's last words and what follows them always stay. The items themselves, which are the call's history, are not changed.
+    The caller's last words and what follows them always stay. The items themselves, which are the call's
+    history, are not changed.
     """
     longest = int(max_tokens * LONGEST_SHARE)
     shown = [_shortened(item, longest) for item in items]
@@ -35,7 +40,8 @@ def _first_kept(items: Sequence[llm.ChatItem], max_tokens: int) -> int:
             while first < newest and end - dropped > max_tokens * KEPT_AFTER_CUT:
                 dropped = ends[first]
                 first += 1
-    while 0 < first < newest and items[first].type != "message":  # a tool's result without its call is refused by models
+    # a tool's result without its call is refused by models
+    while 0 < first < newest and items[first].type != "message":
         first += 1
     return first
 

@@ -1,7 +1,7 @@
 """A hundred callers with 500 turns and 200 facts each, loaded in seconds.
 
-A few hundred sentences are embedded; each row is one of them with a jittered vector, so that no two vectors are equal and the
-store does the same work as with as many real ones.
+A few hundred sentences are embedded; each row is one of them with a jittered vector, so that no two vectors
+are equal and the store does the same work as with as many real ones.
 """
 
 import asyncio
@@ -16,18 +16,20 @@ from uuid import UUID
 import numpy as np
 from pgvector import HalfVector
 
+from echoic.memory.embedding.embedder import Vector
+from echoic.memory.service import Memory
+from echoic.memory.store.database import Connection
+from echoic.memory.store.facts import payload_of
+from echoic.memory.store.turns import counted
+from echoic.memory.types import Caller, Fact
 from evals.sample_words import answered, learned, said
-from memory.db import Connection
-from memory.embed import Vector
-from memory.facts import payload_of
-from memory.service import Memory
-from memory.turns import counted
-from memory.types import Caller, Fact
 
 USERS, TURNS, FACTS = 100, 500, 200
 CALL_TURNS = 20
 SENTENCES = {"user": (said, 200), "assistant": (answered, 80), "fact": (learned, 120)}
-COMPOSED_USERS = 4  # Postgres copies the others from these: whose words they are does not change what a search costs
+COMPOSED_USERS = (
+    4  # Postgres copies the others from these: whose words they are does not change what a search costs
+)
 JITTER = 0.02  # per dimension: a cosine of 0.93 to the original, about that of a paraphrase
 AGENT = "echoic"
 LOAD_LIMIT_S = 300.0
@@ -48,7 +50,8 @@ COPIES = (
         select ref + $3::bigint, md5(id::text || $2)::uuid, l2_normalize(vector + $4::vector),
             payload || jsonb_build_object('user_id', $2::text), words, array(select source + $3::bigint from unnest(sources) source)
         from facts where user_id = $1""",
-    "insert into postings (user_id, term, ref, tf) select $2, term, ref + $3::bigint, tf from postings where user_id = $1",
+    "insert into postings (user_id, term, ref, tf) select $2, term, ref + $3::bigint, tf from postings where "
+    "user_id = $1",
 )
 
 
@@ -86,7 +89,9 @@ async def _copy_user(connection: Connection, *, number: int, jitter: Vector) -> 
 
 
 async def _tidy(connection: Connection) -> None:
-    await connection.execute("select setval('memory_ref', (select max(ref) from turn_index) + (select max(ref) from facts))")
+    await connection.execute(
+        "select setval('memory_ref', (select max(ref) from turn_index) + (select max(ref) from facts))"
+    )
     for table in TABLES:  # what autovacuum does within a minute of such a load
         await connection.execute(f"vacuum (analyze) {table}")
 
@@ -113,33 +118,59 @@ class _Rows:
 
     def add_user(self, user_id: str) -> None:
         began = datetime.now(UTC) - timedelta(days=90)
-        turns = [turn for call in range(TURNS // CALL_TURNS) for turn in self._add_call(user_id, began + timedelta(days=3 * call))]
+        turns = [
+            turn
+            for call in range(TURNS // CALL_TURNS)
+            for turn in self._add_call(user_id, began + timedelta(days=3 * call))
+        ]
         for number in range(FACTS):
             self._add_fact(user_id, turns[number * TURNS // FACTS], began)
 
     async def copy_in(self, connection: Connection) -> None:
-        await self._copy(connection, "turns", "ref turn_id user_id agent_id call_id position role text said_at state")
+        await self._copy(
+            connection, "turns", "ref turn_id user_id agent_id call_id position role text said_at state"
+        )
         await self._copy(connection, "turn_index", "ref user_id agent_id call_no position words vector")
         await self._copy(connection, "facts", "ref id vector payload words sources")
         await self._copy(connection, "postings", "user_id term ref tf")
 
     def _add_call(self, user_id: str, began: datetime) -> list[tuple[int, UUID]]:
         number = next(self._calls)
-        return [self._add_turn(user_id, number, position, began + timedelta(seconds=9 * position)) for position in range(CALL_TURNS)]
+        return [
+            self._add_turn(user_id, number, position, began + timedelta(seconds=9 * position))
+            for position in range(CALL_TURNS)
+        ]
 
     def _add_turn(self, user_id: str, call: int, position: int, said_at: datetime) -> tuple[int, UUID]:
         role = "assistant" if position % 2 else "user"
         ref, turn_id, at, pool = next(self._refs), self._id(), self._pick(role), self._pools[role]
-        self._rows["turns"].append((ref, turn_id, user_id, AGENT, f"call-{call}", position, role, pool.texts[at], said_at, "learned"))
+        self._rows["turns"].append(
+            (ref, turn_id, user_id, AGENT, f"call-{call}", position, role, pool.texts[at], said_at, "learned")
+        )
         words = self._post(user_id, ref, pool, at)
-        self._rows["turn_index"].append((ref, user_id, AGENT, call, position, words, HalfVector(pool.near(at))))
+        self._rows["turn_index"].append(
+            (ref, user_id, AGENT, call, position, words, HalfVector(pool.near(at)))
+        )
         return ref, turn_id
 
     def _add_fact(self, user_id: str, turn: tuple[int, UUID], said_at: datetime) -> None:
         ref, at, pool = next(self._refs), self._pick("fact"), self._pools["fact"]
-        fact = Fact(self._id(), user_id, pool.texts[at], "life", "", self._choose.random(), "user", AGENT, said_at, turn_ids=(turn[1],))
+        fact = Fact(
+            self._id(),
+            user_id,
+            pool.texts[at],
+            "life",
+            "",
+            self._choose.random(),
+            "user",
+            AGENT,
+            said_at,
+            turn_ids=(turn[1],),
+        )
         words = self._post(user_id, ref, pool, at)
-        self._rows["facts"].append((ref, fact.fact_id, pool.near(at), json.dumps(payload_of(fact)), words, [turn[0]]))
+        self._rows["facts"].append(
+            (ref, fact.fact_id, pool.near(at), json.dumps(payload_of(fact)), words, [turn[0]])
+        )
 
     def _post(self, user_id: str, ref: int, pool: _Pool, at: int) -> int:
         words, found, counts = pool.counted[at]

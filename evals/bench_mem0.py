@@ -1,4 +1,5 @@
-"""Mem0's own search over the same facts, set up as well as its options allow: no approximate index, an index on the user."""
+"""Mem0's own search over the same facts, set up as well as its options allow: no approximate index, an index
+on the user."""
 
 import os
 from collections.abc import AsyncIterator
@@ -7,10 +8,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 from unittest.mock import patch
 
+from echoic.memory.embedding.embedder import LocalEmbedder
+from echoic.memory.service import Memory
+from echoic.memory.store.database import Connection
 from evals.bench_data import LOAD_LIMIT_S
-from memory.db import Connection
-from memory.embed import LocalEmbedder
-from memory.service import Memory
 
 COLLECTION = "mem0_facts"
 FILL = (
@@ -44,7 +45,10 @@ async def open_mem0(memory: Memory) -> AsyncIterator[Any]:
     """`AsyncMemory` on a collection of its own with the facts of every user."""
     assert isinstance(memory.embedder, LocalEmbedder)
     SameEmbedder.embedder = memory.embedder
-    with TemporaryDirectory(prefix="echoic-bench-") as folder, patch.dict(os.environ, MEM0_TELEMETRY="False", MEM0_DIR=folder):
+    with (
+        TemporaryDirectory(prefix="echoic-bench-") as folder,
+        patch.dict(os.environ, MEM0_TELEMETRY="False", MEM0_DIR=folder),
+    ):
         from mem0 import AsyncMemory  # reads the environment once, at import
         from mem0.configs.llms.base import BaseLlmConfig
         from mem0.utils.factory import EmbedderFactory, LlmFactory

@@ -1,4 +1,5 @@
-"""What is timed: the same words, of the same callers, through each path from the question to the first word for the model."""
+"""What is timed: the same words, of the same callers, through each path from the question to the first word
+for the model."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -6,20 +7,27 @@ from typing import Any, Protocol
 
 from livekit.agents import Agent, AgentSession, ModelSettings, llm
 
-from agent.assistant import MemoryAgent
-from agent.config import AgentSettings
+from echoic.agent.assistant import MemoryAgent
+from echoic.agent.config import AgentSettings
+from echoic.memory.call import CallMemory
+from echoic.memory.embedding.embedder import Embedder
+from echoic.memory.service import Memory
 from evals.bench_data import caller
 from evals.bench_mem0 import open_mem0
-from memory.call_memory import CallMemory
-from memory.embed import Embedder
-from memory.service import Memory
 from tests.fake_llm import FakeLLM
 
-CALL_SO_FAR = (("user", "Hi, it's me again, I have a couple of questions."), ("assistant", "Hello again! What can I do for you?"))
+CALL_SO_FAR = (
+    ("user", "Hi, it's me again, I have a couple of questions."),
+    ("assistant", "Hello again! What can I do for you?"),
+)
 
 
 class Variant(Protocol):
-    """One path. `ask` returns when the model's first word would be out; its result is the part that a deadline covers, in ms."""
+    """One path.
+
+    `ask` returns when the model's first word would be out; its result is the part that a deadline covers, in
+    ms.
+    """
 
     name: str
 
@@ -75,7 +83,10 @@ async def open_variants(memory: Memory, calls: Sequence[CallMemory]) -> AsyncIte
     settings = AgentSettings()
     plain = [Agent(instructions=settings.instructions) for _ in calls]
     remembering = [
-        MemoryAgent(instructions=settings.instructions, context_tokens=settings.context_tokens, call_memory=call) for call in calls
+        MemoryAgent(
+            instructions=settings.instructions, context_tokens=settings.context_tokens, call_memory=call
+        )
+        for call in calls
     ]
     async with open_mem0(memory) as mem0, started([*plain, *remembering]):
         yield [
@@ -91,7 +102,9 @@ async def started(agents: Sequence[Agent]) -> AsyncIterator[None]:
     """Each agent in a running session of its own."""
     async with AsyncExitStack() as stack:
         for agent in agents:
-            session: AgentSession[None] = AgentSession(llm=InstantLLM(), vad=None, turn_handling={"turn_detection": None})
+            session: AgentSession[None] = AgentSession(
+                llm=InstantLLM(), vad=None, turn_handling={"turn_detection": None}
+            )
             await stack.enter_async_context(session)
             await session.start(agent, record=False)
         yield

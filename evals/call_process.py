@@ -1,8 +1,10 @@
-"""A worker whose call processes do what those of the agent do up to their first answer, and say what that took.
+"""A worker whose call processes do what those of the agent do up to their first answer, and say what that
+took.
 
-`python -m evals.call_process plain|remembering CALLS` prints one line of JSON once that many calls are up, and ends. The processes
-are LiveKit's own, each with a session. What memory adds is what the agent's entrypoint adds: its imports, the host's embedding
-server, Postgres, tier 1; then one question is asked and one turn stored, so that nothing is measured before its first use.
+`python -m evals.call_process plain|remembering CALLS` prints one line of JSON once that many calls are up,
+and ends. The processes are LiveKit's own, each with a session. What memory adds is what the agent's
+entrypoint adds: its imports, the host's embedding server, Postgres, tier 1; then one question is asked and
+one turn stored, so that nothing is measured before its first use.
 """
 
 import asyncio
@@ -25,8 +27,8 @@ LIMIT_S = 120.0
 POLL_S = 0.02
 SETTLE_S = 1.0
 MEGABYTE = 2**20
-PRELOADED = ["agent.main"]
-"""Imported once, in the process that all call processes are forked from; as in agent/main.py."""
+PRELOADED = ["echoic.agent.worker.server"]
+"""Imported once, in the process that all call processes are forked from; as in agent/worker/server.py."""
 
 
 def prewarm_plain(_process: JobProcess) -> None:
@@ -37,9 +39,9 @@ def prewarm_plain(_process: JobProcess) -> None:
 def prewarm_remembering(process: JobProcess) -> None:
     """The agent's own modules beside it."""
     prewarm_plain(process)
-    import agent.main  # noqa: F401
-    from memory.config import load_settings
-    from memory.embed_client import open_shared_embedder
+    import echoic.agent.worker.server  # noqa: F401
+    from echoic.memory.config import load_settings
+    from echoic.memory.embedding.client import open_shared_embedder
 
     process.userdata["embedder"] = open_shared_embedder(load_settings())
 
@@ -54,13 +56,15 @@ async def talk_plain(job: JobContext) -> None:
 
 async def talk_remembering(job: JobContext) -> None:
     """The same with memory; the caller asks something and says something."""
-    from memory.config import load_settings
-    from memory.service import open_memory
-    from memory.types import Caller
+    from echoic.memory.config import load_settings
+    from echoic.memory.service import open_memory
+    from echoic.memory.types import Caller
 
     opened = AsyncExitStack()
     job.add_shutdown_callback(opened.aclose)
-    memory = await opened.enter_async_context(open_memory(load_settings(), embedder=job.proc.userdata["embedder"], need_stores=False))
+    memory = await opened.enter_async_context(
+        open_memory(load_settings(), embedder=job.proc.userdata["embedder"], need_stores=False)
+    )
     await job.connect()
     call = await memory.open_call(Caller(job.job.room.name, "echoic", job.job.room.sid, "UTC"))
     await _session().start(Agent(instructions="Be brief."))
@@ -92,8 +96,12 @@ async def measure(kind: str, calls: int) -> dict[str, Any]:
     await started.wait()
     try:
         with tempfile.TemporaryDirectory(prefix="echoic-calls-") as folder:
-            await _launch(server, Path(folder), "warm")  # the first starts the process that the others are forked from
-            launched = {name: await _launch(server, Path(folder), name) for name in [f"call-{n}" for n in range(calls)]}
+            # the first starts the process that the others are forked from
+            await _launch(server, Path(folder), "warm")
+            launched = {
+                name: await _launch(server, Path(folder), name)
+                for name in [f"call-{n}" for n in range(calls)]
+            }
         await asyncio.sleep(SETTLE_S)
         return _figures(launched)
     finally:
@@ -126,7 +134,9 @@ def _session() -> AgentSession[Any]:
     from livekit.plugins import openai
 
     return AgentSession(
-        llm=openai.LLM(model="none", base_url="http://127.0.0.1:9/v1", api_key="none"), vad=None, turn_handling={"turn_detection": None}
+        llm=openai.LLM(model="none", base_url="http://127.0.0.1:9/v1", api_key="none"),
+        vad=None,
+        turn_handling={"turn_detection": None},
     )
 
 
@@ -140,6 +150,8 @@ def _report(job: JobContext, what: str) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.ERROR)
-    from evals.call_process import measure as measure_here  # by its name, under which the call processes find it too
+    from evals.call_process import (
+        measure as measure_here,  # by its name, under which the call processes find it too
+    )
 
     print(json.dumps(asyncio.run(measure_here(sys.argv[1], int(sys.argv[2])))), flush=True)

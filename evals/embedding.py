@@ -1,8 +1,9 @@
 """Where a question's vector should be made: `python -m evals.embedding [--json FILE]`.
 
-1 to 16 call processes, each asking one question after the other, closed loop: with a model in each of them, with the host's
-embedding server, and with LiveKit's inference process. The last is asked without the hop from the call to its worker, so that
-its times are lower bounds. Beside the times: what all processes together keep in memory that is theirs alone.
+1 to 16 call processes, each asking one question after the other, closed loop: with a model in each of them,
+with the host's embedding server, and with LiveKit's inference process. The last is asked without the hop from
+the call to its worker, so that its times are lower bounds. Beside the times: what all processes together keep
+in memory that is theirs alone.
 """
 
 import asyncio
@@ -27,11 +28,11 @@ from livekit.agents.ipc.inference_proc_executor import InferenceProcExecutor
 from rich.console import Console
 from rich.table import Table
 
+from echoic.memory.embedding.client import SharedEmbedder
+from echoic.memory.embedding.embedder import Embedder, LocalEmbedder
+from echoic.memory.embedding.host import Host, open_host
 from evals.machine import commit, hardware
 from evals.sample_words import questions
-from memory.embed import Embedder, LocalEmbedder
-from memory.embed_client import SharedEmbedder
-from memory.embed_host import Host, open_host
 
 CALLS = (1, 4, 16)
 SECONDS = 4.0
@@ -54,10 +55,21 @@ class Runner(_InferenceRunner):
         return self._model.embed_now([data.decode()]).tobytes()
 
 
-def main(json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None) -> None:
+def main(
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+) -> None:
     """Measure one question's vector by where the model lives."""
-    rows = [{"where": where, "calls": calls, **measure(calls)} for calls in CALLS for where, measure in WAYS.items()]
-    report = {"commit": commit(), "hardware": hardware(), "measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "rows": rows}
+    rows = [
+        {"where": where, "calls": calls, **measure(calls)}
+        for calls in CALLS
+        for where, measure in WAYS.items()
+    ]
+    report = {
+        "commit": commit(),
+        "hardware": hardware(),
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "rows": rows,
+    }
     _show(report)
     if json_file:
         json_file.write_text(json.dumps(report, indent=1) + "\n")
@@ -71,7 +83,9 @@ def in_each_process(calls: int) -> dict[str, float]:
 def by_server(calls: int) -> dict[str, float]:
     """One model for all, behind the socket."""
     with _host() as host:
-        return _in_processes(calls, _ask_server, str(host.folder), lambda: [psutil.Process(host.server_pid())])
+        return _in_processes(
+            calls, _ask_server, str(host.folder), lambda: [psutil.Process(host.server_pid())]
+        )
 
 
 def by_livekit(calls: int) -> dict[str, float]:
@@ -87,18 +101,25 @@ WAYS: dict[str, Callable[[int], dict[str, float]]] = {
 
 
 def _in_processes(
-    calls: int, ask: Callable[[str], tuple[Samples, float]], argument: str, others: Callable[[], list[psutil.Process]] = list
+    calls: int,
+    ask: Callable[[str], tuple[Samples, float]],
+    argument: str,
+    others: Callable[[], list[psutil.Process]] = list,
 ) -> dict[str, float]:
     """Every call is a process; all begin to ask at the same moment."""
     context = multiprocessing.get_context("forkserver")
     begin = context.Barrier(calls + 1)
-    with ProcessPoolExecutor(calls, mp_context=context, initializer=_remember, initargs=(begin,)) as processes:
+    with ProcessPoolExecutor(
+        calls, mp_context=context, initializer=_remember, initargs=(begin,)
+    ) as processes:
         asked = [processes.submit(ask, argument) for _ in range(calls)]
         begin.wait(LIMIT_S)
         time.sleep(SECONDS / 2)
         shared_mb = sum(_own_mb(process) for process in others())
         answers = [one.result() for one in asked]
-    return _figures([ms for samples, _ in answers for ms in samples], sum(mb for _, mb in answers) + shared_mb)
+    return _figures(
+        [ms for samples, _ in answers for ms in samples], sum(mb for _, mb in answers) + shared_mb
+    )
 
 
 def _remember(begin: Barrier) -> None:
@@ -114,7 +135,9 @@ def _ask_own_model(_: str) -> tuple[Samples, float]:
 
 def _ask_server(folder: str) -> tuple[Samples, float]:
     before = _own_mb(psutil.Process())
-    return asyncio.run(_ask(lambda: SharedEmbedder(open_host(THREADS, Path(folder))))), _own_mb(psutil.Process()) - before
+    return asyncio.run(_ask(lambda: SharedEmbedder(open_host(THREADS, Path(folder))))), _own_mb(
+        psutil.Process()
+    ) - before
 
 
 async def _ask(opened: Callable[[], Embedder]) -> Samples:
@@ -185,12 +208,17 @@ def _own_mb(process: psutil.Process) -> float:
 
 
 def _figures(samples: Samples, own_mb: float) -> dict[str, float]:
-    times = {f"{name}_ms": round(float(np.percentile(samples, share)), 2) for name, share in (("p50", 50), ("p95", 95), ("p99", 99))}
+    times = {
+        f"{name}_ms": round(float(np.percentile(samples, share)), 2)
+        for name, share in (("p50", 50), ("p95", 95), ("p99", 99))
+    }
     return {**times, "n": len(samples), "per_s": round(len(samples) / SECONDS), "own_mb": round(own_mb)}
 
 
 def _show(report: dict[str, Any]) -> None:
-    table = Table(title="One question's vector, milliseconds", caption=f"{report['commit']} · {report['hardware']}")
+    table = Table(
+        title="One question's vector, milliseconds", caption=f"{report['commit']} · {report['hardware']}"
+    )
     for column in ("where", "calls", "p50", "p95", "p99", "a second", "own MB, all"):
         table.add_column(column, justify="left" if column == "where" else "right")
     for row in report["rows"]:

@@ -1,9 +1,12 @@
-"""What is learned from what was said? `python -m evals.extraction --data CASES.jsonl [--json FILE] [--gguf FILE | --model-url URL]`.
+"""What is learned from what was said?
 
-Each case is a user on embedded stores: known facts are planted as live ones, the turns recorded, and the worker's own learner learns
-them. A new fact is right when it holds all words of a `learn` list and of no `never` list (case-insensitive, at most 200 characters);
-precision is right new facts among all live new ones, recall the `learn` lists that some live fact satisfies (one fact
-satisfies one list), closed_right the facts closed as they should be among those that should be or wrongly were.
+`python -m evals.extraction --data CASES.jsonl [--json FILE] [--gguf FILE | --model-url URL]`.
+
+Each case is a user on embedded stores: known facts are planted as live ones, the turns recorded, and the
+worker's own learner learns them. A new fact is right when it holds all words of a `learn` list and of no
+`never` list (case-insensitive, at most 200 characters); precision is right new facts among all live new ones,
+recall the `learn` lists that some live fact satisfies (one fact satisfies one list), closed_right the facts
+closed as they should be among those that should be or wrongly were.
 """
 
 import asyncio
@@ -22,16 +25,16 @@ import typer
 from pydantic import SecretStr
 from rich.console import Console
 
+from echoic.local.llm.model_server import served
+from echoic.local.servers.stores import open_stores
+from echoic.memory.config import MemorySettings, load_settings
+from echoic.memory.errors import MemoryFault
+from echoic.memory.service import Memory, open_memory
+from echoic.memory.store.turns import turn_id_for
+from echoic.memory.types import Fact, Turn
+from echoic.workers.choose_extractor import make_extractor
+from echoic.workers.learn.learner import Learner
 from evals.machine import commit, hardware
-from local.model_server import served
-from local.stores import open_stores
-from memory.config import MemorySettings, load_settings
-from memory.errors import MemoryFault
-from memory.service import Memory, open_memory
-from memory.turns import turn_id_for
-from memory.types import Fact, Turn
-from workers.choose import make_extractor
-from workers.extract import Learner
 
 DATA = Path(__file__).parent / "data" / "extraction.jsonl"
 AGENT = "extraction"
@@ -76,15 +79,24 @@ class Score:
 
 
 def main(
-    data: Annotated[Path, typer.Option("--data", help="Cases, one JSON object a line.", exists=True, dir_okay=False)] = DATA,
+    data: Annotated[
+        Path, typer.Option("--data", help="Cases, one JSON object a line.", exists=True, dir_okay=False)
+    ] = DATA,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     gguf: Annotated[
-        Path | None, typer.Option(help="Serve this model file for the run.", envvar="ECHOIC_GGUF", exists=True, dir_okay=False)
+        Path | None,
+        typer.Option(
+            help="Serve this model file for the run.", envvar="ECHOIC_GGUF", exists=True, dir_okay=False
+        ),
     ] = None,
-    model_url: Annotated[str, typer.Option(help="An OpenAI-compatible address. Default: ECHOIC_LLM_URL, or OpenAI with a key.")] = "",
+    model_url: Annotated[
+        str, typer.Option(help="An OpenAI-compatible address. Default: ECHOIC_LLM_URL, or OpenAI with a key.")
+    ] = "",
     model: Annotated[str, typer.Option(help="The model's name, if the address has several.")] = "",
     extractor: Annotated[str, typer.Option(help="`echoic` (one call) or `mem0`.")] = "echoic",
-    part: Annotated[str, typer.Option(help="`all`, or every second case: `even` (used for tuning) or `odd`.")] = "all",
+    part: Annotated[
+        str, typer.Option(help="`all`, or every second case: `even` (used for tuning) or `odd`.")
+    ] = "all",
     only: Annotated[str, typer.Option(help="Cases whose id starts with this.")] = "",
     verbose: Annotated[bool, typer.Option("--verbose", help="Print what went wrong in each case.")] = False,
 ) -> None:
@@ -106,10 +118,18 @@ def main(
         console.print(str(exc), style="red")
         raise typer.Exit(1) from exc
     figures = _figures(score, len(cases), name)
-    console.print(f"{extractor}: never-lists broken {score.never}, wrongly closed {score.wrongly_closed}, dead batches {score.failed}")
+    console.print(
+        f"{extractor}: never-lists broken {score.never}, wrongly closed {score.wrongly_closed}, dead batches "
+        f"{score.failed}"
+    )
     print(json.dumps(figures))
     if json_file is not None:
-        ran = {"extractor": extractor, "commit": commit(), "hardware": hardware(), "date": f"{datetime.now(UTC):%d %b %Y}"}
+        ran = {
+            "extractor": extractor,
+            "commit": commit(),
+            "hardware": hardware(),
+            "date": f"{datetime.now(UTC):%d %b %Y}",
+        }
         json_file.write_text(json.dumps(figures | ran, indent=2) + "\n")
 
 
@@ -140,7 +160,9 @@ def score_case(case: Case, before: Sequence[Fact], after: Sequence[Fact]) -> tup
     return score, wrong + [f"missed: {' + '.join(words)}" for words in unmet]
 
 
-async def _run(settings: MemorySettings, cases: Sequence[Case], console: Console, verbose: bool) -> tuple[Score, str]:
+async def _run(
+    settings: MemorySettings, cases: Sequence[Case], console: Console, verbose: bool
+) -> tuple[Score, str]:
     total = Score()
     async with open_memory(settings) as memory:
         extractor, model = make_extractor(settings)
@@ -150,7 +172,9 @@ async def _run(settings: MemorySettings, cases: Sequence[Case], console: Console
             total.add(score)
             if verbose and wrong:
                 console.print(f"{case.case_id}: " + "; ".join(wrong), markup=False, highlight=False)
-            console.print(f"{number}/{len(cases)} {case.case_id} {score.seconds:.1f} s", style="dim", highlight=False)
+            console.print(
+                f"{number}/{len(cases)} {case.case_id} {score.seconds:.1f} s", style="dim", highlight=False
+            )
         return total, await model.served_name()
 
 
@@ -225,12 +249,17 @@ def _part(cases: list[Case], part: str) -> list[Case]:
 
 
 @contextmanager
-def served_model(settings: MemorySettings, gguf: Path | None, url: str, model: str) -> Iterator[MemorySettings]:
-    """The settings with the model of this run: a file that is served while the block runs, an address, or what they name already."""
+def served_model(
+    settings: MemorySettings, gguf: Path | None, url: str, model: str
+) -> Iterator[MemorySettings]:
+    """The settings with the model of this run: a file that is served while the block runs, an address, or
+    what they name already."""
     if gguf is not None:
         assert settings.data_dir is not None
         with served(gguf.absolute(), gguf.stem, settings.data_dir) as (address, key):
-            yield settings.model_copy(update={"llm_url": address, "llm_api_key": SecretStr(key), "llm_model": gguf.stem})
+            yield settings.model_copy(
+                update={"llm_url": address, "llm_api_key": SecretStr(key), "llm_model": gguf.stem}
+            )
         return
     named = {name: value for name, value in (("llm_url", url), ("llm_model", model)) if value}
     yield settings.model_copy(update=named)

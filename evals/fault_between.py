@@ -1,4 +1,5 @@
-"""An address of the bench's own that passes everything on to a server, until it answers late, or not at all, or nobody is there."""
+"""An address of the bench's own that passes everything on to a server, until it answers late, or not at all,
+or nobody is there."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +8,10 @@ from pathlib import Path
 
 
 class Between:
-    """Passes bytes on. The server's come after `delay_s`, in their order; none at all while it is halted or cut."""
+    """Passes bytes on.
+
+    The server's come after `delay_s`, in their order; none at all while it is halted or cut.
+    """
 
     def __init__(self, server: Path, own: Path) -> None:
         self._server, self.own, self.delay_s = server, own, 0.0

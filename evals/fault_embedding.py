@@ -1,4 +1,5 @@
-"""An embedding endpoint that may be slow, hang or be gone: the model of this machine behind an OpenAI-compatible address."""
+"""An embedding endpoint that may be slow, hang or be gone: the model of this machine behind an
+OpenAI-compatible address."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,8 +7,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from memory.config import load_settings
-from memory.embed import Embedder, open_embedder
+from echoic.memory.config import load_settings
+from echoic.memory.embedding.embedder import Embedder, open_embedder
 
 HOST = "127.0.0.1"
 
@@ -57,7 +58,10 @@ class Endpoint:
         await self._answering.wait()
         await asyncio.sleep(self.delay_s)
         vectors = await self._embedder.embed_batch(asked)
-        rows = [{"object": "embedding", "index": at, "embedding": vector.tolist()} for at, vector in enumerate(vectors)]
+        rows = [
+            {"object": "embedding", "index": at, "embedding": vector.tolist()}
+            for at, vector in enumerate(vectors)
+        ]
         return web.json_response({"object": "list", "data": rows, "model": self._embedder.name})
 
 

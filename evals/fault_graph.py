@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from local.graph_server import GraphServer
-from local.paths import socket_folder
+from echoic.local.paths import socket_folder
+from echoic.local.servers.graph_server import GraphServer
 
 START_S = 30.0
 
@@ -28,7 +28,9 @@ class OwnGraph:
     def start(self) -> None:
         """Return once it answers."""
         self._server.prepare()
-        self._process = subprocess.Popen(self._server.command, cwd=self._server.folder, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+        self._process = subprocess.Popen(
+            self._server.command, cwd=self._server.folder, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+        )
         until = time.monotonic() + START_S
         while not self._server.is_ready(self._process.pid):
             if time.monotonic() > until or self._process.poll() is not None:

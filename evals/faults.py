@@ -1,8 +1,10 @@
-"""What a caller waits while a part of memory is slow, hung or down: `python -m evals.faults [--only PART] [--quick] [--json FILE]`.
+"""What a caller waits while a part of memory is slow, hung or down: `python -m evals.faults [--only PART]
+[--quick] [--json FILE]`.
 
-From the entry of `llm_node` to the model's first chunk, as in `evals.latency`, but with the budget and breakers that ship: what counts
-is what a caller waits. Postgres and the graph are real servers behind an address that may stand still, or are halted and killed
-themselves; the embedding endpoint is the model of this machine behind HTTP. Own stores in a temporary folder.
+From the entry of `llm_node` to the model's first chunk, as in `evals.latency`, but with the budget and
+breakers that ship: what counts is what a caller waits. Postgres and the graph are real servers behind an
+address that may stand still, or are halted and killed themselves; the embedding endpoint is the model of this
+machine behind HTTP. Own stores in a temporary folder.
 """
 
 import asyncio
@@ -25,9 +27,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from agent.assistant import MemoryAgent
-from agent.config import AgentSettings
-from agent.pauses import settle_collector
+from echoic.agent.assistant import MemoryAgent
+from echoic.agent.config import AgentSettings
+from echoic.agent.worker.gc_tuning import settle_collector
+from echoic.local.servers.stores import Stores, open_stores
+from echoic.memory.call import CallMemory
+from echoic.memory.config import MemorySettings, load_settings
+from echoic.memory.graph import ledger as graph_ledger
+from echoic.memory.service import Memory, open_memory
+from echoic.workers.graph.ingest import open_ingester
 from evals.bench_data import caller, load
 from evals.bench_variants import LLMNode, started
 from evals.fault_between import Between, between
@@ -35,12 +43,6 @@ from evals.fault_embedding import embedding_endpoint
 from evals.fault_graph import OwnGraph, own_graph
 from evals.machine import commit, hardware
 from evals.sample_words import questions
-from local.stores import Stores, open_stores
-from memory import graph_ledger
-from memory.call_memory import CallMemory
-from memory.config import MemorySettings, load_settings
-from memory.service import Memory, open_memory
-from workers.graph_ingest import open_ingester
 
 CALLS = (1, 16)
 WARM_UP = 8
@@ -119,13 +121,19 @@ def main(
         json_file.write_text(json.dumps(report, indent=1) + "\n")
 
 
-async def measure_faults(stores: Stores, parts: Sequence[Part], *, seconds: float, console: Console) -> dict[str, Any]:
+async def measure_faults(
+    stores: Stores, parts: Sequence[Part], *, seconds: float, console: Console
+) -> dict[str, Any]:
     """Load the callers, run every case, and return the report.
 
     Args:
         seconds: of each case; longer than a breaker's pause, and what failed is tried again meanwhile.
     """
-    addresses = {"database_url": stores.database_url, "redis_url": stores.redis_url, "data_dir": stores.data_dir}
+    addresses = {
+        "database_url": stores.database_url,
+        "redis_url": stores.redis_url,
+        "data_dir": stores.data_dir,
+    }
     plain = load_settings(**addresses)
     async with open_memory(plain) as memory:
         await load(memory)
@@ -139,14 +147,19 @@ async def measure_faults(stores: Stores, parts: Sequence[Part], *, seconds: floa
         if "graph" in parts:
             about["relations_a_caller"], found = await stack.enter_async_context(_graph(plain))
             cases += found
-        with Progress(console=console, auto_refresh=False) as progress:  # a drawing thread would take the interpreter's lock
+        # a drawing thread would take the interpreter's lock
+        with Progress(console=console, auto_refresh=False) as progress:
             measuring = progress.add_task("Measuring", total=len(cases) * len(CALLS))
             for case in cases:
                 for count in CALLS:
                     progress.update(measuring, description=f"{case.name}, {count} at once", refresh=True)
                     rows.append(_row(case, count, await _cell(case, count, seconds)))
                     progress.advance(measuring)
-    ran = {"commit": commit(), "hardware": hardware(), "measured_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    ran = {
+        "commit": commit(),
+        "hardware": hardware(),
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     return ran | about | {"budget_ms": plain.recall_budget_ms, "rows": rows}
 
 
@@ -175,7 +188,9 @@ async def _embedding(plain: MemorySettings) -> AsyncIterator[list[Case]]:
     async with embedding_endpoint() as endpoint:
         settings = plain.model_copy(update={"embedding_url": endpoint.url})
         fault = partial(_failing, endpoint)
-        yield [Case("embedding", state, settings, fault) for state in ("well", "slow", "late", "hung", "down")]
+        yield [
+            Case("embedding", state, settings, fault) for state in ("well", "slow", "late", "hung", "down")
+        ]
 
 
 @asynccontextmanager
@@ -195,7 +210,10 @@ async def _graph(plain: MemorySettings) -> AsyncIterator[tuple[int, list[Case]]]
                 relations = await _enter(memory, max(CALLS))
             fault = partial(_failing_graph, graph, passing)
             states: tuple[State, ...] = ("off", "well", "slow", "late", "hung", "down")
-            yield relations, [Case("graph", state, plain if state == "off" else on, fault) for state in states]
+            yield (
+                relations,
+                [Case("graph", state, plain if state == "off" else on, fault) for state in states],
+            )
 
 
 @asynccontextmanager
@@ -226,12 +244,15 @@ async def _failing_graph(graph: OwnGraph, passing: Between, state: State) -> Asy
 
 
 async def _enter(memory: Memory, callers: int) -> int:
-    """The callers' facts become graphs, as a worker makes them; returns how many relations the first caller has."""
+    """The callers' facts become graphs, as a worker makes them; returns how many relations the first caller
+    has."""
     ingester = open_ingester(memory)
     assert ingester is not None
     for number in range(callers):
         one = caller(number)
-        await memory.db.transaction(lambda connection, one=one: graph_ledger.mark_due(connection, one.user_id, one.agent_id))  # type: ignore[misc]
+        await memory.db.transaction(
+            lambda connection, one=one: graph_ledger.mark_due(connection, one.user_id, one.agent_id)  # type: ignore[misc]
+        )
         await ingester.ingest(one.user_id)
     await ingester.close()
     group = await memory.graph_groups.of(caller(0))
@@ -239,7 +260,8 @@ async def _enter(memory: Memory, callers: int) -> int:
 
 
 async def _cell(case: Case, count: int, seconds: float) -> Cell:
-    """One case: everything is well while it warms up, then the fault begins; or it is there when the calls begin."""
+    """One case: everything is well while it warms up, then the fault begins; or it is there when the calls
+    begin."""
     async with open_memory(case.settings) as memory, AsyncExitStack() as stack:
         if case.new_calls:
             await stack.enter_async_context(case.fault(case.state))
@@ -252,12 +274,17 @@ async def _cell(case: Case, count: int, seconds: float) -> Cell:
         async with _nodes(case.name, calls) as (node, agents):
             asked = questions()
             if not case.new_calls:
-                for number in range(count):  # one after the other: sixteen calls that begin at once on a cold server are another matter
+                for number in range(
+                    count
+                    # one after the other: sixteen calls that begin at once on a cold server are another matter
+                ):
                     for _ in range(WARM_UP):
                         await node.ask(number, next(asked))
                 await stack.enter_async_context(case.fault(case.state))
             until = time.perf_counter() + seconds
-            await asyncio.gather(*(_ask(case, node, agents[number], number, asked, until, cell) for number in range(count)))
+            await asyncio.gather(
+                *(_ask(case, node, agents[number], number, asked, until, cell) for number in range(count))
+            )
         await stack.aclose()  # well again before the calls end: what is stored then is not measured here
         for call in calls:
             await call.end()
@@ -267,13 +294,20 @@ async def _cell(case: Case, count: int, seconds: float) -> Cell:
 @asynccontextmanager
 async def _nodes(name: str, calls: Sequence[CallMemory]) -> AsyncIterator[tuple[LLMNode, list[MemoryAgent]]]:
     shipped = AgentSettings()
-    agents = [MemoryAgent(instructions=shipped.instructions, context_tokens=shipped.context_tokens, call_memory=call) for call in calls]
+    agents = [
+        MemoryAgent(
+            instructions=shipped.instructions, context_tokens=shipped.context_tokens, call_memory=call
+        )
+        for call in calls
+    ]
     async with started(agents):
         settle_collector()
         yield LLMNode(name, agents), agents
 
 
-async def _ask(case: Case, node: LLMNode, agent: MemoryAgent, number: int, asked: Iterator[str], until: float, cell: Cell) -> None:
+async def _ask(
+    case: Case, node: LLMNode, agent: MemoryAgent, number: int, asked: Iterator[str], until: float, cell: Cell
+) -> None:
     while time.perf_counter() < until:
         began = time.perf_counter()
         recall_ms = await node.ask(number, next(asked))
@@ -304,8 +338,23 @@ def _row(case: Case, calls: int, cell: Cell) -> dict[str, Any]:
 
 def show_faults(report: dict[str, Any], console: Console) -> None:
     """The rows as a table, and what they come to."""
-    table = Table(title="Milliseconds from llm_node to the model's first chunk", caption=f"{report['commit']} · {report['hardware']}")
-    for column in ("variant", "calls", "n", "p50", "p95", "p99", "max", "recall max", "waited", "the tier", "lines"):
+    table = Table(
+        title="Milliseconds from llm_node to the model's first chunk",
+        caption=f"{report['commit']} · {report['hardware']}",
+    )
+    for column in (
+        "variant",
+        "calls",
+        "n",
+        "p50",
+        "p95",
+        "p99",
+        "max",
+        "recall max",
+        "waited",
+        "the tier",
+        "lines",
+    ):
         table.add_column(column, justify="left" if column in ("variant", "the tier") else "right")
     for row in report["rows"]:
         times = [f"{row[key]:.1f}" for key in ("p50_ms", "p95_ms", "p99_ms", "max_ms", "recall_max_ms")]
@@ -315,8 +364,13 @@ def show_faults(report: dict[str, Any], console: Console) -> None:
         table.add_row(row["variant"], str(row["calls"]), *cells)
     console.print(table)
     most = max(row["recall_max_ms"] for row in report["rows"])
-    console.print(f"Longest recall in any state: {most:.1f} ms (aim: the budget of {report['budget_ms']} ms, and how late the loop was)")
-    waited = max((row["waited_a_call"] for row in report["rows"] if row["variant"].startswith("graph ")), default=0)
+    console.print(
+        f"Longest recall in any state: {most:.1f} ms (aim: the budget of {report['budget_ms']} ms, and how "
+        "late the loop was)"
+    )
+    waited = max(
+        (row["waited_a_call"] for row in report["rows"] if row["variant"].startswith("graph ")), default=0
+    )
     if any("graph" in row for row in report["rows"]):
         console.print(f"Replies of one call that waited for a graph in vain: {waited} (aim: 3 at most)")
 

@@ -1,7 +1,8 @@
 """What memory costs a call process: `python -m evals.footprint [--quick] [--json FILE]`.
 
-Resident size and start time of LiveKit's call processes, 1 to 16 at once, with and without memory, in turn; and what the host
-pays once: the embedding server. Own embedded stores in a temporary folder, so that nobody's data is touched.
+Resident size and start time of LiveKit's call processes, 1 to 16 at once, with and without memory, in turn;
+and what the host pays once: the embedding server. Own embedded stores in a temporary folder, so that nobody's
+data is touched.
 """
 
 import asyncio
@@ -22,11 +23,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from echoic.local.servers.stores import Stores, open_stores
+from echoic.memory.config import load_settings
+from echoic.memory.embedding.client import embedding_ready
+from echoic.memory.embedding.host import open_host
 from evals.machine import ROOT, commit, hardware
-from local.stores import Stores, open_stores
-from memory.config import load_settings
-from memory.embed_client import embedding_ready
-from memory.embed_host import open_host
 
 CALLS = (1, 2, 4, 8, 16)
 QUICK_CALLS = (1, 4)
@@ -45,7 +46,10 @@ def main(
 ) -> None:
     """Measure what memory adds to the size and the start of a call process."""
     console = Console()
-    with TemporaryDirectory(prefix="echoic-footprint-") as folder, open_stores(Path(folder) / "data") as stores:
+    with (
+        TemporaryDirectory(prefix="echoic-footprint-") as folder,
+        open_stores(Path(folder) / "data") as stores,
+    ):
         report = asyncio.run(measure(stores, QUICK_CALLS if quick else CALLS, console))
     _show(report, console)
     if json_file:
@@ -53,8 +57,11 @@ def main(
 
 
 async def measure(stores: Stores, numbers: tuple[int, ...], console: Console) -> dict[str, Any]:
-    """Every number of calls without and with memory; the embedding server runs before the first call, as in a worker."""
-    settings = load_settings(database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir)
+    """Every number of calls without and with memory; the embedding server runs before the first call, as in a
+    worker."""
+    settings = load_settings(
+        database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir
+    )
     environment = _environment(stores)
     measured: dict[tuple[str, int], list[dict[str, float]]] = defaultdict(list)
     async with embedding_ready(settings):
@@ -83,7 +90,10 @@ def report_of(rows: list[dict[str, Any]], once: dict[str, float]) -> dict[str, A
     numbers = sorted({row["calls"] for row in rows})
 
     def added(figure: str, digits: int) -> dict[str, float]:
-        return {str(calls): round(at["remembering", calls][figure] - at["plain", calls][figure], digits) for calls in numbers}
+        return {
+            str(calls): round(at["remembering", calls][figure] - at["plain", calls][figure], digits)
+            for calls in numbers
+        }
 
     return {
         "commit": commit(),
@@ -100,7 +110,9 @@ def report_of(rows: list[dict[str, Any]], once: dict[str, float]) -> dict[str, A
 def _run(kind: str, calls: int, environment: dict[str, str]) -> dict[str, float]:
     """In a process of its own, so that no arm inherits what another has imported."""
     command = [sys.executable, "-m", "evals.call_process", kind, str(calls)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, timeout=LIMIT_S, check=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, timeout=LIMIT_S, check=True
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -116,12 +128,17 @@ def _environment(stores: Stores) -> dict[str, str]:
 
 
 def _show(report: dict[str, Any], console: Console) -> None:
-    table = Table(title="One call process, without and with memory", caption=f"{report['commit']} · {report['hardware']}")
+    table = Table(
+        title="One call process, without and with memory",
+        caption=f"{report['commit']} · {report['hardware']}",
+    )
     for column in ("calls", "memory", "resident MB", "own MB", "start s"):
         table.add_column(column, justify="right")
     for row in report["rows"]:
         memory = "yes" if row["kind"] == "remembering" else "no"
-        table.add_row(str(row["calls"]), memory, f"{row['rss_mb']:.1f}", f"{row['uss_mb']:.1f}", f"{row['start_s']:.2f}")
+        table.add_row(
+            str(row["calls"]), memory, f"{row['rss_mb']:.1f}", f"{row['uss_mb']:.1f}", f"{row['start_s']:.2f}"
+        )
     console.print(table)
     most = max(report["rss_added_mb"].values())
     console.print(f"Memory adds at most {most} MB to a call process (aim: {AIM_MB} or less)")

@@ -1,8 +1,10 @@
-"""How long one question to the graph takes, and whether it finds the answer: `python -m evals.graph [--json FILE] [--quick]`.
+"""How long one question to the graph takes, and whether it finds the answer: `python -m evals.graph [--json
+FILE] [--quick]`.
 
-Graphs of 100, 1,000 and 10,000 relations beside those of 200 other users, on the embedded FalkorDB and on a real Neo4j 5.26 (Java 17 and
-Maven; or ECHOIC_NEO4J_URL), one question and eight at once; our form of the search, and the library's own hybrid one, given the same
-vector. 52 relations are planted, each asked for in other words, by a neighbour or by a name, with the embedder that ships.
+Graphs of 100, 1,000 and 10,000 relations beside those of 200 other users, on the embedded FalkorDB and on a
+real Neo4j 5.26 (Java 17 and Maven; or ECHOIC_NEO4J_URL), one question and eight at once; our form of the
+search, and the library's own hybrid one, given the same vector. 52 relations are planted, each asked for in
+other words, by a neighbour or by a name, with the embedder that ships.
 """
 
 import asyncio
@@ -22,15 +24,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from echoic.local.servers.graph_server import open_graph
+from echoic.memory.config import MemorySettings, load_settings
+from echoic.memory.embedding.embedder import Embedder, LocalEmbedder
+from echoic.memory.graph.backend import open_backend
+from echoic.memory.graph.query_words import asked_words
+from echoic.workers.graph.graphiti_env import load
 from evals.graph_data import History, history
 from evals.graph_load import OTHER_EDGES, OTHERS, loader
 from evals.machine import commit, hardware
-from local.graph_server import open_graph
-from memory.config import MemorySettings, load_settings
-from memory.embed import Embedder, LocalEmbedder
-from memory.graph_backend import open_backend
-from memory.graph_words import asked_words
-from workers.graphiti_env import load
 
 SIZES = (100, 1_000, 10_000)
 CALLS = (1, 8)
@@ -48,7 +50,9 @@ Ask = Callable[[int], Awaitable[list[UUID]]]
 
 def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Up to 1,000 relations, each question once.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Up to 1,000 relations, each question once.")
+    ] = False,
     only: Annotated[str, typer.Option(help="`falkordb` or `neo4j` alone.")] = "",
 ) -> None:
     """Measure the graph's search."""
@@ -58,14 +62,29 @@ def main(
         for backend, start in SERVERS.items():
             if only in ("", backend):
                 settings = servers.enter_context(start(folder, console))
-                rows += asyncio.run(measure(backend, settings, QUICK_ROUNDS if quick else ROUNDS, SIZES[:2] if quick else SIZES, console))
-    report = {"commit": commit(), "hardware": hardware(), "measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "rows": rows}
+                rows += asyncio.run(
+                    measure(
+                        backend,
+                        settings,
+                        QUICK_ROUNDS if quick else ROUNDS,
+                        SIZES[:2] if quick else SIZES,
+                        console,
+                    )
+                )
+    report = {
+        "commit": commit(),
+        "hardware": hardware(),
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "rows": rows,
+    }
     _show(report, console)
     if json_file:
         json_file.write_text(json.dumps(report, indent=1) + "\n")
 
 
-async def measure(backend: str, settings: MemorySettings, rounds: int, sizes: tuple[int, ...], console: Console) -> list[dict[str, Any]]:
+async def measure(
+    backend: str, settings: MemorySettings, rounds: int, sizes: tuple[int, ...], console: Console
+) -> list[dict[str, Any]]:
     """Every cell of one server."""
     embedder, rows = LocalEmbedder(), list[dict[str, Any]]()
     try:
@@ -77,7 +96,9 @@ async def measure(backend: str, settings: MemorySettings, rounds: int, sizes: tu
                             await ask(number % len(known.planted))
                         for calls in CALLS:
                             row = await _cell(ask, known, calls, rounds)
-                            rows.append({"backend": backend, "edges": edges, "calls": calls, "form": form, **row})
+                            rows.append(
+                                {"backend": backend, "edges": edges, "calls": calls, "form": form, **row}
+                            )
                             console.print(rows[-1])
     finally:
         await embedder.close()
@@ -117,7 +138,9 @@ async def _ours(settings: MemorySettings, group: str, known: History) -> AsyncIt
     async def ask(number: int) -> list[UUID]:
         words = asked_words(known.planted[number].question)
         vector, edges = known.asked[number], len(known.edges)
-        found = await backend.search(group, vector=vector, words=words, past=False, now=datetime.now(UTC), limit=BEST, edges=edges)
+        found = await backend.search(
+            group, vector=vector, words=words, past=False, now=datetime.now(UTC), limit=BEST, edges=edges
+        )
         return [relation.edge_id for relation in found]
 
     try:
@@ -128,8 +151,11 @@ async def _ours(settings: MemorySettings, group: str, known: History) -> AsyncIt
 
 @asynccontextmanager
 async def _library(settings: MemorySettings, group: str, known: History) -> AsyncIterator[Ask]:
-    """Graphiti's hybrid search by full text and cosine, fused by ranks; live relations only; the vector is given, as it is to ours."""
-    store = load("workers.graphiti_store", known.asked.shape[1]).GraphStore(settings, LocalEmbedder)
+    """Graphiti's hybrid search by full text and cosine, fused by ranks; live relations only; the vector is
+    given, as it is to ours."""
+    store = load("echoic.workers.graph.graphiti_store", known.asked.shape[1]).GraphStore(
+        settings, LocalEmbedder
+    )
     driver = await store.open(group)
     searching = load("graphiti_core.search.search", known.asked.shape[1])
     recipes = load("graphiti_core.search.search_config_recipes", known.asked.shape[1])
@@ -137,7 +163,9 @@ async def _library(settings: MemorySettings, group: str, known: History) -> Asyn
     types = load("graphiti_core.graphiti_types", known.asked.shape[1])
     is_null = filters.DateFilter(comparison_operator=filters.ComparisonOperator.is_null)
     live = filters.SearchFilters(invalid_at=[[is_null]])
-    clients = types.GraphitiClients.model_construct(driver=driver, llm_client=None, embedder=None, cross_encoder=None)
+    clients = types.GraphitiClients.model_construct(
+        driver=driver, llm_client=None, embedder=None, cross_encoder=None
+    )
 
     async def ask(number: int) -> list[UUID]:
         asked = (clients, known.planted[number].question, [group], recipes.EDGE_HYBRID_SEARCH_RRF, live)
@@ -154,7 +182,8 @@ FORMS = {"ours": _ours, "library": _library}
 
 
 async def _cell(ask: Ask, known: History, calls: int, rounds: int) -> dict[str, Any]:
-    """All questions `rounds` times, by so many callers at once, each waiting for an answer before it asks again."""
+    """All questions `rounds` times, by so many callers at once, each waiting for an answer before it asks
+    again."""
     ms, found = list[float](), list[bool]()
     questions = iter([number for _ in range(rounds) for number in range(len(known.planted))])
 
@@ -167,7 +196,12 @@ async def _cell(ask: Ask, known: History, calls: int, rounds: int) -> dict[str, 
 
     await asyncio.gather(*(caller() for _ in range(calls)))
     p50, p95 = (round(float(np.percentile(ms, share)), 1) for share in (50, 95))
-    return {"n": len(ms), "p50_ms": p50, "p95_ms": p95, f"recall_at_{BEST}": round(sum(found) / len(found), 3)}
+    return {
+        "n": len(ms),
+        "p50_ms": p50,
+        "p95_ms": p95,
+        f"recall_at_{BEST}": round(sum(found) / len(found), 3),
+    }
 
 
 @contextmanager
@@ -188,7 +222,13 @@ def _neo4j(folder: Path, console: Console) -> Iterator[MemorySettings]:
     server = Neo4jServer(folder / "neo4j", class_path())
     server.start()
     try:
-        yield load_settings(graph="on", falkordb_url="", neo4j_url=server.url, neo4j_password=server.password, store_timeout_ms=LIMIT_MS)
+        yield load_settings(
+            graph="on",
+            falkordb_url="",
+            neo4j_url=server.url,
+            neo4j_password=server.password,
+            store_timeout_ms=LIMIT_MS,
+        )
     finally:
         server.stop()
 
@@ -207,7 +247,9 @@ def _show(report: dict[str, Any], console: Console) -> None:
         table.add_column(column, justify="left" if column in ("server", "form") else "right")
     for row in report["rows"]:
         figures = (f"{row['p50_ms']:.1f}", f"{row['p95_ms']:.1f}", f"{row['recall_at_5']:.2f}")
-        table.add_row(row["backend"], str(row["edges"]), str(row["calls"]), row["form"], str(row["n"]), *figures)
+        table.add_row(
+            row["backend"], str(row["edges"]), str(row["calls"]), row["form"], str(row["n"]), *figures
+        )
     console.print(table)
 
 

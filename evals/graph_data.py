@@ -1,4 +1,5 @@
-"""A caller's graph for the bench: planted relations, each with a question that says it in other words, among thousands of others."""
+"""A caller's graph for the bench: planted relations, each with a question that says it in other words, among
+thousands of others."""
 
 import random
 import re
@@ -9,8 +10,8 @@ from uuid import UUID
 
 import numpy as np
 
+from echoic.memory.embedding.embedder import Embedder, Vector
 from evals.sample_words import LEARNED, WORDS
-from memory.embed import Embedder, Vector
 
 CALLER = "Maya"
 BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
@@ -19,7 +20,8 @@ CLOSED = 0.2
 ON_CALLER = 0.5
 """Share of the others that go out from the caller."""
 
-# source | relation | target | the sentence | a question: in other words, about a neighbour of what it names, or by a name
+# source | relation | target | the sentence | a question: in other words, about a neighbour of what it names,
+# or by a name
 PLANTED = """
 Ines|ATTENDS|Oakfield Primary|Maya's daughter Ines attends Oakfield Primary|What was my kid's school called again?
 Maya|ALLERGIC_TO|penicillin|Maya breaks out in hives from penicillin|Which medicine must I stay away from?

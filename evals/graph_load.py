@@ -1,4 +1,5 @@
-"""Puts the bench's relations into a graph server, in Graphiti's own form and with its indexes, a thousand a second."""
+"""Puts the bench's relations into a graph server, in Graphiti's own form and with its indexes, a thousand a
+second."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -6,12 +7,12 @@ from uuid import NAMESPACE_OID, uuid5
 
 import redis.asyncio
 
+from echoic.memory.config import MemorySettings
+from echoic.memory.embedding.embedder import Embedder, Vector
+from echoic.memory.graph.falkordb.queries import literal
+from echoic.memory.graph.neo4j.driver import NeoDriver
+from echoic.workers.graph.graphiti_env import load
 from evals.graph_data import Edge, nodes_of
-from memory.config import MemorySettings
-from memory.embed import Embedder, Vector
-from memory.graph_falkordb_queries import literal
-from memory.graph_neo4j_driver import NeoDriver
-from workers.graphiti_env import load
 
 BATCH = 200
 OTHERS, OTHER_EDGES = 200, 50
@@ -42,13 +43,19 @@ class Loader(Protocol):
 
 def loader(settings: MemorySettings, embedder: Embedder) -> Loader:
     """The one for the server that the settings name."""
-    return _FalkorLoader(settings, embedder) if settings.falkordb_url.get_secret_value() else _NeoLoader(settings, embedder)
+    return (
+        _FalkorLoader(settings, embedder)
+        if settings.falkordb_url.get_secret_value()
+        else _NeoLoader(settings, embedder)
+    )
 
 
 class _FalkorLoader:
     def __init__(self, settings: MemorySettings, embedder: Embedder) -> None:
         self._redis = redis.asyncio.from_url(settings.falkordb_url.get_secret_value())
-        self._store = load("workers.graphiti_store", embedder.dimensions).GraphStore(settings, embedder)
+        self._store = load("echoic.workers.graph.graphiti_store", embedder.dimensions).GraphStore(
+            settings, embedder
+        )
 
     async def load(self, group: str, edges: Sequence[Edge], vectors: Vector) -> None:
         await self._store.open(group)  # builds the indexes
@@ -73,7 +80,9 @@ class _FalkorLoader:
 class _NeoLoader:
     def __init__(self, settings: MemorySettings, embedder: Embedder) -> None:
         self._driver = NeoDriver(settings)
-        self._store = load("workers.graphiti_store", embedder.dimensions).GraphStore(settings, embedder)
+        self._store = load("echoic.workers.graph.graphiti_store", embedder.dimensions).GraphStore(
+            settings, embedder
+        )
 
     async def load(self, group: str, edges: Sequence[Edge], vectors: Vector) -> None:
         await self._store.open(group)
@@ -114,9 +123,19 @@ def _rows(group: str, edges: Sequence[Edge], vectors: Vector) -> list[dict[str, 
 
 
 def _properties(group: str, edge: Edge) -> dict[str, Any]:
-    began, known = edge.valid_at.isoformat(), {"invalid_at": edge.invalid_at.isoformat()} if edge.invalid_at else {}
-    own = {"uuid": str(uuid5(edge.edge_id, group)) if group.startswith("other") else str(edge.edge_id), "group_id": group}
-    return own | {"name": edge.name, "fact": edge.fact, "created_at": began, "valid_at": began, "episodes": []} | known
+    began, known = (
+        edge.valid_at.isoformat(),
+        {"invalid_at": edge.invalid_at.isoformat()} if edge.invalid_at else {},
+    )
+    own = {
+        "uuid": str(uuid5(edge.edge_id, group)) if group.startswith("other") else str(edge.edge_id),
+        "group_id": group,
+    }
+    return (
+        own
+        | {"name": edge.name, "fact": edge.fact, "created_at": began, "valid_at": began, "episodes": []}
+        | known
+    )
 
 
 def _node_id(group: str, name: str) -> str:
@@ -124,4 +143,11 @@ def _node_id(group: str, name: str) -> str:
 
 
 def _map(row: Mapping[str, Any]) -> str:
-    return "{" + ",".join(f"{key}:{_map(value) if isinstance(value, Mapping) else literal(value)}" for key, value in row.items()) + "}"
+    return (
+        "{"
+        + ",".join(
+            f"{key}:{_map(value) if isinstance(value, Mapping) else literal(value)}"
+            for key, value in row.items()
+        )
+        + "}"
+    )

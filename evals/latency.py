@@ -1,9 +1,11 @@
-"""Time that memory adds to a reply, by number of calls at once: `python -m evals.latency [--quick] [--graph] [--json FILE]`.
+"""Time that memory adds to a reply, by number of calls at once: `python -m evals.latency [--quick] [--graph]
+[--json FILE]`.
 
-From the entry of `llm_node` to the model's first chunk, with a model that answers at once; executor hop, recall and rendering
-included, nothing prefetched, no question ever asked twice. Beside it in the same run: no memory, the bare embedding of such words,
-and `mem0.AsyncMemory.search`. Nothing is cut short: the deadline is lifted, and `late` counts what it would have cut.
-Own embedded stores in a temporary folder, so that nobody's data is touched.
+From the entry of `llm_node` to the model's first chunk, with a model that answers at once; executor hop,
+recall and rendering included, nothing prefetched, no question ever asked twice. Beside it in the same run: no
+memory, the bare embedding of such words, and `mem0.AsyncMemory.search`. Nothing is cut short: the deadline is
+lifted, and `late` counts what it would have cut. Own embedded stores in a temporary folder, so that nobody's
+data is touched.
 """
 
 import asyncio
@@ -27,18 +29,18 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from agent.capture import Capture
-from agent.pauses import settle_collector
+from echoic.agent.call.capture import Capture
+from echoic.agent.worker.gc_tuning import settle_collector
+from echoic.local.servers.stores import Stores, open_stores
+from echoic.memory.call import CallMemory
+from echoic.memory.config import MemorySettings, load_settings
+from echoic.memory.service import Memory, open_memory
 from evals.bench_data import USERS, caller, load
 from evals.bench_variants import Variant, open_variants
 from evals.faults import measure_faults, show_faults
 from evals.loop_lag import LoopLag, watched
 from evals.machine import commit, hardware
 from evals.sample_words import questions, said
-from local.stores import Stores, open_stores
-from memory.call_memory import CallMemory
-from memory.config import MemorySettings, load_settings
-from memory.service import Memory, open_memory
 
 CALLS = (1, 4, 16)
 PAUSE_S = (0.5, 1.5)
@@ -72,7 +74,8 @@ class Cell:
 
     ms: list[float] = field(default_factory=list)
     late: int = 0
-    """Questions whose recall took longer than the budget that ships; a call would have gone on without what was missing."""
+    """Questions whose recall took longer than the budget that ships; a call would have gone on without what
+    was missing."""
     lags: list[LoopLag] = field(default_factory=list)
 
 
@@ -82,14 +85,20 @@ Cells = dict[tuple[str, str, int], Cell]
 def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer samples: done within a minute.")] = False,
-    graph: Annotated[bool, typer.Option("--graph", help="Instead: with the graph off, on, slow, hung and down.")] = False,
+    graph: Annotated[
+        bool, typer.Option("--graph", help="Instead: with the graph off, on, slow, hung and down.")
+    ] = False,
 ) -> None:
     """Measure how much time memory adds to a reply, next to what else could be done."""
     logging.getLogger("mem0").setLevel(logging.CRITICAL)
     console = Console()
     plan = QUICK if quick else FULL
     with TemporaryDirectory(prefix="echoic-bench-") as folder, open_stores(Path(folder) / "data") as stores:
-        measuring = measure_faults(stores, ["graph"], seconds=plan.graph_s, console=console) if graph else measure(stores, plan, console)
+        measuring = (
+            measure_faults(stores, ["graph"], seconds=plan.graph_s, console=console)
+            if graph
+            else measure(stores, plan, console)
+        )
         report = asyncio.run(measuring)
     (show_faults if graph else _show)(report, console)
     if json_file:
@@ -98,7 +107,11 @@ def main(
 
 async def measure(stores: Stores, plan: Plan, console: Console) -> dict[str, Any]:
     """Load the callers, run every cell of the plan, and return the report."""
-    addresses = {"database_url": stores.database_url, "redis_url": stores.redis_url, "data_dir": stores.data_dir}
+    addresses = {
+        "database_url": stores.database_url,
+        "redis_url": stores.redis_url,
+        "data_dir": stores.data_dir,
+    }
     settings = load_settings(**addresses, **UNCUT)
     cells: Cells = defaultdict(Cell)
     # refreshed between cells only: a drawing thread would take the interpreter's lock while we measure
@@ -117,7 +130,8 @@ async def measure(stores: Stores, plan: Plan, console: Console) -> dict[str, Any
 
 
 async def _open_calls(memory: Memory) -> tuple[list[CallMemory], list[float]]:
-    """Every caller calls once, one after the other: how long until all of their memory is held, in ms; the first ones stay."""
+    """Every caller calls once, one after the other: how long until all of their memory is held, in ms; the
+    first ones stay."""
     stay, ms = [], []
     for number in range(USERS):
         began = time.perf_counter()
@@ -133,14 +147,21 @@ async def _open_calls(memory: Memory) -> tuple[list[CallMemory], list[float]]:
 
 async def _run_all(variants: Sequence[Variant], plan: Plan, cells: Cells, progress: Progress) -> None:
     asked = questions()
-    steps = [(pace, calls, variant) for _ in range(plan.rounds) for pace in ("closed", "paced") for calls in CALLS for variant in variants]
+    steps = [
+        (pace, calls, variant)
+        for _ in range(plan.rounds)
+        for pace in ("closed", "paced")
+        for calls in CALLS
+        for variant in variants
+    ]
     measuring = progress.add_task("Measuring", total=len(steps))
     for variant in variants:
         await asyncio.gather(*(_ask_in_a_row(variant, call, asked, WARM_UP) for call in range(max(CALLS))))
     for pace, calls, variant in steps:
         progress.update(measuring, description=f"{variant.name}, {pace}, {calls} at once", refresh=True)
         cell = cells[variant.name, pace, calls]
-        settle_collector()  # a session keeps an event of every reply: forty thousand of them in one process are no call's
+        # a session keeps an event of every reply: forty thousand of them in one process are no call's
+        settle_collector()
         until = time.perf_counter() + (plan.closed_s if pace == "closed" else plan.paced_s)
         with watched() as lag:
             await asyncio.gather(*(_call(variant, call, asked, pace, until, cell) for call in range(calls)))
@@ -153,7 +174,9 @@ async def _ask_in_a_row(variant: Variant, call: int, asked: Iterator[str], count
         await variant.ask(call, next(asked))
 
 
-async def _call(variant: Variant, call: int, asked: Iterator[str], pace: str, until: float, cell: Cell) -> None:
+async def _call(
+    variant: Variant, call: int, asked: Iterator[str], pace: str, until: float, cell: Cell
+) -> None:
     """One caller: question after question, or with pauses, until the time is up."""
     pauses = random.Random(call)
     if pace == "paced":
@@ -210,12 +233,17 @@ def _stalls(cells: Cells, variant: str) -> dict[str, Any]:
     lags = [lag for (name, _, _), cell in cells.items() if name == variant for lag in cell.lags]
     all_ms = [ms for lag in lags for ms in lag.stalls_ms]
     worst = max(lags, key=lambda lag: lag.slowest_ms)
-    callback = {"ms": round(worst.slowest_ms, 3), "cpu_ms": round(worst.slowest_cpu_ms, 3), "name": worst.slowest_name}
+    callback = {
+        "ms": round(worst.slowest_ms, 3),
+        "cpu_ms": round(worst.slowest_cpu_ms, 3),
+        "name": worst.slowest_name,
+    }
     return {**_percentiles(all_ms, "p99"), "max": round(max(all_ms), 3), "slowest_callback": callback}
 
 
 def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """The two aims, closed loop: at one call against the bare embedding; at most calls beyond the embedding against Mem0's."""
+    """The two aims, closed loop: at one call against the bare embedding; at most calls beyond the embedding
+    against Mem0's."""
     at = {(row["variant"], row["calls"]): row for row in rows if row["load"] == "closed"}
     most = max(CALLS)
     beyond = {name: at[name, most]["p95_ms"] - at[BARE, most]["p95_ms"] for name in (OURS, MEM0)}
@@ -229,17 +257,31 @@ def _show(report: dict[str, Any], console: Console) -> None:
     console.print(_table(report))
     one, many = report["ratios"].values()
     console.print(f"Against the bare embedding, p50 at one call: {one} (aim: 1.5 at most)")
-    console.print(f"Beyond the embedding against Mem0's, p95 at {max(CALLS)} calls: {many} (aim: 0.25 at most)")
-    for name, stalls in (("with memory", report["loop_stall_ms"]), ("bare embedding", report["loop_stall_ms"]["bare"])):
+    console.print(
+        f"Beyond the embedding against Mem0's, p95 at {max(CALLS)} calls: {many} (aim: 0.25 at most)"
+    )
+    for name, stalls in (
+        ("with memory", report["loop_stall_ms"]),
+        ("bare embedding", report["loop_stall_ms"]["bare"]),
+    ):
         slowest = stalls["slowest_callback"]
         console.print(f"Event loop, {name}: late by p99 {stalls['p99']} ms, max {stalls['max']} ms")
-        console.print(f"  slowest callback {slowest['ms']} ms, {slowest['cpu_ms']} ms of it computing: {slowest['name']}")
-    for name, key in (("A turn is durable after", "captured_ms"), ("A caller's memory is loaded in", "load_ms")):
+        console.print(
+            f"  slowest callback {slowest['ms']} ms, {slowest['cpu_ms']} ms of it computing: "
+            f"{slowest['name']}"
+        )
+    for name, key in (
+        ("A turn is durable after", "captured_ms"),
+        ("A caller's memory is loaded in", "load_ms"),
+    ):
         console.print(f"{name}: " + ", ".join(f"{p} {value} ms" for p, value in report[key].items()))
 
 
 def _table(report: dict[str, Any]) -> Table:
-    table = Table(title="Milliseconds from llm_node to the model's first chunk", caption=f"{report['commit']} · {report['hardware']}")
+    table = Table(
+        title="Milliseconds from llm_node to the model's first chunk",
+        caption=f"{report['commit']} · {report['hardware']}",
+    )
     for column in ("variant", "load", "calls", "n", "p50", "p95", "p99", "late"):
         table.add_column(column, justify="left" if column in ("variant", "load") else "right")
     for row in sorted(report["rows"], key=lambda row: (row["load"], row["calls"])):

@@ -1,8 +1,9 @@
 """Is what was said found again? `python -m evals.locomo --data FILE [--json FILE]`, FILE in LoCoMo's format.
 
-Each conversation is a user and each session a call, with turns and observations stored as calls and learning store them. Every
-question is asked once through the Recaller of a new call, in the configuration that ships. The ranking of tier 2 is read as
-distinct turns: a fact counts as the turns it came from, three at most. No language model and no re-ranker is involved.
+Each conversation is a user and each session a call, with turns and observations stored as calls and learning
+store them. Every question is asked once through the Recaller of a new call, in the configuration that ships.
+The ranking of tier 2 is read as distinct turns: a fact counts as the turns it came from, three at most. No
+language model and no re-ranker is involved.
 """
 
 import asyncio
@@ -23,20 +24,21 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from echoic.local.servers.stores import Stores, open_stores
+from echoic.memory.call import CallMemory
+from echoic.memory.config import load_settings
+from echoic.memory.recall.facts_tier import HybridSearch
+from echoic.memory.service import Memory, open_memory
+from echoic.memory.store.turns import turn_id_for
+from echoic.memory.types import Caller, Fact, Item, Turn
 from evals.locomo_data import Asked, Conversation, Observation, Said, read
 from evals.machine import commit, hardware
-from local.stores import Stores, open_stores
-from memory.call_memory import CallMemory
-from memory.config import load_settings
-from memory.search import HybridSearch
-from memory.service import Memory, open_memory
-from memory.turns import turn_id_for
-from memory.types import Caller, Fact, Item, Turn
 
 CUTS = (5, 10, 20)
 TURNS_OF_A_FACT = 3
 BUDGET_S = 10.0
-"""Large enough that no answer is late: what is found is measured here, evals/latency.py measures deadlines."""
+"""Large enough that no answer is late: what is found is measured here, evals/latency.py measures deadlines.
+"""
 AGENT = "locomo"
 AT_ONCE = 8  # turns stored and embedded at the same time; the embedder has two threads
 
@@ -53,7 +55,9 @@ class Answer:
 
 
 def main(
-    data: Annotated[Path, typer.Option("--data", help="Conversations in LoCoMo's format.", exists=True, dir_okay=False)],
+    data: Annotated[
+        Path, typer.Option("--data", help="Conversations in LoCoMo's format.", exists=True, dir_okay=False)
+    ],
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
 ) -> None:
     """Measure how much of the evidence of LoCoMo's questions is recalled, and in what time."""
@@ -72,7 +76,9 @@ def main(
 
 async def measure(stores: Stores, conversations: Sequence[Conversation], console: Console) -> list[Answer]:
     """Store every conversation, then ask every question."""
-    settings = load_settings(database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir)
+    settings = load_settings(
+        database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir
+    )
     answers: list[Answer] = []
     with Progress(console=console) as progress:
         storing = progress.add_task("Storing turns", total=sum(len(one.turns) for one in conversations))
@@ -83,7 +89,10 @@ async def measure(stores: Stores, conversations: Sequence[Conversation], console
                 await _store_facts(memory, conversation)
             for conversation in conversations:
                 call = await memory.open_call(_caller(conversation, "questions"))
-                dialog_ids = {_turn_id(conversation, turn.session, turn.dialog_id): turn.dialog_id for turn in conversation.turns}
+                dialog_ids = {
+                    _turn_id(conversation, turn.session, turn.dialog_id): turn.dialog_id
+                    for turn in conversation.turns
+                }
                 for question in conversation.questions:
                     answers.append(await _ask(call, question, dialog_ids))
                     progress.advance(asking)
@@ -118,8 +127,13 @@ def _shares(answers: Sequence[Answer]) -> dict[str, Any]:
     recall = np.array([answer.recall_at for answer in answers])
     return {
         "questions": len(answers),
-        "recall_at": {str(cut): round(float(share), 4) for cut, share in zip(CUTS, recall.mean(axis=0), strict=True)},
-        "hit_at": {str(cut): round(float(share), 4) for cut, share in zip(CUTS, (recall > 0).mean(axis=0), strict=True)},
+        "recall_at": {
+            str(cut): round(float(share), 4) for cut, share in zip(CUTS, recall.mean(axis=0), strict=True)
+        },
+        "hit_at": {
+            str(cut): round(float(share), 4)
+            for cut, share in zip(CUTS, (recall > 0).mean(axis=0), strict=True)
+        },
     }
 
 
@@ -157,7 +171,12 @@ async def _ask(call: CallMemory, question: Asked, dialog_ids: dict[UUID, str]) -
     if found.status not in ("ok", "empty"):
         raise RuntimeError(f"a question was not answered: tier {HybridSearch.name} is {found.status}")
     ranking = [dialog_ids[turn_id] for turn_id in first_turns(found.items)]
-    return Answer(question.category, recall_at(ranking, question.evidence), (asked - began) * 1000, (embedded - asked) * 1000)
+    return Answer(
+        question.category,
+        recall_at(ranking, question.evidence),
+        (asked - began) * 1000,
+        (embedded - asked) * 1000,
+    )
 
 
 def recall_at(ranking: Sequence[str], evidence: Collection[str]) -> tuple[float, ...]:
@@ -203,8 +222,16 @@ def _fact(conversation: Conversation, observation: Observation, sessions: dict[s
 
 
 def _show(report: dict[str, Any], console: Console) -> None:
-    table = Table(title=f"Evidence found, {report['questions']} questions", caption=f"{report['commit']} · {report['hardware']}")
-    for column in ("category", "questions", *(f"recall@{cut}" for cut in CUTS), *(f"hit@{cut}" for cut in CUTS)):
+    table = Table(
+        title=f"Evidence found, {report['questions']} questions",
+        caption=f"{report['commit']} · {report['hardware']}",
+    )
+    for column in (
+        "category",
+        "questions",
+        *(f"recall@{cut}" for cut in CUTS),
+        *(f"hit@{cut}" for cut in CUTS),
+    ):
         table.add_column(column, justify="left" if column == "category" else "right")
     for name, shares in [*report["by_category"].items(), ("all", report)]:
         figures = [f"{shares[kind][str(cut)]:.3f}" for kind in ("recall_at", "hit_at") for cut in CUTS]
@@ -212,7 +239,8 @@ def _show(report: dict[str, Any], console: Console) -> None:
     console.print(table)
     console.print(f"{report['left_out']} questions left out: their evidence is not among the turns.")
     console.print(
-        f"p50 {report['p50_ms']:.1f} ms, p95 {report['p95_ms']:.1f} ms; the bare embedding p50 {report['embedding_p50_ms']:.1f} ms"
+        f"p50 {report['p50_ms']:.1f} ms, p95 {report['p95_ms']:.1f} ms; the bare embedding p50 "
+        f"{report['embedding_p50_ms']:.1f} ms"
     )
 
 

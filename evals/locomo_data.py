@@ -1,4 +1,5 @@
-"""Conversations in LoCoMo's own format (Maharana et al., ACL 2024): turns, observations, questions and their evidence."""
+"""Conversations in LoCoMo's own format (Maharana et al., ACL 2024): turns, observations, questions and their
+evidence."""
 
 import json
 import re
@@ -62,7 +63,10 @@ def read(path: Path) -> list[Conversation]:
         ValueError: the file is not in LoCoMo's format.
     """
     try:
-        return [_conversation(number, sample) for number, sample in enumerate(json.loads(path.read_text()), start=1)]
+        return [
+            _conversation(number, sample)
+            for number, sample in enumerate(json.loads(path.read_text()), start=1)
+        ]
     except (KeyError, TypeError, AttributeError) as exc:
         raise ValueError(f"{path} is not a file in LoCoMo's format: {type(exc).__name__} {exc}") from exc
 
@@ -77,7 +81,10 @@ def dialog_ids(evidence: object) -> tuple[str, ...]:
 def _conversation(number: int, sample: dict[str, Any]) -> Conversation:
     turns = tuple(_turns(sample["conversation"]))
     known = frozenset(turn.dialog_id for turn in turns)
-    questions = [Asked(qa["question"], known.intersection(dialog_ids(qa.get("evidence"))), qa["category"]) for qa in sample["qa"]]
+    questions = [
+        Asked(qa["question"], known.intersection(dialog_ids(qa.get("evidence"))), qa["category"])
+        for qa in sample["qa"]
+    ]
     answerable = tuple(question for question in questions if question.evidence)
     return Conversation(
         name=str(sample.get("sample_id", f"conversation-{number}")),
@@ -117,4 +124,6 @@ def _sessions(conversation: dict[str, Any]) -> list[int]:
 
 def _date(conversation: dict[str, Any], session: int) -> datetime:
     """`1:56 pm on 8 May, 2023`."""
-    return datetime.strptime(conversation[f"session_{session}_date_time"], "%I:%M %p on %d %B, %Y").replace(tzinfo=UTC)
+    return datetime.strptime(conversation[f"session_{session}_date_time"], "%I:%M %p on %d %B, %Y").replace(
+        tzinfo=UTC
+    )

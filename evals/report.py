@@ -1,4 +1,5 @@
-"""evals/results/*.json -> the measured part of README.md; `python -m evals.report` (part of `make readme`) rewrites it in place."""
+"""evals/results/*.json -> the measured part of docs/evals.md; `python -m evals.report` (part of `make docs`)
+rewrites it in place."""
 
 import json
 from collections.abc import Iterator
@@ -6,9 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tools.settings_docs import between
+
 ROOT = Path(__file__).resolve().parent.parent
-README, RESULTS = ROOT / "README.md", ROOT / "evals" / "results"
-BEGIN, END = "<!-- measured: written by `make readme` from evals/results -->\n", "<!-- measured end -->\n"
+PAGE, RESULTS = ROOT / "docs" / "evals.md", ROOT / "evals" / "results"
+MARKS = ("<!-- measured: written by `make docs` from evals/results -->\n", "<!-- measured end -->\n")
 VARIANTS = {
     "no_memory": "no memory",
     "embedding": "embedding the words only",
@@ -21,20 +24,7 @@ CATEGORIES = {"1": "several turns", "2": "dates", "3": "open", "4": "one turn", 
 
 
 def main() -> None:
-    README.write_text(rewritten(README.read_text(), measured(RESULTS)))
-
-
-def rewritten(readme: str, block: str) -> str:
-    """The README with `block` between its marks.
-
-    Raises:
-        ValueError: the marks are not there.
-    """
-    head, begin, rest = readme.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError("README.md has lost the marks of its measured part")
-    return f"{head}{begin}{block}{end}{tail}"
+    PAGE.write_text(between(PAGE.read_text(), MARKS, measured(RESULTS)))
 
 
 def measured(results: Path) -> str:
@@ -61,12 +51,15 @@ def _read(path: Path) -> dict[str, Any]:
 def _latency(result: dict[str, Any]) -> str:
     rows = {(row["load"], row["calls"], row["variant"]): row for row in result["rows"]}
     lines = [
-        f"**Time memory adds to a reply**, in ms as p50 / p95 / p99{_origin(result, 'python -m evals.latency')}",
+        "**Time memory adds to a reply**, in ms as p50 / p95 / "
+        f"p99{_origin(result, 'python -m evals.latency')}",
         "",
         "| Calls at once | " + " | ".join(VARIANTS.values()) + " | n |",
         "|---|" + "---|" * (len(VARIANTS) + 1),
     ]
-    for load, calls in sorted({(load, calls) for load, calls, _ in rows}, key=lambda pair: (list(LOADS).index(pair[0]), pair[1])):
+    for load, calls in sorted(
+        {(load, calls) for load, calls, _ in rows}, key=lambda pair: (list(LOADS).index(pair[0]), pair[1])
+    ):
         cells = [_times(rows.get((load, calls, variant))) for variant in VARIANTS]
         echoic = rows.get((load, calls, "echoic"), {})
         lines.append(f"| {calls}, {LOADS[load]} | {' | '.join(cells)} | {echoic.get('n', '–')} |")
@@ -76,7 +69,11 @@ def _latency(result: dict[str, Any]) -> str:
 
 def _besides(result: dict[str, Any]) -> Iterator[str]:
     stall, captured = result["loop_stall_ms"], result["captured_ms"]
-    bare = f" ({_ms(stall['bare']['p99'])} and {_ms(stall['bare']['max'])} with the embedding only)" if "bare" in stall else ""
+    bare = (
+        f" ({_ms(stall['bare']['p99'])} and {_ms(stall['bare']['max'])} with the embedding only)"
+        if "bare" in stall
+        else ""
+    )
     yield f"Timers of the event loop were late by {_ms(stall['p99'])} ms at p99 and {_ms(stall['max'])} ms at most{bare}."
     yield f"A turn is durable after {_ms(captured['p50'])} ms at p50, {_ms(captured['p99'])} ms at p99."
     if load_ms := result.get("load_ms"):
@@ -92,8 +89,12 @@ def _locomo(result: dict[str, Any]) -> str:
         "",
         "| | " + " | ".join(head) + " |",
         "|---|" + "---|" * len(head),
-        "| share of the evidence found | " + " | ".join(_share(result["recall_at"][cut]) for cut in cuts) + " |",
-        "| questions with at least one evidence turn | " + " | ".join(_share(result["hit_at"][cut]) for cut in cuts) + " |",
+        "| share of the evidence found | "
+        + " | ".join(_share(result["recall_at"][cut]) for cut in cuts)
+        + " |",
+        "| questions with at least one evidence turn | "
+        + " | ".join(_share(result["hit_at"][cut]) for cut in cuts)
+        + " |",
     ]
     lines += _by_category(result.get("by_category", {}))
     lines += [
@@ -111,14 +112,19 @@ def _by_category(categories: dict[str, Any]) -> Iterator[str]:
             cuts = sorted(found["recall_at"], key=int)
             name = CATEGORIES.get(str(number), str(number))
             asked = f", {found['questions']} questions" if "questions" in found else ""
-            yield f"| evidence found, {name}{asked} | " + " | ".join(_share(found["recall_at"][cut]) for cut in cuts) + " |"
+            yield (
+                f"| evidence found, {name}{asked} | "
+                + " | ".join(_share(found["recall_at"][cut]) for cut in cuts)
+                + " |"
+            )
 
 
 def _extraction(results: list[dict[str, Any]]) -> Iterator[str]:
     if not results:
         return
     lines = [
-        f"**What is learned**, over {results[0]['cases']} hand-written exchanges{_origin(results[0], 'python -m evals.extraction')}",
+        f"**What is learned**, over {results[0]['cases']} hand-written "
+        f"exchanges{_origin(results[0], 'python -m evals.extraction')}",
         "",
         "| Model | precision | recall | old fact closed rightly | seconds an exchange |",
         "|---|---|---|---|---|",
@@ -131,18 +137,25 @@ def _extraction(results: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _temporal(result: dict[str, Any]) -> str:
-    shares = [f"{result[key]:.3f} {name}" for key, name in (("facts_only", "from facts and turns alone"), ("with_graph", "with the graph"))]
+    shares = [
+        f"{result[key]:.3f} {name}"
+        for key, name in (("facts_only", "from facts and turns alone"), ("with_graph", "with the graph"))
+    ]
     return (
-        f"**What was true when**: of {result['n']} questions over planted histories, the right dated fact and no stale one reached the "
-        f"reply for {' and '.join(shares)}, learned by {result['model']}{_origin(result, 'python -m evals.temporal --graph')}.\n"
+        f"**What was true when**: of {result['n']} questions over planted histories, the right dated fact "
+        "and no stale one reached the "
+        f"reply for {' and '.join(shares)}, learned by "
+        f"{result['model']}{_origin(result, 'python -m evals.temporal --graph')}.\n"
     )
 
 
 def _graph(result: dict[str, Any]) -> str:
     lines = [
-        f"**Searching the graph** of one user, beside the library's own search{_origin(result, 'python -m evals.graph')}",
+        "**Searching the graph** of one user, beside the library's own "
+        f"search{_origin(result, 'python -m evals.graph')}",
         "",
-        "| Server, relations, searches at once | **ours**, p50 / p95 ms | the library's | **our** recall at 5 | the library's |",
+        "| Server, relations, searches at once | **ours**, p50 / p95 ms | the library's | **our** recall at "
+        "5 | the library's |",
         "|---|---|---|---|---|",
     ]
     by_place: dict[str, dict[str, dict[str, Any]]] = {}
@@ -151,23 +164,32 @@ def _graph(result: dict[str, Any]) -> str:
     for place, forms in by_place.items():
         rows = [forms[form] for form in ("ours", "library")]
         times = [f"{_ms(row['p50_ms'])} / {_ms(row['p95_ms'])}" for row in rows]
-        lines.append(f"| {place} | {' | '.join([*times, *(format(row['recall_at_5'], '.2f') for row in rows)])} |")
+        lines.append(
+            f"| {place} | {' | '.join([*times, *(format(row['recall_at_5'], '.2f') for row in rows)])} |"
+        )
     return "\n".join(lines) + "\n"
 
 
 def _faults(result: dict[str, Any]) -> str:
     lines = [
-        f"**A part of memory is slow, hung or down**; the budget is {result['budget_ms']} ms{_origin(result, 'python -m evals.faults')}",
+        f"**A part of memory is slow, hung or down**; the budget is {result['budget_ms']} "
+        f"ms{_origin(result, 'python -m evals.faults')}",
         "",
-        "| Calls back to back: 1 / 16 | to the model, p50 ms | longest recall, ms | replies that waited in vain | lines recalled |",
+        "| Calls back to back: 1 / 16 | to the model, p50 ms | longest recall, ms | replies that waited in "
+        "vain | lines recalled |",
         "|---|---|---|---|---|",
     ]
     by_name: dict[str, list[dict[str, Any]]] = {}
     for row in result["rows"]:
         by_name.setdefault(row["variant"], []).append(row)
     for name, rows in by_name.items():
-        shown = [[_ms(row["p50_ms"]), _ms(row["recall_max_ms"]), str(row["waited_a_call"]), f"{row['lines']:.1f}"] for row in rows]
-        lines.append(f"| {name} | {' | '.join(' / '.join(figures) for figures in zip(*shown, strict=True))} |")
+        shown = [
+            [_ms(row["p50_ms"]), _ms(row["recall_max_ms"]), str(row["waited_a_call"]), f"{row['lines']:.1f}"]
+            for row in rows
+        ]
+        lines.append(
+            f"| {name} | {' | '.join(' / '.join(figures) for figures in zip(*shown, strict=True))} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -175,18 +197,32 @@ def _voice(results: list[dict[str, Any]]) -> Iterator[str]:
     if not results:
         return
     lines = [
-        f"**First sound of a reply in a real room**, after the caller's last word{_origin(results[0], 'python -m evals.voice')}",
+        "**First sound of a reply in a real room**, after the caller's last "
+        f"word{_origin(results[0], 'python -m evals.voice')}",
         "",
-        "| Ears, model and voice | turns | without memory, ms p50 / p95 | **with memory** | model calls a turn "
-        "| memory added, ms p50 / p95 | where the last partial held every word | prefetched lookups: hit, late, wasted |",
+        "| Ears, model and voice | turns | without memory, ms p50 / p95 | **with memory** | model calls a "
+        "turn "
+        "| memory added, ms p50 / p95 | where the last partial held every word | prefetched lookups: hit, "
+        "late, wasted |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for result in results:
         ours, plain, prefetch = result["with_memory"], result["without_memory"], result["prefetch"]
-        cells = [result.get("models", "scripted"), result["turns"], _two(plain["first_audio_ms"]), _two(ours["first_audio_ms"])]
-        cells += [f"{plain['llm_calls_per_turn']:.2f}, {ours['llm_calls_per_turn']:.2f}", _two(result["added_ms"])]
+        cells = [
+            result.get("models", "scripted"),
+            result["turns"],
+            _two(plain["first_audio_ms"]),
+            _two(ours["first_audio_ms"]),
+        ]
+        cells += [
+            f"{plain['llm_calls_per_turn']:.2f}, {ours['llm_calls_per_turn']:.2f}",
+            _two(result["added_ms"]),
+        ]
         equal = result["added_ms_final_equal"]
-        cells += [f"{_two(equal)} ({equal['share']:.0%} of turns)", f"{prefetch['hit']}, {prefetch['late']}, {prefetch['wasted']}"]
+        cells += [
+            f"{_two(equal)} ({equal['share']:.0%} of turns)",
+            f"{prefetch['hit']}, {prefetch['late']}, {prefetch['wasted']}",
+        ]
         lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
     yield "\n".join(lines) + "\n"
 
@@ -194,8 +230,10 @@ def _voice(results: list[dict[str, Any]]) -> Iterator[str]:
 def _takeover(result: dict[str, Any]) -> str:
     silence = result["silence_s"]
     return (
-        f"When an agent's process is killed in the middle of a call, its caller hears nothing for {silence['p50']:.2f} s at p50 and "
-        f"{silence['max']:.2f} s at most of {result['n']} times{_origin(result, 'python -m evals.takeover')}.\n"
+        "When an agent's process is killed in the middle of a call, its caller hears nothing for "
+        f"{silence['p50']:.2f} s at p50 and "
+        f"{silence['max']:.2f} s at most of {result['n']} "
+        f"times{_origin(result, 'python -m evals.takeover')}.\n"
     )
 
 
@@ -203,7 +241,8 @@ def _footprint(result: dict[str, Any]) -> str:
     added = ", ".join(f"{megabytes:.0f} MB at {calls}" for calls, megabytes in result["rss_added_mb"].items())
     once = result["once_a_host"]["embedding_server_rss_mb"]
     return (
-        f"Memory adds to the resident size of a call process, by calls at once: {added}; the embedding server of a host takes "
+        f"Memory adds to the resident size of a call process, by calls at once: {added}; the embedding "
+        "server of a host takes "
         f"{once:.0f} MB once{_origin(result, 'python -m evals.footprint')}.\n"
     )
 

@@ -1,6 +1,8 @@
-"""Ears and a model for evals: what the caller's sound means is known, and so is the reply, so that what is timed is no model.
+"""Ears and a model for evals: what the caller's sound means is known, and so is the reply, so that what is
+timed is no model.
 
-The ears listen to the real audio of the room: words come out of them as the sound goes on, and the turn ends with the sound.
+The ears listen to the real audio of the room: words come out of them as the sound goes on, and the turn ends
+with the sound.
 """
 
 import asyncio
@@ -20,9 +22,11 @@ WORD_S = 0.16
 """Of the caller's words: about the pace of quick speech."""
 LOUD_RMS = 300.0
 SURE_S, ENDED_S = 0.1, 0.3
-"""Silence after which the words are likely to stay (a preflight transcript: the model may begin), and after which they are final."""
+"""Silence after which the words are likely to stay (a preflight transcript: the model may begin), and after
+which they are final."""
 FINAL_EQUAL_SHARE = 0.5
-"""Turns whose last partial transcript holds every word; in the others the last two words come with the next transcript only."""
+"""Turns whose last partial transcript holds every word; in the others the last two words come with the next
+transcript only."""
 THINKS_S = 0.15
 """To the model's first word."""
 REPLY = "All right then."
@@ -33,7 +37,9 @@ class EvalSTT(stt.STT):
     """Streaming ears that know what will be said."""
 
     def __init__(self, seed: int = 1) -> None:
-        super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=True, offline_recognize=False))
+        super().__init__(
+            capabilities=stt.STTCapabilities(streaming=True, interim_results=True, offline_recognize=False)
+        )
         self._script: deque[str] = deque()
         self._chance = random.Random(seed)
         self.last_partial_equal = False
@@ -43,7 +49,9 @@ class EvalSTT(stt.STT):
         """What the next sound of the caller means."""
         self._script.append(text)
 
-    def stream(self, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS, **_: Any) -> "stt.RecognizeStream":
+    def stream(
+        self, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS, **_: Any
+    ) -> "stt.RecognizeStream":
         return _Ears(self, conn_options)
 
     async def _recognize_impl(self, *_: Any, **__: Any) -> stt.SpeechEvent:

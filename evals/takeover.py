@@ -1,7 +1,10 @@
-"""How long a caller hears nothing when the agent's process is killed: `python -m evals.takeover [--kills N] [--json FILE]`.
+"""How long a caller hears nothing when the agent's process is killed: `python -m evals.takeover [--kills N]
+[--json FILE]`.
 
-A real LiveKit server, a real worker with real call processes, and a caller who writes and listens. The model and the voice are
-scripted: what is measured is Echoic's and LiveKit's part, to the first sound of the next agent. Each kill is a call of its own.
+A real LiveKit server, a real worker with real call processes, and a caller who writes and listens. The model
+and the voice are
+scripted: what is measured is Echoic's and LiveKit's part, to the first sound of the next agent. Each kill is
+a call of its own.
 """
 
 import asyncio
@@ -17,12 +20,12 @@ import psutil
 import typer
 from rich.console import Console
 
+from echoic.local.command_resources import folder_of
+from echoic.local.dev.livekit_program import find_program
+from echoic.local.dev.livekit_server import LiveKitServer, open_livekit
+from echoic.local.servers.stores import open_stores
+from echoic.memory.config import load_settings
 from evals.machine import commit, hardware
-from local.livekit_program import find_program
-from local.livekit_server import LiveKitServer, open_livekit
-from local.opened import folder_of
-from local.stores import open_stores
-from memory.config import load_settings
 from tests.rooms.harness import Caller
 from tests.rooms.worker import AgentWorker, agent_worker, environment_of
 
@@ -39,8 +42,13 @@ def main(
 ) -> None:
     """Kill agents in the middle of calls, and measure the silence."""
     console = Console()
-    with TemporaryDirectory(prefix="echoic-takeover-") as folder, open_stores(Path(folder) / "data") as stores:
-        settings = load_settings(database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir)
+    with (
+        TemporaryDirectory(prefix="echoic-takeover-") as folder,
+        open_stores(Path(folder) / "data") as stores,
+    ):
+        settings = load_settings(
+            database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir
+        )
         env = environment_of(settings, LIVEKIT_AGENT_NAME=NAME)
         with (
             open_livekit(Path(folder) / "livekit", program=find_program(folder_of(None))) as livekit,
@@ -49,7 +57,9 @@ def main(
             silences = asyncio.run(measure(livekit, worker, kills, console))
     report = _report(silences)
     silence = report["silence_s"]
-    console.print(f"silence p50 {silence['p50']} s, max {silence['max']} s, n {report['n']} (aim {AIM_S:g} s)")
+    console.print(
+        f"silence p50 {silence['p50']} s, max {silence['max']} s, n {report['n']} (aim {AIM_S:g} s)"
+    )
     if json_file is not None:
         json_file.write_text(json.dumps(report, indent=1) + "\n")
 
@@ -96,7 +106,13 @@ async def _wait_warm(worker: AgentWorker) -> None:
 def _report(silences: list[float]) -> dict[str, Any]:
     figures = {"p50": round(statistics.median(silences), 2), "max": round(max(silences), 2)}
     date = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"silence_s": figures, "n": len(silences), "commit": commit(), "date": date, "hardware": hardware()}
+    return {
+        "silence_s": figures,
+        "n": len(silences),
+        "commit": commit(),
+        "date": date,
+        "hardware": hardware(),
+    }
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Planted histories, the questions asked about them, and what a perfect extraction learns from them.
 
-Data: `{"histories": {NAME: [{"said_at", "text"}]}, "questions": [{"history", "asked_at", "question", "must": [words], "must_not":
-[words]}]}`. Times are ISO 8601, UTC where they name no zone; a turn is the caller's unless `"role": "assistant"`.
+Data: `{"histories": {NAME: [{"said_at", "text"}]}, "questions": [{"history", "asked_at", "question", "must":
+[words], "must_not": [words]}]}`. Times are ISO 8601, UTC where they name no zone; a turn is the caller's
+unless `"role": "assistant"`.
 
-Beside FILE.json may lie FILE.learned.json: `{"learned": {NAME: [{"turn", "facts": [{"text", "topic", "importance", "valid_from",
-"valid_until"}], "ended": [{"text", "at"}]}]}}`, `turn` being the number of the turn in its history, from 0, and an ended fact one that
-an earlier turn taught, by its words. Facts there were written turn by turn, without a look at the questions.
+Beside FILE.json may lie FILE.learned.json: `{"learned": {NAME: [{"turn", "facts": [{"text", "topic",
+"importance", "valid_from", "valid_until"}], "ended": [{"text", "at"}]}]}}`, `turn` being the number of the
+turn in its history, from 0, and an ended fact one that an earlier turn taught, by its words. Facts there were
+written turn by turn, without a look at the questions.
 """
 
 import json
@@ -32,7 +34,8 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked when, and which words the block has to hold, and must not hold as if they were still true."""
+    """What is asked when, and which words the block has to hold, and must not hold as if they were still
+    true."""
 
     history: str
     asked_at: datetime
@@ -92,10 +95,14 @@ def read(path: Path) -> Data:
         histories = {str(name): _history(turns) for name, turns in whole["histories"].items()}
         questions = tuple(_question(one) for one in whole["questions"])
     except (KeyError, TypeError, AttributeError, ValueError) as exc:
-        raise ValueError(f"{path.name} is not a file of histories and questions: {type(exc).__name__} {exc}") from exc
+        raise ValueError(
+            f"{path.name} is not a file of histories and questions: {type(exc).__name__} {exc}"
+        ) from exc
     untold = sorted({one.history for one in questions} - histories.keys())
     if untold or not questions:
-        raise ValueError(f"{path.name} asks about histories it does not tell: {', '.join(untold) or 'it asks nothing'}")
+        raise ValueError(
+            f"{path.name} asks about histories it does not tell: {', '.join(untold) or 'it asks nothing'}"
+        )
     return Data(histories, questions)
 
 
@@ -108,11 +115,15 @@ def read_script(path: Path, data: Data) -> Script:
     """The perfect extraction that belongs to `data`.
 
     Raises:
-        ValueError: it has another format, names turns that do not exist, or ends a fact that no turn before taught.
+        ValueError: it has another format, names turns that do not exist, or ends a fact that no turn before
+            taught.
     """
     whole = _json(path)
     try:
-        script = {str(name): {int(entry["turn"]): _learned(entry) for entry in entries} for name, entries in whole["learned"].items()}
+        script = {
+            str(name): {int(entry["turn"]): _learned(entry) for entry in entries}
+            for name, entries in whole["learned"].items()
+        }
     except (KeyError, TypeError, AttributeError, ValueError) as exc:
         raise ValueError(f"{path.name} is not an extraction: {type(exc).__name__} {exc}") from exc
     for name, learned in script.items():
@@ -139,7 +150,9 @@ def _check(path: Path, name: str, learned: dict[int, Learned], turns: Sequence[S
             raise ValueError(f"{path.name} learns from turn {number} of {name}, which does not exist")
         for text, _ in learned[number].ended:
             if text not in live:
-                raise ValueError(f"{path.name} ends in turn {number} of {name} what no turn before taught: {text}")
+                raise ValueError(
+                    f"{path.name} ends in turn {number} of {name} what no turn before taught: {text}"
+                )
             live.discard(text)
         live.update(fact.text for fact in learned[number].facts)
 
@@ -153,7 +166,9 @@ def _json(path: Path) -> Any:
 
 def _history(turns: list[dict[str, Any]]) -> tuple[Said, ...]:
     said = sorted(((time_of(turn["said_at"]), turn) for turn in turns), key=lambda pair: pair[0])
-    return tuple(Said(number, when, _text(turn["text"]), _role(turn)) for number, (when, turn) in enumerate(said))
+    return tuple(
+        Said(number, when, _text(turn["text"]), _role(turn)) for number, (when, turn) in enumerate(said)
+    )
 
 
 def _role(turn: dict[str, Any]) -> Literal["user", "assistant"]:
@@ -175,7 +190,9 @@ def _learned(entry: dict[str, Any]) -> Learned:
 
 def _fact(fact: dict[str, Any]) -> ScriptedFact:
     begins, ends = (time_of(fact[key]) if fact.get(key) else None for key in ("valid_from", "valid_until"))
-    return ScriptedFact(_text(fact["text"]), str(fact.get("topic", "")), float(fact.get("importance", 0.5)), begins, ends)
+    return ScriptedFact(
+        _text(fact["text"]), str(fact.get("topic", "")), float(fact.get("importance", 0.5)), begins, ends
+    )
 
 
 def _words(words: object) -> Words:

@@ -1,8 +1,11 @@
-"""Does a recalled block hold the right words at the right time? Whole lines are judged, as a model would read them.
+"""Does a recalled block hold the right words at the right time?
 
-A word is there where it begins a word of the line, in any case: "vegetarian" is there in "vegetarians", "tea" is not in "steak". A line
-may hold what it must not if it says itself that this is over: `true until` a day, as ended facts and relations are shown. A verbatim
-quote that nothing marks as ended does not: when it was said says nothing about whether it still holds.
+Whole lines are judged, as a model would read them.
+
+A word is there where it begins a word of the line, in any case: "vegetarian" is there in "vegetarians", "tea"
+is not in "steak". A line may hold what it must not if it says itself that this is over: `true until` a day,
+as ended facts and relations are shown. A verbatim quote that nothing marks as ended does not: when it was
+said says nothing about whether it still holds.
 """
 
 import re
@@ -40,12 +43,17 @@ def judge(block: str, must: Sequence[str], must_not: Sequence[str]) -> Verdict:
     """Whether the lines of a block hold every `must`, and no `must_not` but as past."""
     lines = [match["line"].rstrip() for match in _LINE.finditer(block)]
     missing = tuple(word for word in must if not any(holds(line, word) for line in lines))
-    stale = tuple(line for line in lines if not _OVER.search(line) and any(holds(line, word) for word in must_not))
+    stale = tuple(
+        line for line in lines if not _OVER.search(line) and any(holds(line, word) for word in must_not)
+    )
     return Verdict(missing, stale)
 
 
 def holds(line: str, word: str) -> bool:
-    """Is the word, or are the words in a row, there? What begins with a letter begins a word; what ends with a digit ends one."""
+    """Is the word, or are the words in a row, there?
+
+    What begins with a letter begins a word; what ends with a digit ends one.
+    """
     folded = " ".join(word.casefold().split())
     before = f"(?<![{_LATIN}])" if re.match(f"[{_LATIN}]", folded) else ""
     after = r"(?!\d)" if folded[-1:].isdigit() else ""

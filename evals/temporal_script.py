@@ -1,18 +1,22 @@
-"""A perfect extraction, read from a file: what any model could at best have learned from a turn, through the worker's own path."""
+"""A perfect extraction, read from a file: what any model could at best have learned from a turn, through the
+worker's own path."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from echoic.memory.errors import ModelAnswerInvalid
+from echoic.memory.service import Memory
+from echoic.memory.types import Fact, Turn
+from echoic.workers.extractors.base import Closing, Extraction, LearnedFact
 from evals.temporal_data import Learned
-from memory.errors import ModelAnswerInvalid
-from memory.service import Memory
-from memory.types import Fact, Turn
-from workers.extractors.base import Closing, Extraction, LearnedFact
 
 
 class ScriptedExtractor:
-    """Answers for the turns it was taught. Only a model is replaced: batches, ledger, doubles and closings are the worker's."""
+    """Answers for the turns it was taught.
+
+    Only a model is replaced: batches, ledger, doubles and closings are the worker's.
+    """
 
     name = "scripted"
 
@@ -25,7 +29,8 @@ class ScriptedExtractor:
         self._learned[turn_id] = learned
 
     async def extract(self, turns: Sequence[Turn], known: Sequence[Fact]) -> Extraction:
-        """The facts of these turns, and the closings: of any live fact, where a model would be shown the nearest ones only.
+        """The facts of these turns, and the closings: of any live fact, where a model would be shown the
+        nearest ones only.
 
         Raises:
             ModelAnswerInvalid: a fact that ends here was never stored.

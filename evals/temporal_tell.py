@@ -1,4 +1,5 @@
-"""A history told as it happened: calls are recorded and learned in their order, and questions asked on the day they name."""
+"""A history told as it happened: calls are recorded and learned in their order, and questions asked on the
+day they name."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -8,24 +9,25 @@ from types import MappingProxyType
 from typing import Literal
 from uuid import uuid4
 
+from echoic.memory.config import MemorySettings
+from echoic.memory.errors import StoreUnavailable
+from echoic.memory.graph.groups import group_of
+from echoic.memory.service import Memory, open_memory
+from echoic.memory.store.turns import turn_id_for
+from echoic.memory.types import Caller, Turn
+from echoic.workers.choose_extractor import make_extractor
+from echoic.workers.extractors.base import Extractor
+from echoic.workers.graph.feed import GraphReport
+from echoic.workers.graph.ingest import GraphIngester, open_ingester
+from echoic.workers.learn.learner import Learner, LearnReport
 from evals.temporal_data import Learned, Question, Said, Script, calls_of
 from evals.temporal_score import Verdict, judge
 from evals.temporal_script import ScriptedExtractor
-from memory.config import MemorySettings
-from memory.errors import StoreUnavailable
-from memory.graph_groups import group_of
-from memory.service import Memory, open_memory
-from memory.turns import turn_id_for
-from memory.types import Caller, Turn
-from workers.choose import make_extractor
-from workers.extract import Learner, LearnReport
-from workers.extractors.base import Extractor
-from workers.graph_feed import GraphReport
-from workers.graph_ingest import GraphIngester, open_ingester
 
 AGENT = "temporal"
 BUDGET_S = 10.0
-"""Large enough that no answer is late: what is recalled is measured here, evals/latency.py measures deadlines."""
+"""Large enough that no answer is late: what is recalled is measured here, evals/latency.py measures
+deadlines."""
 LEARN_AFTER = timedelta(minutes=1)
 """How long after its last word a call is learned."""
 NO_MODEL = "none"
@@ -57,8 +59,11 @@ class Answer:
 class Telling:
     """Tells histories, one user each, to memories that share their stores."""
 
-    def __init__(self, memories: Memories, extractor: Extractor | None, ingester: GraphIngester | None, clock: Clock) -> None:
-        """`extractor`: None learns nothing, what was said is all there is; `ingester`: None where no graph is fed."""
+    def __init__(
+        self, memories: Memories, extractor: Extractor | None, ingester: GraphIngester | None, clock: Clock
+    ) -> None:
+        """`extractor`: None learns nothing, what was said is all there is; `ingester`: None where no graph is
+        fed."""
         self._memories, self._memory, self._clock = memories, memories["facts_only"], clock
         self._extractor, self._ingester = extractor, ingester
         self._learner = Learner(self._memory, extractor) if extractor else None
@@ -67,7 +72,11 @@ class Telling:
         """Batches that were given up."""
 
     async def tell(
-        self, history: str, turns: Sequence[Said], questions: Sequence[Question], taught: Mapping[int, Learned] = MappingProxyType({})
+        self,
+        history: str,
+        turns: Sequence[Said],
+        questions: Sequence[Question],
+        taught: Mapping[int, Learned] = MappingProxyType({}),
     ) -> list[Answer]:
         """Before each question the turns said until then, in their calls, each call learned as it ends.
 
@@ -103,7 +112,9 @@ class Telling:
         if self._ingester is not None:
             await self._try(self._ingester.ingest, user_id)
 
-    async def _try(self, take_in: Callable[[str], Awaitable[LearnReport | GraphReport]], user_id: str) -> None:
+    async def _try(
+        self, take_in: Callable[[str], Awaitable[LearnReport | GraphReport]], user_id: str
+    ) -> None:
         for _ in range(TRIES):
             report = await take_in(user_id)
             self.dead += report.dead
@@ -123,7 +134,9 @@ class Telling:
 
 
 @asynccontextmanager
-async def open_memories(settings: MemorySettings, graph_settings: MemorySettings | None, clock: Clock) -> AsyncIterator[Memories]:
+async def open_memories(
+    settings: MemorySettings, graph_settings: MemorySettings | None, clock: Clock
+) -> AsyncIterator[Memories]:
     """The same stores without and, if it has settings, with the graph."""
     async with open_memory(settings, now=clock) as plain:
         if graph_settings is None:
@@ -172,9 +185,20 @@ async def _block(memory: Memory, caller: Caller, question: Question) -> str:
     await call.end()
     ill = {name: tier.status for name, tier in recall.tiers.items() if tier.status in ("late", "failed")}
     if ill:
-        raise StoreUnavailable(f"A question was not answered by every tier ({ill}): this run measures nothing.")
+        raise StoreUnavailable(
+            f"A question was not answered by every tier ({ill}): this run measures nothing."
+        )
     return recall.block
 
 
 def _turn(user_id: str, call_id: str, position: int, said: Said) -> Turn:
-    return Turn(turn_id_for(call_id, str(position)), user_id, AGENT, call_id, position, said.role, said.text, said.said_at)
+    return Turn(
+        turn_id_for(call_id, str(position)),
+        user_id,
+        AGENT,
+        call_id,
+        position,
+        said.role,
+        said.text,
+        said.said_at,
+    )

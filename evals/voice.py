@@ -1,9 +1,11 @@
-"""First sound heard in a real room, with memory and without: `python -m evals.voice [--turns N] [--local] [--json FILE]`.
+"""First sound heard in a real room, with memory and without: `python -m evals.voice [--turns N] [--local]
+[--json FILE]`.
 
-One caller in two rooms of one LiveKit server, asking in turn: in one an agent with memory (200 facts and 500 turns of that caller),
-in the other LiveKit's own agent with the same ears, model and voice. Those are scripted, so that what differs is memory alone; with
-`--local` they are what a laptop without keys gets (evals/voice_parts.py). Timed is what the caller notices: from the end of their
-last word to the first sound of the reply. Own stores and rooms of its own.
+One caller in two rooms of one LiveKit server, asking in turn: in one an agent with memory (200 facts and 500
+turns of that caller), in the other LiveKit's own agent with the same ears, model and voice. Those are
+scripted, so that what differs is memory alone; with `--local` they are what a laptop without keys gets
+(evals/voice_parts.py). Timed is what the caller notices: from the end of their last word to the first sound
+of the reply. Own stores and rooms of its own.
 """
 
 import asyncio
@@ -25,23 +27,23 @@ from livekit.agents.voice.room_io import AudioInputOptions, RoomOptions
 from rich.console import Console
 from rich.progress import Progress
 
-from agent.assistant import MemoryAgent
-from agent.call import Call
-from agent.capture import Capture
-from agent.config import AgentSettings
-from agent.prefetch import Counts, Prefetch
+from echoic.agent.assistant import MemoryAgent
+from echoic.agent.call.call import Call
+from echoic.agent.call.capture import Capture
+from echoic.agent.call.prefetch import Counts, Prefetch
+from echoic.agent.config import AgentSettings
+from echoic.local.command_resources import folder_of
+from echoic.local.dev.livekit_program import find_program
+from echoic.local.dev.livekit_server import LiveKitServer, open_livekit
+from echoic.local.servers.stores import open_stores
+from echoic.memory.config import MemorySettings, load_settings
+from echoic.memory.embedding.embedder import LocalEmbedder
+from echoic.memory.service import Memory, open_memory
+from echoic.memory.types import Recall
 from evals.bench_data import caller, load
 from evals.machine import commit, hardware
 from evals.sample_words import questions
 from evals.voice_parts import Parts, ScriptedParts, local_parts
-from local.livekit_program import find_program
-from local.livekit_server import LiveKitServer, open_livekit
-from local.opened import folder_of
-from local.stores import open_stores
-from memory.config import MemorySettings, load_settings
-from memory.embed import LocalEmbedder
-from memory.service import Memory, open_memory
-from memory.types import Recall
 from tests.rooms.harness import Caller as Person
 from tests.rooms.harness import answering
 
@@ -51,7 +53,8 @@ WARM_UP = 2
 PAUSE_S = 0.4
 """Between a reply and the next question."""
 FINE = RoomOptions(audio_input=AudioInputOptions(frame_size_ms=10))
-"""LiveKit hands audio on in pieces of 50 ms: the same for both rooms, but too coarse a clock for a difference of 5 ms."""
+"""LiveKit hands audio on in pieces of 50 ms: the same for both rooms, but too coarse a clock for a difference
+of 5 ms."""
 
 
 class TimedAgent(MemoryAgent):
@@ -91,14 +94,18 @@ class Side:
 def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     turns: Annotated[int, typer.Option(min=2, help="Turns in all, half of them with memory.")] = 60,
-    local: Annotated[bool, typer.Option("--local", help="With the speech of this machine, and the model that is set.")] = False,
+    local: Annotated[
+        bool, typer.Option("--local", help="With the speech of this machine, and the model that is set.")
+    ] = False,
 ) -> None:
     """Measure how much later the first sound of a reply comes because the agent remembers."""
     logging.disable(logging.WARNING)
     console = Console()
     program = None if os.environ.get("LIVEKIT_URL") else find_program(folder_of(None))
     with TemporaryDirectory(prefix="echoic-voice-") as folder, open_stores(Path(folder) / "data") as stores:
-        settings = load_settings(database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir)
+        settings = load_settings(
+            database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir
+        )
         with open_livekit(Path(folder) / "livekit", dict(os.environ), program=program) as livekit:
             report = asyncio.run(measure(settings, livekit, turns, console, local=local))
     _show(report, console)
@@ -106,7 +113,9 @@ def main(
         json_file.write_text(json.dumps(report, indent=1) + "\n")
 
 
-async def measure(settings: MemorySettings, livekit: LiveKitServer, turns: int, console: Console, *, local: bool) -> dict[str, Any]:
+async def measure(
+    settings: MemorySettings, livekit: LiveKitServer, turns: int, console: Console, *, local: bool
+) -> dict[str, Any]:
     """Call both agents, ask them in turn, and return the report."""
     embedder = LocalEmbedder(workers=settings.embedding_workers)
     async with open_memory(settings, embedder=_Kept(embedder)) as memory:
@@ -135,7 +144,9 @@ async def _people(livekit: LiveKitServer) -> AsyncIterator[dict[str, Person]]:
         yield {WITH: one, WITHOUT: two}
 
 
-def _entry(settings: MemorySettings, embedder: LocalEmbedder, sides: dict[str, Side]) -> Callable[[JobContext], Any]:
+def _entry(
+    settings: MemorySettings, embedder: LocalEmbedder, sides: dict[str, Side]
+) -> Callable[[JobContext], Any]:
     async def entrypoint(job: JobContext) -> None:
         await job.connect()
         side = sides[job.room.name]
@@ -156,7 +167,9 @@ async def _remembering(memory: Memory, side: Side, job: JobContext) -> None:
     capture = call.capture = Capture(call.call_memory)
     await capture.__aenter__()
     side.prefetch = Prefetch(call)
-    side.agent = TimedAgent(instructions=agent_settings.instructions, context_tokens=agent_settings.context_tokens)
+    side.agent = TimedAgent(
+        instructions=agent_settings.instructions, context_tokens=agent_settings.context_tokens
+    )
     session = side.parts.session(call)
     capture.listen(session)
     side.prefetch.listen(session)
@@ -204,13 +217,20 @@ def report_of(sides: dict[str, Side], turns: int, models: str) -> dict[str, Any]
         **{
             name: {
                 "first_audio_ms": _percentiles(side.first_audio_ms),
-                "llm_calls_per_turn": round((side.parts.calls - side.began_at_call) / max(len(side.first_audio_ms), 1), 3),
+                "llm_calls_per_turn": round(
+                    (side.parts.calls - side.began_at_call) / max(len(side.first_audio_ms), 1), 3
+                ),
             }
             for name, side in sides.items()
         },
         "added_ms": _percentiles(ours.added_ms),
-        "added_ms_final_equal": _percentiles(ours.added_equal_ms) | {"share": round(len(ours.added_equal_ms) / len(ours.added_ms), 3)},
-        "prefetch": {"hit": counts.hit - before.hit, "late": counts.late - before.late, "wasted": counts.wasted - before.wasted},
+        "added_ms_final_equal": _percentiles(ours.added_equal_ms)
+        | {"share": round(len(ours.added_equal_ms) / len(ours.added_ms), 3)},
+        "prefetch": {
+            "hit": counts.hit - before.hit,
+            "late": counts.late - before.late,
+            "wasted": counts.wasted - before.wasted,
+        },
         "turns": turns,
     }
 
@@ -223,12 +243,17 @@ def _show(report: dict[str, Any], console: Console) -> None:
     for name in (WITHOUT, WITH):
         side = report[name]
         times, calls = side["first_audio_ms"], side["llm_calls_per_turn"]
-        console.print(f"{name}: first sound after {times['p50']} ms (p95 {times['p95']}), {calls} model calls a turn")
+        console.print(
+            f"{name}: first sound after {times['p50']} ms (p95 {times['p95']}), {calls} model calls a turn"
+        )
     added, equal, prefetch = report["added_ms"], report["added_ms_final_equal"], report["prefetch"]
     later = report[WITH]["first_audio_ms"]["p50"] - report[WITHOUT]["first_audio_ms"]["p50"]
     console.print(f"The medians differ by {later:.1f} ms (aim: below 5)")
     console.print(f"Memory added {added['p50']} ms in llm_node (p95 {added['p95']})")
-    console.print(f"  where the last partial held every word ({equal['share']:.0%}): {equal['p50']} ms (p95 {equal['p95']}; aim: 2)")
+    console.print(
+        f"  where the last partial held every word ({equal['share']:.0%}): {equal['p50']} ms (p95 "
+        f"{equal['p95']}; aim: 2)"
+    )
     console.print(f"Prefetch: {prefetch['hit']} hit, {prefetch['late']} late, {prefetch['wasted']} wasted")
     console.print(f"{report['turns']} turns, {report['commit']}, {report['hardware']}")
 

@@ -1,4 +1,5 @@
-"""What the two agents of evals/voice.py hear and speak with: scripted parts, or the speech of this machine and whatever model is set."""
+"""What the two agents of evals/voice.py hear and speak with: scripted parts, or the speech of this machine
+and whatever model is set."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,18 +9,20 @@ from typing import Any, Protocol
 
 from livekit.agents import AgentSession, TurnHandlingOptions, UserInputTranscribedEvent, llm
 
-from agent.call import Call
-from agent.config import AgentSettings
-from agent.ears import open_vad, turn_handling
-from agent.model import address_of, connect_options, open_llm
+from echoic.agent.call.call import Call
+from echoic.agent.config import AgentSettings
+from echoic.agent.model import address_of, connect_options, open_llm
+from echoic.agent.speech import open_vad, turn_handling
+from echoic.local.speech.plugins import LocalSpeech, open_local_speech
+from echoic.memory.config import QUOTE, MemorySettings
+from echoic.memory.text.words import normalise
 from evals.scripted_speech import REPLY_WORD_S, CountingLLM, EvalSTT, spoken
-from local.speech import LocalSpeech, open_local_speech
-from memory.config import QUOTE, MemorySettings
-from memory.words import normalise
 from tests.rooms.speech import CALLER_RATE, Voice
 from tests.tones import ToneTTS
 
-SCRIPTED_TURNS = TurnHandlingOptions(turn_detection="stt", endpointing={"min_delay": 0.2, "max_delay": 0.4}, interruption={"mode": "vad"})
+SCRIPTED_TURNS = TurnHandlingOptions(
+    turn_detection="stt", endpointing={"min_delay": 0.2, "max_delay": 0.4}, interruption={"mode": "vad"}
+)
 
 
 class Parts(Protocol):
@@ -73,11 +76,16 @@ class ScriptedParts:
 
 
 class LocalParts:
-    """Moonshine hears, Piper speaks, and the model is the one that the settings name; without any, what is remembered is quoted."""
+    """Moonshine hears, Piper speaks, and the model is the one that the settings name; without any, what is
+    remembered is quoted."""
 
     def __init__(self, speech: LocalSpeech, voice: Voice, settings: MemorySettings) -> None:
         self._speech, self._voice = speech, voice
-        named = settings if settings.llm_url or settings.llm_model else settings.model_copy(update={"llm_model": QUOTE})
+        named = (
+            settings
+            if settings.llm_url or settings.llm_model
+            else settings.model_copy(update={"llm_model": QUOTE})
+        )
         self._address = address_of(named)
         self._last_partial = ""
         self.last_partial_equal, self.calls = False, 0

@@ -13,11 +13,15 @@ from typing import Any
 
 import platformdirs
 
-from memory.errors import ConfigInvalid
+from echoic.memory.errors import ConfigInvalid
 
 PRIVATE = 0o700
-SOCKET_FOLDER_BYTES = 80  # a socket's path is limited to 104 bytes on macOS, 108 on Linux; the longest name in it has 16
-OURS = frozenset({"bin", "graph", "logs", "models", "postgres", "postgres.new", "redis", "restore.new", "run", "spool"})
+SOCKET_FOLDER_BYTES = (
+    80  # a socket's path is limited to 104 bytes on macOS, 108 on Linux; the longest name in it has 16
+)
+OURS = frozenset(
+    {"bin", "graph", "logs", "models", "postgres", "postgres.new", "redis", "restore.new", "run", "spool"}
+)
 PLAIN_PATH = re.compile(r"[A-Za-z0-9/._+-]+")  # stands in a URL and in a Postgres setting as it is
 
 
@@ -73,7 +77,8 @@ def write_private(file: Path, content: Mapping[str, Any]) -> None:
 
 
 def socket_folder(folder: Path) -> Path:
-    """A private folder for the sockets of `folder`: itself if its path is short and plain, else one in the temporary folder.
+    """A private folder for the sockets of `folder`: itself if its path is short and plain, else one in the
+    temporary folder.
 
     Raises:
         ConfigInvalid: somebody else already made the one in the temporary folder.
@@ -91,7 +96,8 @@ def refuse_windows() -> None:
 
 
 def _create(folder: Path) -> None:
-    """Also missing folders above get mode 0700, as the XDG rules ask for; those that are there stay as they are."""
+    """Also missing folders above get mode 0700, as the XDG rules ask for; those that are there stay as they
+    are."""
     missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     try:
         for path in reversed(missing):
@@ -109,17 +115,27 @@ def _check_owner(folder: Path) -> None:
         raise ConfigInvalid(f"{folder} is not a folder: choose another with --data-dir or ECHOIC_DATA_DIR.")
     if found.st_uid != os.geteuid():
         raise ConfigInvalid(
-            f"{folder} belongs to user number {found.st_uid}, you are {os.geteuid()}: run Echoic as that user,"
+            f"{folder} belongs to user number {found.st_uid}, you are {os.geteuid()}: run Echoic as that "
+            "user,"
             " or choose another folder with --data-dir or ECHOIC_DATA_DIR."
         )
 
 
 def _cannot_use(folder: Path, exc: OSError) -> str:
-    return f"The data folder {folder} cannot be used ({exc.strerror}): choose another with --data-dir or ECHOIC_DATA_DIR."
+    return (
+        f"The data folder {folder} cannot be used ({exc.strerror}): choose another with --data-dir or "
+        "ECHOIC_DATA_DIR."
+    )
 
 
 def _runtime_dir() -> Path:
     for candidate in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"):
-        if PLAIN_PATH.fullmatch(candidate) and len(candidate) <= SOCKET_FOLDER_BYTES // 2 and os.path.isdir(candidate):
+        if (
+            PLAIN_PATH.fullmatch(candidate)
+            and len(candidate) <= SOCKET_FOLDER_BYTES // 2
+            and os.path.isdir(candidate)
+        ):
             return Path(candidate)
-    raise ConfigInvalid("There is no temporary folder with a short path for sockets: set XDG_RUNTIME_DIR or TMPDIR.")
+    raise ConfigInvalid(
+        "There is no temporary folder with a short path for sockets: set XDG_RUNTIME_DIR or TMPDIR."
+    )

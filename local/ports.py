@@ -1,4 +1,5 @@
-"""Free ports of this machine's loopback address, and whether a server answers: for those that cannot listen on a private socket."""
+"""Free ports of this machine's loopback address, and whether a server answers: for those that cannot listen
+on a private socket."""
 
 import http.client
 import socket
@@ -28,7 +29,8 @@ def are_free(ports: Sequence[int]) -> bool:
 
 
 def is_ok(port: int, path: str) -> bool:
-    """Whether an HTTP server on this port answers `path` with 200 within half a second; False also if nobody listens yet."""
+    """Whether an HTTP server on this port answers `path` with 200 within half a second; False also if nobody
+    listens yet."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_S)
     try:
         connection.request("GET", path)

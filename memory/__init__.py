@@ -1,1 +1,4 @@
-"""What Echoic remembers and how it is found again; imports nothing of agent, workers or api."""
+"""What is known about callers: recalled within a deadline, stored once, exported and erased on request.
+
+Everybody may import it; it imports none of the other packages. `service.open_memory()` opens it.
+"""

@@ -1,4 +1,5 @@
-"""A tier that keeps failing is skipped for a while, so that it costs the caller nothing (Nygard, Release It!, 2007)."""
+"""A tier that keeps failing is skipped for a while, so that it costs the caller nothing (Nygard, Release It!,
+2007)."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +9,8 @@ State = Literal["closed", "open", "trial"]
 
 
 class Breaker:
-    """Opens after `failures` in a row; after `pause_s` it lets one trial through, which closes it again or not."""
+    """Opens after `failures` in a row; after `pause_s` it lets one trial through, which closes it again or
+    not."""
 
     def __init__(self, *, failures: int, pause_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit, self._pause_s, self._clock = failures, pause_s, clock
@@ -23,7 +25,10 @@ class Breaker:
         return "trial" if self._on_trial else "open"
 
     def allows(self) -> bool:
-        """May the tier be asked now? The first yes after a pause is the trial; until it ends all others are refused."""
+        """May the tier be asked now?
+
+        The first yes after a pause is the trial; until it ends all others are refused.
+        """
         if self._opened_at is None:
             return True
         if self._on_trial or self._clock() - self._opened_at < self._pause_s:

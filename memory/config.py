@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from memory.errors import ConfigInvalid
+from echoic.memory.errors import ConfigInvalid
 
 OPENAI_MODEL = "gpt-4.1-mini"
 QUOTE = "quote"
@@ -20,11 +20,17 @@ class MemorySettings(BaseSettings):
 
     # an empty variable is one that is not set: .env files and Compose pass such on
     model_config = SettingsConfigDict(
-        env_prefix="ECHOIC_", env_ignore_empty=True, frozen=True, extra="ignore", use_attribute_docstrings=True, populate_by_name=True
+        env_prefix="ECHOIC_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        populate_by_name=True,
     )
 
     database_url: SecretStr = SecretStr("")
-    """Postgres with pgvector, as `postgresql://…`. Empty: only `echoic …` and `make …` start an embedded one."""
+    """Postgres with pgvector, as `postgresql://…`. Empty: only `echoic …` and `make …` start an embedded
+    one."""
     redis_url: SecretStr = SecretStr("")
     """Redis for the job queue, as `redis://…` or `unix:///…`. Empty: as above."""
     data_dir: Path | None = None
@@ -47,7 +53,8 @@ class MemorySettings(BaseSettings):
     breaker_pause_ms: int = Field(5_000, ge=100)
     """How long a tier is skipped before it is tried again, in milliseconds."""
     database_pool_size: int = Field(4, ge=1, le=100)
-    """Postgres connections of one process. Sixteen call processes at 4 stay below Postgres' default of 100."""
+    """Postgres connections of one process. Sixteen call processes at 4 stay below Postgres' default of
+    100."""
 
     embedding_model: str = LOCAL_EMBEDDING_MODEL
     """Local model by default; with `ECHOIC_EMBEDDING_URL`, the model asked for there."""
@@ -61,14 +68,19 @@ class MemorySettings(BaseSettings):
     """Threads that embed, one text each."""
 
     extractor: Literal["auto", "echoic", "mem0", "off"] = "auto"
-    """Who learns facts: `echoic` (one structured call), `mem0` (Mem0's `add` and one more), `off`; `auto`: `echoic` if there is a model."""
+    """Who learns facts: `echoic` (one structured call), `mem0` (Mem0's `add` and one more), `off`; `auto`:
+    `echoic` if there is a model."""
     llm_url: str = Field("", validation_alias=AliasChoices("ECHOIC_LLM_URL", "OPENAI_BASE_URL"))
     """OpenAI-compatible address of the language model. Empty with a key: OpenAI."""
-    llm_api_key: SecretStr = Field(SecretStr(""), validation_alias=AliasChoices("ECHOIC_LLM_API_KEY", "OPENAI_API_KEY"))
+    llm_api_key: SecretStr = Field(
+        SecretStr(""), validation_alias=AliasChoices("ECHOIC_LLM_API_KEY", "OPENAI_API_KEY")
+    )
     """Key of the language model's provider."""
     llm_model: str = Field("", validation_alias=AliasChoices("ECHOIC_LLM_MODEL", "OPENAI_MODEL"))
-    """Language model that replies and extracts. Empty: `gpt-4.1-mini` at OpenAI, else the first one the address lists.
-    `quote`: no model; what is remembered is quoted."""
+    """Language model that replies and extracts.
+
+    Empty: `gpt-4.1-mini` at OpenAI, else the first one the address lists. `quote`: no model; what is
+    remembered is quoted."""
     learn_turns: int = Field(25, ge=1, le=500)
     """A batch is learned once this many turns wait."""
     learn_tokens: int = Field(1_500, ge=100)
@@ -79,12 +91,14 @@ class MemorySettings(BaseSettings):
     """Longest one extraction call may take, in seconds."""
 
     graph: Literal["off", "on"] = "off"
-    """Tier 3, a temporal graph of people, things and how they belong together; `on` needs one of the two addresses below.
-    Only `echoic …` and `make …` start an embedded FalkorDB by themselves."""
+    """Tier 3, a temporal graph of people, things and how they belong together; `on` needs one of the two
+    addresses below. Only `echoic …` and `make …` start an embedded FalkorDB by themselves."""
     falkordb_url: SecretStr = SecretStr("")
-    """FalkorDB for the graph, as `redis://…`, `rediss://…` or `unix:///…`; a server apart from the job queue's."""
+    """FalkorDB for the graph, as `redis://…`, `rediss://…` or `unix:///…`; a server apart from the job
+    queue's."""
     neo4j_url: str = ""
-    """Neo4j 5.26 or later for the graph, as `neo4j://…` or `bolt://…` (`+s` for TLS). Set this one or `ECHOIC_FALKORDB_URL`."""
+    """Neo4j 5.26 or later for the graph, as `neo4j://…` or `bolt://…` (`+s` for TLS). Set this one or
+    `ECHOIC_FALKORDB_URL`."""
     neo4j_user: str = "neo4j"
     """User name at Neo4j."""
     neo4j_password: SecretStr = SecretStr("")
@@ -95,19 +109,23 @@ class MemorySettings(BaseSettings):
     """How the graph is fed: `facts` enters what was learned as it is, without a further model call;
     `episodes` lets Graphiti read the turns again, three to five calls a batch."""
     graph_types: str = ""
-    """Entity and edge types for `episodes`, as `module:NAME`. Empty: person, place, organisation, pet, event, preference, plan."""
+    """Entity and edge types for `episodes`, as `module:NAME`. Empty: person, place, organisation, pet, event,
+    preference, plan."""
 
     consent: Literal["on", "ask", "off"] = "on"
-    """Whether callers are remembered: `on` unless they object, `ask` only after they said yes to being asked once, `off` never."""
+    """Whether callers are remembered: `on` unless they object, `ask` only after they said yes to being asked
+    once, `off` never."""
 
     metrics_host: str = "127.0.0.1"
-    """Address on which metrics are served; `0.0.0.0` where Prometheus runs on another machine or in another container."""
+    """Address on which metrics are served; `0.0.0.0` where Prometheus runs on another machine or in another
+    container."""
     metrics_port: int = Field(0, ge=0, le=65_535)
     """Port of `/metrics` of an agent worker: all its calls, those that have ended included. 0: not served."""
     worker_metrics_port: int = Field(0, ge=0, le=65_535)
     """Port of `/metrics` of a learning worker: the queue, and what waits to be learned. 0: not served."""
     telemetry_words: bool = False
-    """Whether traces may hold personal data: spoken words and remembered facts. They go where `OTEL_EXPORTER_OTLP_ENDPOINT` says."""
+    """Whether traces may hold personal data: spoken words and remembered facts. They go where
+    `OTEL_EXPORTER_OTLP_ENDPOINT` says."""
 
     @property
     def recall_budget_s(self) -> float:
@@ -143,4 +161,6 @@ def load_settings(**overrides: object) -> MemorySettings:
         first = exc.errors(include_input=False, include_url=False)[0]
         where = str(first["loc"][0]) if first["loc"] else "a setting"
         variable = where if where.isupper() else f"ECHOIC_{where.upper()}"
-        raise ConfigInvalid(f"{variable} is wrong: {first['msg']}. Set it in the environment or in .env.") from exc
+        raise ConfigInvalid(
+            f"{variable} is wrong: {first['msg']}. Set it in the environment or in .env."
+        ) from exc

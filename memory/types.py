@@ -11,6 +11,9 @@ TierStatus = Literal["ok", "empty", "late", "failed", "skipped"]
 Scope = Literal["user", "agent"]
 ItemKind = Literal["fact", "turn", "relation"]
 
+FACTS_TIER, GRAPH_TIER = "facts", "graph"
+"""Names of tiers 2 and 3, in results, settings and metrics."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -37,14 +40,19 @@ class Turn:
     text: str
     said_at: datetime
     interrupted: bool = False
-    """An assistant turn that was cut off: `text` is only what was heard. A user turn that nothing answered: words spoken over a reply
-    that could not be interrupted, or during a hand-off, which never became a part of the conversation."""
+    """An assistant turn that was cut off: `text` is only what was heard.
+
+    A user turn that nothing answered: words spoken over a reply that could not be interrupted, or during a
+    hand-off, which never became a part of the conversation."""
     state: TurnState = "open"
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One statement about a caller, learned from turns. `valid_until` in the past means closed: history, not live."""
+    """One statement about a caller, learned from turns.
+
+    `valid_until` in the past means closed: history, not live.
+    """
 
     fact_id: UUID
     user_id: str
@@ -81,7 +89,8 @@ class Item:
     tier: str = ""
     """Which tier found it; several, joined by `+`, where they said the same."""
     partly: bool = False
-    """Of a turn that has ended (all facts learned from it are closed): not all of it, others of its facts are live."""
+    """Of a turn that has ended (all facts learned from it are closed): not all of it, others of its facts are
+    live."""
 
     @classmethod
     def of_turn(cls, turn: Turn, tier: str) -> "Item":

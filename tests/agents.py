@@ -11,15 +11,16 @@ from uuid import UUID
 
 from livekit.agents import AgentSession, llm
 
-from memory.config import MemorySettings
-from memory.recent import RecentTurns
-from memory.turns import turn_id_for
-from memory.types import Caller, Recall, Role, TierResult, Turn
+from echoic.memory.config import MemorySettings
+from echoic.memory.recall.recent_turns import RecentTurns
+from echoic.memory.store.turns import turn_id_for
+from echoic.memory.types import Caller, Recall, Role, TierResult, Turn
 from tests.fake_llm import FakeLLM, Reply
 
 
 class ScriptedLLM(FakeLLM):
-    """Gives one scripted reply a call, and keeps what the model was shown: `seen[n]` is OpenAI's list of messages."""
+    """Gives one scripted reply a call, and keeps what the model was shown: `seen[n]` is OpenAI's list of
+    messages."""
 
     def __init__(self, *replies: Reply | Sequence[Reply]) -> None:
         super().__init__()
@@ -59,18 +60,24 @@ class FakeCallMemory:
     undecided: bool = False
     kept: bool = True
 
-    async def recall(self, text: str, *, context_item_ids: frozenset[str], previous_user_text: str = "") -> Recall:
+    async def recall(
+        self, text: str, *, context_item_ids: frozenset[str], previous_user_text: str = ""
+    ) -> Recall:
         self.asked.append({"text": text, "context": context_item_ids, "previous": previous_user_text})
         if self.fault is not None:
             raise self.fault
         return Recall({"recent": TierResult("empty"), "facts": TierResult("ok")}, self.block, (), 1.0)
 
-    async def record(self, item_id: str, role: Role, text: str, said_at: datetime | None = None, interrupted: bool = False) -> Turn:
+    async def record(
+        self, item_id: str, role: Role, text: str, said_at: datetime | None = None, interrupted: bool = False
+    ) -> Turn:
         if (fault := self.refuse()) is not None:
             raise fault
         turn_id = turn_id_for(self.caller.call_id, item_id)
         whose = (self.caller.user_id, self.caller.agent_id, self.caller.call_id)
-        turn = Turn(turn_id, *whose, len(self.recorded), role, text, said_at or datetime.now(UTC), interrupted)
+        turn = Turn(
+            turn_id, *whose, len(self.recorded), role, text, said_at or datetime.now(UTC), interrupted
+        )
         self.recorded.append(turn)
         return turn
 
@@ -80,7 +87,9 @@ class FakeCallMemory:
 
 def text_session(model: llm.LLM, **options: Any) -> AgentSession[Any]:
     """A session without ears and mouth."""
-    return AgentSession(llm=model, vad=None, turn_handling={"turn_detection": None}, user_away_timeout=None, **options)
+    return AgentSession(
+        llm=model, vad=None, turn_handling={"turn_detection": None}, user_away_timeout=None, **options
+    )
 
 
 def _text(content: Any) -> str:

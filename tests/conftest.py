@@ -1,4 +1,5 @@
-"""Stores for tests: one real Postgres and Redis a session, a database copied from a migrated template for each test.
+"""Stores for tests: one real Postgres and Redis a session, a database copied from a migrated template for
+each test.
 
 And a real FalkorDB for those that ask for it.
 """
@@ -17,11 +18,11 @@ import psycopg
 import pytest
 import redis
 
-from local.graph_server import open_graph
-from local.stores import Stores, open_stores
-from memory import embed
-from memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings, load_settings
-from memory.embed import LocalEmbedder
+from echoic.local.servers.graph_server import open_graph
+from echoic.local.servers.stores import Stores, open_stores
+from echoic.memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings, load_settings
+from echoic.memory.embedding import embedder as embed
+from echoic.memory.embedding.embedder import LocalEmbedder
 
 OWN_VARIABLES = ("ECHOIC_", "OPENAI_", "OLLAMA_", "LIVEKIT_", "DEEPGRAM_", "PG")
 REDIS_DATABASES = 15  # beside 0, which is the template's, so to speak
@@ -31,7 +32,8 @@ _numbers = count(1)
 
 @pytest.fixture(scope="session", autouse=True)
 def model_loaded_once() -> Iterator[None]:
-    """All embedders of this process share what is loaded from disk: each of its own would take a second and 100 MB."""
+    """All embedders of this process share what is loaded from disk: each of its own would take a second and
+    100 MB."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embed, "_load", cache(embed._load))
         yield
@@ -66,7 +68,8 @@ def database_url(stores: Stores) -> Iterator[str]:
 
 @contextmanager
 def _quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """In memory where there is room: a database of 300 files for each test takes 25 ms there, and 80 to 300 on a disk (ext4)."""
+    """In memory where there is room: a database of 300 files for each test takes 25 ms there, and 80 to 300
+    on a disk (ext4)."""
     if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
         with TemporaryDirectory(prefix="echoic-tests-", dir=MEMORY) as folder:
             yield Path(folder)
@@ -75,7 +78,8 @@ def _quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def _need_not_outlive_the_machine(stores: Stores) -> None:
-    """A killed process loses nothing by it, only a machine without power; on a disk a database is made and dropped in half the time."""
+    """A killed process loses nothing by it, only a machine without power; on a disk a database is made and
+    dropped in half the time."""
     with psycopg.connect(stores.database_url, autocommit=True) as admin:
         for setting in ("fsync", "full_page_writes"):
             admin.execute(f"alter system set {setting} = off")
@@ -96,7 +100,8 @@ def redis_url(stores: Stores) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def falkordb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The session's embedded FalkorDB, started for the first test that asks: `unix:///…`, which redis-py's `from_url` takes.
+    """The session's embedded FalkorDB, started for the first test that asks: `unix:///…`, which redis-py's
+    `from_url` takes.
 
     All tests share it: each uses groups of its own names.
     """
@@ -106,7 +111,8 @@ def falkordb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def embedder() -> Iterator[LocalEmbedder]:
-    """The local model in this process, for `open_memory(settings, embedder=embedder)`: loading it for each test would take a second."""
+    """The local model in this process, for `open_memory(settings, embedder=embedder)`: loading it for each
+    test would take a second."""
     shared = LocalEmbedder()
     closing, shared.close = shared.close, _stay_open  # type: ignore[method-assign]
     yield shared
@@ -126,6 +132,13 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def memory_settings(database_url: str, redis_url: str, data_dir: Path, clean_environment: None) -> MemorySettings:
+def memory_settings(
+    database_url: str, redis_url: str, data_dir: Path, clean_environment: None
+) -> MemorySettings:
     """Settings that point at the test's own stores, with the local embedding model."""
-    return load_settings(database_url=database_url, redis_url=redis_url, data_dir=data_dir, embedding_model=LOCAL_EMBEDDING_MODEL)
+    return load_settings(
+        database_url=database_url,
+        redis_url=redis_url,
+        data_dir=data_dir,
+        embedding_model=LOCAL_EMBEDDING_MODEL,
+    )

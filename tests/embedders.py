@@ -1,12 +1,15 @@
-"""An embedder without a model: texts that share words get near vectors. For tests that are not about meaning."""
+"""An embedder without a model: texts that share words get near vectors.
+
+For tests that are not about meaning.
+"""
 
 import zlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from memory.embed import Vector
-from memory.words import terms
+from echoic.memory.embedding.embedder import Vector
+from echoic.memory.text.words import terms
 
 
 class WordEmbedder:

@@ -4,9 +4,9 @@ from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 
-from memory.graph_rank import Found, ranked
-from memory.graph_types import CALLER_NAMES, Entity, Relation, chosen, graph_as_json
-from memory.graph_words import asked_words
+from echoic.memory.graph.query_words import asked_words
+from echoic.memory.graph.ranking import Found, ranked
+from echoic.memory.graph.types import CALLER_NAMES, Entity, Relation, chosen, graph_as_json
 
 NEAR, NEIGHBOURS, HUB = 3, 12, 20
 
@@ -25,7 +25,10 @@ class FakeGraph:
         if vector is not None and any(at is not None and at.shape != vector.shape for _, at in rows):
             vector = None
         likeness = {one.edge_id: _cosine(at, vector) for one, at in rows}
-        near = sorted((one for one, _ in rows if likeness[one.edge_id] is not None), key=lambda one: -likeness[one.edge_id])
+        near = sorted(
+            (one for one, _ in rows if likeness[one.edge_id] is not None),
+            key=lambda one: -likeness[one.edge_id],
+        )
         found = [Found(one, "vector", likeness[one.edge_id]) for one in near]
         for seed in near[:NEAR]:
             hops = self._neighbours([one for one, _ in rows], seed)
@@ -47,7 +50,9 @@ class FakeGraph:
 
     async def digest(self, group, limit, now):
         live = [one for one in await self.relations(group, live_only=False) if one.is_live(now)]
-        return sorted(live, key=lambda one: (-self.importance.get(one.edge_id, 0.5), -one.said_at.timestamp()))[:limit]
+        return sorted(
+            live, key=lambda one: (-self.importance.get(one.edge_id, 0.5), -one.said_at.timestamp())
+        )[:limit]
 
     async def export(self, group):
         return graph_as_json(await self.entities(group), await self.relations(group, live_only=False), ())

@@ -1,4 +1,5 @@
-"""A language model whose words are known, for LiveKit: what it says is one method, what it does before is another."""
+"""A language model whose words are known, for LiveKit: what it says is one method, what it does before is
+another."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ class FakeLLM(llm.LLM):
 
     @abstractmethod
     def reply(self, context: llm.ChatContext) -> Reply | Sequence[Reply]:
-        """What is said to this context: words, the call of a tool, a fault that is raised, or several of them in turn.
+        """What is said to this context: words, the call of a tool, a fault that is raised, or several of them
+        in turn.
 
         Asked once a call: a retry says the same.
         """
@@ -47,4 +49,6 @@ class _Said(llm.LLMStream):
             if isinstance(part, BaseException):
                 raise part
             said = {"tool_calls": [part]} if isinstance(part, llm.FunctionToolCall) else {"content": part}
-            self._event_ch.send_nowait(llm.ChatChunk(id="fake", delta=llm.ChoiceDelta(role="assistant", **said)))
+            self._event_ch.send_nowait(
+                llm.ChatChunk(id="fake", delta=llm.ChoiceDelta(role="assistant", **said))
+            )

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from memory.errors import StoreUnavailable
-from memory.types import Caller, Turn
+from echoic.memory.errors import StoreUnavailable
+from echoic.memory.types import Caller, Turn
 
 
 class FakeTurns:
@@ -36,9 +36,17 @@ class FakeTurns:
         return sorted(mine, key=lambda turn: (turn.said_at, turn.call_id, turn.position))
 
     async def before(self, caller: Caller, limit: int) -> list:
-        mine = [turn for turn in await self.list(caller.user_id) if turn.agent_id == caller.agent_id and turn.call_id != caller.call_id]
+        mine = [
+            turn
+            for turn in await self.list(caller.user_id)
+            if turn.agent_id == caller.agent_id and turn.call_id != caller.call_id
+        ]
         return mine[-limit:]
 
     async def of_call(self, caller: Caller, limit: int) -> list:
-        mine = [turn for turn in await self.list(caller.user_id) if turn.agent_id == caller.agent_id and turn.call_id == caller.call_id]
+        mine = [
+            turn
+            for turn in await self.list(caller.user_id)
+            if turn.agent_id == caller.agent_id and turn.call_id == caller.call_id
+        ]
         return sorted(mine, key=lambda turn: turn.position)[-limit:]

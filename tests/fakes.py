@@ -1,4 +1,5 @@
-"""A language model that says what a test tells it to, over real HTTP: scripted where the model is, and nowhere else."""
+"""A language model that says what a test tells it to, over real HTTP: scripted where the model is, and
+nowhere else."""
 
 import json
 import threading
@@ -10,14 +11,16 @@ from typing import Any
 
 Request = dict[str, Any]
 Scripted = str | dict[str, Any] | int | Callable[[Request], "Scripted"]
-"""What the model says: text; an object, sent as JSON text; a number: that HTTP status; or a function of the request."""
+"""What the model says: text; an object, sent as JSON text; a number: that HTTP status; or a function of the
+request."""
 LONGEST_HOLD_S = 60.0
 
 
 class ScriptedModel:
     """An OpenAI-compatible server on this machine: `/v1/chat/completions` (streaming too) and `/v1/models`.
 
-    Each request takes the next scripted answer; when none is left, `otherwise`. Works for this process and for others.
+    Each request takes the next scripted answer; when none is left, `otherwise`. Works for this process and
+    for others.
     """
 
     def __init__(self, *answers: Scripted, otherwise: Scripted = "ok", name: str = "scripted") -> None:
@@ -32,7 +35,9 @@ class ScriptedModel:
         self._free = threading.Event()
         self._free.set()
         self._server = _Server(("127.0.0.1", 0), _handler_of(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
 
     @property
     def url(self) -> str:
@@ -81,7 +86,9 @@ class ScriptedModel:
 
 def facts(*texts: str, line: int = 1, ended: tuple[int, ...] = ()) -> dict[str, Any]:
     """An extraction answer of the default extractor."""
-    rows = [{"line": line, "text": text, "topic": "person", "sub_topic": "test", "weight": 5} for text in texts]
+    rows = [
+        {"line": line, "text": text, "topic": "person", "sub_topic": "test", "weight": 5} for text in texts
+    ]
     return {"facts": rows, "ended": list(ended)}
 
 
@@ -124,7 +131,14 @@ def _handler_of(model: ScriptedModel) -> type[BaseHTTPRequestHandler]:
 def _completion(name: str, text: str) -> dict[str, Any]:
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-    return {"id": "scripted", "object": "chat.completion", "created": int(time.time()), "model": name, "choices": [choice], "usage": usage}
+    return {
+        "id": "scripted",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": name,
+        "choices": [choice],
+        "usage": usage,
+    }
 
 
 def _stream(handler: BaseHTTPRequestHandler, name: str, text: str) -> None:
@@ -136,7 +150,13 @@ def _stream(handler: BaseHTTPRequestHandler, name: str, text: str) -> None:
     deltas += [({"content": word}, None) for word in text.splitlines(keepends=True) or [""]]
     for delta, reason in [*deltas, ({}, "stop")]:
         choice = {"index": 0, "delta": delta, "finish_reason": reason}
-        chunk = {"id": "scripted", "object": "chat.completion.chunk", "created": int(time.time()), "model": name, "choices": [choice]}
+        chunk = {
+            "id": "scripted",
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": name,
+            "choices": [choice],
+        }
         handler.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
     handler.wfile.write(b"data: [DONE]\n\n")
     handler.close_connection = True

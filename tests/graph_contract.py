@@ -1,4 +1,5 @@
-"""What every graph server must do for us: run on the fake, on FalkorDB (tests/contract) and on Neo4j (tests/graph).
+"""What every graph server must do for us: run on the fake, on FalkorDB (tests/contract) and on Neo4j
+(tests/graph).
 
 What is read was written by Graphiti's own save, through the store of the workers.
 """
@@ -10,10 +11,10 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 import numpy as np
 import pytest
 
-from memory.errors import MemoryFault
-from memory.graph_groups import group_of
-from memory.graph_types import Relation
-from memory.graph_words import asked_words
+from echoic.memory.errors import MemoryFault
+from echoic.memory.graph.groups import group_of
+from echoic.memory.graph.query_words import asked_words
+from echoic.memory.graph.types import Relation
 
 NOW = datetime.now(UTC)
 LONG = NOW - timedelta(days=300)
@@ -54,9 +55,12 @@ class GraphitiStore:
     """The same through Graphiti, on a real server."""
 
     def __init__(self, backend, settings, embedder):
-        from workers.graphiti_env import load
+        from echoic.workers.graph.graphiti_env import load
 
-        self.backend, self._store = backend, load("workers.graphiti_store", 384).GraphStore(settings, embedder)
+        self.backend, self._store = (
+            backend,
+            load("echoic.workers.graph.graphiti_store", 384).GraphStore(settings, embedder),
+        )
 
     async def enter(self, group, text, vector, *, source="Caller", target=None, importance=0.5, **fields):
         from graphiti_core.edges import EntityEdge
@@ -64,7 +68,13 @@ class GraphitiStore:
 
         target = target or text
         names = [
-            EntityNode(uuid=_node_id(group, name), name=name, group_id=group, labels=["Entity"], name_embedding=[0.0] * DIMENSIONS)
+            EntityNode(
+                uuid=_node_id(group, name),
+                name=name,
+                group_id=group,
+                labels=["Entity"],
+                name_embedding=[0.0] * DIMENSIONS,
+            )
             for name in dict.fromkeys((source, target))
         ]
         said_at = fields.get("said_at", NOW)
@@ -80,7 +90,10 @@ class GraphitiStore:
             valid_at=fields.get("valid_from"),
             invalid_at=fields.get("valid_until"),
             reference_time=said_at,
-            attributes={"importance": importance, "turn_ids": [str(one) for one in fields.get("turn_ids", ())]},
+            attributes={
+                "importance": importance,
+                "turn_ids": [str(one) for one in fields.get("turn_ids", ())],
+            },
         )
         await self._store.save(await self._store.open(group), names, [edge])
         return UUID(edge.uuid)
@@ -91,13 +104,18 @@ class GraphitiStore:
         ends = "$text" if self.backend.name == "falkordb" else "datetime({year: $year})"
         driver = await self._store.open(group)
         await driver.execute_query(
-            f"MATCH ()-[e:RELATES_TO {{uuid: $id}}]->() SET e.invalid_at = {ends}", id=str(edge_id), text=text, year=year
+            f"MATCH ()-[e:RELATES_TO {{uuid: $id}}]->() SET e.invalid_at = {ends}",
+            id=str(edge_id),
+            text=text,
+            year=year,
         )
 
     async def exists(self, group):
         if self.backend.name == "neo4j":
             driver = await self._store.open(group)
-            return (await driver.execute_query("MATCH (n {group_id: $group}) RETURN count(n) AS n", group=group)).records[0]["n"] > 0
+            return (
+                await driver.execute_query("MATCH (n {group_id: $group}) RETURN count(n) AS n", group=group)
+            ).records[0]["n"] > 0
         return bool(await self._store._falkordb().connection.exists(group))
 
     async def close(self):
@@ -116,7 +134,9 @@ def group() -> str:
 
 async def ask(store, group, vector=None, words="", *, past=False, now=NOW, limit=5, edges=10) -> list[str]:
     """The texts found."""
-    found = await store.backend.search(group, vector=vector, words=asked_words(words), past=past, now=now, limit=limit, edges=edges)
+    found = await store.backend.search(
+        group, vector=vector, words=asked_words(words), past=past, now=now, limit=limit, edges=edges
+    )
     return [relation.text for relation in found]
 
 
@@ -124,8 +144,13 @@ async def test_meaning_finds_what_shares_no_word(store, group):
     """By the vector alone, nearest first, with a score that says so."""
     await store.enter(group, "Ines attends Oakfield", towards(1))
     await store.enter(group, "Tomas likes rye bread", towards(2))
-    assert await ask(store, group, towards(1, 2), "which school?") == ["Ines attends Oakfield", "Tomas likes rye bread"]
-    found = await store.backend.search(group, vector=towards(1), words=[], past=False, now=NOW, limit=5, edges=2)
+    assert await ask(store, group, towards(1, 2), "which school?") == [
+        "Ines attends Oakfield",
+        "Tomas likes rye bread",
+    ]
+    found = await store.backend.search(
+        group, vector=towards(1), words=[], past=False, now=NOW, limit=5, edges=2
+    )
     assert found[0].score == pytest.approx(1, abs=0.02) and found[1].score < 0.2
 
 
@@ -144,9 +169,13 @@ async def test_closed_relations_answer_only_the_past(store, group):
     await store.enter(group, "Caller lives in Berlin", towards(1), valid_from=LONG, valid_until=ended)
     await store.enter(group, "Caller lives in Lisbon", towards(1, 2), valid_from=ended)
     assert await ask(store, group, towards(1), "where do I live?") == ["Caller lives in Lisbon"]
-    found = await store.backend.search(group, vector=towards(1), words=["live"], past=True, now=NOW, limit=5, edges=2)
+    found = await store.backend.search(
+        group, vector=towards(1), words=["live"], past=True, now=NOW, limit=5, edges=2
+    )
     assert [relation.text for relation in found] == ["Caller lives in Berlin", "Caller lives in Lisbon"]
-    assert abs(found[0].valid_until - ended) < timedelta(milliseconds=2) and abs(found[0].valid_from - LONG) < timedelta(milliseconds=2)
+    assert abs(found[0].valid_until - ended) < timedelta(milliseconds=2) and abs(
+        found[0].valid_from - LONG
+    ) < timedelta(milliseconds=2)
     assert found[1].valid_until is None
 
 
@@ -154,7 +183,10 @@ async def test_what_is_over_depends_on_the_day_asked(store, group):
     """Whoever asks about another day gets what was live then, in the search and in the digest."""
     ended = NOW - timedelta(days=30)
     await store.enter(group, "Caller lives in Berlin", towards(1), valid_from=LONG, valid_until=ended)
-    for day, wanted in ((ended - timedelta(days=1), ["Caller lives in Berlin"]), (ended + timedelta(days=1), [])):
+    for day, wanted in (
+        (ended - timedelta(days=1), ["Caller lives in Berlin"]),
+        (ended + timedelta(days=1), []),
+    ):
         assert await ask(store, group, towards(1), "where do I live in Berlin?", now=day) == wanted
         assert [relation.text for relation in await store.backend.digest(group, 3, day)] == wanted
 
@@ -169,7 +201,9 @@ async def test_a_year_no_calendar_reaches(store, group):
     """A model wrote the year 32637: the relation is live, and its end is none that we can say."""
     edge_id = await store.enter(group, "Caller owns a boat", towards(1))
     await store.until_year(group, edge_id, 32637)
-    (found,) = await store.backend.search(group, vector=towards(1), words=[], past=False, now=NOW, limit=5, edges=1)
+    (found,) = await store.backend.search(
+        group, vector=towards(1), words=[], past=False, now=NOW, limit=5, edges=1
+    )
     assert found.text == "Caller owns a boat" and found.valid_until is None
     assert [one.text for one in await store.backend.relations(group)] == ["Caller owns a boat"]
 
@@ -183,7 +217,8 @@ async def test_named_things_bring_their_relations(store, group):
 
 
 async def test_neighbours_of_the_best_come_along(store, group):
-    """Who introduced me to the dentist: the dentist is found by meaning, and who is joined to the dentist by that."""
+    """Who introduced me to the dentist: the dentist is found by meaning, and who is joined to the dentist by
+    that."""
     await store.enter(group, "Dr. Okafor is the dentist", towards(1), target="Dr. Okafor")
     await store.enter(group, "Priya put them in touch", towards(7), source="Priya", target="Dr. Okafor")
     for number in range(30):
@@ -196,14 +231,21 @@ async def test_one_fact_between_three_things_comes_once(store, group):
     for target in ("Ana", "Porto", "July"):
         await store.enter(group, "Ana moves to Porto in July", towards(1), target=target)
     await store.enter(group, "Caller likes tea", towards(2))
-    assert await ask(store, group, towards(1), "ana porto") == ["Ana moves to Porto in July", "Caller likes tea"]
+    assert await ask(store, group, towards(1), "ana porto") == [
+        "Ana moves to Porto in July",
+        "Caller likes tea",
+    ]
 
 
 async def test_turns_come_with_a_relation(store, group):
     """For `/why`, and so that what stands in the context already is not said again."""
     turn_ids, said_at = (uuid4(), uuid4()), NOW - timedelta(days=3)
-    await store.enter(group, "Caller has a dog", towards(1), target="dog", name="HAS", turn_ids=turn_ids, said_at=said_at)
-    (found,) = await store.backend.search(group, vector=towards(1), words=[], past=False, now=NOW, limit=5, edges=1)
+    await store.enter(
+        group, "Caller has a dog", towards(1), target="dog", name="HAS", turn_ids=turn_ids, said_at=said_at
+    )
+    (found,) = await store.backend.search(
+        group, vector=towards(1), words=[], past=False, now=NOW, limit=5, edges=1
+    )
     assert found.turn_ids == turn_ids and abs(found.said_at - said_at) < timedelta(milliseconds=2)
     assert (found.source, found.name, found.target) == ("Caller", "HAS", "dog")
 
@@ -240,19 +282,33 @@ async def test_nothing_said_is_syntax(store, group):
     """Quotes, Cypher and the marks of a text search, in names, facts and questions."""
     await store.enter(group, f"He is {NASTY}", towards(1), source=NASTY, target="O'Brien")
     await store.enter(group, "Caller likes tea", towards(2))
-    found = await store.backend.search(group, vector=towards(1), words=asked_words(NASTY), past=False, now=NOW, limit=5, edges=2)
+    found = await store.backend.search(
+        group, vector=towards(1), words=asked_words(NASTY), past=False, now=NOW, limit=5, edges=2
+    )
     assert found[0].text == f"He is {NASTY}" and found[0].source == NASTY
     assert await store.backend.count(group) == 2
-    for words in (NASTY, "AND OR NOT", "* ~ ? : ^", "group_id:x", "\0\ud800", "''' \"\"\"", "über straße 東京"):
+    for words in (
+        NASTY,
+        "AND OR NOT",
+        "* ~ ? : ^",
+        "group_id:x",
+        "\0\ud800",
+        "''' \"\"\"",
+        "über straße 東京",
+    ):
         await ask(store, group, towards(1), words)
         await ask(store, group, None, words)
-    assert [entity.name for entity in await store.backend.entities(group)] == sorted(["Caller", "O'Brien", "Caller likes tea", NASTY])
+    assert [entity.name for entity in await store.backend.entities(group)] == sorted(
+        ["Caller", "O'Brien", "Caller likes tea", NASTY]
+    )
 
 
 async def test_a_monologue_is_not_too_long(store, group):
     """FalkorDB's text search finds nothing for more than about 64 words: the last ones are asked."""
     await store.enter(group, "Tomas likes rye bread", towards(1))
-    assert await ask(store, group, None, "blah ".join(map(str, range(300))) + " who likes rye bread") == ["Tomas likes rye bread"]
+    assert await ask(store, group, None, "blah ".join(map(str, range(300))) + " who likes rye bread") == [
+        "Tomas likes rye bread"
+    ]
 
 
 async def test_vector_of_another_model(store, group):
@@ -283,18 +339,34 @@ async def test_digest_is_what_matters_most(store, group):
 async def test_relations_as_they_were(store, group):
     """At a date, now, and all of history; the oldest first."""
     moved = NOW - timedelta(days=30)
-    await store.enter(group, "Caller lives in Berlin", towards(1), said_at=LONG, valid_from=LONG, valid_until=moved)
+    await store.enter(
+        group, "Caller lives in Berlin", towards(1), said_at=LONG, valid_from=LONG, valid_until=moved
+    )
     await store.enter(group, "Caller lives in Lisbon", towards(1), said_at=moved, valid_from=moved)
     await store.enter(group, "Caller likes tea", towards(2), said_at=NOW)
-    known = {"live": {}, "all": {"live_only": False}, "then": {"at": LONG + timedelta(days=1)}, "before": {"at": LONG - timedelta(days=1)}}
-    texts = {name: [one.text for one in await store.backend.relations(group, **how)] for name, how in known.items()}
+    known = {
+        "live": {},
+        "all": {"live_only": False},
+        "then": {"at": LONG + timedelta(days=1)},
+        "before": {"at": LONG - timedelta(days=1)},
+    }
+    texts = {
+        name: [one.text for one in await store.backend.relations(group, **how)] for name, how in known.items()
+    }
     berlin, lisbon, tea = "Caller lives in Berlin", "Caller lives in Lisbon", "Caller likes tea"
     assert texts == {"live": [lisbon, tea], "all": [berlin, lisbon, tea], "then": [berlin], "before": []}
 
 
 async def test_export_is_all_of_it_as_json(store, group):
     """With the intervals in which relations were true."""
-    await store.enter(group, "Caller lives in Berlin", towards(1), target="Berlin", valid_from=LONG, valid_until=NOW - timedelta(days=9))
+    await store.enter(
+        group,
+        "Caller lives in Berlin",
+        towards(1),
+        target="Berlin",
+        valid_from=LONG,
+        valid_until=NOW - timedelta(days=9),
+    )
     await store.enter(group, "Caller likes tea", towards(2), target="tea")
     exported = json.loads(json.dumps(await store.backend.export(group)))
     assert [entity["name"] for entity in exported["entities"]] == ["Berlin", "Caller", "tea"]

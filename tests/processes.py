@@ -1,4 +1,5 @@
-"""Other processes for tests: clients of a data folder's stores, users without privileges, and whether a process is gone."""
+"""Other processes for tests: clients of a data folder's stores, users without privileges, and whether a
+process is gone."""
 
 import fcntl
 import json
@@ -12,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from local.sharing import State, read_state, try_lock
+from echoic.local.servers.daemon_client import State, read_state, try_lock
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENT = """
 import json, sys
 from pathlib import Path
-from local.stores import open_stores
-from memory.errors import MemoryFault
+from echoic.local.servers.stores import open_stores
+from echoic.memory.errors import MemoryFault
 try:
     with open_stores(Path(sys.argv[1])) as stores:
         print(json.dumps({"database_url": stores.database_url, "redis_url": stores.redis_url}), flush=True)
@@ -29,7 +30,7 @@ except MemoryFault as exc:
 """
 IN_NAMESPACE = """
 import os, sys
-from local import rootless
+from echoic.local.servers import rootless
 rootless._enter_namespace(rootless._account())
 os.execv(sys.argv[1], sys.argv[1:])
 """
@@ -59,10 +60,14 @@ sys.exit(os.waitpid(child, 0)[1] >> 8)
 class Client:
     """A process that shares the stores of a folder until it is told to leave."""
 
-    def __init__(self, folder: Path, *, prefix: Sequence[str] = (), env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, prefix: Sequence[str] = (), env: dict[str, str] | None = None
+    ) -> None:
         self.folder = folder
         command = [*prefix, sys.executable, "-c", CLIENT, str(folder)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(env))
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(env)
+        )
         self._answer: dict[str, str] | None = None
 
     @property
@@ -115,7 +120,8 @@ def ordinary_user() -> list[str]:
 
 
 def root_without_namespaces() -> list[str]:
-    """What to put before a command to run it as Docker does by default: as root, further user namespaces refused."""
+    """What to put before a command to run it as Docker does by default: as root, further user namespaces
+    refused."""
     return _tried([sys.executable, "-c", WITHOUT_NAMESPACES])
 
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from memory.facts import notify
-from memory.service import Memory
-from memory.turns import turn_id_for
-from memory.types import Caller, Fact, Turn
+from echoic.memory.service import Memory
+from echoic.memory.store.facts import notify
+from echoic.memory.store.turns import turn_id_for
+from echoic.memory.types import Caller, Fact, Turn
 
 NOW = datetime.now(UTC)
 
@@ -20,7 +20,14 @@ def caller(user_id: str = "ana", agent_id: str = "echoic", call_id: str | None =
 
 def fact(text: str, user_id: str = "ana", **fields: Any) -> Fact:
     """Learned now from words to the default agent, unless `fields` say otherwise."""
-    known = {"topic": "t", "sub_topic": "s", "importance": 0.5, "scope": "user", "agent_id": "echoic", "said_at": NOW}
+    known = {
+        "topic": "t",
+        "sub_topic": "s",
+        "importance": 0.5,
+        "scope": "user",
+        "agent_id": "echoic",
+        "said_at": NOW,
+    }
     return Fact(uuid4(), user_id, text, **known | fields)
 
 
@@ -28,7 +35,9 @@ async def learn(memory: Memory, *facts: Fact) -> None:
     """Put facts into Postgres, and tell every process that holds these users' memories."""
 
     async def add(connection):
-        await memory.facts.add(connection, facts, await memory.embedder.embed_batch([fact.text for fact in facts]))
+        await memory.facts.add(
+            connection, facts, await memory.embedder.embed_batch([fact.text for fact in facts])
+        )
         for fact in facts:
             await notify(connection, fact.user_id)
 
@@ -49,6 +58,17 @@ async def say(
     turns = []
     for place, text in enumerate(texts):
         turn_id = turn_id_for(call_id, uuid4().hex)
-        turns.append(Turn(turn_id, user_id, agent_id, call_id, place, role, text, said_at + timedelta(milliseconds=place)))
+        turns.append(
+            Turn(
+                turn_id,
+                user_id,
+                agent_id,
+                call_id,
+                place,
+                role,
+                text,
+                said_at + timedelta(milliseconds=place),
+            )
+        )
         await memory.turns.record(turns[-1])
     return turns

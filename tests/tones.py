@@ -19,7 +19,9 @@ class ToneTTS(tts.TTS):
         super().__init__(capabilities=tts.TTSCapabilities(streaming=False), sample_rate=RATE, num_channels=1)
         self.word = tone(word_s, RATE)
 
-    def synthesize(self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS) -> tts.ChunkedStream:
+    def synthesize(
+        self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
+    ) -> tts.ChunkedStream:
         return _Tone(self, text, conn_options)
 
 
@@ -29,11 +31,15 @@ class _Tone(tts.ChunkedStream):
         self._word = voice.word
 
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
-        output_emitter.initialize(request_id=uuid4().hex, sample_rate=RATE, num_channels=1, mime_type="audio/pcm")
+        output_emitter.initialize(
+            request_id=uuid4().hex, sample_rate=RATE, num_channels=1, mime_type="audio/pcm"
+        )
         output_emitter.push(self._word * len(self.input_text.split()))
         output_emitter.flush()
 
 
 def tone(seconds: float, rate: int) -> bytes:
     """440 Hz, mono, 16 bit, loud enough that no codec takes it for silence."""
-    return array("h", (int(9_000 * math.sin(2 * math.pi * 440 * at / rate)) for at in range(int(seconds * rate)))).tobytes()
+    return array(
+        "h", (int(9_000 * math.sin(2 * math.pi * 440 * at / rate)) for at in range(int(seconds * rate)))
+    ).tobytes()

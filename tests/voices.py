@@ -1,4 +1,5 @@
-"""A call by voice in one process, without a server: ears that hear what a test says, a mouth of tones, and what was really played."""
+"""A call by voice in one process, without a server: ears that hear what a test says, a mouth of tones, and
+what was really played."""
 
 import asyncio
 import time
@@ -27,10 +28,14 @@ class ScriptedSTT(stt.STT):
     """Streaming ears: a test says what they hear, word by word or at once."""
 
     def __init__(self) -> None:
-        super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=True, offline_recognize=False))
+        super().__init__(
+            capabilities=stt.STTCapabilities(streaming=True, interim_results=True, offline_recognize=False)
+        )
         self._stream: _Ears | None = None
 
-    def stream(self, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS, **_: Any) -> "stt.RecognizeStream":
+    def stream(
+        self, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS, **_: Any
+    ) -> "stt.RecognizeStream":
         self._stream = _Ears(stt=self, conn_options=conn_options)
         return self._stream
 
@@ -118,7 +123,9 @@ class Speaker(io.AudioOutput):
     """Plays in real time, and says how far it came when it is stopped."""
 
     def __init__(self) -> None:
-        super().__init__(label="speaker", capabilities=io.AudioOutputCapabilities(pause=False), sample_rate=RATE)
+        super().__init__(
+            label="speaker", capabilities=io.AudioOutputCapabilities(pause=False), sample_rate=RATE
+        )
         self._began, self._pushed_s = 0.0, 0.0
         self._stopped = asyncio.Event()
         self._playing: asyncio.Task[None] | None = None
@@ -181,7 +188,9 @@ class Voice:
 
 
 @asynccontextmanager
-async def voice_session(agent: Agent, model: llm.LLM, *, listeners: Sequence[Any] = (), **options: Any) -> AsyncIterator[Voice]:
+async def voice_session(
+    agent: Agent, model: llm.LLM, *, listeners: Sequence[Any] = (), **options: Any
+) -> AsyncIterator[Voice]:
     """A running session with ears and a mouth.
 
     Args:
@@ -191,11 +200,20 @@ async def voice_session(agent: Agent, model: llm.LLM, *, listeners: Sequence[Any
     ears, speaker = ScriptedSTT(), Speaker()
     handling = TURN_HANDLING | options.pop("turn_handling", {})
     session: AgentSession[Any] = AgentSession(
-        stt=ears, llm=model, tts=ToneTTS(), vad=None, turn_handling=handling, aec_warmup_duration=None, user_away_timeout=None, **options
+        stt=ears,
+        llm=model,
+        tts=ToneTTS(),
+        vad=None,
+        turn_handling=handling,
+        aec_warmup_duration=None,
+        user_away_timeout=None,
+        **options,
     )
     for listener in listeners:
         listener.listen(session)
-    synchronizer = TranscriptSynchronizer(next_in_chain_audio=speaker, next_in_chain_text=None, speed=0.32 / WORD_S)
+    synchronizer = TranscriptSynchronizer(
+        next_in_chain_audio=speaker, next_in_chain_text=None, speed=0.32 / WORD_S
+    )
     session.input.audio = Microphone()
     session.output.audio, session.output.transcription = synchronizer.audio_output, synchronizer.text_output
     try:

@@ -53,7 +53,8 @@ def json_server(answers: dict[str, Answer]) -> Iterator[str]:
 
 @contextmanager
 def garbage_server() -> Iterator[str]:
-    """Answers every request for a reply of a model with something else, politely; gives the address of such a model."""
+    """Answers every request for a reply of a model with something else, politely; gives the address of such a
+    model."""
 
     def handle(request: BaseHTTPRequestHandler) -> None:
         body = b"data: {not json at all: My dog is called Biscuit\n\ndata: <html>\n\n"
@@ -63,7 +64,9 @@ def garbage_server() -> Iterator[str]:
         yield f"{address}/v1"
 
 
-def send(request: BaseHTTPRequestHandler, status: int, body: bytes, *, kind: str = "application/json") -> None:
+def send(
+    request: BaseHTTPRequestHandler, status: int, body: bytes, *, kind: str = "application/json"
+) -> None:
     """The whole answer to a request."""
     request.send_response(status)
     request.send_header("Content-Type", kind)

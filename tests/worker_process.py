@@ -1,4 +1,5 @@
-"""`python -m workers.main` as a process of its own, and what holds it still at a step of its work, so that a test may kill it there."""
+"""`python -m echoic.workers.main` as a process of its own, and what holds it still at a step of its work, so
+that a test may kill it there."""
 
 import asyncio
 import os
@@ -11,8 +12,8 @@ from typing import Any
 import asyncpg
 from pydantic import SecretStr
 
-from memory.config import MemorySettings
-from memory.service import Memory
+from echoic.memory.config import MemorySettings
+from echoic.memory.service import Memory
 from tests.processes import ROOT
 
 ADDRESSES = ("database_url", "redis_url", "data_dir", "llm_url", "llm_model")
@@ -20,15 +21,21 @@ WAITING = "select from pg_stat_activity where wait_event_type = 'Lock' and datna
 
 
 @contextmanager
-def worker_process(settings: MemorySettings, more: Mapping[str, Any] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def worker_process(
+    settings: MemorySettings, more: Mapping[str, Any] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """A worker with the stores and the model of `settings`, and with `more` fields, as a server runs it.
 
     It is killed at the end, like a machine that goes away.
     """
     fields = {name: getattr(settings, name) for name in ADDRESSES} | dict(more or {})
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ECHOIC_", "OPENAI_"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("ECHOIC_", "OPENAI_"))
+    }
     environment |= {f"ECHOIC_{name.upper()}": _text(value) for name, value in fields.items()}
-    process = subprocess.Popen([sys.executable, "-m", "workers.main"], cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "echoic.workers.main"], cwd=ROOT, env=environment, stderr=subprocess.PIPE
+    )
     try:
         yield process
     finally:

@@ -1,7 +1,10 @@
-"""Makes .venv ready for make: installs a lock by hash, only when something changed. Standard library only, output on stderr only.
+"""Makes .venv ready for make: installs a lock by hash, only when something changed.
 
-`ready.py local` installs what `make talk` needs (locks/local.txt), `ready.py dev` everything (locks/dev.txt, a superset), `ready.py lock`
-resolves the locks anew. uv does the work: the one on PATH, else the pinned one of locks/uv.txt, brought into .tools by pip.
+Standard library only, output on stderr only.
+
+`ready.py local` installs what `make talk` needs (locks/local.txt), `ready.py dev` everything (locks/dev.txt,
+a superset), `ready.py lock` resolves the locks anew. uv does the work: the one on PATH, else the pinned one
+of locks/uv.txt, brought into .tools by pip.
 """
 
 import fcntl
@@ -46,7 +49,10 @@ def main(arguments: list[str]) -> int:
 
 
 def make_ready(level: str) -> None:
-    """Return at once when .venv holds this lock already (some 20 ms), else install it. Two calls at once: the second waits."""
+    """Return at once when .venv holds this lock already (some 20 ms), else install it.
+
+    Two calls at once: the second waits.
+    """
     if _installed(level):
         return
     with _alone():
@@ -56,7 +62,9 @@ def make_ready(level: str) -> None:
         wanted = max(level, before, key=LEVELS.index) if before in LEVELS else level
         started = time.monotonic()
         uv = find_uv()
-        say(f"setting up .venv with Python {sys.version.split()[0]} (the first time this loads some 300 MB) …")
+        say(
+            f"setting up .venv with Python {sys.version.split()[0]} (the first time this loads some 300 MB) …"
+        )
         _create_venv(uv)
         _install(uv, wanted)
         STAMP.write_text(json.dumps({"level": wanted, "fingerprint": _fingerprint(wanted)}))
@@ -85,9 +93,21 @@ def own_uv() -> str:
         say(f"no uv on PATH, bringing uv {pinned[1]} into .tools")
         part = TOOLS / f"uv-{pinned[1]}.part"
         shutil.rmtree(part, ignore_errors=True)
-        pip = [*_pip(), "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary=:all:"]
+        pip = [
+            *_pip(),
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--no-deps",
+            "--only-binary=:all:",
+        ]
         # a user's `user = true` or `require-virtualenv = true` contradicts --target
-        environment = os.environ | {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_ROOT_USER_ACTION": "ignore"}
+        environment = os.environ | {
+            "PIP_USER": "0",
+            "PIP_REQUIRE_VIRTUALENV": "0",
+            "PIP_ROOT_USER_ACTION": "ignore",
+        }
         _run([*pip, "--require-hashes", "--target", str(part), "-r", str(LOCKS / "uv.txt")], environment)
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
@@ -95,12 +115,22 @@ def own_uv() -> str:
 
 
 def lock(options: list[str]) -> None:
-    """Resolve pyproject.toml into locks/: dev first, the smaller ones constrained by it, all for every platform and Python we support.
+    """Resolve pyproject.toml into locks/: dev first, the smaller ones constrained by it, all for every
+    platform and Python we support.
 
-    Pins stay as they are unless `options` say otherwise (--upgrade). Always by the uv of locks/uv.txt: two people get the same file.
+    Pins stay as they are unless `options` say otherwise (--upgrade). Always by the uv of locks/uv.txt: two
+    people get the same file.
     """
     uv = own_uv()
-    common = ["--universal", "--generate-hashes", "--no-emit-find-links", "--no-emit-index-url", "--python-version", "3.11", "--quiet"]
+    common = [
+        "--universal",
+        "--generate-hashes",
+        "--no-emit-find-links",
+        "--no-emit-index-url",
+        "--python-version",
+        "3.11",
+        "--quiet",
+    ]
     constrained = ["--constraint", "locks/dev.txt"]
     for name, extra in (
         ("dev", [*options, "pyproject.toml", "--all-extras"]),
@@ -167,7 +197,10 @@ def _base_of_venv() -> str:
     python = VENV / "bin" / "python"
     try:
         return subprocess.run(
-            [python, "-I", "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True, check=True
+            [python, "-I", "-c", "import sys; print(sys.base_prefix)"],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
@@ -182,13 +215,21 @@ def _install(uv: str, level: str) -> None:
     python = ["--python", str(VENV / "bin" / "python")]
     quiet = [] if sys.stderr.isatty() else ["--quiet"]
     environment = _uv_environment()
-    _run([uv, "pip", "sync", *quiet, *python, "--require-hashes", f"locks/{level}.txt", "locks/build.txt"], environment)
-    # hash mode cannot hold the project itself; the build backend is in .venv by now, so nothing more is loaded
-    _run([uv, "pip", "install", "--quiet", *python, "--no-deps", "--no-build-isolation", "--editable", "."], environment)
+    _run(
+        [uv, "pip", "sync", *quiet, *python, "--require-hashes", f"locks/{level}.txt", "locks/build.txt"],
+        environment,
+    )
+    # hash mode cannot hold the project itself; the build backend is in .venv by now, so nothing more is
+    # loaded
+    _run(
+        [uv, "pip", "install", "--quiet", *python, "--no-deps", "--no-build-isolation", "--editable", "."],
+        environment,
+    )
 
 
 def _uv_environment() -> dict[str, str]:
-    """The environment, with what pip was told about a mirror repeated for uv, which does not read pip's settings."""
+    """The environment, with what pip was told about a mirror repeated for uv, which does not read pip's
+    settings."""
     environment = {name: value for name, value in os.environ.items() if name not in NOT_FOR_UV}
     environment["UV_CUSTOM_COMPILE_COMMAND"] = "make lock"
     told = _pip_settings()
@@ -205,7 +246,12 @@ def _uv_environment() -> dict[str, str]:
 
 def _pip_settings() -> dict[str, str]:
     """index-url, extra-index-url and cert as pip would use them; empty without pip."""
-    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
     found = {}
     for scope in ("global", "install", ":env:"):  # later ones win, as in pip
         for name, value in re.findall(rf"^{scope}\.([a-z-]+)='(.*)'$", listed.stdout, re.MULTILINE):
@@ -224,7 +270,8 @@ def _pip() -> list[str]:
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
             raise SetupFailed(
                 f"this Python ({_base_python()}) has neither pip nor venv, and there is no uv on PATH. "
-                f"Debian and Ubuntu: apt install python{version}-venv. Elsewhere install uv or pip, then call make again."
+                f"Debian and Ubuntu: apt install python{version}-venv. Elsewhere install uv or pip, then "
+                "call make again."
             )
     return [str(own / "bin" / "python"), "-m", "pip"]
 
@@ -239,7 +286,9 @@ def _works(command: list[str]) -> bool:
 def _uv_version(uv: str) -> tuple[int, ...]:
     """(0,) when it does not even say its version, as a shim without a version behind it."""
     try:
-        said = subprocess.run([uv, "--version"], capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
+        said = subprocess.run(
+            [uv, "--version"], capture_output=True, text=True, stdin=subprocess.DEVNULL
+        ).stdout
     except OSError:
         return (0,)
     found = re.search(r"(\d+)\.(\d+)", said)
@@ -255,8 +304,10 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr)
     if done.returncode != 0:
         raise SetupFailed(
-            f"set-up stopped: `{Path(command[0]).name} {' '.join(command[1:4])}` failed, the reason stands above. It needs PyPI or\n"
-            "echoic: a mirror of it (UV_DEFAULT_INDEX or pip's index-url name one), 1 GB of disk, and this folder writable.\n"
+            f"set-up stopped: `{Path(command[0]).name} {' '.join(command[1:4])}` failed, the reason stands "
+            f"above. It needs PyPI or\n"
+            "echoic: a mirror of it (UV_DEFAULT_INDEX or pip's index-url name one), 1 GB of disk, and this "
+            "folder writable.\n"
             "echoic: Call make again to go on."
         )
 

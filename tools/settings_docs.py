@@ -1,6 +1,8 @@
-"""Writes the settings into README.md and .env.example, from the fields of the settings classes and the text under each.
+"""Writes the settings into docs/settings.md and .env.example, from the fields of the settings classes and the text
+under each.
 
-`python -m tools.settings_docs` (part of `make readme`); tests/unit/test_settings_docs.py fails when the files differ from the code.
+`python -m tools.settings_docs` (part of `make docs`); tests/unit/test_settings_docs.py fails when the files
+differ from the code.
 """
 
 from collections.abc import Iterator
@@ -11,14 +13,14 @@ from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from agent.config import AgentSettings
-from memory.config import MemorySettings
+from echoic.agent.config import AgentSettings
+from echoic.memory.config import MemorySettings
 
 ROOT = Path(__file__).resolve().parent.parent
-README, ENV_EXAMPLE = ROOT / "README.md", ROOT / ".env.example"
+PAGE, ENV_EXAMPLE = ROOT / "docs" / "settings.md", ROOT / ".env.example"
 SETTINGS: tuple[type[BaseSettings], ...] = (MemorySettings, AgentSettings)
-README_MARKS = ("<!-- settings: written by `make readme` -->\n", "<!-- settings end -->\n")
-ENV_MARKS = ("# --- settings: written by `make readme` ---\n", "# --- settings end ---\n")
+MARKS = ("<!-- settings: written by `make docs` -->\n", "<!-- settings end -->\n")
+ENV_MARKS = ("# --- settings: written by `make docs` ---\n", "# --- settings end ---\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,15 @@ def settings() -> Iterator[Setting]:
     """Every setting, in the order of the code."""
     for owner in SETTINGS:
         for name, field in owner.model_fields.items():
-            yield Setting(_names(name, field), _default(field), f"{' '.join((field.description or '').split())}{_limits(field)}")
+            yield Setting(
+                _names(name, field),
+                _default(field),
+                f"{' '.join((field.description or '').split())}{_limits(field)}",
+            )
 
 
 def table() -> str:
-    """The README's table."""
+    """The table of docs/settings.md."""
     lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
     for setting in settings():
         names = " or ".join(f"`{name}`" for name in setting.names)
@@ -70,7 +76,7 @@ def between(text: str, marks: tuple[str, str], block: str) -> str:
 
 
 def main() -> None:
-    README.write_text(between(README.read_text(), README_MARKS, table()))
+    PAGE.write_text(between(PAGE.read_text(), MARKS, table()))
     ENV_EXAMPLE.write_text(between(ENV_EXAMPLE.read_text(), ENV_MARKS, example()))
 
 

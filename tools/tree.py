@@ -1,17 +1,19 @@
-"""Writes the tree of modules into README.md, each with the first sentence of its docstring; part of `make readme`."""
+"""Writes the tree of modules into docs/architecture.md, each with the first sentence of its docstring; part of `make
+docs`."""
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.settings_docs import README, ROOT, between
+from tools.settings_docs import ROOT, between
 
-MARKS = ("<!-- tree: written by `make readme` -->\n", "<!-- tree end -->\n")
-PACKAGES = ("agent", "memory", "workers", "local", "evals")
+PAGE = ROOT / "docs" / "architecture.md"
+MARKS = ("<!-- tree: written by `make docs` -->\n", "<!-- tree end -->\n")
+PACKAGES = ("echoic", "agent", "memory", "workers", "local", "evals")
 WIDTH = 24
 MOST_CHARS = 96
 REST = {
-    "memory/sql/": "queries.sql (named queries) and migrations/0001_*.sql",
+    "memory/store/sql/": "queries.sql (named queries) and migrations/0001_*.sql",
     "tests/": "unit/ (nothing needed), contract/, integration/ (real stores), e2e/ (a pipe), rooms/ (real calls), browser/ (Chromium)",
     "tools/": "what make needs: a Python, a uv, the locks, the written parts of this file",
     "locks/": "versions and SHA-256 sums of everything that is installed",
@@ -20,15 +22,14 @@ REST = {
 
 
 def tree() -> str:
-    """The block for README.md."""
+    """The block for docs/architecture.md."""
     lines = [line for package in PACKAGES if (ROOT / package).is_dir() for line in _package(package)]
-    lines.append(_line("cli.py", _says(ROOT / "cli.py")))
     lines += [_line(path, says) for path, says in REST.items()]
     return "```\n" + "\n".join(lines) + "\n```\n"
 
 
 def main() -> None:
-    README.write_text(between(README.read_text(), MARKS, tree()))
+    PAGE.write_text(between(PAGE.read_text(), MARKS, tree()))
 
 
 def _package(package: str) -> Iterator[str]:

@@ -2,19 +2,21 @@
 
 import asyncio
 
-from memory.batches import open_turns
-from memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
-from memory.service import Memory
-from workers.choose import open_extractor
-from workers.extract import Learner, LearnReport
-from workers.graph_ingest import open_ingester
+from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
+from echoic.memory.service import Memory
+from echoic.memory.store.batches import open_turns
+from echoic.workers.choose_extractor import open_extractor
+from echoic.workers.graph.ingest import open_ingester
+from echoic.workers.learn.learner import Learner, LearnReport
 
 POLL_S = 0.2
 TRY_AGAIN_S = 2.0
 
 
 async def flush(memory: Memory, learner: Learner, user_id: str, *, wait: bool = True) -> LearnReport:
-    """Learn what is open. `wait`: also while another worker is at it or a batch fails, until nothing is open any more.
+    """Learn what is open.
+
+    `wait`: also while another worker is at it or a batch fails, until nothing is open any more.
 
     Raises:
         StoreUnavailable, ModelUnavailable: not learned, nothing lost.
@@ -44,7 +46,11 @@ async def flush_user(memory: Memory, user_id: str, *, wait: bool) -> str:
     try:
         if not wait:
             taken = await memory.jobs.enqueue_learn(user_id, hurry=True)
-            return "Queued: a worker learns it next." if taken else "Redis cannot be reached: a worker finds it by itself, later."
+            return (
+                "Queued: a worker learns it next."
+                if taken
+                else "Redis cannot be reached: a worker finds it by itself, later."
+            )
         report = await flush(memory, Learner(memory, choice.extractor), user_id)
     finally:
         await choice.close()
@@ -54,7 +60,9 @@ async def flush_user(memory: Memory, user_id: str, *, wait: bool) -> str:
 
 
 async def _feed_graph(memory: Memory, user_id: str) -> str:
-    """Bring the user's graph up to date too. What stands in the way is said: facts are learned all the same, a worker feeds it later.
+    """Bring the user's graph up to date too.
+
+    What stands in the way is said: facts are learned all the same, a worker feeds it later.
 
     Raises:
         MemoryFault: a batch failed for good.

@@ -1,4 +1,7 @@
-"""What waits, for Prometheus: jobs in Redis, turns in Postgres. A learning worker looks every few seconds; a scrape asks no store."""
+"""What waits, for Prometheus: jobs in Redis, turns in Postgres.
+
+A learning worker looks every few seconds; a scrape asks no store.
+"""
 
 import asyncio
 import logging
@@ -6,10 +9,10 @@ import math
 
 import asyncpg
 
-from memory.batches import backlog
-from memory.errors import MemoryFault
-from memory.metrics import waiting
-from memory.service import Memory
+from echoic.memory.errors import MemoryFault
+from echoic.memory.observe.metrics import waiting
+from echoic.memory.service import Memory
+from echoic.memory.store.batches import backlog
 
 log = logging.getLogger("echoic.gauges")
 EVERY_S = 5.0
@@ -23,7 +26,10 @@ async def watch(memory: Memory) -> None:
 
 
 async def look(memory: Memory) -> None:
-    """Look once. What cannot be asked is unknown (NaN), and not zero; whether it could is `echoic_store_up`."""
+    """Look once.
+
+    What cannot be asked is unknown (NaN), and not zero; whether it could is `echoic_store_up`.
+    """
     here = waiting()
     jobs = overdue_s = turns = oldest_s = math.nan
     try:

@@ -12,25 +12,26 @@ import redis.exceptions
 from arq import Retry, func
 from arq.worker import Worker
 
-from memory.config import MemorySettings, load_settings
-from memory.embed_client import open_shared_embedder
-from memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
-from memory.jobs import QUEUE, deserialize, open_redis, serialize
-from memory.logs import log_to_stderr
-from memory.scrape import serve_metrics
-from memory.service import Memory, open_memory
-from workers import gauges
-from workers.choose import open_extractor
-from workers.extract import MOST_FAILURES, Learner
-from workers.graph_ingest import GraphIngester, open_ingester
-from workers.sweep import sweep, sweep_for_ever, sweep_graphs
+from echoic.memory.config import MemorySettings, load_settings
+from echoic.memory.embedding.client import open_shared_embedder
+from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
+from echoic.memory.observe.logs import log_to_stderr
+from echoic.memory.observe.scrape import serve_metrics
+from echoic.memory.service import Memory, open_memory
+from echoic.memory.store.jobs import QUEUE, deserialize, open_redis, serialize
+from echoic.workers import gauges
+from echoic.workers.choose_extractor import open_extractor
+from echoic.workers.graph.ingest import GraphIngester, open_ingester
+from echoic.workers.learn.learner import MOST_FAILURES, Learner
+from echoic.workers.sweep import sweep, sweep_for_ever, sweep_graphs
 
 log = logging.getLogger("echoic.worker")
 
 POLL_S = 0.2
 JOB_LIMIT_S = 900
 AT_ONCE = 4
-"""Users learned at the same time; each waits for a model most of the time and holds one Postgres connection."""
+"""Users learned at the same time; each waits for a model most of the time and holds one Postgres connection.
+"""
 RECONNECT_S = 2.0
 BACK_OFF_S = (2, 5, 15, 60, 300)
 BUSY_S = 1.0
@@ -38,23 +39,37 @@ TRIES = 10_000
 """An outage is retried until it ends; a batch that fails itself is counted in Postgres, not here."""
 
 
-async def run_worker(settings: MemorySettings, *, burst: bool = False, until: Awaitable[object] | None = None) -> None:
-    """Work until cancelled, or until `until` is done; then learn what is still open and return. `burst`: only that last step.
+async def run_worker(
+    settings: MemorySettings, *, burst: bool = False, until: Awaitable[object] | None = None
+) -> None:
+    """Work until cancelled, or until `until` is done; then learn what is still open and return.
+
+    `burst`: only that last step.
 
     Raises:
         ConfigInvalid: an address is missing.
         StoreUnavailable: Postgres cannot be reached at the start.
     """
     if not settings.redis_url.get_secret_value():
-        raise ConfigInvalid("ECHOIC_REDIS_URL is not set: name the Redis of the job queue, or use `echoic …`, which starts one.")
+        raise ConfigInvalid(
+            "ECHOIC_REDIS_URL is not set: name the Redis of the job queue, or use `echoic …`, which starts "
+            "one."
+        )
     async with open_memory(settings, embedder=open_shared_embedder(settings)) as memory:
         choice = await open_extractor(settings, memory)
-        log.info("worker.started", extra={"extractor": choice.extractor.name if choice.extractor else "none", "why": choice.sentence})
+        log.info(
+            "worker.started",
+            extra={
+                "extractor": choice.extractor.name if choice.extractor else "none",
+                "why": choice.sentence,
+            },
+        )
         learner = Learner(memory, choice.extractor) if choice.extractor else None
         ingester = await _ingester(memory)
         try:
             if not burst:
-                port = settings.worker_metrics_port if until is None else 0  # one that serves a single talk has no port of its own
+                # one that serves a single talk has no port of its own
+                port = settings.worker_metrics_port if until is None else 0
                 with serve_metrics(settings.metrics_host, port):
                     await _work(memory, learner, ingester, until)
             await _drain(memory, learner, ingester)
@@ -74,7 +89,8 @@ async def _ingester(memory: Memory) -> GraphIngester | None:
 
 
 async def _drain(memory: Memory, learner: Learner | None, ingester: GraphIngester | None) -> None:
-    """Learn what is open now, due or not, and feed the graphs; a batch that fails is tried as often as it may fail."""
+    """Learn what is open now, due or not, and feed the graphs; a batch that fails is tried as often as it may
+    fail."""
     for _ in range(MOST_FAILURES):
         learned = await sweep(memory, learner, idle_s=0)
         if not await sweep_graphs(memory, ingester) + learned:
@@ -97,7 +113,10 @@ async def learn_user(ctx: dict[str, Any], user_id: str) -> None:
 
 
 async def graph_user(ctx: dict[str, Any], user_id: str) -> None:
-    """The job: bring a user's graphs up to date with what was learned. An outage, or another worker at it, means later."""
+    """The job: bring a user's graphs up to date with what was learned.
+
+    An outage, or another worker at it, means later.
+    """
     ingester: GraphIngester | None = ctx["ingester"]
     if ingester is None:
         return  # the graph is off here; the ledger remembers
@@ -111,7 +130,10 @@ async def graph_user(ctx: dict[str, Any], user_id: str) -> None:
 
 
 def main() -> None:
-    """`python -m workers.main`: a server's worker, until SIGTERM or SIGINT. Without addresses it stops with a sentence."""
+    """`python -m echoic.workers.main`: a server's worker, until SIGTERM or SIGINT.
+
+    Without addresses it stops with a sentence.
+    """
     log_to_stderr()
     try:
         asyncio.run(_until_signal(load_settings()))
@@ -129,8 +151,12 @@ async def _until_signal(settings: MemorySettings) -> None:
         await run_worker(settings)
 
 
-async def _work(memory: Memory, learner: Learner | None, ingester: GraphIngester | None, until: Awaitable[object] | None) -> None:
-    tasks: list[asyncio.Future[Any]] = [asyncio.create_task(_take_jobs(memory, learner, ingester), name="worker.jobs")]
+async def _work(
+    memory: Memory, learner: Learner | None, ingester: GraphIngester | None, until: Awaitable[object] | None
+) -> None:
+    tasks: list[asyncio.Future[Any]] = [
+        asyncio.create_task(_take_jobs(memory, learner, ingester), name="worker.jobs")
+    ]
     tasks.append(asyncio.create_task(sweep_for_ever(memory, learner, ingester), name="worker.sweep"))
     tasks.append(asyncio.create_task(gauges.watch(memory), name="worker.gauges"))
     if until is not None:
@@ -184,7 +210,10 @@ async def _end(worker: Worker) -> None:
 
 def _arq_worker(memory: Memory, learner: Learner | None, ingester: GraphIngester | None) -> Worker:
     return Worker(
-        functions=[func(job, name=job.__name__, keep_result=0, timeout=JOB_LIMIT_S, max_tries=TRIES) for job in (learn_user, graph_user)],
+        functions=[
+            func(job, name=job.__name__, keep_result=0, timeout=JOB_LIMIT_S, max_tries=TRIES)
+            for job in (learn_user, graph_user)
+        ],
         queue_name=QUEUE,
         redis_pool=open_redis(memory.settings.redis_url.get_secret_value()),
         job_serializer=serialize,

@@ -1,4 +1,5 @@
-"""Finds turns whose work was lost (Redis wiped, worker dead, embedding failed, spool left behind) and does it."""
+"""Finds turns whose work was lost (Redis wiped, worker dead, embedding failed, spool left behind) and does
+it."""
 
 import asyncio
 import logging
@@ -6,13 +7,13 @@ from contextlib import suppress
 
 import asyncpg
 
-from memory.batches import users_with_open_turns
-from memory.errors import MemoryFault, ModelUnavailable
-from memory.graph_erase import finish_erasures
-from memory.graph_ledger import users_due
-from memory.service import Memory
-from workers.extract import Learner
-from workers.graph_ingest import GraphIngester
+from echoic.memory.errors import MemoryFault, ModelUnavailable
+from echoic.memory.graph.erase import finish_erasures
+from echoic.memory.graph.ledger import users_due
+from echoic.memory.service import Memory
+from echoic.memory.store.batches import users_with_open_turns
+from echoic.workers.graph.ingest import GraphIngester
+from echoic.workers.learn.learner import Learner
 
 log = logging.getLogger("echoic.sweep")
 EVERY_S = 15.0
@@ -21,7 +22,9 @@ GRACE_S = 30.0
 """Past the idle time of a user's last turn: the queue had its chance."""
 
 
-async def sweep_for_ever(memory: Memory, learner: Learner | None, ingester: GraphIngester | None = None) -> None:
+async def sweep_for_ever(
+    memory: Memory, learner: Learner | None, ingester: GraphIngester | None = None
+) -> None:
     """Sweep every 15 seconds. Needs no Redis: the rows themselves say what is missing."""
     while True:
         with suppress(MemoryFault):  # counted and logged where it was raised; the next round tries again
@@ -31,7 +34,8 @@ async def sweep_for_ever(memory: Memory, learner: Learner | None, ingester: Grap
 
 
 async def sweep(memory: Memory, learner: Learner | None, *, idle_s: float) -> int:
-    """Replay orphaned spools, embed turns without a vector, learn users who waited too long; returns how many users were learned.
+    """Replay orphaned spools, embed turns without a vector, learn users who waited too long; returns how many
+    users were learned.
 
     Raises:
         StoreUnavailable: Postgres cannot be reached.
@@ -50,7 +54,8 @@ async def sweep(memory: Memory, learner: Learner | None, *, idle_s: float) -> in
 
 
 async def sweep_graphs(memory: Memory, ingester: GraphIngester | None) -> int:
-    """Remove the graphs of people who were erased, and bring graphs up to date that are behind; returns how many users' were.
+    """Remove the graphs of people who were erased, and bring graphs up to date that are behind; returns how
+    many users' were.
 
     Raises:
         StoreUnavailable: Postgres cannot be reached.
@@ -64,7 +69,11 @@ async def sweep_graphs(memory: Memory, ingester: GraphIngester | None) -> int:
         for user_id in users:
             report = await ingester.ingest(user_id)
             done += not report.busy
-    except (MemoryFault, asyncpg.PostgresError) as exc:  # down for one, down for all: the next round tries again
+    # down for one, down for all: the next round tries again
+    except (
+        MemoryFault,
+        asyncpg.PostgresError,
+    ) as exc:
         log.warning("sweep.graphs_not_fed", extra={"error": type(exc).__name__})
     return done
 

@@ -24,7 +24,11 @@ def find_chromium(env: Mapping[str, str] = os.environ) -> Path:
     """
     named = env.get("ECHOIC_CHROMIUM")
     path = env.get("PATH", "")
-    found = next((found for name in ([named] if named else NAMES) if (found := shutil.which(name, path=path))), None)
+    found = next(
+        (found for name in ([named] if named else NAMES) if (found := shutil.which(name, path=path))), None
+    )
     if found is None:
-        raise ChromiumMissing(MISSING.format(f"ECHOIC_CHROMIUM={named} is none" if named else "none is on the PATH"))
+        raise ChromiumMissing(
+            MISSING.format(f"ECHOIC_CHROMIUM={named} is none" if named else "none is on the PATH")
+        )
     return Path(found)

@@ -1,4 +1,5 @@
-"""The join page as a person meets it: a real Chromium, a real `echoic dev`; only the language model is scripted."""
+"""The join page as a person meets it: a real Chromium, a real `echoic dev`; only the language model is
+scripted."""
 
 from pathlib import Path
 
@@ -12,8 +13,13 @@ QUESTION = "What is the name of my dog?"
 NAMED, UNKNOWN = "Your dog is Biscuit.", "I do not know that."
 
 
-async def test_a_spoken_sentence_is_read_answered_aloud_and_remembered(chromium: Path, address: str, voice: Voice, tmp_path: Path):
-    """The page shows what was heard and the reply, and plays it. Who comes back under the same name is known, without a spoken word."""
+async def test_a_spoken_sentence_is_read_answered_aloud_and_remembered(
+    chromium: Path, address: str, voice: Voice, tmp_path: Path
+):
+    """The page shows what was heard and the reply, and plays it.
+
+    Who comes back under the same name is known, without a spoken word.
+    """
     async with visiting(chromium, address, speaks(tmp_path / "dog.wav", await voice(DOG))) as maya:
         await maya.call("maya")
         await maya.wait_said("caller", "biscuit")
@@ -41,7 +47,8 @@ async def test_who_gives_no_microphone_is_told_so_and_writes(chromium: Path, add
 
 
 async def test_a_visit_asks_nobody_outside_and_leaves_no_error(chromium: Path, address: str, tmp_path: Path):
-    """Page, socket and the servers for a way through: all of this machine, even if one hangs up at the first word of a reply.
+    """Page, socket and the servers for a way through: all of this machine, even if one hangs up at the first
+    word of a reply.
 
     `visiting` looks at the end of every other test, too.
     """

@@ -7,9 +7,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.async_api import ConsoleMessage, Error, Locator, Page, Request, WebSocket, async_playwright, expect
+from playwright.async_api import (
+    ConsoleMessage,
+    Error,
+    Locator,
+    Page,
+    Request,
+    WebSocket,
+    async_playwright,
+    expect,
+)
 
-from local.ports import LOOPBACK
+from echoic.local.ports import LOOPBACK
 from tests.rooms.speech import CALLER_RATE, SAMPLE_BYTES, silence
 
 LIMIT_S = 45.0  # the first call of a stack loads two voices
@@ -32,11 +41,14 @@ async () => {
   return plays ? sounds.reduce((sum, one) => sum + one.totalAudioEnergy, 0) : 0;
 }
 """
-ICE_ADDRESSES = "() => peers.flatMap((peer) => peer.getConfiguration().iceServers ?? []).flatMap((one) => one.urls)"
+ICE_ADDRESSES = (
+    "() => peers.flatMap((peer) => peer.getConfiguration().iceServers ?? []).flatMap((one) => one.urls)"
+)
 
 
 def speaks(file: Path, words: bytes) -> Sequence[str]:
-    """Chromium's options for a visitor who gives a microphone, and says these words every 20 s: an agent that came late hears them too.
+    """Chromium's options for a visitor who gives a microphone, and says these words every 20 s: an agent that
+    came late hears them too.
 
     Args:
         file: where the sound is kept.
@@ -117,7 +129,11 @@ class Visitor:
 
 def hosts(addresses: Sequence[str]) -> set[str]:
     """Whom one reaches by them; `data:` and `blob:` reach nobody."""
-    return {urlsplit(one).hostname or one.split(":")[1] for one in addresses if not one.startswith(("data:", "blob:"))}
+    return {
+        urlsplit(one).hostname or one.split(":")[1]
+        for one in addresses
+        if not one.startswith(("data:", "blob:"))
+    }
 
 
 @asynccontextmanager

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import SecretStr
 
-from memory.config import load_settings
-from memory.graph_falkordb import FalkorBackend
+from echoic.memory.config import load_settings
+from echoic.memory.graph.falkordb.backend import FalkorBackend
 from tests.embedders import WordEmbedder
 from tests.fake_graph import FakeGraph
 from tests.graph_contract import *  # noqa: F403
@@ -20,7 +20,9 @@ async def store(request):
         return
     url, settings = request.getfixturevalue("falkordb_url"), load_settings(graph="on")
     backend = FalkorBackend(url)
-    opened = GraphitiStore(backend, settings.model_copy(update={"falkordb_url": SecretStr(url)}), WordEmbedder())
+    opened = GraphitiStore(
+        backend, settings.model_copy(update={"falkordb_url": SecretStr(url)}), WordEmbedder()
+    )
     yield opened
     await opened.close()
     await backend.close()

@@ -7,9 +7,9 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from memory.db import Database
-from memory.turns import TurnStore
-from memory.types import Caller, Turn
+from echoic.memory.store.database import Database
+from echoic.memory.store.turns import TurnStore
+from echoic.memory.types import Caller, Turn
 from tests.fake_stores import FakeTurns
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -36,7 +36,14 @@ async def turns(request):
 
 
 def turn(text="words", **fields):
-    known = {"user_id": "ana", "agent_id": "echoic", "call_id": "call-1", "position": 0, "role": "user", "said_at": NOW}
+    known = {
+        "user_id": "ana",
+        "agent_id": "echoic",
+        "call_id": "call-1",
+        "position": 0,
+        "role": "user",
+        "said_at": NOW,
+    }
     return Turn(turn_id=uuid4(), text=text, **known | fields)
 
 
@@ -64,7 +71,9 @@ async def test_in_the_order_they_were_said(turns):
 
 async def test_earlier_calls_and_this_call_are_told_apart(turns):
     """Last turns first counted, oldest first given; another agent's or user's are never among them."""
-    earlier = [turn(f"earlier {n}", call_id="call-0", position=n, said_at=NOW - timedelta(hours=1)) for n in range(5)]
+    earlier = [
+        turn(f"earlier {n}", call_id="call-0", position=n, said_at=NOW - timedelta(hours=1)) for n in range(5)
+    ]
     now = [turn(f"now {n}", position=n) for n in range(3)]
     for one in [*earlier, *now, turn(agent_id="other", call_id="x"), turn(user_id="bob", call_id="y")]:
         await turns.record(one)

@@ -1,4 +1,5 @@
-"""`echoic talk` as a person or a script starts it: processes, pipes, and what happens when something is killed midway."""
+"""`echoic talk` as a person or a script starts it: processes, pipes, and what happens when something is
+killed midway."""
 
 import json
 import os
@@ -11,20 +12,21 @@ from typing import Any
 
 import pytest
 
-from local.stores import open_stores
-from memory.config import load_settings
-from memory.service import open_memory
-from memory.types import Turn
+from echoic.local.servers.stores import open_stores
+from echoic.memory.config import load_settings
+from echoic.memory.service import open_memory
+from echoic.memory.types import Turn
 from tests.fakes import ScriptedModel, facts
-from tests.processes import ROOT, environment, ordinary_user, state_of, wait_until
+from tests.processes import environment, ordinary_user, state_of, wait_until
 
 pytestmark = pytest.mark.timeout(120)
-ECHOIC = [sys.executable, str(ROOT / "cli.py")]
+ECHOIC = [sys.executable, "-m", "echoic"]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Half of what a command takes to start is reading source: compile it once, as a user's second start has it."""
+    """Half of what a command takes to start is reading source: compile it once, as a user's second start has
+    it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("compiled")))
@@ -84,25 +86,42 @@ class Talking:
 def run(
     *arguments: str, text: str = "", env: dict[str, str] | None = None, prefix: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*prefix, *ECHOIC, *arguments], input=text, capture_output=True, text=True, env=environment(env), timeout=60)
+    return subprocess.run(
+        [*prefix, *ECHOIC, *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        env=environment(env),
+        timeout=60,
+    )
 
 
 async def turns_of(folder: Path, user: str) -> list[Turn]:
     with open_stores(folder) as stores:
-        settings = load_settings(database_url=stores.database_url, redis_url=stores.redis_url, data_dir=folder)
+        settings = load_settings(
+            database_url=stores.database_url, redis_url=stores.redis_url, data_dir=folder
+        )
     async with open_memory(settings) as memory:
         return await memory.turns.list(user)
 
 
 def family(pid: int) -> list[int]:
-    """A process and its children: Postgres has one for each connection, and those answer while their parent is halted."""
-    rows = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.split()
-    return [pid, *(int(child) for child, parent in zip(rows[::2], rows[1::2], strict=True) if int(parent) == pid)]
+    """A process and its children: Postgres has one for each connection, and those answer while their parent
+    is halted."""
+    rows = subprocess.run(
+        ["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True
+    ).stdout.split()
+    return [
+        pid,
+        *(int(child) for child, parent in zip(rows[::2], rows[1::2], strict=True) if int(parent) == pid),
+    ]
 
 
 def learners(folder: Path) -> list[str]:
     """Workers that run beside a talk, or have outlived it."""
-    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    running = subprocess.run(
+        ["ps", "-eo", "args"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     return [line for line in running if "--until-eof" in line and str(folder) in line]
 
 
@@ -110,19 +129,25 @@ def test_said_in_one_process_known_in_the_next(folder: Path):
     """No model, no key, no settings: the words come back with their date, and `memories` shows the very rows."""
     first = run("talk", "--user", "maya", "--data-dir", str(folder), text="My dog is called Biscuit.\n")
     assert first.returncode == 0 and "memory" in first.stdout and first.stderr == ""
-    second = run("talk", "--user", "maya", "--data-dir", str(folder), "--json", text="What is my dog called?\n")
+    second = run(
+        "talk", "--user", "maya", "--data-dir", str(folder), "--json", text="What is my dog called?\n"
+    )
     assert second.returncode == 0
     answer = json.loads(second.stdout)
     assert "You told me" in answer["reply"] and "Biscuit" in answer["reply"]
     shown = json.loads(run("memories", "--user", "maya", "--json", "--data-dir", str(folder)).stdout)
     assert set(shown) == {"facts", "turns"} and shown["facts"] == []
     assert [turn["text"] for turn in shown["turns"]][:1] == ["My dog is called Biscuit."]
-    assert all(set(turn) == {"turn_id", "role", "text", "said_at", "interrupted", "state"} for turn in shown["turns"])
+    assert all(
+        set(turn) == {"turn_id", "role", "text", "said_at", "interrupted", "state"} for turn in shown["turns"]
+    )
     assert answer["turn_ids"] == [turn["turn_id"] for turn in shown["turns"][2:]]
     assert not [path.name for path in (folder / "logs").iterdir() if "Biscuit" in path.read_text()]
 
 
-async def test_killed_after_a_reply_while_postgres_is_halted_loses_nothing(folder: Path, start: Callable[[str], Talking]):
+async def test_killed_after_a_reply_while_postgres_is_halted_loses_nothing(
+    folder: Path, start: Callable[[str], Talking]
+):
     """Both promises in one: a halted Postgres costs no reply, and what was acknowledged outlives `kill -9`."""
     talking = start("nora")
     assert talking.ask("My cat is called Tom.")["reply"]
@@ -132,7 +157,9 @@ async def test_killed_after_a_reply_while_postgres_is_halted_loses_nothing(folde
     try:
         answer = talking.ask("My dog is called Biscuit.")
         assert answer["reply"] and len(answer["turn_ids"]) == 2
-        assert "Tom" in talking.ask("What is my cat called?")["reply"], "tier 1 and the call's own words need no store"
+        assert "Tom" in talking.ask("What is my cat called?")["reply"], (
+            "tier 1 and the call's own words need no store"
+        )
         talking.kill()
     finally:
         for pid in halted:
@@ -144,8 +171,11 @@ async def test_killed_after_a_reply_while_postgres_is_halted_loses_nothing(folde
     assert said[:3] == ["My cat is called Tom.", "My dog is called Biscuit.", "What is my cat called?"]
 
 
-async def test_stores_that_die_midway_cost_no_reply_and_no_turn(folder: Path, start: Callable[[str], Talking]):
-    """Redis halted, then both killed: replies go on, and every turn is in the database in the end, once and in order."""
+async def test_stores_that_die_midway_cost_no_reply_and_no_turn(
+    folder: Path, start: Callable[[str], Talking]
+):
+    """Redis halted, then both killed: replies go on, and every turn is in the database in the end, once and
+    in order."""
     talking = start("omar")
     talking.ask("My name is Omar.")
     before = state_of(folder).pids
@@ -156,7 +186,13 @@ async def test_stores_that_die_midway_cost_no_reply_and_no_turn(folder: Path, st
     assert len(talking.ask("I moved to Lisbon.")["turn_ids"]) == 2
     assert talking.ask("I am a baker.")["reply"]
     assert talking.leave() == ""
-    wait_until(lambda: len(state_of(folder).pids.keys() & before) == 2 and not state_of(folder).pids.items() & before.items(), 30)
+    wait_until(
+        lambda: (
+            len(state_of(folder).pids.keys() & before) == 2
+            and not state_of(folder).pids.items() & before.items()
+        ),
+        30,
+    )
     expected = ["My name is Omar.", "I live in Porto.", "I moved to Lisbon.", "I am a baker."]
     assert [turn.text for turn in await turns_of(folder, "omar") if turn.role == "user"] == expected
 
@@ -172,9 +208,16 @@ def test_two_talks_of_one_user_at_once(start: Callable[[str], Talking]):
 
 def test_what_cannot_work_ends_in_a_sentence(folder: Path, tmp_path: Path):
     """Exit code 1 and one line on standard error for faults, 2 for wrong usage; never a traceback."""
-    wrong = {"ECHOIC_DATABASE_URL": "postgresql://nobody:secret@127.0.0.1:9/none", "ECHOIC_REDIS_URL": "redis://127.0.0.1:9"}
+    wrong = {
+        "ECHOIC_DATABASE_URL": "postgresql://nobody:secret@127.0.0.1:9/none",
+        "ECHOIC_REDIS_URL": "redis://127.0.0.1:9",
+    }
     refused = run("talk", "--data-dir", str(tmp_path), env=wrong, text="Hello.\n")
-    assert refused.returncode == 1 and refused.stderr.count("\n") == 1 and "ECHOIC_DATABASE_URL" in refused.stderr
+    assert (
+        refused.returncode == 1
+        and refused.stderr.count("\n") == 1
+        and "ECHOIC_DATABASE_URL" in refused.stderr
+    )
     assert "secret" not in refused.stderr + refused.stdout
     nobody = run("talk", "--user", "", "--data-dir", str(folder))
     assert nobody.returncode == 1 and "user id" in nobody.stderr
@@ -196,8 +239,16 @@ def test_facts_are_learned_although_the_talk_was_killed(folder: Path):
         if request.get("stream"):
             return "Nice to meet you."
         asked = str(request["messages"])
-        known = {"Cardiff": "Moved to Cardiff with daughter Nell", "Oscar": "Brother Oscar is allergic to cats"}
-        return facts(next((text for word, text in known.items() if word in asked.rpartition("user")[2]), "Has a dog called Biscuit"))
+        known = {
+            "Cardiff": "Moved to Cardiff with daughter Nell",
+            "Oscar": "Brother Oscar is allergic to cats",
+        }
+        return facts(
+            next(
+                (text for word, text in known.items() if word in asked.rpartition("user")[2]),
+                "Has a dog called Biscuit",
+            )
+        )
 
     with ScriptedModel(otherwise=speaks) as model:
         settings = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": "key", "OPENAI_MODEL": "scripted"}

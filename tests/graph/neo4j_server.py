@@ -1,4 +1,5 @@
-"""A real Neo4j for tests: its jars from Maven Central, started by Neo.java, with a password, gone with the process that started it."""
+"""A real Neo4j for tests: its jars from Maven Central, started by Neo.java, with a password, gone with the
+process that started it."""
 
 import fcntl
 import hashlib
@@ -16,8 +17,8 @@ from typing import Any
 import platformdirs
 from pydantic import SecretStr
 
-from local.ports import LOOPBACK, free_ports
-from local.sharing import open_lock
+from echoic.local.ports import LOOPBACK, free_ports
+from echoic.local.servers.daemon_client import open_lock
 
 HERE = Path(__file__).resolve().parent
 VERSION = "5.26.12"
@@ -30,7 +31,10 @@ JAVA_OPTIONS = (
 START_S = 120.0  # 12 s; seven times that on a machine that is busy
 STOP_S = 60.0
 POLL_S = 0.05
-MISSING = "The Neo4j tests need Java 17 or newer (a JDK) and Maven: {} not found. Install them, or leave these tests to CI."
+MISSING = (
+    "The Neo4j tests need Java 17 or newer (a JDK) and Maven: {} not found. Install them, or leave these "
+    "tests to CI."
+)
 
 
 class Neo4jMissing(Exception):
@@ -83,7 +87,9 @@ def _run(what: str, *command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         last = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][:1]
-        raise Neo4jMissing(f"{what} could not prepare Neo4j for the tests: {''.join(last) or done.returncode}")
+        raise Neo4jMissing(
+            f"{what} could not prepare Neo4j for the tests: {''.join(last) or done.returncode}"
+        )
 
 
 class Neo4jServer:
@@ -120,10 +126,22 @@ class Neo4jServer:
         """Return once it answers."""
         self._folder.mkdir(parents=True, exist_ok=True)
         log = self._folder / "out.log"
-        command = ["java", *JAVA_OPTIONS, "-cp", self._classes, "Neo", str(self._folder / "data"), str(self._port)]
+        command = [
+            "java",
+            *JAVA_OPTIONS,
+            "-cp",
+            self._classes,
+            "Neo",
+            str(self._folder / "data"),
+            str(self._port),
+        ]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=os.environ | {"NEO4J_PASSWORD": self.password}
+                command,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env=os.environ | {"NEO4J_PASSWORD": self.password},
             )
         deadline = time.monotonic() + START_S
         while b"READY" not in log.read_bytes():
@@ -139,7 +157,8 @@ class Neo4jServer:
         os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """At once, without a chance to write anything; `start` brings it back with what it had promised to keep."""
+        """At once, without a chance to write anything; `start` brings it back with what it had promised to
+        keep."""
         assert self._process is not None
         self._process.kill()
         self._end()

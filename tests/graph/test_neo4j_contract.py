@@ -2,8 +2,8 @@
 
 import pytest
 
-from memory.config import load_settings
-from memory.graph_backend import open_backend
+from echoic.memory.config import load_settings
+from echoic.memory.graph.backend import open_backend
 from tests.embedders import WordEmbedder
 from tests.graph_contract import *  # noqa: F403
 from tests.graph_contract import GraphitiStore
@@ -11,7 +11,9 @@ from tests.graph_contract import GraphitiStore
 
 @pytest.fixture
 async def store(neo4j):
-    settings = load_settings(graph="on", neo4j_url=neo4j.url, neo4j_password=neo4j.password, store_timeout_ms=20_000)
+    settings = load_settings(
+        graph="on", neo4j_url=neo4j.url, neo4j_password=neo4j.password, store_timeout_ms=20_000
+    )
     backend = open_backend(settings)
     opened = GraphitiStore(backend, settings, WordEmbedder())
     yield opened

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from local.doctor import Finding, examine
-from memory.config import load_settings
+from echoic.local.admin.doctor import Finding, examine
+from echoic.memory.config import load_settings
 from tests.graph.neo4j_server import Neo4jServer, class_path
 
 OLDER = "5.25.1"

@@ -1,4 +1,5 @@
-"""Reading from a real Neo4j: the packed pages of a large group, and a server that hangs, dies, is slow, refuses us or is too old."""
+"""Reading from a real Neo4j: the packed pages of a large group, and a server that hangs, dies, is slow,
+refuses us or is too old."""
 
 import asyncio
 import time
@@ -8,17 +9,20 @@ from uuid import UUID, uuid4
 import numpy as np
 import pytest
 
-from memory import graph_neo4j_driver
-from memory import graph_neo4j_queries as queries
-from memory.config import load_settings
-from memory.errors import ConfigInvalid, StoreTimeout, StoreUnavailable
-from memory.graph_backend import open_backend
-from memory.graph_groups import group_of
-from memory.graph_neo4j_driver import GRACE_S
+from echoic.memory.config import load_settings
+from echoic.memory.errors import ConfigInvalid, StoreTimeout, StoreUnavailable
+from echoic.memory.graph.backend import open_backend
+from echoic.memory.graph.groups import group_of
+from echoic.memory.graph.neo4j import driver as graph_neo4j_driver
+from echoic.memory.graph.neo4j import queries as queries
+from echoic.memory.graph.neo4j.driver import GRACE_S
 
 LIMIT_S = 1.0
 EDGES = queries.EXACT_EDGES + 250
-ENDLESS = "UNWIND range(1, 9999) AS a UNWIND range(1, 9999) AS b UNWIND range(1, 9999) AS c RETURN [[count(*)]] AS rows"
+ENDLESS = (
+    "UNWIND range(1, 9999) AS a UNWIND range(1, 9999) AS b UNWIND range(1, 9999) AS c RETURN [[count(*)]] AS "
+    "rows"
+)
 ENTER = """UNWIND $edges AS edge MERGE (s:Entity {uuid: $group + 's', group_id: $group, name: 'Caller'})
     MERGE (t:Entity {uuid: $group + edge.id, group_id: $group, name: edge.fact})
     MERGE (s)-[e:RELATES_TO {uuid: edge.id}]->(t) SET e.group_id = $group, e.fact = edge.fact, e.created_at = datetime()
@@ -28,7 +32,15 @@ PAGES = "MATCH (p:EdgePage) WHERE p.group_id = $group RETURN collect([size(p.ids
 
 
 def settings(neo4j, **fields):
-    return load_settings(**{"graph": "on", "neo4j_url": neo4j.url, "neo4j_password": neo4j.password, "store_timeout_ms": 30_000} | fields)
+    return load_settings(
+        **{
+            "graph": "on",
+            "neo4j_url": neo4j.url,
+            "neo4j_password": neo4j.password,
+            "store_timeout_ms": 30_000,
+        }
+        | fields
+    )
 
 
 @pytest.fixture
@@ -66,13 +78,18 @@ def vectors(count: int, seed: int = 1) -> np.ndarray:
 async def enter(backend, group, vectors, ids=None) -> list[UUID]:
     ids = ids or [uuid4() for _ in vectors]
     await backend._driver.ask(INDEX, {}, 60, write=True)
-    edges = [{"id": str(one), "fact": f"fact {at}", "vector": row.tolist()} for at, (one, row) in enumerate(zip(ids, vectors, strict=True))]
+    edges = [
+        {"id": str(one), "fact": f"fact {at}", "vector": row.tolist()}
+        for at, (one, row) in enumerate(zip(ids, vectors, strict=True))
+    ]
     await backend._driver.ask(ENTER, {"group": group, "edges": edges}, 60, write=True)
     return ids
 
 
 async def ask(backend, group, vector, edges) -> list[UUID]:
-    found = await backend.search(group, vector=vector, words=[], past=False, now=datetime.now(UTC), limit=5, edges=edges)
+    found = await backend.search(
+        group, vector=vector, words=[], past=False, now=datetime.now(UTC), limit=5, edges=edges
+    )
     return [relation.edge_id for relation in found]
 
 
@@ -88,13 +105,16 @@ async def test_pages_find_what_comparing_all_would(backend, group):
     assert await page_sizes(backend, group) == [EDGES - 500, 500]
     for asked in vectors(5, seed=2):
         best = [ids[at] for at in np.argsort(-(rows @ asked))[:5]]
-        found = await backend.search(group, vector=asked, words=[], past=False, now=datetime.now(UTC), limit=5, edges=EDGES)
+        found = await backend.search(
+            group, vector=asked, words=[], past=False, now=datetime.now(UTC), limit=5, edges=EDGES
+        )
         assert set(best[:4]) <= {one.edge_id for one in found}
         assert found[0].score == pytest.approx(float((rows @ asked).max()), abs=0.02)
 
 
 async def test_pages_follow_the_edges(backend, group):
-    """New edges are found after a refresh, removed ones are not, and one that has other vectors now is found by those."""
+    """New edges are found after a refresh, removed ones are not, and one that has other vectors now is found
+    by those."""
     rows = vectors(EDGES)
     ids = await enter(backend, group, rows)
     await backend.refresh(group)
@@ -127,7 +147,8 @@ async def test_small_group_has_no_pages_and_erasing_leaves_none(backend, group):
     ids = await enter(backend, group, vectors(EDGES))
     await backend.refresh(group)
     await backend._driver.ask(
-        "MATCH ()-[e:RELATES_TO]->() WHERE e.group_id = $group AND e.uuid IN $ids DELETE e RETURN collect([1]) AS rows",
+        "MATCH ()-[e:RELATES_TO]->() WHERE e.group_id = $group AND e.uuid IN $ids DELETE e RETURN "
+        "collect([1]) AS rows",
         {"group": group, "ids": list(map(str, ids[10:]))},
         30,
         write=True,
@@ -178,7 +199,10 @@ async def test_slow_query_is_ended_by_the_server(hasty):
     """Not just given up."""
     with pytest.raises(StoreTimeout):
         await hasty._driver.ask(ENDLESS, {}, LIMIT_S)
-    running = "SHOW TRANSACTIONS YIELD currentQuery WHERE currentQuery STARTS WITH 'UNWIND range(1, 9999)' RETURN collect([1]) AS rows"
+    running = (
+        "SHOW TRANSACTIONS YIELD currentQuery WHERE currentQuery STARTS WITH 'UNWIND range(1, 9999)' RETURN "
+        "collect([1]) AS rows"
+    )
     deadline = time.monotonic() + 10
     while await hasty._driver.ask(running, {}, 10):
         assert time.monotonic() < deadline

@@ -1,6 +1,8 @@
-"""What every test of feeding a graph needs: sentences and a model that knows them, a caller, settings, and an open ingester.
+"""What every test of feeding a graph needs: sentences and a model that knows them, a caller, settings, and an
+open ingester.
 
-Its fixtures come with `import *`, everything else by name. On another graph server: the same with another `graph_server`.
+Its fixtures come with `import *`, everything else by name. On another graph server: the same with another
+`graph_server`.
 """
 
 from contextlib import asynccontextmanager
@@ -10,13 +12,13 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from memory import graph_ledger
-from memory.service import open_memory
+from echoic.memory.graph import ledger as graph_ledger
+from echoic.memory.service import open_memory
+from echoic.workers.graph.ingest import open_ingester
 from tests import remembered
 from tests.fakes import ScriptedModel
 from tests.graph_model import GraphitiAnswers, Said
 from tests.remembered import NOW, fact
-from workers.graph_ingest import open_ingester
 
 __all__ = ["episodes", "graph_server", "model", "settings", "user"]
 
@@ -74,7 +76,9 @@ async def feeding(settings, embedder):
 
 async def learn(memory, user, *texts, days=9, agent="echoic", **fields):
     """Facts as a learner leaves them: in Postgres, and their graph due."""
-    learned = [fact(text, user, agent_id=agent, said_at=NOW - timedelta(days=days), **fields) for text in texts]
+    learned = [
+        fact(text, user, agent_id=agent, said_at=NOW - timedelta(days=days), **fields) for text in texts
+    ]
     vectors = await memory.embedder.embed_batch(list(texts))
 
     async def put(connection):
@@ -88,7 +92,9 @@ async def learn(memory, user, *texts, days=9, agent="echoic", **fields):
 async def say(memory, user, *texts, days=9, call="call", role="user", agent="echoic"):
     """Turns of one call, and their graph due."""
     said_at = NOW - timedelta(days=days)
-    turns = await remembered.say(memory, *texts, user_id=user, role=role, agent_id=agent, call_id=call, said_at=said_at)
+    turns = await remembered.say(
+        memory, *texts, user_id=user, role=role, agent_id=agent, call_id=call, said_at=said_at
+    )
     await memory.db.transaction(lambda connection: graph_ledger.mark_due(connection, user, agent))
     return turns
 

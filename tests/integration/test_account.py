@@ -12,17 +12,17 @@ import psycopg
 import pytest
 import redis
 
-from memory import account
-from memory.account import EraseReport, erase_user, export_user
-from memory.config import MemorySettings
-from memory.errors import StoreTimeout, StoreUnavailable, UserUnknown
-from memory.queries import query
-from memory.service import Memory, open_memory
-from memory.spool import Spool
-from memory.types import Caller, Fact, Turn
+from echoic.memory.config import MemorySettings
+from echoic.memory.errors import StoreTimeout, StoreUnavailable, UserUnknown
+from echoic.memory.privacy import account
+from echoic.memory.privacy.account import EraseReport, erase_user, export_user
+from echoic.memory.service import Memory, open_memory
+from echoic.memory.store.queries import query
+from echoic.memory.store.spool import Spool
+from echoic.memory.types import Caller, Fact, Turn
+from echoic.workers.extractors.base import Extraction, LearnedFact
+from echoic.workers.learn.learner import Learner
 from tests.embedders import WordEmbedder
-from workers.extract import Learner
-from workers.extractors.base import Extraction, LearnedFact
 
 SECRET = "xylquorvane"
 ANA = "o'hara/../ana"
@@ -46,7 +46,9 @@ class Learns:
     async def extract(self, turns, known):
         self.asked.set()
         await self.go.wait()
-        return Extraction(facts=tuple(LearnedFact(f"Said: {turn.text}", (turn.turn_id,), "life") for turn in turns))
+        return Extraction(
+            facts=tuple(LearnedFact(f"Said: {turn.text}", (turn.turn_id,), "life") for turn in turns)
+        )
 
 
 def caller(user_id: str = ANA) -> Caller:
@@ -63,7 +65,8 @@ async def settled(memory: Memory) -> None:
 
 
 async def fill(memory: Memory, user_id: str, word: str) -> None:
-    """Something of this user in every store: turns, a live and a closed fact, ledger, a job, the spool, Mem0's table."""
+    """Something of this user in every store: turns, a live and a closed fact, ledger, a job, the spool,
+    Mem0's table."""
     call = await memory.open_call(caller(user_id))
     for number in range(3):
         await call.record(uuid4().hex, "user", f"My {word} has the number {number}.")
@@ -72,7 +75,9 @@ async def fill(memory: Memory, user_id: str, word: str) -> None:
     extractor.go.set()
     await Learner(memory, extractor).learn(user_id)
     (first, *_) = await memory.facts.list(user_id)
-    await memory.db.transaction(lambda connection: memory.facts.close(connection, user_id, first.fact_id, datetime.now(UTC)))
+    await memory.db.transaction(
+        lambda connection: memory.facts.close(connection, user_id, first.fact_id, datetime.now(UTC))
+    )
     assert await memory.jobs.enqueue_learn(user_id)
     await left_in_spool(memory, turn(user_id, f"The {word} waits in the spool."))
     await memory.db.run(lambda connection: beside_facts(connection, user_id, word))
@@ -88,24 +93,32 @@ async def left_in_spool(memory: Memory, said: Turn) -> None:
 
 async def beside_facts(connection, user_id: str, word: str) -> None:
     """What `mem0.AsyncMemory` makes for the entities of its memories."""
-    await connection.execute("create table if not exists facts_entities (id uuid primary key, vector vector(3), payload jsonb)")
+    await connection.execute(
+        "create table if not exists facts_entities (id uuid primary key, vector vector(3), payload jsonb)"
+    )
     payload = json.dumps({"data": word, "user_id": user_id, "entity_type": "PROPER"})
     await connection.execute("insert into facts_entities values ($1, $2, $3)", uuid4(), np.ones(3), payload)
 
 
 def dump(settings: MemorySettings) -> str:
-    """Everything that every store gives when asked: all tables and statistics of Postgres, all keys of Redis, all files."""
+    """Everything that every store gives when asked: all tables and statistics of Postgres, all keys of Redis,
+    all files."""
     parts = []
     with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as connection:
         tables = connection.execute("select tablename from pg_tables where schemaname = 'public'")
         for (table,) in tables.fetchall():
             parts += [str(row) for row in connection.execute(f"select {table}::text from {table}")]
-        parts += [str(row) for row in connection.execute("select s::text from pg_stats s where schemaname = 'public'")]
+        parts += [
+            str(row)
+            for row in connection.execute("select s::text from pg_stats s where schemaname = 'public'")
+        ]
     with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
         parts += [f"{key!r} {client.dump(key)!r}" for key in client.scan_iter()]
         parts += [str(client.zrange(key, 0, -1)) for key in client.scan_iter(_type="zset")]
     assert settings.data_dir is not None
-    parts += [path.read_text(errors="replace") for path in Path(settings.data_dir).rglob("*") if path.is_file()]
+    parts += [
+        path.read_text(errors="replace") for path in Path(settings.data_dir).rglob("*") if path.is_file()
+    ]
     return "\n".join(parts)
 
 
@@ -115,9 +128,20 @@ async def test_export_holds_every_store_and_nobody_else(memory):
     found = await export_user(memory, ANA, vectors=True)
     text = json.dumps(found)
     assert "otherword" not in text and "bob" not in text
-    assert [one["text"] for one in found["turns"]] == [f"My {SECRET} has the number {number}." for number in range(3)]
+    assert [one["text"] for one in found["turns"]] == [
+        f"My {SECRET} has the number {number}." for number in range(3)
+    ]
     assert len(found["facts"]) == 3 and sum(one["valid_until"] is not None for one in found["facts"]) == 1
-    assert {"id", "topic", "sub_topic", "importance", "scope", "valid_from", "valid_until", "turn_ids"} <= found["facts"][0].keys()
+    assert {
+        "id",
+        "topic",
+        "sub_topic",
+        "importance",
+        "scope",
+        "valid_from",
+        "valid_until",
+        "turn_ids",
+    } <= found["facts"][0].keys()
     assert len(found["facts"][0]["vector"]) == len(found["turns"][0]["vector"]) == 64
     assert [one["state"] for one in found["batches"]] == ["done"]
     assert [one["text"] for one in found["spooled_turns"]] == [f"The {SECRET} waits in the spool."]
@@ -137,7 +161,14 @@ async def test_after_erase_no_store_gives_any_of_the_words(memory, memory_settin
     await memory.db.run(lambda connection: connection.execute("analyze"))
     assert SECRET in dump(memory_settings)
     report = await erase_user(memory, ANA)
-    assert (report.turns, report.facts, report.batches, report.mem0_rows, report.spooled, report.jobs) == (3, 3, 1, 1, 1, 1)
+    assert (report.turns, report.facts, report.batches, report.mem0_rows, report.spooled, report.jobs) == (
+        3,
+        3,
+        1,
+        1,
+        1,
+        1,
+    )
     assert report.unfinished == ()
     left = dump(memory_settings)
     assert SECRET not in left.lower() and "hara/" not in left
@@ -156,10 +187,21 @@ async def test_the_last_person_leaves_nothing_in_the_statistics(memory, memory_s
 
 async def test_erasing_nobody_and_erasing_twice(memory):
     await fill(memory, ANA, SECRET)
-    first, second, nobody = await erase_user(memory, ANA), await erase_user(memory, ANA), await erase_user(memory, "nobody")
+    first, second, nobody = (
+        await erase_user(memory, ANA),
+        await erase_user(memory, ANA),
+        await erase_user(memory, "nobody"),
+    )
     assert first.turns == 3
     for report in (second, nobody):
-        assert (report.turns, report.facts, report.batches, report.mem0_rows, report.spooled, report.jobs) == (0,) * 6
+        assert (
+            report.turns,
+            report.facts,
+            report.batches,
+            report.mem0_rows,
+            report.spooled,
+            report.jobs,
+        ) == (0,) * 6
     assert second.erased_at > first.erased_at
 
 
@@ -199,7 +241,9 @@ async def test_a_spool_that_another_process_holds_is_waited_for(memory, memory_s
 
 
 async def was_erased(memory: Memory) -> bool:
-    return bool(await memory.db.run(lambda connection: connection.fetchval("select exists (select from erasures)")))
+    return bool(
+        await memory.db.run(lambda connection: connection.fetchval("select exists (select from erasures)"))
+    )
 
 
 async def test_a_spool_that_stays_held_is_named(memory, memory_settings, monkeypatch):
@@ -228,7 +272,8 @@ async def test_a_job_that_runs_meanwhile_learns_nothing(memory):
 
 
 async def test_a_running_job_is_void_also_when_the_clock_of_the_call_was_fast(memory):
-    """The call's machine is two minutes ahead of Postgres: its turns look as if they were said after the erasure."""
+    """The call's machine is two minutes ahead of Postgres: its turns look as if they were said after the
+    erasure."""
     await memory.turns.record(turn(ANA, f"I live with {SECRET}.", datetime.now(UTC) + timedelta(minutes=2)))
     extractor = Learns()
     learning = asyncio.create_task(Learner(memory, extractor).learn(ANA))
@@ -254,7 +299,19 @@ async def writing(memory: Memory, user_id: str, text: str):
     said = turn(user_id, text)
     async with memory.db.dedicated() as connection, connection.transaction():
         await connection.execute(query("lock_user_shared"), user_id)
-        args = (said.agent_id, said.call_id, said.turn_id, 0, said.role, said.text, said.said_at, False, 1, ["word"], [1])
+        args = (
+            said.agent_id,
+            said.call_id,
+            said.turn_id,
+            0,
+            said.role,
+            said.text,
+            said.said_at,
+            False,
+            1,
+            ["word"],
+            [1],
+        )
         assert await connection.fetchval(query("insert_turn"), user_id, *args)
         yield
 
@@ -281,7 +338,9 @@ async def test_a_writer_that_comes_second_finds_itself_erased(memory):
 
 async def test_many_writers_against_an_erasure(memory):
     """Whatever the order: what is left was said after the erasure, and nothing before it."""
-    recording = [asyncio.create_task(memory.turns.record(turn(ANA, f"{SECRET} {number}"))) for number in range(30)]
+    recording = [
+        asyncio.create_task(memory.turns.record(turn(ANA, f"{SECRET} {number}"))) for number in range(30)
+    ]
     erasing = asyncio.create_task(erase_user(memory, ANA))
     while not erasing.done():
         recording.append(asyncio.create_task(memory.turns.record(turn(ANA, "again"))))
@@ -302,7 +361,9 @@ async def test_a_hung_writer_stops_the_erasure_with_a_sentence(memory, monkeypat
 
 
 async def test_without_redis_the_words_go_and_the_rest_is_named(memory_settings):
-    settings = memory_settings.model_copy(update={"redis_url": type(memory_settings.redis_url)("redis://127.0.0.1:1/0")})
+    settings = memory_settings.model_copy(
+        update={"redis_url": type(memory_settings.redis_url)("redis://127.0.0.1:1/0")}
+    )
     async with open_memory(settings, embedder=WordEmbedder()) as memory:
         await memory.turns.record(turn(ANA, SECRET))
         report = await erase_user(memory, ANA)
@@ -311,7 +372,9 @@ async def test_without_redis_the_words_go_and_the_rest_is_named(memory_settings)
 
 
 async def test_without_postgres_nothing_is_erased_and_it_says_so(memory_settings, tmp_path):
-    settings = memory_settings.model_copy(update={"database_url": type(memory_settings.database_url)("postgresql://echoic@127.0.0.1:1/x")})
+    settings = memory_settings.model_copy(
+        update={"database_url": type(memory_settings.database_url)("postgresql://echoic@127.0.0.1:1/x")}
+    )
     async with open_memory(settings, embedder=WordEmbedder(), need_stores=False) as memory:
         await memory.spool.append(turn(ANA, SECRET))
         with pytest.raises(StoreUnavailable):

@@ -1,4 +1,5 @@
-"""The LiveKit worker's entry: what it refuses, and one whole call on real stores, with the room and the models left out."""
+"""The LiveKit worker's entry: what it refuses, and one whole call on real stores, with the room and the
+models left out."""
 
 import contextlib
 import os
@@ -9,11 +10,12 @@ from types import SimpleNamespace
 import pytest
 from livekit.agents.testing import fake_job_context
 
-from agent import main, room_call
-from agent.ears import KEYS
-from memory.config import MemorySettings
-from memory.errors import ConfigInvalid
-from memory.service import open_memory
+from echoic.agent.call import room_call
+from echoic.agent.speech import KEYS
+from echoic.agent.worker import server as main
+from echoic.memory.config import MemorySettings
+from echoic.memory.errors import ConfigInvalid
+from echoic.memory.service import open_memory
 from tests.agents import ScriptedLLM, text_session
 from tests.processes import ROOT
 
@@ -23,9 +25,14 @@ COMPLETE = dict.fromkeys((*main.STORES, *KEYS), "set")
 def test_a_worker_without_addresses_stops_with_a_sentence():
     """As it is started in production: exit code 1, one sentence, no traceback."""
     command = [sys.executable, "-m", "livekit.agents", "start", "agent/main.py"]
-    ended = subprocess.run(command, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=50)
+    ended = subprocess.run(
+        command, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=50
+    )
     assert ended.returncode == 1
-    assert ended.stderr.startswith("Not set: ECHOIC_DATABASE_URL, ECHOIC_REDIS_URL") and ended.stderr.count("\n") == 1
+    assert (
+        ended.stderr.startswith("Not set: ECHOIC_DATABASE_URL, ECHOIC_REDIS_URL")
+        and ended.stderr.count("\n") == 1
+    )
     assert "Traceback" not in ended.stdout
 
 
@@ -38,12 +45,17 @@ def test_each_missing_setting_is_named(missing: str, monkeypatch: pytest.MonkeyP
 
 
 async def test_one_call_is_remembered(memory_settings: MemorySettings, monkeypatch: pytest.MonkeyPatch):
-    """Entry, two calls' worth of words, hang-up: turns are stored, the next call sees them, and everything is closed."""
+    """Entry, two calls' worth of words, hang-up: turns are stored, the next call sees them, and everything is
+    closed."""
     model, speech = ScriptedLLM("Nice to meet you.", "It is Biscuit."), contextlib.nullcontext(object())
     settings = memory_settings.model_copy(update={"llm_model": "quote"})
     monkeypatch.setattr(main, "load_settings", lambda: settings)
     monkeypatch.setattr(main, "open_speech", lambda *_: speech)
-    monkeypatch.setattr(room_call, "speaking_session", lambda _memory, _settings, _speech, call: text_session(model, userdata=call))
+    monkeypatch.setattr(
+        room_call,
+        "speaking_session",
+        lambda _memory, _settings, _speech, call: text_session(model, userdata=call),
+    )
     for words in ("My dog is called Biscuit.", "What is my dog called?"):
         with fake_job_context() as job:
             main.prewarm(job.proc)

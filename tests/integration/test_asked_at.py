@@ -19,7 +19,9 @@ TAUGHT = {
 
 
 def question(month, must, must_not=()):
-    return Question("ana", datetime(2025, month, 1, 12, tzinfo=UTC), "Which room or flat do I have?", must, must_not)
+    return Question(
+        "ana", datetime(2025, month, 1, 12, tzinfo=UTC), "Which room or flat do I have?", must, must_not
+    )
 
 
 @pytest.fixture
@@ -31,8 +33,12 @@ async def told(memory_settings):
 
 
 async def test_a_question_sees_what_was_true_on_its_day(told):
-    """Not what was said later, and what has ended since then still holds: years ago, by the clock of this machine."""
-    asked = [question(4, ("Has a room in Leeds (until 1 Jun 2025",), ("Porto",)), question(9, ("Has a flat in Porto",), ("Has a room",))]
+    """Not what was said later, and what has ended since then still holds: years ago, by the clock of this
+    machine."""
+    asked = [
+        question(4, ("Has a room in Leeds (until 1 Jun 2025",), ("Porto",)),
+        question(9, ("Has a flat in Porto",), ("Has a room",)),
+    ]
     april, september = await told.tell("ana", TURNS, asked, TAUGHT)
     assert april.verdicts["facts_only"].right, april.blocks
     assert september.verdicts["facts_only"].right, september.blocks
@@ -40,6 +46,8 @@ async def test_a_question_sees_what_was_true_on_its_day(told):
 
 async def test_postgres_goes_by_the_same_clock(told, monkeypatch):
     """A memory too large to hold, and the profile a call begins with, are read as of that day too."""
-    monkeypatch.setattr("memory.held.HELD_ROWS", 0)
-    (april,) = await told.tell("ana", TURNS, [question(4, ("Has a room in Leeds (until",), ("Porto",))], TAUGHT)
+    monkeypatch.setattr("echoic.memory.recall.call_corpus.HELD_ROWS", 0)
+    (april,) = await told.tell(
+        "ana", TURNS, [question(4, ("Has a room in Leeds (until",), ("Porto",))], TAUGHT
+    )
     assert april.verdicts["facts_only"].right, april.blocks

@@ -12,10 +12,10 @@ import psycopg
 import pytest
 import redis
 
-from local.backup import backup, restore
-from local.sharing import read_state
-from local.stores import open_stores
-from memory.errors import ConfigInvalid, SchemaMismatch
+from echoic.local.admin.backup import backup, restore
+from echoic.local.servers.daemon_client import read_state
+from echoic.local.servers.stores import open_stores
+from echoic.memory.errors import ConfigInvalid, SchemaMismatch
 
 WORDS = "my dog is called Biscuit"
 INSERT = """insert into turns (turn_id, user_id, agent_id, call_id, position, role, text, said_at)
@@ -50,11 +50,14 @@ def turns(database_url: str) -> list[str]:
 
 
 def test_round_trip(saved, home):
-    """Rows with what triggers filled in, the salt of erasures, queued jobs with their time to live, and the spool."""
+    """Rows with what triggers filled in, the salt of erasures, queued jobs with their time to live, and the
+    spool."""
     restore(saved, home / "second")
     with open_stores(home / "second") as stores, psycopg.connect(stores.database_url) as connection:
         assert turns(stores.database_url) == [WORDS]
-        assert connection.execute("select user_id, payload ->> 'data' from facts").fetchall() == [("ana", "has a dog")]
+        assert connection.execute("select user_id, payload ->> 'data' from facts").fetchall() == [
+            ("ana", "has a dog")
+        ]
         restored_salt = connection.execute("select value from settings where key = 'salt'").fetchone()
         connection.execute(INSERT, [1, "and so it goes on"])
         with redis.Redis.from_url(stores.redis_url) as client:
@@ -72,7 +75,13 @@ def test_backup_is_private_and_holds_no_more_than_it_says(saved, home):
     """Its owner alone may read it; nothing half written is left beside it or in the data folder."""
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     with tarfile.open(saved) as archive:
-        assert sorted(archive.getnames()) == ["manifest.json", "postgres.dump", "redis.jsonl", "spool", "spool/one.jsonl"]
+        assert sorted(archive.getnames()) == [
+            "manifest.json",
+            "postgres.dump",
+            "redis.jsonl",
+            "spool",
+            "spool/one.jsonl",
+        ]
     assert not list(home.glob(".*"))
     assert not list((home / "my data" / "run").glob("backup-*"))
 
@@ -144,7 +153,10 @@ def test_what_is_no_whole_backup_changes_nothing(saved, home, tmp_path, damage):
 
 def test_backup_of_a_newer_echoic_changes_nothing(home, saved):
     """The schema is looked at before anything is put in place."""
-    with open_stores(home / "my data") as stores, psycopg.connect(stores.database_url, autocommit=True) as connection:
+    with (
+        open_stores(home / "my data") as stores,
+        psycopg.connect(stores.database_url, autocommit=True) as connection,
+    ):
         connection.execute("insert into schema_migrations (number) values (9999)")
         newer = backup(home / "my data", home / "newer.tar.gz")
         connection.execute("delete from schema_migrations where number = 9999")

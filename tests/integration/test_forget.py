@@ -6,30 +6,34 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from memory.account import erase_user, export_user
-from memory.batches import users_with_open_turns
-from memory.call_memory import CallMemory
-from memory.errors import StoreUnavailable
-from memory.forget import Wanted, forget, stems
-from memory.service import Memory, open_memory
-from memory.types import Caller, Turn
+from echoic.memory.call import CallMemory
+from echoic.memory.errors import StoreUnavailable
+from echoic.memory.privacy.account import erase_user, export_user
+from echoic.memory.privacy.forget import Wanted, forget, stems
+from echoic.memory.service import Memory, open_memory
+from echoic.memory.store.batches import users_with_open_turns
+from echoic.memory.types import Caller, Turn
+from echoic.workers.learn.learner import Learner
 from tests.embedders import WordEmbedder
 from tests.integration.test_account import Learns, dump, left_in_spool, settled
-from workers.extract import Learner
 
 DOG, TOWN = "My dog is called Xylquor.", "I live in Porto."
 
 
 @pytest.fixture
 async def memory(memory_settings):
-    async with open_memory(memory_settings.model_copy(update={"recall_budget_ms": 10_000}), embedder=WordEmbedder()) as opened:
+    async with open_memory(
+        memory_settings.model_copy(update={"recall_budget_ms": 10_000}), embedder=WordEmbedder()
+    ) as opened:
         yield opened
 
 
 @pytest.fixture
 async def asking(memory_settings):
     """A memory whose callers are asked first."""
-    async with open_memory(memory_settings.model_copy(update={"consent": "ask"}), embedder=WordEmbedder()) as opened:
+    async with open_memory(
+        memory_settings.model_copy(update={"consent": "ask"}), embedder=WordEmbedder()
+    ) as opened:
         yield opened
 
 
@@ -66,7 +70,11 @@ async def heard(memory: Memory) -> None:
             ids.set()
 
     memory.versions.heard = hear  # type: ignore[method-assign]
-    await memory.db.run(lambda c: c.execute("select pg_notify('echoic_memory', $1)", json.dumps({"user": "probe", "call": ""})))
+    await memory.db.run(
+        lambda c: c.execute(
+            "select pg_notify('echoic_memory', $1)", json.dumps({"user": "probe", "call": ""})
+        )
+    )
     await asyncio.wait_for(ids.wait(), 5)
     memory.versions.heard = before  # type: ignore[method-assign]
 
@@ -82,7 +90,10 @@ async def test_a_turn_and_what_was_learned_from_it_are_gone_from_every_store(mem
     assert "xylquor" not in dump(memory_settings).lower()
     assert (
         await memory.db.run(
-            lambda c: c.fetchval("select count(*) from postings where ref not in (select ref from turns union select ref from facts)")
+            lambda c: c.fetchval(
+                "select count(*) from postings where ref not in (select ref from turns union select ref from "
+                "facts)"
+            )
         )
         == 0
     )
@@ -94,7 +105,9 @@ async def test_it_is_recalled_no_more_in_this_call_and_in_others(memory, memory_
     first = await a_call(memory)
     (dog,) = await say(first, DOG)
     await learn(memory)
-    async with open_memory(memory_settings.model_copy(update={"recall_budget_ms": 10_000}), embedder=WordEmbedder()) as elsewhere:
+    async with open_memory(
+        memory_settings.model_copy(update={"recall_budget_ms": 10_000}), embedder=WordEmbedder()
+    ) as elsewhere:
         other, same = await a_call(elsewhere), await a_call(memory)
         for call in (first, same, other):
             await call.memory.search.wait_held(call.caller.call_id)
@@ -103,17 +116,31 @@ async def test_it_is_recalled_no_more_in_this_call_and_in_others(memory, memory_
         await forget(same, Wanted(frozenset({dog})))
         for call in (first, same):
             assert "Xylquor" not in str(
-                [await call.recall("What is my dog called?"), call.recent.now, call.recent.last_call, call.recent.profile]
+                [
+                    await call.recall("What is my dog called?"),
+                    call.recent.now,
+                    call.recent.last_call,
+                    call.recent.profile,
+                ]
             )
         await heard(elsewhere)
-        assert "Xylquor" not in str([await other.recall("What is my dog called?"), await other.recall("What is the name of my dog?")])
+        assert "Xylquor" not in str(
+            [await other.recall("What is my dog called?"), await other.recall("What is the name of my dog?")]
+        )
         assert "Xylquor" not in str([other.recent.last_call, other.recent.profile])
 
 
 async def test_what_is_named_goes_wherever_it_stands_and_nothing_else(memory):
     """All the words that are named must stand there; another agent's and another person's words stay."""
     call, bob = await a_call(memory), await a_call(memory, "bob")
-    await say(call, DOG, TOWN, "The dogs of my sister are loud.", "I like cats.", "My dog is ill, and I moved to Faro.")
+    await say(
+        call,
+        DOG,
+        TOWN,
+        "The dogs of my sister are loud.",
+        "I like cats.",
+        "My dog is ill, and I moved to Faro.",
+    )
     await learn(memory)
     await say(call, "Is the dog asleep?")
     await say(bob, DOG)
@@ -122,7 +149,10 @@ async def test_what_is_named_goes_wherever_it_stands_and_nothing_else(memory):
     gone = await forget(call, Wanted(about=stems("my sister's dog")))
     assert len(gone.turns) == len(gone.facts) == 1
     await forget(call, Wanted(about=stems("my dog")))
-    assert await known(memory) == ([TOWN, "I like cats.", "My dog needs food."], [f"Said: {TOWN}", "Said: I like cats."])
+    assert await known(memory) == (
+        [TOWN, "I like cats.", "My dog needs food."],
+        [f"Said: {TOWN}", "Said: I like cats."],
+    )
     assert (await known(memory, "bob"))[0] == [DOG]
 
 
@@ -213,11 +243,16 @@ async def test_erasing_and_exporting_a_person_includes_what_they_asked(memory):
 
 
 async def test_stop_counts_at_once_everywhere(memory, memory_settings):
-    """Not recorded, not looked up ahead, not learned; not in this call, not in another, not from another process, not later."""
+    """Not recorded, not looked up ahead, not learned; not in this call, not in another, not from another
+    process, not later."""
     call, same = await a_call(memory), await a_call(memory)
     await say(call, TOWN)
     await call.decide(granted=False)
-    assert call.paused and await call.record("i", "user", DOG) is None and call.prefetch("Where is my dog?") is None
+    assert (
+        call.paused
+        and await call.record("i", "user", DOG) is None
+        and call.prefetch("Where is my dog?") is None
+    )
     await same.record("j", "user", DOG)  # this call has not heard of it: the database refuses
     assert (await known(memory))[0] == [TOWN]
     assert await users_with_open_turns(memory.db, idle_s=0) == []
@@ -275,6 +310,8 @@ async def test_without_an_answer_nothing_is_kept_and_they_are_asked_again(asking
 
 
 async def test_where_the_setting_is_off_nothing_is_kept(memory_settings):
-    async with open_memory(memory_settings.model_copy(update={"consent": "off"}), embedder=WordEmbedder()) as memory:
+    async with open_memory(
+        memory_settings.model_copy(update={"consent": "off"}), embedder=WordEmbedder()
+    ) as memory:
         call = await a_call(memory)
         assert call.paused and await say(call, DOG) == [] and await known(memory) == ([], [])

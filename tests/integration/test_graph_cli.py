@@ -12,13 +12,13 @@ import psycopg
 import pytest
 import redis
 
-from local.doctor import Finding, examine
-from local.graph_server import open_graph
-from local.stores import Stores, open_stores
-from memory.config import load_settings
-from memory.graph_falkordb_queries import header
-from memory.graph_groups import group_of
-from tests.processes import ROOT, environment
+from echoic.local.admin.doctor import Finding, examine
+from echoic.local.servers.graph_server import open_graph
+from echoic.local.servers.stores import Stores, open_stores
+from echoic.memory.config import load_settings
+from echoic.memory.graph.falkordb.queries import header
+from echoic.memory.graph.groups import group_of
+from tests.processes import environment
 
 pytestmark = pytest.mark.timeout(180)
 ON = {"ECHOIC_GRAPH": "on", "ECHOIC_LLM_MODEL": "quote"}
@@ -56,14 +56,21 @@ def run(url: str, graph: str, query: str, **values: object) -> None:
 
 
 def entity(url: str, group: str, name: str, label: str) -> None:
-    query = f"create (:Entity:{label} {{uuid: $uuid, name: $name, group_id: $group, labels: $labels, summary: '', created_at: $at}})"
+    query = (
+        f"create (:Entity:{label} "
+        f"{{uuid: $uuid, name: $name, group_id: $group, labels: $labels, summary: '', created_at: $at}})"
+    )
     run(url, group, query, uuid=str(uuid4()), name=name, group=group, labels=["Entity", label], at=at())
 
 
-def relation(url: str, group: str, text: str, target: str, *, valid_from: str, valid_until: str | None = None) -> None:
+def relation(
+    url: str, group: str, text: str, target: str, *, valid_from: str, valid_until: str | None = None
+) -> None:
     ended = ", invalid_at: $ended" if valid_until else ""
     edge = f"{{uuid: $uuid, name: 'LIVES_IN', fact: $text, group_id: $group, created_at: $begun, valid_at: $begun{ended}}}"
-    query = f"match (a:Entity {{name: 'Ana'}}), (b:Entity {{name: $target}}) create (a)-[:RELATES_TO {edge}]->(b)"
+    query = (
+        f"match (a:Entity {{name: 'Ana'}}), (b:Entity {{name: $target}}) create (a)-[:RELATES_TO {edge}]->(b)"
+    )
     times = {"begun": at(valid_from)} | ({"ended": at(valid_until)} if valid_until else {})
     run(url, group, query, uuid=str(uuid4()), text=text, target=target, group=group, **times)
 
@@ -72,14 +79,20 @@ def at(day: str = "2024-01-10") -> str:
     return f"{day}T00:00:00+00:00"
 
 
-def echoic(folder: Path, *words: str, command: str = "graph", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    started = [sys.executable, str(ROOT / "cli.py"), command, *words, "--data-dir", str(folder)]
-    return subprocess.run(started, capture_output=True, text=True, env=environment(ON | (env or {})), timeout=120)
+def echoic(
+    folder: Path, *words: str, command: str = "graph", env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    started = [sys.executable, "-m", "echoic", command, *words, "--data-dir", str(folder)]
+    return subprocess.run(
+        started, capture_output=True, text=True, env=environment(ON | (env or {})), timeout=120
+    )
 
 
 def texts(done: subprocess.CompletedProcess[str]) -> set[str]:
     assert done.returncode == 0, done.stderr
-    return {relation["text"] for graph in json.loads(done.stdout)["graphs"] for relation in graph["relations"]}
+    return {
+        relation["text"] for graph in json.loads(done.stdout)["graphs"] for relation in graph["relations"]
+    }
 
 
 def test_table_of_what_is_true_now(folder):
@@ -87,7 +100,11 @@ def test_table_of_what_is_true_now(folder):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "What “ana” told echoic, as it is now:"
-    assert [line for line in lines if line.split()[:3] == ["Ana", "LIVES_IN", "Lisbon"] and "since 1 Feb 2026" in line]
+    assert [
+        line
+        for line in lines
+        if line.split()[:3] == ["Ana", "LIVES_IN", "Lisbon"] and "since 1 Feb 2026" in line
+    ]
     assert not [line for line in lines if "Lives in Porto" in line]
     assert "\x1b" not in done.stdout
 
@@ -98,7 +115,9 @@ def test_as_it_was_then(folder):
     assert texts(echoic(folder, "--user", "ana", "--at", "2026-02-02", "--json")) == {"Lives in Lisbon"}
     assert texts(echoic(folder, "--user", "ana", "--at", "2020-01-01", "--json")) == set()
     table = echoic(folder, "--user", "ana", "--at", "2026-01-31").stdout
-    assert "as it was on 31 Jan 2026" in table and "10 Jan 2024 to 1 Feb 2026" in table and "Lisbon" not in table
+    assert (
+        "as it was on 31 Jan 2026" in table and "10 Jan 2024 to 1 Feb 2026" in table and "Lisbon" not in table
+    )
 
 
 def test_json_is_all_there_is_on_standard_output(folder):
@@ -106,7 +125,12 @@ def test_json_is_all_there_is_on_standard_output(folder):
     value = json.loads(done.stdout)
     assert value["user_id"] == "ana" and value["at"] is None
     (graph,) = value["graphs"]
-    assert graph["agent_id"] == "echoic" and {entity["name"] for entity in graph["entities"]} == {"Ana", "Porto", "Lisbon", NASTY}
+    assert graph["agent_id"] == "echoic" and {entity["name"] for entity in graph["entities"]} == {
+        "Ana",
+        "Porto",
+        "Lisbon",
+        NASTY,
+    }
     assert texts(done) == {"Lives in Lisbon", f"Works at {NASTY}"}
 
 
@@ -121,8 +145,14 @@ def test_picture(folder):
 def test_nobody_is_a_sentence_and_creates_nothing(folder, user):
     """A person without a graph, and one whose graph is empty; no graph is made by asking."""
     done = echoic(folder, "--user", user)
-    assert (done.returncode, done.stdout) == (0, f"The graph knows nothing about “{user}” yet.\n"), done.stderr
-    assert json.loads(echoic(folder, "--user", "nobody", "--json").stdout) == {"user_id": "nobody", "at": None, "graphs": []}
+    assert (done.returncode, done.stdout) == (0, f"The graph knows nothing about “{user}” yet.\n"), (
+        done.stderr
+    )
+    assert json.loads(echoic(folder, "--user", "nobody", "--json").stdout) == {
+        "user_id": "nobody",
+        "at": None,
+        "graphs": [],
+    }
     with open_graph(folder) as url, redis.Redis.from_url(url, decode_responses=True) as client:
         assert client.execute_command("GRAPH.LIST") == [group_of("ana", "echoic")]
 
@@ -133,7 +163,11 @@ def test_nobody_is_a_sentence_and_creates_nothing(folder, user):
         (["--user", "ana", "--at", "32637-01-01"], {}, "is no date of the calendar"),
         (["--user", "ana", "--at", "yesterday"], {}, "write it as 2026-03-31"),
         (["--user", "  "], {}, "A user id is 1 to 200 characters"),
-        (["--user", "ana"], {"ECHOIC_FALKORDB_URL": "redis://127.0.0.1:1", "ECHOIC_NEO4J_URL": "bolt://127.0.0.1:1"}, "both set"),
+        (
+            ["--user", "ana"],
+            {"ECHOIC_FALKORDB_URL": "redis://127.0.0.1:1", "ECHOIC_NEO4J_URL": "bolt://127.0.0.1:1"},
+            "both set",
+        ),
         (["--user", "ana"], {"ECHOIC_FALKORDB_URL": "redis://127.0.0.1:1"}, "FalkorDB"),
     ],
 )
@@ -149,7 +183,10 @@ def test_two_forms_at_once_are_refused(folder):
 
 def test_a_graph_that_is_turned_off_is_still_shown(folder):
     """What it holds is known until it is erased."""
-    assert texts(echoic(folder, "--user", "ana", "--json", env={"ECHOIC_GRAPH": "off"})) == {"Lives in Lisbon", f"Works at {NASTY}"}
+    assert texts(echoic(folder, "--user", "ana", "--json", env={"ECHOIC_GRAPH": "off"})) == {
+        "Lives in Lisbon",
+        f"Works at {NASTY}",
+    }
 
 
 def test_without_a_graph_the_command_says_so(tmp_path):
@@ -168,9 +205,13 @@ def test_export_and_erase_reach_a_graph_that_is_turned_off(folder):
             entity(url, group, word, "Place")
             relation(url, group, f"Lives in {word}", word, valid_from="2026-02-01")
     exported = echoic(folder, "--user", "bob", command="export", env=off)
-    assert "Lives in xylquorvane" in exported.stdout and "otherpersonsword" not in exported.stdout, exported.stderr
+    assert "Lives in xylquorvane" in exported.stdout and "otherpersonsword" not in exported.stdout, (
+        exported.stderr
+    )
     erased = echoic(folder, "--user", "bob", "--yes", "--shred", command="erase", env=off)
-    assert erased.stdout == "Erased 0 turns and 0 facts and the graph of “bob”, and rewrote the files.\n", erased.stderr
+    assert erased.stdout == "Erased 0 turns and 0 facts and the graph of “bob”, and rewrote the files.\n", (
+        erased.stderr
+    )
     assert not [path for path in folder.rglob("*") if path.is_file() and b"xylquorvane" in path.read_bytes()]
     assert texts(echoic(folder, "--user", "bob", "--json")) == set()
     assert texts(echoic(folder, "--user", "joe", "--json")) == {"Lives in otherpersonsword"}

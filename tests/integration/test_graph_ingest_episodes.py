@@ -1,22 +1,25 @@
-"""Turns enter a real graph server as episodes, through real Graphiti: in order, each batch once. Only the language model is scripted."""
+"""Turns enter a real graph server as episodes, through real Graphiti: in order, each batch once.
+
+Only the language model is scripted.
+"""
 
 import asyncio
 
 import pytest
 
-from memory import graph_ledger
-from memory.account import erase_user
-from memory.batches import dead, rerun
-from memory.errors import ConfigInvalid, ModelUnavailable
-from memory.graph_groups import group_of
-from memory.service import open_memory
+from echoic.memory.errors import ConfigInvalid, ModelUnavailable
+from echoic.memory.graph import ledger as graph_ledger
+from echoic.memory.graph.groups import group_of
+from echoic.memory.privacy.account import erase_user
+from echoic.memory.service import open_memory
+from echoic.memory.store.batches import dead, rerun
+from echoic.workers.graph.entity_types import types_of
+from echoic.workers.graph.ingest import open_ingester
+from echoic.workers.sweep import sweep_graphs
 from tests.graph_model import OWN_TYPES, GraphitiAnswers, Said
 from tests.graph_servers import graph
 from tests.integration.graph_ingestion import *  # noqa: F403
 from tests.integration.graph_ingestion import BERLIN, feeding, fetch, forget, learn, say
-from workers.graph_ingest import open_ingester
-from workers.graph_types import types_of
-from workers.sweep import sweep_graphs
 
 
 def asked(model):
@@ -25,20 +28,31 @@ def asked(model):
 
 
 async def test_turns_become_episodes(episodes, embedder, model, user):
-    """One batch of a call is one episode, with the time of the words and the call as saga; relations know their turns."""
+    """One batch of a call is one episode, with the time of the words and the call as saga; relations know
+    their turns."""
     async with feeding(episodes, embedder) as (memory, ingester):
         berlin, porto = await say(memory, user, "I live in Berlin.", "My sister Ana lives in Porto.", days=90)
         report = await ingester.ingest(user)
         rows = graph(
             episodes,
             user,
-            "MATCH (s {group_id: $group})-[e:RELATES_TO]->(t) RETURN s.name, t.name, e.turn_ids[0], size(e.turn_ids) ORDER BY t.name",
+            "MATCH (s {group_id: $group})-[e:RELATES_TO]->(t) RETURN s.name, t.name, e.turn_ids[0], "
+            "size(e.turn_ids) ORDER BY t.name",
         )
         told = graph(
-            episodes, user, "MATCH (g:Saga {group_id: $group})-[:HAS_EPISODE]->(e) RETURN g.name, e.content, left(toString(e.valid_at), 19)"
+            episodes,
+            user,
+            "MATCH (g:Saga {group_id: $group})-[:HAS_EPISODE]->(e) RETURN g.name, e.content, "
+            "left(toString(e.valid_at), 19)",
         )
     assert rows == [("Caller", "Berlin", str(berlin.turn_id), 1), ("Ana", "Porto", str(porto.turn_id), 1)]
-    assert told == [("call", "Caller: I live in Berlin.\nCaller: My sister Ana lives in Porto.", f"{porto.said_at:%Y-%m-%dT%H:%M:%S}")]
+    assert told == [
+        (
+            "call",
+            "Caller: I live in Berlin.\nCaller: My sister Ana lives in Porto.",
+            f"{porto.said_at:%Y-%m-%dT%H:%M:%S}",
+        )
+    ]
     assert (report.relations, report.calls, asked(model)) == (2, 2, ["ExtractedEntities", "ExtractedEdges"])
 
 
@@ -60,14 +74,31 @@ async def test_a_contradiction_closes_the_old_relation(episodes, embedder, model
 async def test_episodes_of_a_call_follow_each_other(episodes, embedder, user):
     """Batches are cut, strictly in order, and never hold two calls."""
     async with feeding(episodes, embedder) as (memory, ingester):
-        await say(memory, user, "I live in Berlin.", *["I own a boat."] * 4, "My sister Ana lives in Porto.", days=30, call="long")
+        await say(
+            memory,
+            user,
+            "I live in Berlin.",
+            *["I own a boat."] * 4,
+            "My sister Ana lives in Porto.",
+            days=30,
+            call="long",
+        )
         await say(memory, user, "I moved to Lisbon on 1 October 2026.", days=3, call="next")
         await ingester.ingest(user)
         contents = [
-            content for (content,) in graph(episodes, user, "MATCH (e:Episodic {group_id: $group}) RETURN e.content ORDER BY e.valid_at")
+            content
+            for (content,) in graph(
+                episodes, user, "MATCH (e:Episodic {group_id: $group}) RETURN e.content ORDER BY e.valid_at"
+            )
         ]
-        following = graph(episodes, user, "MATCH (a:Episodic {group_id: $group})-[:NEXT_EPISODE]->(b:Episodic) RETURN a.content, b.content")
-    assert [content.count("Caller:") for content in contents] == [4, 2, 1] and following == [(contents[0], contents[1])]
+        following = graph(
+            episodes,
+            user,
+            "MATCH (a:Episodic {group_id: $group})-[:NEXT_EPISODE]->(b:Episodic) RETURN a.content, b.content",
+        )
+    assert [content.count("Caller:") for content in contents] == [4, 2, 1] and following == [
+        (contents[0], contents[1])
+    ]
 
 
 async def test_small_talk_makes_no_episode(episodes, embedder, model, user):
@@ -76,7 +107,11 @@ async def test_small_talk_makes_no_episode(episodes, embedder, model, user):
         await say(memory, user, "Hi there!", "mm hm", "What's the weather like?")
         await say(memory, user, "You live in Berlin, as you told me.", role="assistant", days=8)
         await ingester.ingest(user)
-        assert (model.requests, graph(episodes, user), await fetch(memory, "select from graph_due")) == ([], [], [])
+        assert (model.requests, graph(episodes, user), await fetch(memory, "select from graph_due")) == (
+            [],
+            [],
+            [],
+        )
         assert len(await fetch(memory, "select from graph_entered where kind = 'turn'")) == 4
 
 
@@ -87,7 +122,9 @@ async def test_a_forgotten_turn_takes_its_episode_along(episodes, embedder, user
         await ingester.ingest(user)
         await forget(memory, user, "delete from turns where turn_id = $1", berlin.turn_id)
         await ingester.ingest(user)
-        held = str(graph(episodes, user, "MATCH (n {group_id: $group}) OPTIONAL MATCH (n)-[e]->() RETURN n, e"))
+        held = str(
+            graph(episodes, user, "MATCH (n {group_id: $group}) OPTIONAL MATCH (n)-[e]->() RETURN n, e")
+        )
     assert [fact for _, fact, *_ in graph(episodes, user)] == ["Ana lives in Porto"] and "Berlin" not in held
 
 
@@ -106,10 +143,12 @@ async def test_a_provider_outage_counts_for_nothing(episodes, embedder, model, u
 
 
 @pytest.mark.parametrize(
-    "garbage", ["Sure! Here you are.", '{"extracted_entities": "none"}', "[]", '{"extracted_entities": [{"name": 5}]}']
+    "garbage",
+    ["Sure! Here you are.", '{"extracted_entities": "none"}', "[]", '{"extracted_entities": [{"name": 5}]}'],
 )
 async def test_garbage_three_times_is_a_dead_letter(episodes, embedder, model, user, garbage):
-    """Listed with its error and no word of the caller, out of the way of what comes after, and run again on demand."""
+    """Listed with its error and no word of the caller, out of the way of what comes after, and run again on
+    demand."""
     async with feeding(episodes, embedder) as (memory, ingester):
         await say(memory, user, "I live in Berlin.", days=90, call="first")
         model.answers = [garbage] * 3
@@ -117,20 +156,36 @@ async def test_garbage_three_times_is_a_dead_letter(episodes, embedder, model, u
         assert [(report.failed, report.dead) for report in reports] == [(True, 0), (True, 0), (False, 1)]
         (letter,) = await dead(memory.db)
         assert (
-            (letter.kind, letter.user_id, letter.turns) == ("graph", user, 1) and "Berlin" not in letter.error and "answer" in letter.error
+            (letter.kind, letter.user_id, letter.turns) == ("graph", user, 1)
+            and "Berlin" not in letter.error
+            and "answer" in letter.error
         )
         await say(memory, user, "My sister Ana lives in Porto.", call="second")
         await ingester.ingest(user)
         assert [fact for _, fact, *_ in graph(episodes, user)] == ["Ana lives in Porto"]
         assert await rerun(memory.db, letter.batch_id) == [user]
         await ingester.ingest(user)
-        assert [fact for _, fact, *_ in graph(episodes, user)] == ["Ana lives in Porto", "Caller lives in Berlin"]
+        assert [fact for _, fact, *_ in graph(episodes, user)] == [
+            "Ana lives in Porto",
+            "Caller lives in Berlin",
+        ]
 
 
 async def test_odd_but_formal_answers_do_no_harm(episodes, embedder, model, user):
     """Nothing extracted, a relation with itself, a date in the year 32637, ends that nobody named."""
     odd = GraphitiAnswers(
-        [BERLIN, Said("I own a boat", "Caller", "Owns", "Caller", "Caller owns a boat", kind="Person", valid_at="+32637-01-01T00:00:00Z")]
+        [
+            BERLIN,
+            Said(
+                "I own a boat",
+                "Caller",
+                "Owns",
+                "Caller",
+                "Caller owns a boat",
+                kind="Person",
+                valid_at="+32637-01-01T00:00:00Z",
+            ),
+        ]
     )
     async with feeding(episodes, embedder) as (memory, ingester):
         model.answers = [{"extracted_entities": []}, {"edges": []}]

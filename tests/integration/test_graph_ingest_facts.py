@@ -1,4 +1,5 @@
-"""Facts enter a real graph server through real Graphiti, as they are: no model is asked, and each stands there once."""
+"""Facts enter a real graph server through real Graphiti, as they are: no model is asked, and each stands
+there once."""
 
 import asyncio
 import json
@@ -8,20 +9,23 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from memory import graph_ledger
-from memory.errors import StoreUnavailable
-from memory.service import open_memory
+from echoic.memory.errors import StoreUnavailable
+from echoic.memory.graph import ledger as graph_ledger
+from echoic.memory.service import open_memory
+from echoic.workers.choose_extractor import make_extractor
+from echoic.workers.learn.learner import Learner
+from echoic.workers.main import run_worker
+from echoic.workers.sweep import sweep_graphs
 from tests.fakes import facts
 from tests.graph_servers import graph
 from tests.integration.graph_ingestion import *  # noqa: F403
 from tests.integration.graph_ingestion import feeding, fetch, forget, learn, say
 from tests.remembered import NOW
-from workers.choose import make_extractor
-from workers.extract import Learner
-from workers.main import run_worker
-from workers.sweep import sweep_graphs
 
-EVERYTHING = "MATCH (n {group_id: $group}) OPTIONAL MATCH (n)-[e]->(m) RETURN n.uuid, e.uuid, m.uuid ORDER BY n.uuid, e.uuid"
+EVERYTHING = (
+    "MATCH (n {group_id: $group}) OPTIONAL MATCH (n)-[e]->(m) RETURN n.uuid, e.uuid, m.uuid ORDER BY n.uuid, "
+    "e.uuid"
+)
 NAMES = "MATCH (n {group_id: $group}) RETURN n.name"
 
 
@@ -41,9 +45,16 @@ async def test_facts_become_relations_without_a_model_call(settings, embedder, m
         report = await ingester.ingest(user)
         rows = graph(settings, user)
         kept = "e.turn_ids[0], toString(e.importance), left(toString(e.reference_time), 10)"
-        (kept,) = graph(settings, user, f"MATCH ()-[e {{fact: 'Lives in Leeds', group_id: $group}}]->() RETURN {kept}")
-    assert rows == [("Caller", "Lives in Leeds", "Leeds", None), ("sister Ana", "Sister Ana works at Nokia", "Nokia", None)]
-    assert kept[0] == str(turn_id) and float(kept[1]) == 0.5 and kept[2] == f"{NOW - timedelta(days=9):%Y-%m-%d}"
+        (kept,) = graph(
+            settings, user, f"MATCH ()-[e {{fact: 'Lives in Leeds', group_id: $group}}]->() RETURN {kept}"
+        )
+    assert rows == [
+        ("Caller", "Lives in Leeds", "Leeds", None),
+        ("sister Ana", "Sister Ana works at Nokia", "Nokia", None),
+    ]
+    assert (
+        kept[0] == str(turn_id) and float(kept[1]) == 0.5 and kept[2] == f"{NOW - timedelta(days=9):%Y-%m-%d}"
+    )
     assert (report.batches, report.relations, report.calls, model.requests) == (1, 2, 0, [])
 
 
@@ -62,7 +73,8 @@ async def test_a_replay_of_facts_changes_nothing(settings, embedder, user):
 
 
 async def test_a_fact_that_ended_ends_its_relation(settings, embedder, user):
-    """It stays for questions about the past; whoever closed it, the agent that was told it keeps the relation."""
+    """It stays for questions about the past; whoever closed it, the agent that was told it keeps the
+    relation."""
     async with feeding(settings, embedder) as (memory, ingester):
         (leeds,) = await learn(memory, user, "Lives in Leeds")
         await ingester.ingest(user)
@@ -135,7 +147,10 @@ async def test_the_digest_and_the_size_are_noted_and_told(settings, embedder, us
             while memory.versions.of(user, "call") == before:
                 await asyncio.sleep(0.01)
         ((edges, digest, due),) = await fetch(
-            memory, "select edges, digest, (select count(*) from graph_due where user_id = $1) from graph_groups where user_id = $1", user
+            memory,
+            "select edges, digest, (select count(*) from graph_due where user_id = $1) from graph_groups "
+            "where user_id = $1",
+            user,
         )
         assert (edges, due) == (2, 0)
         assert {one["text"] for one in json.loads(digest)} == {"Lives in Leeds", "Dog is called Biscuit"}

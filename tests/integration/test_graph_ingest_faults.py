@@ -1,4 +1,5 @@
-"""Feeding the graph while things die: the worker at each step of a batch, the graph server in the middle of it. Nothing lost or doubled."""
+"""Feeding the graph while things die: the worker at each step of a batch, the graph server in the middle of
+it. Nothing lost or doubled."""
 
 import asyncio
 import time
@@ -7,22 +8,31 @@ from uuid import uuid4
 
 import pytest
 
-from memory import graph_falkordb, graph_neo4j
-from memory.account import erase_user
-from memory.errors import StoreUnavailable
+from echoic.memory.errors import StoreUnavailable
+from echoic.memory.graph.falkordb import backend as graph_falkordb
+from echoic.memory.graph.neo4j import backend as graph_neo4j
+from echoic.memory.privacy.account import erase_user
+from echoic.workers.graph.graphiti_env import load
 from tests.graph_servers import kinds, relations, remove_one, saves_held
 from tests.integration.graph_ingestion import *  # noqa: F403
 from tests.integration.graph_ingestion import feeding, fetch, learn, say
 from tests.own_redis import OwnFalkorDB
 from tests.worker_process import table_held, wait_until, waits_for_lock, worker_process
-from workers.graphiti_env import load
 
 GRAPH_FIELDS = ("graph", "graph_ingest", "falkordb_url", "neo4j_url", "neo4j_user", "neo4j_password")
 LIMIT_S, SAVING_LIMIT_S = 0.5, 3.0  # longer where the server must be caught saving
 AGAIN_S = 45.0
 UNASKED = "before it is asked"
-BEGUN, THINKING, THINKING_ON = "before the batch is noted", "while the model is asked 1", "while the model is asked 4"
-THOUGHT, SAVING, SAVED = "before the result is kept", "in the middle of the save", "saved, before the ledger knows"
+BEGUN, THINKING, THINKING_ON = (
+    "before the batch is noted",
+    "while the model is asked 1",
+    "while the model is asked 4",
+)
+THOUGHT, SAVING, SAVED = (
+    "before the result is kept",
+    "in the middle of the save",
+    "saved, before the ledger knows",
+)
 HELD_TABLES = {BEGUN: "batches", THOUGHT: "graph_results", SAVED: "graph_entered"}
 EPISODE_STEPS = (BEGUN, THINKING, THINKING_ON, THOUGHT, SAVING, SAVED)
 FACT_STEPS = (BEGUN, SAVING, SAVED)
@@ -34,7 +44,9 @@ FACTS = {"Entity": 3, "RELATES_TO": 2}
 
 def working(settings):
     """A worker process that feeds the graph, and learns nothing."""
-    return worker_process(settings, {name: getattr(settings, name) for name in GRAPH_FIELDS} | {"extractor": "off"})
+    return worker_process(
+        settings, {name: getattr(settings, name) for name in GRAPH_FIELDS} | {"extractor": "off"}
+    )
 
 
 async def begin(memory, ingester, user):
@@ -43,14 +55,23 @@ async def begin(memory, ingester, user):
     await say(memory, user, "I live in Berlin.", days=90, call="first")
     await ingester.ingest(user)
     await learn(memory, user, "Plays the violin")
-    await say(memory, user, "My sister Ana lives in Porto.", "I moved to Lisbon on 1 October 2026.", days=9, call="second")
+    await say(
+        memory,
+        user,
+        "My sister Ana lives in Porto.",
+        "I moved to Lisbon on 1 October 2026.",
+        days=9,
+        call="second",
+    )
 
 
 async def wait_up_to_date(ingester, memory, user):
-    """Feed the graph as the sweeper would, again after a while if it must: a killed process's connection may take a moment to go."""
+    """Feed the graph as the sweeper would, again after a while if it must: a killed process's connection may
+    take a moment to go."""
 
     async def is_up_to_date():
-        with suppress(StoreUnavailable):  # a server that has just begun takes longer than a save may, on a busy machine
+        # a server that has just begun takes longer than a save may, on a busy machine
+        with suppress(StoreUnavailable):
             await ingester.ingest(user)
         return not await fetch(memory, "select from graph_due where user_id = $1", user)
 
@@ -68,7 +89,8 @@ async def assert_whole(settings, memory, user):
 
 @asynccontextmanager
 async def at_step(step, settings, memory, model, user, start):
-    """Who feeds the graph, which `start` sets to work, stands still at a step of the batch while the block runs."""
+    """Who feeds the graph, which `start` sets to work, stands still at a step of the batch while the block
+    runs."""
     if step in (THINKING, THINKING_ON):
         before, held = len(model.requests), asyncio.Event()
         model.otherwise, answers = held_answers(model, before + int(step[-1]), held), model.otherwise
@@ -103,9 +125,13 @@ def held_answers(model, count, held):
     return answer
 
 
-@pytest.mark.parametrize(("way", "step"), [*(("episodes", step) for step in EPISODE_STEPS), *(("facts", step) for step in FACT_STEPS)])
+@pytest.mark.parametrize(
+    ("way", "step"),
+    [*(("episodes", step) for step in EPISODE_STEPS), *(("facts", step) for step in FACT_STEPS)],
+)
 async def test_killed_at_any_step_a_batch_is_entered_once(way, step, settings, embedder, model, user):
-    """kill -9; whoever sweeps next saves what was thought up already, or thinks it up, and it stands there exactly once."""
+    """kill -9; whoever sweeps next saves what was thought up already, or thinks it up, and it stands there
+    exactly once."""
     settings = settings.model_copy(update={"graph_ingest": way})
     async with feeding(settings, embedder) as (memory, ingester):
         await begin(memory, ingester, user)
@@ -137,7 +163,10 @@ async def test_a_batch_in_which_workers_die_ends_dead(settings, embedder, user):
     async with feeding(settings, embedder) as (memory, ingester):
         await learn(memory, user, "Lives in Leeds")
         ((fact_id,),) = await fetch(memory, "select id from facts")
-        sql = "insert into batches (batch_id, kind, agent_id, user_id, turn_ids, starts) values ($1, 'graph', 'echoic', $2, $3, 6)"
+        sql = (
+            "insert into batches (batch_id, kind, agent_id, user_id, turn_ids, starts) values ($1, 'graph', "
+            "'echoic', $2, $3, 6)"
+        )
         await fetch(memory, sql, uuid4(), user, [fact_id])
         await learn(memory, user, "Dog is called Biscuit")
         report = await ingester.ingest(user)
@@ -145,11 +174,12 @@ async def test_a_batch_in_which_workers_die_ends_dead(settings, embedder, user):
 
 
 async def test_what_cannot_be_entered_ends_alone(settings, embedder, user, monkeypatch):
-    """A batch that fails gets smaller, until what is wrong is a dead letter by itself and the rest stands in the graph."""
+    """A batch that fails gets smaller, until what is wrong is a dead letter by itself and the rest stands in
+    the graph."""
     async with feeding(settings, embedder) as (memory, ingester):
         texts = [f"Friend Tom{number} likes boat number {number}" for number in range(40)]
         await learn(memory, user, *texts)
-        store = load("workers.graphiti_store", memory.embedder.dimensions)
+        store = load("echoic.workers.graph.graphiti_store", memory.embedder.dimensions)
         saving = store.GraphStore.save
 
         async def save(self, driver, nodes, edges, *more):
@@ -162,7 +192,9 @@ async def test_what_cannot_be_entered_ends_alone(settings, embedder, user, monke
             report = await ingester.ingest(user)
             if not report.failed:
                 break
-        assert [fact for fact, _ in relations(settings, user)] == sorted(text for text in texts if "number 33" not in text)
+        assert [fact for fact, _ in relations(settings, user)] == sorted(
+            text for text in texts if "number 33" not in text
+        )
         assert await fetch(memory, "select cardinality(turn_ids) from batches where state = 'dead'") == [(1,)]
 
 
@@ -182,7 +214,7 @@ def short_limits(monkeypatch, embedder):
     @contextmanager
     def shortened(limit_s):
         with monkeypatch.context() as patch:
-            patch.setattr(load("workers.graphiti_store", embedder.dimensions), "SAVE_S", limit_s)
+            patch.setattr(load("echoic.workers.graph.graphiti_store", embedder.dimensions), "SAVE_S", limit_s)
             patch.setattr(graph_falkordb, "ALL_LIMIT_S", limit_s)
             patch.setattr(graph_neo4j, "ALL_LIMIT_S", limit_s)
             yield
@@ -192,7 +224,8 @@ def short_limits(monkeypatch, embedder):
 
 @pytest.mark.parametrize("way", ["facts", "episodes"])
 async def test_a_hung_server_is_given_up_in_time(way, settings, own_server, embedder, user, short_limits):
-    """Stopped before it is asked: the hard limit ends it, nothing is counted, and it goes on when the server does."""
+    """Stopped before it is asked: the hard limit ends it, nothing is counted, and it goes on when the server
+    does."""
     settings = settings.model_copy(update=own_server.settings | {"graph_ingest": way})
     async with feeding(settings, embedder) as (memory, ingester):
         await begin(memory, ingester, user)
@@ -210,8 +243,11 @@ async def test_a_hung_server_is_given_up_in_time(way, settings, own_server, embe
 
 
 @pytest.mark.parametrize("way", ["facts", "episodes"])
-async def test_a_server_that_hangs_in_the_middle_of_a_save(way, settings, own_server, embedder, model, user, short_limits):
-    """Given up in time too; whether what was under way arrives when it goes on, or never, it stands there once."""
+async def test_a_server_that_hangs_in_the_middle_of_a_save(
+    way, settings, own_server, embedder, model, user, short_limits
+):
+    """Given up in time too; whether what was under way arrives when it goes on, or never, it stands there
+    once."""
     settings = settings.model_copy(update=own_server.settings | {"graph_ingest": way})
     async with feeding(settings, embedder) as (memory, ingester):
         await begin(memory, ingester, user)
@@ -251,7 +287,9 @@ async def test_a_killed_server_that_comes_back(way, step, settings, own_server, 
 
 
 @pytest.mark.parametrize(("way", "told"), [("facts", LEEDS), ("episodes", ("Caller lives in Berlin", None))])
-async def test_a_graph_lost_before_it_was_ever_counted(way, told, settings, own_server, embedder, model, user):
+async def test_a_graph_lost_before_it_was_ever_counted(
+    way, told, settings, own_server, embedder, model, user
+):
     """The first batch stands in the ledger, and its server dies before anybody has looked how much is there."""
     settings = settings.model_copy(update=own_server.settings | {"graph_ingest": way})
     async with feeding(settings, embedder) as (memory, ingester):
@@ -273,7 +311,11 @@ async def test_a_server_that_comes_back_with_less(settings, embedder, user):
         await remove_one(settings, user)
         await learn(memory, user, "Has a dog")
         await wait_up_to_date(ingester, memory, user)
-        assert [fact for fact, _ in relations(settings, user)] == ["Has a dog", "Lives in Leeds", "Plays the violin"]
+        assert [fact for fact, _ in relations(settings, user)] == [
+            "Has a dog",
+            "Lives in Leeds",
+            "Plays the violin",
+        ]
 
 
 class Feeding:
@@ -286,7 +328,8 @@ class Feeding:
         self.task = asyncio.create_task(self._ingester.ingest(self._user))
 
     async def wait_given_up(self, server):
-        """It ended for want of its server, which comes back then, whatever came of it: all tests may share it."""
+        """It ended for want of its server, which comes back then, whatever came of it: all tests may share
+        it."""
         try:
             with pytest.raises(StoreUnavailable):
                 await self.task

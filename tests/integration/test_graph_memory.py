@@ -1,4 +1,7 @@
-"""The graph as a part of memory, on the real Postgres: asked, late, forgotten, exported and erased. Only the graph server is scripted."""
+"""The graph as a part of memory, on the real Postgres: asked, late, forgotten, exported and erased.
+
+Only the graph server is scripted.
+"""
 
 import asyncio
 import json
@@ -9,27 +12,34 @@ from uuid import uuid4
 
 import pytest
 
-from agent.told import why_lines
-from memory import account, graph_ledger
-from memory.account import erase_user, export_user
-from memory.errors import ConfigInvalid, StoreUnavailable, UserUnknown
-from memory.forget import Wanted, forget
-from memory.graph_erase import finish_erasures, void_of
-from memory.graph_groups import digest_json, group_of, read_group
-from memory.graph_types import Relation, item_of, relation_as_json
-from memory.queries import query
-from memory.service import open_memory
-from memory.types import Caller
+from echoic.agent.terminal.formatting import why_lines
+from echoic.memory.errors import ConfigInvalid, StoreUnavailable, UserUnknown
+from echoic.memory.graph import ledger as graph_ledger
+from echoic.memory.graph.erase import finish_erasures, void_of
+from echoic.memory.graph.groups import digest_json, group_of, read_group
+from echoic.memory.graph.types import Relation, item_of, relation_as_json
+from echoic.memory.privacy import account
+from echoic.memory.privacy.account import erase_user, export_user
+from echoic.memory.privacy.forget import Wanted, forget
+from echoic.memory.service import open_memory
+from echoic.memory.store.queries import query
+from echoic.memory.types import Caller
+from echoic.workers.learn.learner import Learner
 from tests.embedders import WordEmbedder
 from tests.integration.test_account import Learns, settled, was_erased
-from workers.extract import Learner
 
 NOW = datetime.now(UTC)
 SISTER = "Xylquor is the sister of Bruno"
 
 
 def relation(text=SISTER, **fields) -> Relation:
-    fields = {"name": "SISTER_OF", "source": "Xylquor", "target": "Bruno", "said_at": NOW - timedelta(days=3), "score": 1.0} | fields
+    fields = {
+        "name": "SISTER_OF",
+        "source": "Xylquor",
+        "target": "Bruno",
+        "said_at": NOW - timedelta(days=3),
+        "score": 1.0,
+    } | fields
     return Relation(edge_id=uuid4(), text=text, **fields)
 
 
@@ -83,7 +93,9 @@ class ScriptedGraph:
 def graph(monkeypatch) -> ScriptedGraph:
     """What every memory of the test opens where the graph is on."""
     scripted = ScriptedGraph()
-    monkeypatch.setattr("memory.service.open_backend", lambda settings: scripted if settings.graph == "on" else None)
+    monkeypatch.setattr(
+        "echoic.memory.service.open_backend", lambda settings: scripted if settings.graph == "on" else None
+    )
     return scripted
 
 
@@ -108,7 +120,12 @@ async def has_graph(memory, graph, *relations, user_id="ana", agent_id="echoic")
         one = graph_ledger.Due(user_id, agent_id, datetime.now(UTC))
         await graph_ledger.refresh(connection, one, len(relations), digest_json(relations[:8]))
         await connection.execute(
-            query("enter_in_graph"), user_id, group, "edge", [one.edge_id for one in relations], ["v"] * len(relations)
+            query("enter_in_graph"),
+            user_id,
+            group,
+            "edge",
+            [one.edge_id for one in relations],
+            ["v"] * len(relations),
         )
 
     await memory.db.transaction(note)
@@ -154,7 +171,9 @@ async def test_a_fact_that_the_graph_holds_too_is_one_line(memory, graph):
     await has_graph(memory, graph, relation(fact.text, said_at=fact.said_at, turn_ids=fact.turn_ids))
     later = await a_call(memory)
     found = await later.recall("what does aunt Xylquor keep")
-    assert [item.tier for item in found.used if item.kind == "fact"] == ["facts+graph"] and said.turn_id in found.used[0].turn_ids
+    assert [item.tier for item in found.used if item.kind == "fact"] == [
+        "facts+graph"
+    ] and said.turn_id in found.used[0].turn_ids
     assert found.block.count(fact.text) == 1
 
 
@@ -182,7 +201,8 @@ async def test_a_late_answer_serves_the_next_question(memory, graph):
 
 
 async def test_forgetting_silences_the_graph_until_it_has_forgotten_too(memory, graph):
-    """Digest, late answers, held answers and the graph itself; when a worker has caught up, what is left is found again."""
+    """Digest, late answers, held answers and the graph itself; when a worker has caught up, what is left is
+    found again."""
     call = await a_call(memory)
     said = await call.record("item-1", "user", "My cousin is called Xylquor.")
     await has_graph(memory, graph, relation(turn_ids=(said.turn_id,)))
@@ -206,7 +226,9 @@ async def test_a_worker_that_began_before_the_forgetting_does_not_wake_the_graph
     await has_graph(memory, graph, relation())
     began = graph_ledger.Due("ana", "echoic", datetime.now(UTC))
     await forget(call, Wanted(frozenset({said.turn_id})))
-    await memory.db.run(lambda connection: graph_ledger.refresh(connection, began, 1, digest_json([relation()])))
+    await memory.db.run(
+        lambda connection: graph_ledger.refresh(connection, began, 1, digest_json([relation()]))
+    )
     assert await group_of_ana(memory) is None
 
 
@@ -219,7 +241,10 @@ async def test_forgetting_what_the_graph_told_forgets_its_fact_and_its_turn(memo
     extractor.go.set()
     await Learner(memory, extractor).learn("ana")
     whole = (said.turn_id, other.turn_id)
-    told = [relation("Xylquor keeps bees", turn_ids=whole), relation("Said: My cousin Xylquor keeps bees.", turn_ids=whole)]
+    told = [
+        relation("Xylquor keeps bees", turn_ids=whole),
+        relation("Said: My cousin Xylquor keeps bees.", turn_ids=whole),
+    ]
     gone = await forget(call, Wanted(relations=tuple(item_of(one) for one in told)))
     assert gone.turns == {said.turn_id} and len(gone.facts) == 1
     assert [turn.text for turn in await memory.turns.list("ana")] == ["I live in Porto."]
@@ -257,7 +282,12 @@ async def test_erasing_removes_the_graph_and_nobody_elses(memory, graph):
     report = await erase_user(memory, "ana")
     assert (report.graphs, report.unfinished) == (2, ()) and list(graph.groups) == [bobs]
     assert SISTER not in str([await call.recall("who is the sister of Bruno"), call.recent.profile])
-    assert await counts(memory) == {"graph_groups": 1, "graph_entered": 1, "graph_due": 0, "graph_erasures": 2}
+    assert await counts(memory) == {
+        "graph_groups": 1,
+        "graph_entered": 1,
+        "graph_due": 0,
+        "graph_erasures": 2,
+    }
     assert await void_of(memory.db, "ana") == []
     with pytest.raises(UserUnknown):
         await export_user(memory, "ana")
@@ -265,11 +295,18 @@ async def test_erasing_removes_the_graph_and_nobody_elses(memory, graph):
 
 async def counts(memory):
     tables = ("graph_groups", "graph_entered", "graph_due", "graph_erasures")
-    return {table: await memory.db.run(lambda connection, t=table: connection.fetchval(f"select count(*) from {t}")) for table in tables}
+    return {
+        table: await memory.db.run(
+            lambda connection, t=table: connection.fetchval(f"select count(*) from {t}")
+        )
+        for table in tables
+    }
 
 
 @pytest.mark.parametrize("fault", [StoreUnavailable(), ConfigInvalid("The password is wrong.")])
-async def test_a_graph_that_could_not_be_removed_is_named_asked_by_nobody_and_removed_later(memory, graph, fault):
+async def test_a_graph_that_could_not_be_removed_is_named_asked_by_nobody_and_removed_later(
+    memory, graph, fault
+):
     await has_graph(memory, graph, relation())
     graph.fault = fault
     report = await erase_user(memory, "ana")
@@ -283,13 +320,14 @@ async def test_a_graph_that_could_not_be_removed_is_named_asked_by_nobody_and_re
 
 
 async def test_a_save_that_a_hung_server_carries_out_late_does_not_stay(memory, graph, monkeypatch):
-    """It was given up before the person was erased: a removed graph is looked at once more, and then its name is forgotten too."""
+    """It was given up before the person was erased: a removed graph is looked at once more, and then its name
+    is forgotten too."""
     group = await has_graph(memory, graph, relation())
     late = graph.groups[group]
     assert (await erase_user(memory, "ana")).graphs == 1 and not graph.groups
     graph.groups[group] = late
     assert await finish_erasures(memory.db, graph) == 0 and graph.groups, "too early: more may come"
-    monkeypatch.setattr("memory.graph_erase.SECOND_LOOK_S", 0.0)
+    monkeypatch.setattr("echoic.memory.graph.erase.SECOND_LOOK_S", 0.0)
     assert await finish_erasures(memory.db, graph) == 0 and not graph.groups
     assert (await counts(memory))["graph_erasures"] == 0
 
@@ -298,9 +336,14 @@ async def test_who_comes_back_is_not_removed_by_the_second_look(memory, graph, m
     """Whoever feeds the new graph sees to the old one for good before."""
     group = await has_graph(memory, graph, relation())
     await erase_user(memory, "ana")
-    assert await finish_erasures(memory.db, graph, await void_of(memory.db, "ana", removed_too=True), for_good=True) == 0
+    assert (
+        await finish_erasures(
+            memory.db, graph, await void_of(memory.db, "ana", removed_too=True), for_good=True
+        )
+        == 0
+    )
     assert await has_graph(memory, graph, relation("Has a cat")) == group
-    monkeypatch.setattr("memory.graph_erase.SECOND_LOOK_S", 0.0)
+    monkeypatch.setattr("echoic.memory.graph.erase.SECOND_LOOK_S", 0.0)
     assert await finish_erasures(memory.db, graph) == 0 and group in graph.groups
 
 
@@ -316,7 +359,9 @@ async def test_the_names_that_wait_say_nothing_about_the_person(memory, graph):
     await has_graph(memory, graph, relation())
     graph.fault = StoreUnavailable()
     await erase_user(memory, "ana")
-    rows = await memory.db.run(lambda connection: connection.fetch("select graph_erasures::text from graph_erasures"))
+    rows = await memory.db.run(
+        lambda connection: connection.fetch("select graph_erasures::text from graph_erasures")
+    )
     assert len(rows) == 1 and "ana" not in str(rows).replace("Record", "")
 
 
@@ -355,7 +400,9 @@ async def test_a_wrong_password_is_said_and_calls_go_on(settings, graph, caplog)
             await call.record("item-1", "user", "My dog is called Biscuit.")
             found = await call.recall("what is my dog called")
             assert found.tiers["graph"].status == "failed" and "Biscuit" in found.block
-    assert [record.reason for record in caplog.records if record.message == "graph.not_usable"] == [str(graph.fault)]
+    assert [record.reason for record in caplog.records if record.message == "graph.not_usable"] == [
+        str(graph.fault)
+    ]
 
 
 async def test_a_hung_graph_delays_neither_a_recall_nor_the_end(settings, graph):

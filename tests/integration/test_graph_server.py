@@ -1,4 +1,5 @@
-"""The embedded graph server: apart from the other stores, private, kept across a kill, in backups, and rewritten by a shred."""
+"""The embedded graph server: apart from the other stores, private, kept across a kill, in backups, and
+rewritten by a shred."""
 
 import os
 import signal
@@ -11,14 +12,14 @@ import psycopg
 import pytest
 import redis
 
-from local.backup import backup, restore
-from local.graph_server import GraphServer, holds_graph, open_graph
-from local.opened import opened_stores
-from local.sharing import read_state
-from local.shred import shred
-from local.stores import open_stores
-from memory.config import load_settings
-from memory.errors import ConfigInvalid
+from echoic.local.admin.backup import backup, restore
+from echoic.local.admin.shred import shred
+from echoic.local.command_resources import opened_stores
+from echoic.local.servers.daemon_client import read_state
+from echoic.local.servers.graph_server import GraphServer, holds_graph, open_graph
+from echoic.local.servers.stores import open_stores
+from echoic.memory.config import load_settings
+from echoic.memory.errors import ConfigInvalid
 from tests.processes import is_alive, wait_gone, wait_until
 
 SECRET = "xylquorvane"
@@ -63,7 +64,9 @@ def test_only_its_owner_reaches_it_and_it_ends_with_its_last_user(home):
     with open_graph(home / "data") as url, open_graph(home / "data") as again:
         assert url == again
         path = Path(url.removeprefix("unix://").partition("?")[0])
-        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700 and stat.S_IMODE(path.stat().st_mode) == 0o700
+        assert (
+            stat.S_IMODE(path.parent.stat().st_mode) == 0o700 and stat.S_IMODE(path.stat().st_mode) == 0o700
+        )
         with redis.Redis.from_url(url, decode_responses=True) as client:
             assert client.config_get("port") == {"port": "0"}
         pid = pid_of(home / "data")
@@ -83,7 +86,11 @@ def test_a_folder_with_a_long_path_works(home):
 def test_no_words_are_kept_beside_the_graph(home):
     """Neither in its slow log nor in the stream of queries that FalkorDB keeps by default."""
     with open_graph(home / "data") as url:
-        asked(url, "e1", f"create (:Entity {{name: '{SECRET}'}}) with 1 as one unwind range(1, 200000) as n return max(n)")
+        asked(
+            url,
+            "e1",
+            f"create (:Entity {{name: '{SECRET}'}}) with 1 as one unwind range(1, 200000) as n return max(n)",
+        )
         with redis.Redis.from_url(url, decode_responses=True) as client:
             assert client.keys("*") == ["e1"]
             assert client.slowlog_get() == []
@@ -115,16 +122,24 @@ def test_one_that_is_named_is_used_and_none_is_started(home, clean_environment, 
 
 
 def test_backup_and_restore_bring_the_graph_back(home):
-    """While somebody uses it; and an older graph in the folder that is restored into is moved away with the rest."""
+    """While somebody uses it; and an older graph in the folder that is restored into is moved away with the
+    rest."""
     with open_stores(home / "a"), open_graph(home / "a") as url:
         asked(
-            url, "e1", f"create (:Entity {{name: '{SECRET}'}})-[:RELATES_TO {{fact: 'a\"b', v: vecf32([1, 2])}}]->(:Entity {{name: 'é'}})"
+            url,
+            "e1",
+            f"create (:Entity {{name: '{SECRET}'}})-[:RELATES_TO "
+            f"{{fact: 'a\"b', v: vecf32([1, 2])}}]->(:Entity {{name: 'é'}})",
         )
         saved = backup(home / "a", home / "saved.tar.gz")
     with open_stores(home / "b"), open_graph(home / "b") as url:
         asked(url, "e2", "create (:Entity {name: 'old'})")
     restore(saved, home / "b", force=True)
-    with open_stores(home / "b") as stores, open_graph(home / "b") as url, redis.Redis.from_url(url, decode_responses=True) as client:
+    with (
+        open_stores(home / "b") as stores,
+        open_graph(home / "b") as url,
+        redis.Redis.from_url(url, decode_responses=True) as client,
+    ):
         assert client.execute_command("GRAPH.LIST") == ["e1"]
         assert asked(url, "e1", "match (a)-[e]->(b) return a.name, e.fact, b.name") == [[SECRET, 'a"b', "é"]]
         asked(url, "e1", "create (:Entity {name: 'new'})")
@@ -157,5 +172,8 @@ def test_a_library_that_is_missing_is_named(tmp_path):
     """What the module needs of the system (OpenMP, OpenSSL) is not in the wheel."""
     server = GraphServer(tmp_path, tmp_path)
     why = "libgomp.so.1: cannot open shared object file: No such file or directory"
-    said = f"# Module /x/falkordb.so failed to load: {why}\n# Can't load module from /x/falkordb.so: server aborting\n"
+    said = (
+        f"# Module /x/falkordb.so failed to load: {why}\n# Can't load module from /x/falkordb.so: server "
+        f"aborting\n"
+    )
     assert "libgomp.so.1" in str(server.explain(said)) and isinstance(server.explain(said), ConfigInvalid)

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import SecretStr
 
-from memory.account import erase_user
-from memory.graph_groups import group_of
-from memory.service import open_memory
-from memory.types import Caller
+from echoic.memory.graph.groups import group_of
+from echoic.memory.privacy.account import erase_user
+from echoic.memory.service import open_memory
+from echoic.memory.types import Caller
+from echoic.workers.flush import flush_user
+from echoic.workers.main import run_worker
 from tests.fakes import ScriptedModel, facts
-from workers.flush import flush_user
-from workers.main import run_worker
 
 USER = "ana"
 WRONG = {
@@ -26,7 +26,9 @@ def answer(request):
     """Of a model that is fit to learn: it is asked two test questions first."""
     said = request["messages"][-1]["content"]
     answers = {"Petrel": "Has a boat called Petrel", "Cardiff": "Moved to Cardiff with daughter Nell"}
-    return facts(next((fact for word, fact in answers.items() if word in said), "Brother Oscar is allergic to cats"))
+    return facts(
+        next((fact for word, fact in answers.items() if word in said), "Brother Oscar is allergic to cats")
+    )
 
 
 @pytest.fixture
@@ -60,7 +62,9 @@ async def test_the_call_goes_on_and_the_log_says_why(settings, wrong, caplog):
 
 async def test_a_worker_learns_all_the_same(settings, caplog):
     """Two addresses, or entity types that do not exist."""
-    for number, wrong in enumerate((WRONG["two addresses"], {"graph_ingest": "episodes", "graph_types": "no.such:TYPES"})):
+    for number, wrong in enumerate(
+        (WRONG["two addresses"], {"graph_ingest": "episodes", "graph_types": "no.such:TYPES"})
+    ):
         told = settings.model_copy(update={"falkordb_url": SecretStr("redis://localhost:1"), **wrong})
         async with open_memory(told) as memory:
             await say(memory, f"My boat is called Petrel, said {number}.")
@@ -73,13 +77,20 @@ async def test_flush_feeds_the_graph(settings, falkordb_url):
     """Facts learned, and relations entered, when the command returns."""
     async with open_memory(settings.model_copy(update={"falkordb_url": SecretStr(falkordb_url)})) as memory:
         await say(memory, "My boat is called Petrel.")
-        assert await flush_user(memory, USER, wait=True) == "Learned 1 facts from 1 turns. Entered 1 relations in the graph."
+        assert (
+            await flush_user(memory, USER, wait=True)
+            == "Learned 1 facts from 1 turns. Entered 1 relations in the graph."
+        )
         assert await memory.graph.count(group_of(USER, "echoic")) == 1
         await erase_user(memory, USER)
 
 
 async def test_flush_says_what_stands_in_the_graphs_way(settings):
-    async with open_memory(settings.model_copy(update={"falkordb_url": SecretStr("redis://localhost:1")})) as memory:
+    async with open_memory(
+        settings.model_copy(update={"falkordb_url": SecretStr("redis://localhost:1")})
+    ) as memory:
         await say(memory, "My boat is called Petrel.")
         said = await flush_user(memory, USER, wait=True)
-        assert said.startswith("Learned 1 facts from 1 turns. The graph is not up to date (FalkorDB cannot be reached")
+        assert said.startswith(
+            "Learned 1 facts from 1 turns. The graph is not up to date (FalkorDB cannot be reached"
+        )

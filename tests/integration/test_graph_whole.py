@@ -1,4 +1,7 @@
-"""From the words of a call to the graph and back, on the real stores: recalled, forgotten, exported, erased. No model is asked."""
+"""From the words of a call to the graph and back, on the real stores: recalled, forgotten, exported, erased.
+
+No model is asked.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -7,16 +10,16 @@ from uuid import uuid4
 import pytest
 import redis
 
-from memory import graph_ledger
-from memory.account import erase_user, export_user
-from memory.forget import Wanted, forget
-from memory.graph_groups import group_of
-from memory.service import open_memory
-from memory.types import Caller
+from echoic.memory.graph import ledger as graph_ledger
+from echoic.memory.graph.groups import group_of
+from echoic.memory.privacy.account import erase_user, export_user
+from echoic.memory.privacy.forget import Wanted, forget
+from echoic.memory.service import open_memory
+from echoic.memory.types import Caller
+from echoic.workers.graph.ingest import open_ingester
+from echoic.workers.learn.learner import Learner
 from tests.embedders import WordEmbedder
 from tests.integration.test_account import Learns, settled
-from workers.extract import Learner
-from workers.graph_ingest import open_ingester
 
 SISTER, TOWN = "My sister Xylquor lives in Braga.", "I work at the harbour in Porto."
 
@@ -30,7 +33,11 @@ def user_id() -> str:
 @pytest.fixture
 async def memory(memory_settings, falkordb_url):
     settings = memory_settings.model_copy(
-        update={"graph": "on", "falkordb_url": type(memory_settings.falkordb_url)(falkordb_url), "recall_budget_ms": 5_000}
+        update={
+            "graph": "on",
+            "falkordb_url": type(memory_settings.falkordb_url)(falkordb_url),
+            "recall_budget_ms": 5_000,
+        }
     )
     async with open_memory(settings, embedder=WordEmbedder()) as opened:
         yield opened
@@ -78,7 +85,13 @@ async def test_asking_about_a_stranger_makes_no_graph(memory, user_id, falkordb_
     call = await a_call(memory, user_id)
     assert (await call.recall("where does my sister live")).tiers["graph"].status == "empty"
     await memory.graph.search(
-        group_of(user_id, "echoic"), vector=None, words=["sister"], past=False, now=datetime.now(UTC), limit=5, edges=9
+        group_of(user_id, "echoic"),
+        vector=None,
+        words=["sister"],
+        past=False,
+        now=datetime.now(UTC),
+        limit=5,
+        edges=9,
     )
     assert graphs_of(falkordb_url) == before
 
@@ -106,9 +119,14 @@ async def test_a_fact_that_ended_is_told_only_to_who_asks_about_the_past(memory,
     await memory.db.transaction(end)
     await ingester.ingest(user_id)
     call = await a_call(memory, user_id)
-    now, then = await call.recall("tell me about the harbour in Porto please"), await call.recall("where did I work before, at the harbour")
+    now, then = (
+        await call.recall("tell me about the harbour in Porto please"),
+        await call.recall("where did I work before, at the harbour"),
+    )
     assert now.tiers["graph"].status == "empty" and then.tiers["graph"].status == "ok"
-    assert [item.tier for item in then.used if item.kind == "fact"] == ["facts+graph"] and "true until" in then.block
+    assert [item.tier for item in then.used if item.kind == "fact"] == [
+        "facts+graph"
+    ] and "true until" in then.block
 
 
 async def test_export_and_erase_reach_the_server_and_nobody_else(memory, ingester, user_id, falkordb_url):
@@ -123,4 +141,6 @@ async def test_export_and_erase_reach_the_server_and_nobody_else(memory, ingeste
     assert mine not in graphs_of(falkordb_url) and his in graphs_of(falkordb_url)
     assert "harbour" in (await (await a_call(memory, bob)).recall("where do I work")).block
     await told(memory, ingester, user_id, "I have a new goldfish.")
-    assert "Xylquor" not in json.dumps(await memory.graph.export(mine)) and "goldfish" in json.dumps(await memory.graph.export(mine))
+    assert "Xylquor" not in json.dumps(await memory.graph.export(mine)) and "goldfish" in json.dumps(
+        await memory.graph.export(mine)
+    )

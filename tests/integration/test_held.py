@@ -1,4 +1,5 @@
-"""A caller's memory held in process answers as Postgres would, is never older than what this process was told, and outlives the store."""
+"""A caller's memory held in process answers as Postgres would, is never older than what this process was
+told, and outlives the store."""
 
 import asyncio
 import random
@@ -8,23 +9,23 @@ from uuid import uuid4
 
 import pytest
 
-from memory import held
-from memory.account import erase_user
-from memory.recall import EMBEDDER, Question
-from memory.search import FOUND
-from memory.service import open_memory
-from memory.stored import search_stored
+from echoic.memory.privacy.account import erase_user
+from echoic.memory.recall import call_corpus as held
+from echoic.memory.recall.facts_tier import FOUND
+from echoic.memory.recall.postgres_search import search_stored
+from echoic.memory.recall.recaller import EMBEDDER, Question
+from echoic.memory.service import open_memory
 from tests.embedders import WordEmbedder
 from tests.remembered import NOW, caller, fact, learn
 
-WORDS = (
-    "dog cat boat river garden mother brother Lisbon Porto piano doctor coffee tea winter summer school bridge violin bread market".split()
-)
+WORDS = "dog cat boat river garden mother brother Lisbon Porto piano doctor coffee tea winter summer school bridge violin bread market".split()
 
 
 @pytest.fixture
 async def memory(memory_settings):
-    settings = memory_settings.model_copy(update={"recall_budget_ms": 10_000, "embedding_model": "words", "embedding_dimensions": 64})
+    settings = memory_settings.model_copy(
+        update={"recall_budget_ms": 10_000, "embedding_model": "words", "embedding_dimensions": 64}
+    )
     async with open_memory(settings, embedder=WordEmbedder()) as memory:
         yield memory
 
@@ -43,7 +44,7 @@ async def say(memory, call, *texts):
 
 
 def vector_of(memory, text):
-    from memory.query_vector import QueryVector
+    from echoic.memory.recall.query_vector import QueryVector
 
     recaller = memory.recaller
     return QueryVector.start(memory.embedder, text, None, recaller.breakers[EMBEDDER], recaller._hold)
@@ -69,16 +70,19 @@ def forbid_store(monkeypatch):
     async def asked(*_args, **_options):
         raise AssertionError("Postgres was asked")
 
-    monkeypatch.setattr("memory.search.search_stored", asked)
+    monkeypatch.setattr("echoic.memory.recall.facts_tier.search_stored", asked)
 
 
 async def fill(memory, seed=7):
-    """Calls of the same and of another agent, facts of both scopes, closed ones, facts with and without turns."""
+    """Calls of the same and of another agent, facts of both scopes, closed ones, facts with and without
+    turns."""
     rnd = random.Random(seed)
     said = []
     for agent in ("echoic", "echoic", "echoic", "other"):
         call = await memory.open_call(caller(agent_id=agent))
-        said += await say(memory, call, *(" ".join(rnd.choices(WORDS, k=rnd.randint(1, 7))) for _ in range(20)))
+        said += await say(
+            memory, call, *(" ".join(rnd.choices(WORDS, k=rnd.randint(1, 7))) for _ in range(20))
+        )
         await call.end()
     facts = []
     for n in range(30):
@@ -109,14 +113,20 @@ async def test_both_forms_give_the_same_answer(memory, agent, past):
         asked = [word.casefold() for word in rnd.choices(WORDS, k=rnd.randint(1, 5))]
         vector = vector_of(memory, " ".join(asked))
         terms = ["dog", *asked]
-        ours = await memory.search._holds[who.call_id].memory.search(terms, vector, past=past, now=NOW, limit=FOUND)
-        theirs = await search_stored(memory.db, who, list(dict.fromkeys(terms)), vector, past=past, now=NOW, limit=FOUND)
+        ours = await memory.search._holds[who.call_id].memory.search(
+            terms, vector, past=past, now=NOW, limit=FOUND
+        )
+        theirs = await search_stored(
+            memory.db, who, list(dict.fromkeys(terms)), vector, past=past, now=NOW, limit=FOUND
+        )
         assert [item.score for item in ours] == pytest.approx([item.score for item in theirs], abs=0.01)
         by_id = {item.id: item for item in theirs}
         shared = [item for item in ours if item.id in by_id]
         assert len(shared) > 0.9 * len(ours)  # the last ones may tie with those that are cut off
         assert all(item == replace(by_id[item.id], score=item.score) for item in shared)
-        assert [item.score for item in shared] == pytest.approx([by_id[item.id].score for item in shared], abs=0.01)
+        assert [item.score for item in shared] == pytest.approx(
+            [by_id[item.id].score for item in shared], abs=0.01
+        )
 
 
 async def test_a_question_needs_no_store(memory, monkeypatch):
@@ -129,7 +139,8 @@ async def test_a_question_needs_no_store(memory, monkeypatch):
 
 
 async def test_turns_of_this_call_are_found_as_they_are_said(memory, monkeypatch):
-    """By words at once and by meaning a moment later: the context that a model sees may be shorter than the call."""
+    """By words at once and by meaning a moment later: the context that a model sees may be shorter than the
+    call."""
     call = await open_held(memory, caller())
     forbid_store(monkeypatch)
     await call.record("one", "user", "The alarm code is behind the zebra painting.")
@@ -163,18 +174,28 @@ async def test_a_fact_that_ends_is_no_longer_live(memory, monkeypatch):
     assert [item.text for item in await ask(memory, call.caller, "dentist")] == ["has a dentist appointment"]
     monkeypatch.setattr(memory, "now", lambda: NOW + timedelta(days=2))
     assert await ask(memory, call.caller, "dentist") == []
-    assert [item.text for item in await ask(memory, call.caller, "when did I see the dentist")] == ["has a dentist appointment"]
+    assert [item.text for item in await ask(memory, call.caller, "when did I see the dentist")] == [
+        "has a dentist appointment"
+    ]
 
 
 async def test_a_quote_ends_with_what_was_learned_from_it(memory):
     """In both forms: all of it, or a part; one that taught nothing, or still holds, has no end."""
     call = await memory.open_call(caller())
-    over, partly, holds, taught_nothing = await say(memory, call, "dog in Lisbon", "cat and dog", "dog river", "dog bridge")
+    over, partly, holds, taught_nothing = await say(
+        memory, call, "dog in Lisbon", "cat and dog", "dog river", "dog bridge"
+    )
     ended = {"valid_until": NOW - timedelta(days=30)}
-    await learn(memory, fact("Dog over", turn_ids=(over.turn_id,), **ended), fact("Dog partly", turn_ids=(partly.turn_id,), **ended))
+    await learn(
+        memory,
+        fact("Dog over", turn_ids=(over.turn_id,), **ended),
+        fact("Dog partly", turn_ids=(partly.turn_id,), **ended),
+    )
     await learn(memory, fact("Cat", turn_ids=(partly.turn_id,)), fact("River", turn_ids=(holds.turn_id,)))
     held = await open_held(memory, caller())
-    theirs = await search_stored(memory.db, held.caller, ["dog"], vector_of(memory, "dog"), past=False, now=NOW, limit=FOUND)
+    theirs = await search_stored(
+        memory.db, held.caller, ["dog"], vector_of(memory, "dog"), past=False, now=NOW, limit=FOUND
+    )
     for found in (await ask(memory, held.caller, "dog"), theirs):
         ends = {item.id: (item.valid_until is not None, item.partly) for item in found if item.kind == "turn"}
         assert (ends[over.turn_id], ends[partly.turn_id]) == ((True, False), (True, True))
@@ -195,7 +216,14 @@ async def test_an_erased_person_is_gone_at_once(memory):
 async def test_a_large_memory_is_asked_in_postgres(memory, monkeypatch):
     """More than the limit is never read into a call's process."""
     monkeypatch.setattr(held, "HELD_ROWS", 3)
-    await say(memory, await memory.open_call(caller()), "My dog is called Biscuit.", "one river", "two bridges", "three boats")
+    await say(
+        memory,
+        await memory.open_call(caller()),
+        "My dog is called Biscuit.",
+        "one river",
+        "two bridges",
+        "three boats",
+    )
     call = await open_held(memory, caller())
     assert memory.search._holds[call.caller.call_id].memory is None
     assert "Biscuit" in (await call.recall("What is my dog called?")).block

@@ -1,4 +1,5 @@
-"""The caller breaks in: only what was heard is stored, no word of theirs is lost, and nothing of it is left behind. Real stores."""
+"""The caller breaks in: only what was heard is stored, no word of theirs is lost, and nothing of it is left
+behind. Real stores."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,18 +9,21 @@ from uuid import uuid4
 import pytest
 from livekit.agents import Agent, RunContext, function_tool, llm
 
-from agent.assistant import MemoryAgent, RemembersCaller
-from agent.capture import Capture
-from agent.prefetch import Prefetch
-from memory.call_memory import CallMemory
-from memory.config import MemorySettings
-from memory.embed import LocalEmbedder, Vector
-from memory.service import Memory, open_memory
-from memory.types import Caller, Turn
+from echoic.agent.assistant import MemoryAgent, RemembersCaller
+from echoic.agent.call.capture import Capture
+from echoic.agent.call.prefetch import Prefetch
+from echoic.memory.call import CallMemory
+from echoic.memory.config import MemorySettings
+from echoic.memory.embedding.embedder import LocalEmbedder, Vector
+from echoic.memory.service import Memory, open_memory
+from echoic.memory.types import Caller, Turn
 from tests.fake_llm import Reply
 from tests.voices import ThinkingLLM, Voice, voice_session
 
-LONG = "It was a dark and stormy night when the old dog Biscuit walked home alone over the hills and far away from the sea."
+LONG = (
+    "It was a dark and stormy night when the old dog Biscuit walked home alone over the hills and far away "
+    "from the sea."
+)
 TURNS = 200
 
 
@@ -77,7 +81,10 @@ async def break_in(voice: Voice, text: str) -> None:
 async def test_a_reply_is_stored_as_far_as_it_was_heard(call_memory: CallMemory):
     """Broken off in the middle: the words that came out, marked; and the next question is answered."""
     model = ThinkingLLM(LONG, "You are welcome.")
-    async with Capture(call_memory) as capture, voice_session(Sofa(call_memory), model, listeners=[capture]) as voice:
+    async with (
+        Capture(call_memory) as capture,
+        voice_session(Sofa(call_memory), model, listeners=[capture]) as voice,
+    ):
         await voice.ears.say("Tell me a story.")
         await break_in(voice, "Thank you, stop.")
         while len(voice.items("assistant")) < 2:
@@ -94,7 +101,10 @@ async def test_a_reply_is_stored_as_far_as_it_was_heard(call_memory: CallMemory)
 async def test_broken_in_before_the_first_word_was_heard(call_memory: CallMemory):
     """The model is still thinking: what it would have said was never said, and is not stored."""
     model = ThinkingLLM("Never heard.", "Both, then.")
-    async with Capture(call_memory) as capture, voice_session(Sofa(call_memory), model, listeners=[capture]) as voice:
+    async with (
+        Capture(call_memory) as capture,
+        voice_session(Sofa(call_memory), model, listeners=[capture]) as voice,
+    ):
         model.free.clear()
         await voice.ears.say("Tell me a story.")
         while not model.seen:
@@ -114,10 +124,14 @@ async def test_broken_in_before_the_first_word_was_heard(call_memory: CallMemory
 
 
 async def test_broken_in_during_retrieval(memory: Memory, call_memory: CallMemory):
-    """Nothing was asked of the model yet; the words are stored, and the lookup that nobody waits for ends by itself."""
+    """Nothing was asked of the model yet; the words are stored, and the lookup that nobody waits for ends by
+    itself."""
     model, embedder = ThinkingLLM("Both, then."), memory.embedder
     assert isinstance(embedder, GatedEmbedder)
-    async with Capture(call_memory) as capture, voice_session(Sofa(call_memory), model, listeners=[capture]) as voice:
+    async with (
+        Capture(call_memory) as capture,
+        voice_session(Sofa(call_memory), model, listeners=[capture]) as voice,
+    ):
         embedder.open.clear()
         await voice.ears.say("What is my dog called?")
         await asyncio.wait_for(embedder.waiting.wait(), 10)
@@ -128,14 +142,26 @@ async def test_broken_in_during_retrieval(memory: Memory, call_memory: CallMemor
         while not voice.items("assistant"):
             await asyncio.sleep(0.01)
     assert len(model.seen) == 1
-    assert [turn.text for turn in await stored(call_memory)] == ["What is my dog called?", "And my cat, what is she called?", "Both, then."]
+    assert [turn.text for turn in await stored(call_memory)] == [
+        "What is my dog called?",
+        "And my cat, what is she called?",
+        "Both, then.",
+    ]
 
 
 async def test_words_over_a_reply_that_cannot_be_interrupted_are_kept(call_memory: CallMemory):
-    """LiveKit drops them. They are stored, marked, before the next turn's; and they are remembered in the next call."""
+    """LiveKit drops them.
+
+    They are stored, marked, before the next turn's; and they are remembered in the next call.
+    """
     model = ThinkingLLM("Fine.")
-    async with Capture(call_memory) as capture, voice_session(Sofa(call_memory), model, listeners=[capture]) as voice:
-        warning = voice.session.say("Please listen to this warning to its very end.", allow_interruptions=False)
+    async with (
+        Capture(call_memory) as capture,
+        voice_session(Sofa(call_memory), model, listeners=[capture]) as voice,
+    ):
+        warning = voice.session.say(
+            "Please listen to this warning to its very end.", allow_interruptions=False
+        )
         await asyncio.wait_for(voice.speaker.sounding.wait(), 10)
         await voice.ears.say("I am allergic to peanuts.")
         await warning
@@ -151,7 +177,8 @@ async def test_words_over_a_reply_that_cannot_be_interrupted_are_kept(call_memor
 
 
 async def test_words_during_a_hand_off_are_kept(call_memory: CallMemory):
-    """One agent is leaving, the next not there yet: what the caller says then is answered by nobody, and not lost."""
+    """One agent is leaving, the next not there yet: what the caller says then is answered by nobody, and not
+    lost."""
     leaving, may_leave = asyncio.Event(), asyncio.Event()
 
     class Sales(RemembersCaller):
@@ -180,7 +207,11 @@ async def test_words_during_a_hand_off_are_kept(call_memory: CallMemory):
         while "Sales." not in voice.texts("assistant"):
             await asyncio.sleep(0.01)
     turns = said(await stored(call_memory))
-    assert ("user", "I want to buy a boat.", False) in turns and ("user", "A red one, by the way.", True) in turns
+    assert ("user", "I want to buy a boat.", False) in turns and (
+        "user",
+        "A red one, by the way.",
+        True,
+    ) in turns
 
 
 @pytest.mark.timeout(300)  # 200 turns in real time: 25 s on a machine with nothing else to do
@@ -195,15 +226,20 @@ async def test_two_hundred_interrupted_turns_leave_nothing_behind(memory: Memory
             for number in range(TURNS):
                 await voice.ears.say(f"Tell me of the town number {number}", word_s=0.001)
                 await asyncio.wait_for(voice.speaker.sounding.wait(), 10)
-                await asyncio.sleep(0.2 if number % 10 == 0 else 0.0)  # mostly at the first sound, at times some words later
+                # mostly at the first sound, at times some words later
+                await asyncio.sleep(0.2 if number % 10 == 0 else 0.0)
             await capture.drained()
     await call_memory.end()
     while memory.recorder._tasks:  # the vectors of the last turns
         await asyncio.wait(memory.recorder._tasks)
     turns = await stored(call_memory)
-    assert [turn.text for turn in turns if turn.role == "user"] == [f"Tell me of the town number {number}" for number in range(TURNS)]
+    assert [turn.text for turn in turns if turn.role == "user"] == [
+        f"Tell me of the town number {number}" for number in range(TURNS)
+    ]
     replies = [turn for turn in turns if turn.role == "assistant"]
-    assert len(replies) >= TURNS // 10 and all(turn.interrupted and LONG.startswith(turn.text.strip()) for turn in replies)
+    assert len(replies) >= TURNS // 10 and all(
+        turn.interrupted and LONG.startswith(turn.text.strip()) for turn in replies
+    )
     assert ahead.counts.hit + ahead.counts.late == TURNS
     assert {task.get_name() for task in asyncio.all_tasks() - before} == set()
     assert not memory.recaller._asked and not memory.recaller._tasks

@@ -14,11 +14,11 @@ from livekit import rtc
 from livekit.protocol.agent import Job as Job_
 from livekit.protocol.models import Room
 
-import agent.hold
-from agent.hold import CallTaken, Claim, Lease
-from agent.lease import LEFT, RESCUE, Beat, Facts, Leases
-from agent.lease_thread import hold
-from local.stores import Stores
+from echoic.agent.takeover import call_lease
+from echoic.agent.takeover.call_lease import CallTaken, Claim, Lease
+from echoic.agent.takeover.lease import LEFT, RESCUE, Beat, Facts, Leases
+from echoic.agent.takeover.lease_thread import hold
+from echoic.local.servers.stores import Stores
 from tests.processes import state_of
 
 NAME = "a-room"
@@ -28,8 +28,8 @@ FACTS = Facts(call_id="call-1", room_sid="RM_1", dispatch_id="AD_1", identity="a
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch):
     """Beats and looks ten times as fast."""
-    monkeypatch.setattr(agent.hold, "BEAT_S", 0.05)
-    monkeypatch.setattr(agent.hold, "LOOK_S", 0.025)
+    monkeypatch.setattr(call_lease, "BEAT_S", 0.05)
+    monkeypatch.setattr(call_lease, "LOOK_S", 0.025)
 
 
 @pytest.fixture
@@ -97,14 +97,17 @@ async def test_nothing_but_ids_is_kept(redis_url: str, job: Callable[..., Job]):
         with redis.Redis.from_url(redis_url, decode_responses=True) as client:
             fields = set(client.hgetall("echoic:{calls}:facts").values())
         assert fields == {
-            '{"call_id": "call-1", "room_sid": "RM_1", "dispatch_id": "AD_1", "identity": "agent-1", "rescues": 0, "notes": {"user": "u1"}}'
+            '{"call_id": "call-1", "room_sid": "RM_1", "dispatch_id": "AD_1", "identity": "agent-1", '
+            '"rescues": 0, "notes": {"user": "u1"}}'
         }
-    assert "+15550100" not in agent.hold.lease_name("secret", "call-_+15550100", "")
+    assert "+15550100" not in call_lease.lease_name("secret", "call-_+15550100", "")
 
 
-async def test_second_agent_is_refused_while_the_first_lives(job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch):
+async def test_second_agent_is_refused_while_the_first_lives(
+    job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+):
     """Two agents never speak in one room: who comes second leaves, and takes nothing with it."""
-    monkeypatch.setattr(agent.hold, "MOST_WAIT_S", 0.5)
+    monkeypatch.setattr(call_lease, "MOST_WAIT_S", 0.5)
     first, second = job("job-1"), job("job-2")
     async with first.holding():
         with pytest.raises(CallTaken):
@@ -140,9 +143,13 @@ async def test_a_dead_agents_call_is_resumed(job: Callable[..., Job]):
 
 
 async def test_the_same_room_name_in_another_call_is_not_resumed(job: Callable[..., Job], leases: Leases):
-    """A name may come again: a room with another sid is another call, taken at once, and an agent that still lives leaves."""
+    """A name may come again: a room with another sid is another call, taken at once, and an agent that still
+    lives leaves."""
     first = job("job-1")
-    async with first.holding(), job("job-2", replace(FACTS, call_id="RM_2", room_sid="RM_2")).holding() as lease:
+    async with (
+        first.holding(),
+        job("job-2", replace(FACTS, call_id="RM_2", room_sid="RM_2")).holding() as lease,
+    ):
         assert not lease.resumed and lease.call_id == "RM_2"
         await wait_for(first.lost.is_set)
         now = await beat_of(leases)
@@ -161,7 +168,8 @@ async def test_a_stopped_worker_hands_over(job: Callable[..., Job], leases: Leas
 
 
 async def test_an_agent_that_was_stopped_finds_its_call_taken(job: Callable[..., Job], leases: Leases):
-    """After SIGCONT the old agent's first beat is refused: it leaves, and lets go of nothing that is another's."""
+    """After SIGCONT the old agent's first beat is refused: it leaves, and lets go of nothing that is
+    another's."""
     first = job("job-1")
     async with first.holding():
         mine = await beat_of(leases)
@@ -180,7 +188,7 @@ async def test_an_agent_that_was_stopped_finds_its_call_taken(job: Callable[...,
 
 async def test_two_who_want_a_call_one_gets_it(job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch):
     """Of ten agents sent for one call by mistake one has it."""
-    monkeypatch.setattr(agent.hold, "MOST_WAIT_S", 0.5)
+    monkeypatch.setattr(call_lease, "MOST_WAIT_S", 0.5)
     jobs = [job(f"job-{number}") for number in range(10)]
 
     async def hold(one: Job) -> bool:
@@ -209,7 +217,9 @@ async def test_redis_that_lost_its_data(job: Callable[..., Job], leases: Leases,
         await wait_for(first.lost.is_set)
 
 
-async def test_redis_hangs_and_the_call_goes_on(job: Callable[..., Job], leases: Leases, stores: Stores, caplog: pytest.LogCaptureFixture):
+async def test_redis_hangs_and_the_call_goes_on(
+    job: Callable[..., Job], leases: Leases, stores: Stores, caplog: pytest.LogCaptureFixture
+):
     """A hung Redis is said once in the log; the call keeps its lease when Redis goes on."""
     first, pid = job("job-1"), state_of(stores.data_dir).pids["redis"]
     with caplog.at_level("INFO", logger="echoic.lease"):
@@ -245,8 +255,11 @@ async def test_no_redis_at_all(job: Callable[..., Job], tmp_path, caplog: pytest
         ("the call ended", rtc.DisconnectReason.CLIENT_INITIATED, False),
     ],
 )
-async def test_who_gets_the_call_when_a_job_ends(reason: str, disconnected: int, stays: bool, redis_url: str, leases: Leases):
-    """A worker that stops or an entrypoint that raised leaves the call to the next agent; one that was removed, or hung up, does not."""
+async def test_who_gets_the_call_when_a_job_ends(
+    reason: str, disconnected: int, stays: bool, redis_url: str, leases: Leases
+):
+    """A worker that stops or an entrypoint that raised leaves the call to the next agent; one that was
+    removed, or hung up, does not."""
     job, room = MagicMock(), rtc.EventEmitter[str]()
     job.job = Job_(id="AJ_1", dispatch_id="AD_1", room=Room(name="call-_+15550100", sid="RM_1"))
     job.local_participant_identity, job.room = "agent-1", room

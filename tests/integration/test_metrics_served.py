@@ -1,4 +1,5 @@
-"""Metrics as Prometheus gets them: from an agent worker whose calls are processes, and from a learning worker on real stores."""
+"""Metrics as Prometheus gets them: from an agent worker whose calls are processes, and from a learning worker
+on real stores."""
 
 import asyncio
 import math
@@ -15,13 +16,13 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from local.ports import free_ports
-from memory.config import MemorySettings
-from memory.service import open_memory
-from memory.types import Caller
+from echoic.local.ports import free_ports
+from echoic.memory.config import MemorySettings
+from echoic.memory.service import open_memory
+from echoic.memory.types import Caller
+from echoic.workers import gauges
+from echoic.workers.main import run_worker
 from tests.processes import ROOT, wait_until
-from workers import gauges
-from workers.main import run_worker
 
 Page = dict[tuple[str, ...], float]
 
@@ -30,16 +31,27 @@ def scrape(port: int) -> Page:
     """(name, *label values) -> value."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         families = text_string_to_metric_families(answer.read().decode())
-        return {(one.name, *(one.labels[name] for name in sorted(one.labels))): one.value for family in families for one in family.samples}
+        return {
+            (one.name, *(one.labels[name] for name in sorted(one.labels))): one.value
+            for family in families
+            for one in family.samples
+        }
 
 
 @contextmanager
 def agent_worker(port: int) -> Iterator[Callable[[str], int]]:
-    """A LiveKit worker in processes of its own; call what is given with a room's name to place a call, which gives its pid."""
+    """A LiveKit worker in processes of its own; call what is given with a room's name to place a call, which
+    gives its pid."""
     command = [sys.executable, "-m", "tests.metered_worker", str(port)]
     env = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
     worker = subprocess.Popen(
-        command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command,
+        cwd=ROOT,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     assert worker.stdin and worker.stdout
 
@@ -57,7 +69,8 @@ def agent_worker(port: int) -> Iterator[Callable[[str], int]]:
 
 
 def test_calls_are_counted_while_they_last_and_after(unused_port: int) -> None:
-    """Calls are processes: what each has counted stays, also of one that ended and one that was killed; their breakers go."""
+    """Calls are processes: what each has counted stays, also of one that ended and one that was killed; their
+    breakers go."""
     with agent_worker(unused_port) as place:
         place("short")
         lasting, killed = place("long"), place("long")
@@ -67,9 +80,13 @@ def test_calls_are_counted_while_they_last_and_after(unused_port: int) -> None:
         wait_until(lambda: scrape(unused_port)["echoic_breaker_open", "facts"] == 1, 20)
         page = scrape(unused_port)
     assert page["echoic_turns_total", "user", "row"] == 3
-    assert page["echoic_recall_tier_seconds_count", "ok", "facts"] == 3 and page["echoic_recall_seconds_sum",] == pytest.approx(0.045)
-    assert page["echoic_calls_refused_total", "busy"] == 1  # counted in the worker itself, which imported the client long before
-    assert [value for name, value in page.items() if name[0] == "lk_agents_active_job_count"] == [1]  # LiveKit's own, killed one gone
+    assert page["echoic_recall_tier_seconds_count", "ok", "facts"] == 3 and page[
+        "echoic_recall_seconds_sum",
+    ] == pytest.approx(0.045)
+    # counted in the worker itself, which imported the client long before
+    assert page["echoic_calls_refused_total", "busy"] == 1
+    # LiveKit's own, killed one gone
+    assert [value for name, value in page.items() if name[0] == "lk_agents_active_job_count"] == [1]
 
 
 @pytest.fixture
@@ -83,7 +100,12 @@ async def test_a_learning_worker_shows_what_waits(memory_settings: MemorySetting
     async with open_memory(settings) as memory:
         call = await memory.open_call(Caller("ana", "echoic", "call"))
         for number in range(2):
-            await call.record(f"item-{number}", "user", "My dog is called Biscuit.", datetime.now(UTC) - timedelta(seconds=number))
+            await call.record(
+                f"item-{number}",
+                "user",
+                "My dog is called Biscuit.",
+                datetime.now(UTC) - timedelta(seconds=number),
+            )
         await asyncio.gather(*call._jobs)
     worker = asyncio.create_task(run_worker(settings))
     try:
@@ -91,7 +113,8 @@ async def test_a_learning_worker_shows_what_waits(memory_settings: MemorySetting
     finally:
         worker.cancel()
         await asyncio.wait({worker})
-    assert page["echoic_queue_jobs",] == 1 and page["echoic_queue_overdue_seconds",] == 0  # due in two minutes
+    # due in two minutes
+    assert page["echoic_queue_jobs",] == 1 and page["echoic_queue_overdue_seconds",] == 0
     assert 0 < page["echoic_open_turns_oldest_seconds",] < 30
     assert page["echoic_store_up", "redis"] == page["echoic_store_up", "postgres"] == 1
 
@@ -110,7 +133,9 @@ async def until_shown(port: int, series: tuple[str, ...], value: float) -> Page:
 
 async def test_what_cannot_be_asked_is_not_zero(memory_settings: MemorySettings) -> None:
     """Redis is away: its figures are unknown, Postgres' are there."""
-    settings = memory_settings.model_copy(update={"redis_url": type(memory_settings.redis_url)("redis://127.0.0.1:9/0")})
+    settings = memory_settings.model_copy(
+        update={"redis_url": type(memory_settings.redis_url)("redis://127.0.0.1:9/0")}
+    )
     async with open_memory(settings) as memory:
         await gauges.look(memory)
     assert math.isnan(REGISTRY.get_sample_value("echoic_queue_jobs") or 0)

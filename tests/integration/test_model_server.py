@@ -1,4 +1,7 @@
-"""A model file served on this machine: shared, for its users only, and gone with the last of them. Needs a real GGUF file."""
+"""A model file served on this machine: shared, for its users only, and gone with the last of them.
+
+Needs a real GGUF file.
+"""
 
 import os
 import signal
@@ -8,13 +11,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.model_server import served
-from local.sharing import read_state
-from memory.errors import ConfigInvalid
+from echoic.local.llm.model_server import served
+from echoic.local.servers.daemon_client import read_state
+from echoic.memory.errors import ConfigInvalid
 from tests.processes import is_alive, wait_gone, wait_until
 
 GGUF = os.environ.get("ECHOIC_TEST_GGUF", "")
-needs_model = pytest.mark.skipif(not GGUF, reason="ECHOIC_TEST_GGUF names no model file (a small one will do)")
+needs_model = pytest.mark.skipif(
+    not GGUF, reason="ECHOIC_TEST_GGUF names no model file (a small one will do)"
+)
 
 
 @pytest.fixture
@@ -33,7 +38,13 @@ def only_state(folder: Path) -> tuple[int, int]:
 
 def ask(url: str, key: str) -> httpx.Response:
     body = {"model": "tiny", "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 4}
-    return httpx.post(f"{url}/chat/completions", json=body, headers={"Authorization": f"Bearer {key}"}, timeout=60, trust_env=False)
+    return httpx.post(
+        f"{url}/chat/completions",
+        json=body,
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=60,
+        trust_env=False,
+    )
 
 
 @needs_model
@@ -45,7 +56,12 @@ def test_file_is_served_to_those_with_the_key_and_shared(folder):
         pids = only_state(folder)
         assert ask(url, key).json()["choices"][0]["message"]["content"]
         assert ask(url, "guess").status_code == 401
-        assert httpx.get(f"{url.removesuffix('/v1')}/slots", headers={"Authorization": f"Bearer {key}"}).status_code != 200
+        assert (
+            httpx.get(
+                f"{url.removesuffix('/v1')}/slots", headers={"Authorization": f"Bearer {key}"}
+            ).status_code
+            != 200
+        )
         assert url.startswith("http://127.0.0.1:")
     assert not any(is_alive(pid) for pid in pids)
 

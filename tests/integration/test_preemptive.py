@@ -1,4 +1,5 @@
-"""Retrieval inside `llm_node` does not throw away a reply already begun: one model call a turn, as without memory, and as soon."""
+"""Retrieval inside `llm_node` does not throw away a reply already begun: one model call a turn, as without
+memory, and as soon."""
 
 import asyncio
 from statistics import median
@@ -7,15 +8,21 @@ from typing import Any
 import pytest
 from livekit.agents import Agent, llm
 
-from agent.assistant import MemoryAgent, RemembersCaller
-from agent.prefetch import Prefetch
-from memory.config import MemorySettings
-from memory.service import open_memory
-from memory.types import Caller, Recall
+from echoic.agent.assistant import MemoryAgent, RemembersCaller
+from echoic.agent.call.prefetch import Prefetch
+from echoic.memory.config import MemorySettings
+from echoic.memory.service import open_memory
+from echoic.memory.types import Caller, Recall
 from tests.agents import FakeCallMemory
 from tests.voices import TURN_HANDLING, ThinkingLLM, voice_session
 
-TURNS = ("My dog is called Biscuit.", "What is my dog called?", "And how old is he?", "Where do I live?", "What is my name?")
+TURNS = (
+    "My dog is called Biscuit.",
+    "What is my dog called?",
+    "And how old is he?",
+    "Where do I live?",
+    "What is my name?",
+)
 SURE_S = 0.3
 """The ears are sure of the words this long before the turn ends: a reply may begin then."""
 THINKS_S = 0.25
@@ -49,17 +56,25 @@ async def test_one_model_call_a_turn_and_the_first_sound_as_early_as_without_mem
     plain, with_memory = ThinkingLLM(thinks_s=THINKS_S), ThinkingLLM(thinks_s=THINKS_S)
     without_s = await first_sounds(Agent(instructions="Be kind."), plain)
     with_s = await first_sounds(remembering(SlowMemory()), with_memory)
-    print(f"end of turn to first sound, median: {median(with_s) * 1000:.0f} ms with memory, {median(without_s) * 1000:.0f} ms without")
+    print(
+        f"end of turn to first sound, median: {median(with_s) * 1000:.0f} ms with memory, "
+        f"{median(without_s) * 1000:.0f} ms without"
+    )
     assert (len(plain.seen), len(with_memory.seen)) == (len(TURNS), len(TURNS))
     assert all("<memory>" in with_memory.texts(call)[-1] for call in range(len(TURNS)))
-    assert median(with_s) < median(without_s) + MARGIN_S and max(median(with_s), median(without_s)) < THINKS_S + MARGIN_S
+    assert (
+        median(with_s) < median(without_s) + MARGIN_S
+        and max(median(with_s), median(without_s)) < THINKS_S + MARGIN_S
+    )
 
 
 async def test_a_hook_would_cost_a_second_model_call():
     """What this test can tell apart: memory added in `on_user_turn_completed` throws the reply away."""
 
     class Hooked(RemembersCaller):
-        async def on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:
+        async def on_user_turn_completed(
+            self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage
+        ) -> None:
             turn_ctx.add_message(role="system", content="The dog is called Biscuit.")
 
     model = ThinkingLLM(thinks_s=THINKS_S)
@@ -68,7 +83,9 @@ async def test_a_hook_would_cost_a_second_model_call():
 
 
 @pytest.mark.parametrize("preemptive", [True, False])
-async def test_prefetch_is_adopted_with_and_without_preemptive_generation(memory_settings: MemorySettings, preemptive: bool):
+async def test_prefetch_is_adopted_with_and_without_preemptive_generation(
+    memory_settings: MemorySettings, preemptive: bool
+):
     """On real stores: what was looked up while the caller spoke is what the model's question gets."""
     model = ThinkingLLM()
     async with open_memory(memory_settings.model_copy(update={"recall_budget_ms": 10_000})) as memory:

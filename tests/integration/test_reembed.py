@@ -1,16 +1,17 @@
-"""Another embedding model: everything is embedded anew, a kill costs one batch, and no question meets two models' vectors."""
+"""Another embedding model: everything is embedded anew, a kill costs one batch, and no question meets two
+models' vectors."""
 
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 
-from memory import reembed as module
-from memory.db import Database
-from memory.errors import ModelUnavailable, SchemaMismatch, StoreUnavailable
-from memory.reembed import reembed
-from memory.service import open_memory
-from memory.types import Caller, Fact, Turn
+from echoic.memory.errors import ModelUnavailable, SchemaMismatch, StoreUnavailable
+from echoic.memory.service import open_memory
+from echoic.memory.store import reembed as module
+from echoic.memory.store.database import Database
+from echoic.memory.store.reembed import reembed
+from echoic.memory.types import Caller, Fact, Turn
 from tests.embedders import WordEmbedder
 
 OLD, NEW = WordEmbedder("old", 64), WordEmbedder("new", 48)
@@ -21,11 +22,23 @@ async def filled(memory_settings):
     """Ten turns and four facts, embedded with the old model; every Memory is closed again."""
     async with open_memory(memory_settings, embedder=OLD) as memory:
         for number in range(10):
-            turn = Turn(uuid4(), "ana", "echoic", "call", number, "user", f"I have {number} goldfish.", datetime.now(UTC))
+            turn = Turn(
+                uuid4(),
+                "ana",
+                "echoic",
+                "call",
+                number,
+                "user",
+                f"I have {number} goldfish.",
+                datetime.now(UTC),
+            )
             await memory.turns.record(turn)
             if number:  # one has no vector yet: the call ended before it was embedded
                 await memory.turns.embed_turn(turn)
-        facts = [Fact(uuid4(), "ana", f"Feeds {n} goldfish", "pets", "", 0.5, "user", "echoic", datetime.now(UTC)) for n in range(4)]
+        facts = [
+            Fact(uuid4(), "ana", f"Feeds {n} goldfish", "pets", "", 0.5, "user", "echoic", datetime.now(UTC))
+            for n in range(4)
+        ]
         vectors = await OLD.embed_batch([fact.text for fact in facts])
         await memory.db.transaction(lambda connection: memory.facts.add(connection, facts, vectors))
     return memory_settings
@@ -41,7 +54,9 @@ async def db(filled):
 async def lengths(db: Database) -> set[int | None]:
     """Lengths of all stored vectors."""
     async with db.dedicated() as connection:
-        rows = await connection.fetch("select vector_dims(vector) n from turn_index union all select vector_dims(vector) from facts")
+        rows = await connection.fetch(
+            "select vector_dims(vector) n from turn_index union all select vector_dims(vector) from facts"
+        )
     return {row["n"] for row in rows}
 
 
@@ -61,7 +76,9 @@ async def test_everything_gets_a_vector_of_the_new_model(db, filled):
 async def test_graphs_rest_until_they_are_entered_anew(db, filled):
     """Their relations have vectors of the old model: nobody asks them, and the worker has them on its list."""
     async with db.dedicated() as connection:
-        await connection.execute("insert into graph_groups (group_id, user_id, agent_id) values ('e1', 'ana', 'echoic')")
+        await connection.execute(
+            "insert into graph_groups (group_id, user_id, agent_id) values ('e1', 'ana', 'echoic')"
+        )
         await reembed(db, NEW)
         assert await connection.fetchval("select refreshed_at from graph_groups") is None
         assert await connection.fetchval("select agent_id from graph_due where user_id = 'ana'") == "echoic"
@@ -74,7 +91,8 @@ async def test_nothing_to_do_is_nothing_done(db):
 
 
 async def test_killed_it_refuses_starts_and_continues_where_it_stood(db, filled, monkeypatch):
-    """After the second batch the endpoint is gone: neither model may start, and the next run embeds only the rest."""
+    """After the second batch the endpoint is gone: neither model may start, and the next run embeds only the
+    rest."""
     monkeypatch.setattr(module, "BATCH", 4)
     with pytest.raises(ModelUnavailable):
         await reembed(db, Failing("new", 48, after=2))

@@ -1,4 +1,5 @@
-"""What a watch does, look by look, on a real Redis; LiveKit's side of it is scripted here and real in tests/rooms/test_takeover.py."""
+"""What a watch does, look by look, on a real Redis; LiveKit's side of it is scripted here and real in
+tests/rooms/test_takeover.py."""
 
 import asyncio
 import os
@@ -11,9 +12,9 @@ import aiohttp
 import pytest
 from livekit import api
 
-from agent.lease import LEFT, LOOKS, RESCUE, Beat, Facts, Leases
-from agent.rescue import COMING_LOOKS, MOST_RESCUES, Watch
-from local.stores import Stores
+from echoic.agent.takeover.lease import LEFT, LOOKS, RESCUE, Beat, Facts, Leases
+from echoic.agent.takeover.rescue import COMING_LOOKS, MOST_RESCUES, Watch
+from echoic.local.servers.stores import Stores
 from tests.processes import state_of
 
 NAME, ROOM = "a-name", "call-_+15550100"
@@ -29,7 +30,9 @@ class ScriptedLiveKit:
     rooms: dict[str, str] = field(default_factory=lambda: {"RM_1": ROOM})
     kinds: list[Any] = field(default_factory=lambda: [PERSON, AGENT])
     dispatches: dict[str, api.AgentDispatch] = field(
-        default_factory=lambda: {"AD_1": api.AgentDispatch(id="AD_1", agent_name="memo", room=ROOM, metadata='{"a":1}')}
+        default_factory=lambda: {
+            "AD_1": api.AgentDispatch(id="AD_1", agent_name="memo", room=ROOM, metadata='{"a":1}')
+        }
     )
     done: list[str] = field(default_factory=list)
     sent: list[api.CreateAgentDispatchRequest] = field(default_factory=list)
@@ -48,7 +51,9 @@ class ScriptedLiveKit:
 
     async def list_participants(self, request: api.ListParticipantsRequest) -> api.ListParticipantsResponse:
         assert request.room == ROOM
-        return api.ListParticipantsResponse(participants=[api.ParticipantInfo(kind=kind) for kind in self.kinds])
+        return api.ListParticipantsResponse(
+            participants=[api.ParticipantInfo(kind=kind) for kind in self.kinds]
+        )
 
     async def get_dispatch(self, dispatch_id: str, room: str) -> api.AgentDispatch | None:
         assert room == ROOM
@@ -89,8 +94,11 @@ async def stands(leases: Leases) -> Beat | None:
     return (await leases.beats()).get(NAME)
 
 
-async def test_a_dead_agent_is_replaced(leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]):
-    """After six looks at the same beat: the ghost is removed, then the same agent sent with the same metadata; once."""
+async def test_a_dead_agent_is_replaced(
+    leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]
+):
+    """After six looks at the same beat: the ghost is removed, then the same agent sent with the same
+    metadata; once."""
     await leases.swap(NAME, None, HELD, FACTS)
     watching = watch()
     await looked(watching, LOOKS)
@@ -102,7 +110,9 @@ async def test_a_dead_agent_is_replaced(leases: Leases, livekit: ScriptedLiveKit
     assert beat and (beat.epoch, beat.owner) == (1001, RESCUE) and facts == replace(FACTS, rescues=1)
 
 
-async def test_a_living_agent_is_left_alone(leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]):
+async def test_a_living_agent_is_left_alone(
+    leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]
+):
     """A beat that moves, however slowly within six looks, means that its agent lives."""
     await leases.swap(NAME, None, HELD, FACTS)
     watching, beat = watch(), HELD
@@ -113,8 +123,13 @@ async def test_a_living_agent_is_left_alone(leases: Leases, livekit: ScriptedLiv
     assert not livekit.done
 
 
-async def test_own_child_is_replaced_at_the_first_look(leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]):
-    """A worker knows when a process of its own is gone: nobody waits for the beat. A job that let its call go is not rescued."""
+async def test_own_child_is_replaced_at_the_first_look(
+    leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]
+):
+    """A worker knows when a process of its own is gone: nobody waits for the beat.
+
+    A job that let its call go is not rescued.
+    """
     await leases.swap(NAME, None, HELD, FACTS)
     running = {"job-1", "job-2"}
     watching = watch(lambda: running)
@@ -124,13 +139,17 @@ async def test_own_child_is_replaced_at_the_first_look(leases: Leases, livekit: 
     assert livekit.done == ["remove agent-1", "dispatch"]
 
 
-async def test_a_call_left_by_a_stopped_worker_is_taken_at_once(leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]):
+async def test_a_call_left_by_a_stopped_worker_is_taken_at_once(
+    leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]
+):
     await leases.swap(NAME, None, Beat(1000, LEFT), FACTS)
     await looked(watch(), 1)
     assert livekit.done[-1] == "dispatch"
 
 
-async def test_two_watches_send_one_agent(leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]):
+async def test_two_watches_send_one_agent(
+    leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]
+):
     """Ten watches find the same dead agent in the same moment; one sends another."""
     await leases.swap(NAME, None, HELD, FACTS)
     watches = [watch() for _ in range(10)]
@@ -140,8 +159,11 @@ async def test_two_watches_send_one_agent(leases: Leases, livekit: ScriptedLiveK
 
 
 @pytest.mark.parametrize("why", ["room closed", "room empty", "dispatch deleted"])
-async def test_nobody_is_sent_where_nobody_waits(why: str, leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]):
-    """A room that is closed, or has no people in it, or whose agent was sent away by the application: the lease goes, nothing else."""
+async def test_nobody_is_sent_where_nobody_waits(
+    why: str, leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]
+):
+    """A room that is closed, or has no people in it, or whose agent was sent away by the application: the
+    lease goes, nothing else."""
     await leases.swap(NAME, None, HELD, FACTS)
     match why:
         case "room closed":
@@ -155,7 +177,9 @@ async def test_nobody_is_sent_where_nobody_waits(why: str, leases: Leases, livek
     assert await leases.read(NAME) == (None, None)
 
 
-async def test_a_phone_caller_is_people(leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]):
+async def test_a_phone_caller_is_people(
+    leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]
+):
     livekit.kinds = [PHONE]
     await leases.swap(NAME, None, HELD, FACTS)
     await looked(watch(), LOOKS + 1)
@@ -182,7 +206,8 @@ async def test_an_agent_that_does_not_come_is_sent_again_more_and_more_rarely(
 async def test_a_call_that_kills_its_agents_is_given_up(
     leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch], caplog: pytest.LogCaptureFixture
 ):
-    """Each agent takes the call and dies: five are sent, then none, and the log says so without the room's name."""
+    """Each agent takes the call and dies: five are sent, then none, and the log says so without the room's
+    name."""
     beat, running = HELD, {"job-1"}
     await leases.swap(NAME, None, beat, FACTS)
     watching = watch(lambda: running)
@@ -199,14 +224,21 @@ async def test_a_call_that_kills_its_agents_is_given_up(
             await leases.swap(NAME, left, beat, replace(facts, identity=f"agent-{number}"))
     assert livekit.done.count("dispatch") == MOST_RESCUES
     assert livekit.done[-1] == f"remove agent-{MOST_RESCUES + 1}"
-    assert [record.getMessage() for record in caplog.records] == ["call.rescued"] * MOST_RESCUES + ["call.given_up"]
+    assert [record.getMessage() for record in caplog.records] == ["call.rescued"] * MOST_RESCUES + [
+        "call.given_up"
+    ]
     assert "15550100" not in "".join(str(vars(record)) for record in caplog.records)
 
 
 async def test_redis_hangs_and_nobody_is_dead(
-    leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch], stores: Stores, caplog: pytest.LogCaptureFixture
+    leases: Leases,
+    livekit: ScriptedLiveKit,
+    watch: Callable[..., Watch],
+    stores: Stores,
+    caplog: pytest.LogCaptureFixture,
 ):
-    """What stood still while Redis hung proves nothing: counting begins anew, so that its agents can beat before."""
+    """What stood still while Redis hung proves nothing: counting begins anew, so that its agents can beat
+    before."""
     await leases.swap(NAME, None, HELD, FACTS)
     watching, pid = watch(), state_of(stores.data_dir).pids["redis"]
     await looked(watching, LOOKS)
@@ -220,7 +252,11 @@ async def test_redis_hangs_and_nobody_is_dead(
         assert not livekit.done
         await looked(watching, 1)
     assert livekit.done[-1] == "dispatch"
-    assert [record.getMessage() for record in caplog.records] == ["rescue.cannot_watch", "rescue.watches_again", "call.rescued"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "rescue.cannot_watch",
+        "rescue.watches_again",
+        "call.rescued",
+    ]
 
 
 async def test_livekit_does_not_answer(

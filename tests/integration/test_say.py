@@ -1,4 +1,5 @@
-"""The caller has a say, through the real session on real stores: with a model that calls tools, and with one that cannot."""
+"""The caller has a say, through the real session on real stores: with a model that calls tools, and with one
+that cannot."""
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,21 +9,32 @@ from uuid import uuid4
 import pytest
 from livekit.agents import AgentSession, llm
 
-from agent import wishes
-from agent.assistant import RemembersCaller
-from agent.call import Call
-from agent.capture import Capture
-from agent.quote import QuoteLLM
-from agent.say import QUESTION
-from agent.wishes import AGREED, FORGOTTEN, NEVER_HERE, NOBODY, NOT_ALL, NOT_FOUND, NOT_KEPT, NOTHING_BEFORE, OUT_OF_REACH, STOPPED
-from memory.errors import StoreUnavailable
-from memory.forget import forget
-from memory.service import Memory, open_memory
-from memory.types import Caller, Fact
+from echoic.agent.assistant import RemembersCaller
+from echoic.agent.call.call import Call
+from echoic.agent.call.capture import Capture
+from echoic.agent.commands import command_handlers as wishes
+from echoic.agent.commands.command_handlers import (
+    AGREED,
+    FORGOTTEN,
+    NEVER_HERE,
+    NOBODY,
+    NOT_ALL,
+    NOT_FOUND,
+    NOT_KEPT,
+    NOTHING_BEFORE,
+    OUT_OF_REACH,
+    STOPPED,
+)
+from echoic.agent.commands.memory_tools import QUESTION
+from echoic.agent.terminal.quote import QuoteLLM
+from echoic.memory.errors import StoreUnavailable
+from echoic.memory.privacy.forget import forget
+from echoic.memory.service import Memory, open_memory
+from echoic.memory.types import Caller, Fact
+from echoic.workers.learn.learner import Learner, LearnReport
 from tests.agents import ScriptedLLM, text_session
 from tests.embedders import WordEmbedder
 from tests.voices import voice_session
-from workers.extract import Learner, LearnReport
 
 DOG, TOWN = "My dog is called Xylquor.", "I live in Porto."
 
@@ -38,23 +50,33 @@ class Talk:
         await handle
         assert self.call.capture is not None
         await self.call.capture.drained()
-        return " ".join(item.text_content or "" for item in handle.chat_items if item.type == "message" and item.role == "assistant")
+        return " ".join(
+            item.text_content or ""
+            for item in handle.chat_items
+            if item.type == "message" and item.role == "assistant"
+        )
 
 
 @pytest.fixture
 async def memory(memory_settings):
-    async with open_memory(memory_settings.model_copy(update={"recall_budget_ms": 10_000}), embedder=WordEmbedder()) as opened:
+    async with open_memory(
+        memory_settings.model_copy(update={"recall_budget_ms": 10_000}), embedder=WordEmbedder()
+    ) as opened:
         yield opened
 
 
 @asynccontextmanager
-async def talk(memory: Memory, model: llm.LLM | None = None, *, model_calls_tools: bool = False, kept: bool = True):
+async def talk(
+    memory: Memory, model: llm.LLM | None = None, *, model_calls_tools: bool = False, kept: bool = True
+):
     async with AsyncExitStack() as opened:
         call = Call(await memory.open_call(Caller("ana", "echoic", uuid4().hex), kept=kept))
         call.capture = await opened.enter_async_context(Capture(call.call_memory))
         session = await opened.enter_async_context(text_session(model or QuoteLLM(), userdata=call))
         call.capture.listen(session)
-        await session.start(RemembersCaller(instructions="Be kind.", model_calls_tools=model_calls_tools), record=False)
+        await session.start(
+            RemembersCaller(instructions="Be kind.", model_calls_tools=model_calls_tools), record=False
+        )
         yield Talk(session, call, model or QuoteLLM())
         await call.hang_up()
 
@@ -75,7 +97,9 @@ async def test_forget_that(memory):
         assert await say("Please forget that.") == FORGOTTEN
         assert "Xylquor" not in await say("What is my dog called?")
         assert "Porto" in await say("Where do I live?")
-    assert not [text for text in await stored(memory) if "Xylquor" in text or "forget that" in text] and TOWN in await stored(memory)
+    assert not [
+        text for text in await stored(memory) if "Xylquor" in text or "forget that" in text
+    ] and TOWN in await stored(memory)
 
 
 async def test_forget_that_takes_what_memory_told_along(memory):
@@ -98,7 +122,9 @@ async def test_forget_what_is_named(memory):
     async with talk(memory) as say:
         assert await say("Forget about my dog.") == FORGOTTEN
         assert await say("Forget about my cat.") == NOT_FOUND
-    assert not [text for text in await stored(memory) if "dog" in text or "cat" in text] and TOWN in await stored(memory)
+    assert not [
+        text for text in await stored(memory) if "dog" in text or "cat" in text
+    ] and TOWN in await stored(memory)
 
 
 async def test_nothing_to_forget(memory):
@@ -115,7 +141,9 @@ async def test_dont_remember_this(memory):
         assert TOWN in await stored(memory)
         await say(DOG)
         assert await say("Don't remember that.") == NOT_KEPT
-    assert TOWN in await stored(memory) and not [text for text in await stored(memory) if "4321" in text or "Xylquor" in text]
+    assert TOWN in await stored(memory) and not [
+        text for text in await stored(memory) if "4321" in text or "Xylquor" in text
+    ]
 
 
 async def test_stop_and_again(memory):
@@ -129,7 +157,13 @@ async def test_stop_and_again(memory):
         assert await say("You can remember me again.") == AGREED
         await say("I like tea.")
     text = str(await stored(memory))
-    assert "Porto" in text and "tea" in text and "Xylquor" not in text and "Tom" not in text and STOPPED not in text
+    assert (
+        "Porto" in text
+        and "tea" in text
+        and "Xylquor" not in text
+        and "Tom" not in text
+        and STOPPED not in text
+    )
 
 
 async def test_what_do_you_know(memory):
@@ -140,16 +174,21 @@ async def test_what_do_you_know(memory):
         assert DOG.rstrip(".") in await say("What do you know about me?")
         at = (await memory.turns.list("ana"))[0]
         texts = [f"Fact {number}" for number in range(6)]
-        facts = [Fact(uuid4(), "ana", text, "t", "s", 1 - number / 10, "user", "echoic", at.said_at) for number, text in enumerate(texts)]
+        facts = [
+            Fact(uuid4(), "ana", text, "t", "s", 1 - number / 10, "user", "echoic", at.said_at)
+            for number, text in enumerate(texts)
+        ]
         vectors = await memory.embedder.embed_batch(texts)
         await memory.db.transaction(lambda connection: memory.facts.add(connection, facts, vectors))
         assert (
-            await say("What do you know about me?") == "This is what I know about you: Fact 0; Fact 1; Fact 2; Fact 3, and 2 more things."
+            await say("What do you know about me?")
+            == "This is what I know about you: Fact 0; Fact 1; Fact 2; Fact 3, and 2 more things."
         )
 
 
 async def test_a_model_that_calls_tools(memory):
-    """Words that no rule knows: the model calls the tool, what it returns is spoken as it is, and the model is not asked again."""
+    """Words that no rule knows: the model calls the tool, what it returns is spoken as it is, and the model
+    is not asked again."""
     model = ScriptedLLM("Noted.", tool("forget_that"), "Yes?")
     async with talk(memory, model, model_calls_tools=True) as say:
         await say(DOG)
@@ -243,14 +282,17 @@ async def test_a_no_is_kept_and_nothing_else(memory):
 
 
 async def test_nobody_and_nowhere(memory, memory_settings):
-    """An anonymous caller is remembered by no wish, nor is anyone where the setting is off; forgetting works in the call."""
+    """An anonymous caller is remembered by no wish, nor is anyone where the setting is off; forgetting works
+    in the call."""
     async with talk(memory, kept=False) as say:
         await say(DOG)
         assert DOG.rstrip(".") in await say("What do you know about me?")
         assert await say("You can remember me.") == NOBODY
         assert await say("Forget about my dog.") == FORGOTTEN
         assert "Xylquor" not in await say("What is my dog called?")
-    async with open_memory(memory_settings.model_copy(update={"consent": "off"}), embedder=WordEmbedder()) as forgetful:
+    async with open_memory(
+        memory_settings.model_copy(update={"consent": "off"}), embedder=WordEmbedder()
+    ) as forgetful:
         async with talk(forgetful) as say:
             assert await say("Start remembering again.") == NEVER_HERE
         assert await stored(forgetful) == []
@@ -269,11 +311,15 @@ async def test_a_forgotten_turn_is_not_learned(memory):
         await say(DOG)
         await say("Forget that.")
     (await memory.db.run(lambda connection: connection.execute("delete from turns where role = 'assistant'")))
-    assert await Learner(memory, Never()).learn("ana") == LearnReport()  # an extractor that raises would only count as failed
+    # an extractor that raises would only count as failed
+    assert await Learner(memory, Never()).learn("ana") == LearnReport()
 
 
 async def test_spoken_it_is_carried_out_once_and_only_when_the_turn_has_ended_so(memory, monkeypatch):
-    """A reply is begun for words that the caller goes on from: nothing is forgotten. For the wish itself: once."""
+    """A reply is begun for words that the caller goes on from: nothing is forgotten.
+
+    For the wish itself: once.
+    """
     carried_out: list[str] = []
 
     async def counted(*args: Any) -> Any:
@@ -284,7 +330,9 @@ async def test_spoken_it_is_carried_out_once_and_only_when_the_turn_has_ended_so
     call = Call(await memory.open_call(Caller("ana", "echoic", uuid4().hex)))
     async with (
         Capture(call.call_memory) as call.capture,
-        voice_session(RemembersCaller(instructions="Be kind."), QuoteLLM(), listeners=[call.capture], userdata=call) as voice,
+        voice_session(
+            RemembersCaller(instructions="Be kind."), QuoteLLM(), listeners=[call.capture], userdata=call
+        ) as voice,
     ):
         await voice.ask(DOG)
         voice.ears.starts()

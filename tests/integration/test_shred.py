@@ -8,15 +8,15 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from local import shred as module
-from local.shred import shred
-from local.stores import open_stores
-from memory.account import erase_user
-from memory.config import load_settings
-from memory.errors import StoreTimeout, StoreUnavailable
-from memory.service import Memory, open_memory
-from memory.spool import Spool
-from memory.types import Caller, Fact, Turn
+from echoic.local.admin import shred as module
+from echoic.local.admin.shred import shred
+from echoic.local.servers.stores import open_stores
+from echoic.memory.config import load_settings
+from echoic.memory.errors import StoreTimeout, StoreUnavailable
+from echoic.memory.privacy.account import erase_user
+from echoic.memory.service import Memory, open_memory
+from echoic.memory.store.spool import Spool
+from echoic.memory.types import Caller, Fact, Turn
 from tests.embedders import WordEmbedder
 
 SECRET, KEPT, ANA = "xylquorvane", "otherpersonsword", "ana-of-the-test"
@@ -36,7 +36,9 @@ async def fill(memory: Memory, user_id: str, word: str) -> None:
     await memory.db.transaction(lambda connection: add(memory, connection, fact))
     assert await memory.jobs.enqueue_learn(user_id)
     dead = Spool(memory.spool._folder)
-    await dead.append(Turn(uuid4(), user_id, "echoic", "call", 0, "user", f"A {word} in the spool", datetime.now(UTC)))
+    await dead.append(
+        Turn(uuid4(), user_id, "echoic", "call", 0, "user", f"A {word} in the spool", datetime.now(UTC))
+    )
     await dead.close()
 
 
@@ -49,7 +51,12 @@ async def to_files(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
         for _ in range(4):
-            for command in ("analyze", "update turns set position = position", "checkpoint", "select pg_switch_wal()"):
+            for command in (
+                "analyze",
+                "update turns set position = position",
+                "checkpoint",
+                "select pg_switch_wal()",
+            ):
                 await connection.execute(command)
     finally:
         await connection.close()
@@ -57,14 +64,19 @@ async def to_files(database_url: str) -> None:
 
 @pytest.mark.timeout(120)
 async def test_after_a_shred_no_file_holds_the_words(tmp_path, clean_environment):
-    """Tables, indexes, TOAST, statistics, log segments, append-only file, spool; the other person's words stay, and are found."""
+    """Tables, indexes, TOAST, statistics, log segments, append-only file, spool; the other person's words
+    stay, and are found."""
     with open_stores(tmp_path / "data") as stores:
-        settings = load_settings(database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir)
+        settings = load_settings(
+            database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir
+        )
         async with open_memory(settings, embedder=WordEmbedder()) as memory:
             await fill(memory, ANA, SECRET)
             await fill(memory, "bob", KEPT)
             await to_files(stores.database_url)
-            assert len(files_with(stores.data_dir, SECRET)) >= 4 and len(files_with(stores.data_dir, ANA)) >= 4
+            assert (
+                len(files_with(stores.data_dir, SECRET)) >= 4 and len(files_with(stores.data_dir, ANA)) >= 4
+            )
             report = await erase_user(memory, ANA)
             assert report.turns == 40 and report.unfinished == ()
             await shred(settings)

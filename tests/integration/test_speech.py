@@ -1,4 +1,5 @@
-"""Speech without a key, for real: Piper speaks, Moonshine hears it, both in programs that are shared and kept running."""
+"""Speech without a key, for real: Piper speaks, Moonshine hears it, both in programs that are shared and kept
+running."""
 
 import asyncio
 import logging
@@ -13,12 +14,12 @@ import pytest
 from livekit import rtc
 from livekit.agents import stt
 
-from local.hearing import LocalSTT
-from local.sharing import State, read_state
-from local.speech import LocalSpeech, open_local_speech
-from local.speech_server import missing
-from local.speech_wire import HEARING_RATE, VOICE_RATE, ask
-from memory.errors import ModelUnavailable
+from echoic.local.servers.daemon_client import State, read_state
+from echoic.local.speech.plugins import LocalSpeech, open_local_speech
+from echoic.local.speech.server import missing
+from echoic.local.speech.stt import LocalSTT
+from echoic.local.speech.wire import HEARING_RATE, VOICE_RATE, ask
+from echoic.memory.errors import ModelUnavailable
 from tests.processes import wait_gone, wait_until
 
 pytestmark = [
@@ -103,7 +104,9 @@ async def test_what_is_spoken_is_heard(speech: LocalSpeech) -> None:
     assert {"table", "four", "friday"} <= words(finals[0])
     assert {"dog", "bruno", "garden"} <= words(finals[1])
     assert len(someone.texts(PARTIAL)) >= 2
-    kinds = [event.type for event in someone.events if event.type is not stt.SpeechEventType.RECOGNITION_USAGE]
+    kinds = [
+        event.type for event in someone.events if event.type is not stt.SpeechEventType.RECOGNITION_USAGE
+    ]
     assert kinds[0] is stt.SpeechEventType.START_OF_SPEECH
     assert kinds[-2:] == [FINAL, stt.SpeechEventType.END_OF_SPEECH]
     said = next(event.alternatives[0] for event in someone.events if event.type is FINAL)
@@ -168,7 +171,10 @@ async def test_first_sound_comes_before_the_reply_is_written(speech: LocalSpeech
 async def test_an_interrupted_reply_stops_the_synthesis(speech: LocalSpeech) -> None:
     """Nothing goes on speaking for nobody: the phrase at work is stopped, those behind it are never begun."""
     before, _ = await ask(speech.voice, {"count": True})
-    long = "that she found a new position as a nurse at a large hospital near the river and likes it very much indeed; " * 8
+    long = (
+        "that she found a new position as a nurse at a large hospital near the river and likes it very much "
+        "indeed; " * 8
+    )
     async with speech.tts().stream() as reply:
         reply.push_text(long)
         reply.end_input()
@@ -202,8 +208,10 @@ async def test_a_whole_recording(speech: LocalSpeech) -> None:
 async def test_servers_that_die_are_started_again(
     speech: LocalSpeech, folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both killed in the middle of a call: they are waited for, no word is lost, and the log says what happened."""
-    monkeypatch.setattr("local.speech_wire.RESTART_S", 60)  # not the limit is tested here, on a machine that may be busy
+    """Both killed in the middle of a call: they are waited for, no word is lost, and the log says what
+    happened."""
+    # not the limit is tested here, on a machine that may be busy
+    monkeypatch.setattr("echoic.local.speech.wire.RESTART_S", 60)
     sentence = await voice(speech, TABLE)
     pids = state(folder).pids
     async with caller(speech) as someone:
@@ -223,7 +231,7 @@ async def test_servers_that_die_are_started_again(
 
 async def test_a_server_that_stays_away_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sentence after a limit, not a wait for ever."""
-    monkeypatch.setattr("local.speech_wire.RESTART_S", 0.1)
+    monkeypatch.setattr("echoic.local.speech.wire.RESTART_S", 0.1)
     with pytest.raises(ModelUnavailable, match="does not answer"):
         await ask(tmp_path / "nobody.sock", {})
 
@@ -232,7 +240,7 @@ async def test_ears_that_stay_away_do_not_end_the_call(
     speech: LocalSpeech, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Words that nobody could read are lost, and said to be; the caller's stream lives on for the next ones."""
-    monkeypatch.setattr("local.speech_wire.RESTART_S", 0.1)
+    monkeypatch.setattr("echoic.local.speech.wire.RESTART_S", 0.1)
     deaf = LocalSTT(tmp_path / "nobody.sock")
     errors: list[stt.STTError] = []
     deaf.on("error", errors.append)

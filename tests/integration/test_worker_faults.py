@@ -1,4 +1,7 @@
-"""The worker process and its queue: killed at each step of a batch, Redis wiped, hung, gone and back. Nothing lost, nothing twice."""
+"""The worker process and its queue: killed at each step of a batch, Redis wiped, hung, gone and back.
+
+Nothing lost, nothing twice.
+"""
 
 import asyncio
 import json
@@ -11,19 +14,19 @@ from contextlib import ExitStack, asynccontextmanager
 import pytest
 import redis
 
-import workers.main
-import workers.sweep
-from memory.jobs import QUEUE, JobQueue
-from memory.service import open_memory
+import echoic.workers.main
+import echoic.workers.sweep
+from echoic.memory.service import open_memory
+from echoic.memory.store.jobs import QUEUE, JobQueue
+from echoic.workers.choose_extractor import make_extractor
+from echoic.workers.learn.learner import Learner
+from echoic.workers.main import run_worker
+from echoic.workers.sweep import sweep
 from tests.fakes import ScriptedModel, facts
 from tests.own_redis import OwnRedis, writes_paused
 from tests.processes import ROOT
 from tests.remembered import say
 from tests.worker_process import table_held, wait_until, waits_for_lock, worker_process
-from workers.choose import make_extractor
-from workers.extract import Learner
-from workers.main import run_worker
-from workers.sweep import sweep
 
 BISCUIT = "My dog is called Biscuit."
 
@@ -44,7 +47,9 @@ def model():
 
 @pytest.fixture
 def settings(memory_settings, model):
-    return memory_settings.model_copy(update={"llm_url": model.url, "llm_model": "scripted", "extractor": "echoic", "learn_idle_s": 1})
+    return memory_settings.model_copy(
+        update={"llm_url": model.url, "llm_model": "scripted", "extractor": "echoic", "learn_idle_s": 1}
+    )
 
 
 @pytest.fixture
@@ -56,13 +61,15 @@ async def memory(settings):
 @pytest.fixture
 async def known_fit(memory, settings, model):
     """The probe's verdict stands in the database, so that the next request is a batch's."""
-    choice = await workers.choose.open_extractor(settings, memory)
+    choice = await echoic.workers.choose_extractor.open_extractor(settings, memory)
     await choice.close()
     model.requests.clear()
 
 
 async def learned(memory, user_id="ana"):
-    return [fact.text for fact in await memory.facts.list(user_id)], [turn.state for turn in await memory.turns.list(user_id)]
+    return [fact.text for fact in await memory.facts.list(user_id)], [
+        turn.state for turn in await memory.turns.list(user_id)
+    ]
 
 
 @asynccontextmanager
@@ -97,7 +104,12 @@ async def all_learned(memory):
     return (await learned(memory))[1] == ["learned"]
 
 
-STEPS = ("before the batch is noted", "while the model is asked", "in the middle of the commit", "after it, before Redis knows")
+STEPS = (
+    "before the batch is noted",
+    "while the model is asked",
+    "in the middle of the commit",
+    "after it, before Redis knows",
+)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -128,9 +140,18 @@ async def test_without_addresses_the_worker_stops_with_a_sentence():
     """Only `echoic …` starts stores by itself."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ECHOIC_")}
     ended = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-m", "workers.main"], cwd=ROOT, env=environment, capture_output=True, text=True
+        subprocess.run,
+        [sys.executable, "-m", "echoic.workers.main"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
-    assert ended.returncode == 1 and "ECHOIC_REDIS_URL is not set" in ended.stderr and "Traceback" not in ended.stderr
+    assert (
+        ended.returncode == 1
+        and "ECHOIC_REDIS_URL is not set" in ended.stderr
+        and "Traceback" not in ended.stderr
+    )
 
 
 @asynccontextmanager
@@ -147,9 +168,9 @@ async def running(settings):
 
 @pytest.fixture
 def quick_sweeps(monkeypatch):
-    monkeypatch.setattr(workers.sweep, "EVERY_S", 0.2)
-    monkeypatch.setattr(workers.sweep, "GRACE_S", 0.0)
-    monkeypatch.setattr(workers.main, "RECONNECT_S", 0.2)
+    monkeypatch.setattr(echoic.workers.sweep, "EVERY_S", 0.2)
+    monkeypatch.setattr(echoic.workers.sweep, "GRACE_S", 0.0)
+    monkeypatch.setattr(echoic.workers.main, "RECONNECT_S", 0.2)
 
 
 async def test_a_hurried_job_is_learned_at_once(settings, memory, known_fit):
@@ -239,7 +260,9 @@ def own_redis(tmp_path):
 
 async def test_the_worker_comes_back_with_redis(settings, own_redis, quick_sweeps, known_fit, memory):
     """Killed Redis: the worker stays and still learns what it finds; started again, it takes jobs again."""
-    settings = settings.model_copy(update={"redis_url": type(settings.redis_url)(own_redis.url), "learn_idle_s": 1})
+    settings = settings.model_copy(
+        update={"redis_url": type(settings.redis_url)(own_redis.url), "learn_idle_s": 1}
+    )
     queue = JobQueue(own_redis.url)
     async with running(settings) as task:
         own_redis.kill()

@@ -7,21 +7,26 @@ from uuid import uuid4
 
 import pytest
 
-from memory.errors import ModelUnavailable
-from memory.service import open_memory
-from memory.turns import turn_id_for
-from memory.types import Fact, Turn
+from echoic.memory.errors import ModelUnavailable
+from echoic.memory.service import open_memory
+from echoic.memory.store.turns import turn_id_for
+from echoic.memory.types import Fact, Turn
+from echoic.workers.choose_extractor import make_extractor
+from echoic.workers.learn.learner import Learner
 from tests.fakes import ScriptedModel, facts
-from workers.choose import make_extractor
-from workers.extract import Learner
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning", "ignore::ResourceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning", "ignore::ResourceWarning"
+)
 
 
 def pipeline(request):
     """What a model answers to Mem0's prompt, and to ours after it."""
     if request["messages"][0]["content"].startswith("You file notes"):
-        return {"facts": [{"note": 1, "line": 1, "topic": "pets", "sub_topic": "dog", "weight": 9}], "ended": []}
+        return {
+            "facts": [{"note": 1, "line": 1, "topic": "pets", "sub_topic": "dog", "weight": 9}],
+            "ended": [],
+        }
     asked = request["messages"][-1]["content"].partition("## New Messages")[2]
     said = next((pet for name, pet in PETS.items() if name in asked), "")
     return {"memory": [{"id": "0", "text": f"User's {said}", "attributed_to": "user"}]}
@@ -38,7 +43,9 @@ def model():
 
 @pytest.fixture
 def settings(memory_settings, model):
-    return memory_settings.model_copy(update={"llm_url": model.url, "llm_model": "scripted", "extractor": "mem0"})
+    return memory_settings.model_copy(
+        update={"llm_url": model.url, "llm_model": "scripted", "extractor": "mem0"}
+    )
 
 
 @pytest.fixture
@@ -55,7 +62,16 @@ async def learner(memory, settings):
 
 
 async def say(memory, text, user_id="ana", said_at=None):
-    turn = Turn(turn_id_for("call", uuid4().hex), user_id, "echoic", "call", 0, "user", text, said_at or datetime.now(UTC))
+    turn = Turn(
+        turn_id_for("call", uuid4().hex),
+        user_id,
+        "echoic",
+        "call",
+        0,
+        "user",
+        text,
+        said_at or datetime.now(UTC),
+    )
     await memory.turns.record(turn)
     return turn
 
@@ -65,7 +81,12 @@ async def test_mem0s_pipeline_learns_in_our_transaction(memory, learner, model):
     turn = await say(memory, "My dog is called Biscuit.")
     await learner.learn("ana")
     (fact,) = await memory.facts.list("ana")
-    assert (fact.text, fact.topic, fact.sub_topic, fact.importance) == ("Dog is called Biscuit", "pets", "dog", 1.0)
+    assert (fact.text, fact.topic, fact.sub_topic, fact.importance) == (
+        "Dog is called Biscuit",
+        "pets",
+        "dog",
+        1.0,
+    )
     assert fact.turn_ids == (turn.turn_id,) and len(model.requests) == 2
 
 
@@ -123,7 +144,7 @@ class NoModel:
 
 def mem0_reader(memory):
     """A plain `AsyncMemory` on our table, as anybody would set it up."""
-    from workers.extractors.mem0_parts import load_mem0
+    from echoic.workers.extractors.mem0_parts import load_mem0
 
     load_mem0()
     from mem0 import AsyncMemory
@@ -149,11 +170,24 @@ def mem0_reader(memory):
 
 
 async def test_mem0_reads_and_searches_what_we_wrote(memory, learner):
-    """Unchanged `AsyncMemory`: live facts are found with their keys, closed ones are hidden, other people's never seen."""
+    """Unchanged `AsyncMemory`: live facts are found with their keys, closed ones are hidden, other people's
+    never seen."""
     await say(memory, "My dog is called Biscuit.")
     await learner.learn("ana")
-    closed = Fact(uuid4(), "ana", "Dog is called Rex", "pets", "dog", 0.5, "user", "echoic", datetime.now(UTC) - timedelta(days=3))
-    others = Fact(uuid4(), "bo", "Dog is called Bruno", "pets", "dog", 0.5, "user", "echoic", datetime.now(UTC))
+    closed = Fact(
+        uuid4(),
+        "ana",
+        "Dog is called Rex",
+        "pets",
+        "dog",
+        0.5,
+        "user",
+        "echoic",
+        datetime.now(UTC) - timedelta(days=3),
+    )
+    others = Fact(
+        uuid4(), "bo", "Dog is called Bruno", "pets", "dog", 0.5, "user", "echoic", datetime.now(UTC)
+    )
     vectors = await memory.embedder.embed_batch([closed.text, others.text])
 
     async def plant(connection):
@@ -175,7 +209,9 @@ async def test_mem0_reads_and_searches_what_we_wrote(memory, learner):
 async def test_the_default_extractors_facts_are_read_by_mem0_too(memory, memory_settings, model):
     """The same table, whoever extracted."""
     model.otherwise = facts("Dog is called Biscuit")
-    settings = memory_settings.model_copy(update={"llm_url": model.url, "llm_model": "scripted", "extractor": "echoic"})
+    settings = memory_settings.model_copy(
+        update={"llm_url": model.url, "llm_model": "scripted", "extractor": "echoic"}
+    )
     extractor, _ = make_extractor(settings)
     await say(memory, "My dog is called Biscuit.")
     await Learner(memory, extractor).learn("ana")

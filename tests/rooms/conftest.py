@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from local.livekit_program import find_program
-from local.livekit_server import LiveKitServer, open_livekit
-from local.opened import folder_of
-from memory.errors import ConfigInvalid
+from echoic.local.command_resources import folder_of
+from echoic.local.dev.livekit_program import find_program
+from echoic.local.dev.livekit_server import LiveKitServer, open_livekit
+from echoic.memory.errors import ConfigInvalid
 from tests.rooms.speech import Voice
 
 PROGRAM = pytest.StashKey[Path]()
@@ -27,7 +27,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def livekit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveKitServer]:
+def livekit(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LiveKitServer]:
     """The session's LiveKit server: `LIVEKIT_URL` of whoever runs the tests, or one of our own."""
     program = request.config.stash.get(PROGRAM, None)
     with open_livekit(tmp_path_factory.mktemp("livekit"), dict(os.environ), program=program) as server:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.processes import ROOT, wait_until
+from tests.processes import wait_until
 
 START_S = 100.0
 STOP_S = 30.0
@@ -53,7 +53,7 @@ def dev(folder: Path, program: Path, **env: str) -> Iterator[Dev]:
     said = folder.parent / f"{folder.name}.said"
     with said.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "cli.py"), "dev", "--data-dir", str(folder)],
+            [sys.executable, "-m", "echoic", "dev", "--data-dir", str(folder)],
             env={**kept, "PATH": path, **env},
             stdin=subprocess.DEVNULL,
             stdout=output,

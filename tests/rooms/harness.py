@@ -17,7 +17,7 @@ import numpy as np
 from livekit import api, rtc
 from livekit.agents import AgentServer, JobContext, JobExecutorType, JobProcess
 
-from local.livekit_server import LiveKitServer
+from echoic.local.dev.livekit_server import LiveKitServer
 from tests.rooms.speech import CALLER_RATE, SAMPLE_BYTES
 
 FRAME_S = 0.01
@@ -100,7 +100,14 @@ class Caller:
     """
 
     def __init__(
-        self, livekit: LiveKitServer, room: str, identity: str, *, token: str = "", microphone: bool = True, **token_options: Any
+        self,
+        livekit: LiveKitServer,
+        room: str,
+        identity: str,
+        *,
+        token: str = "",
+        microphone: bool = True,
+        **token_options: Any,
     ) -> None:
         self.livekit, self.room_name, self.identity = livekit, room, identity
         self.room, self.heard = rtc.Room(), Heard()
@@ -122,7 +129,9 @@ class Caller:
             await self._open_microphone()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self.leave()
         if self._faults and exc is None:
             raise self._faults[0]
@@ -181,7 +190,9 @@ class Caller:
         """A segment said by somebody else in which `part` stands, whatever its case."""
 
         def found() -> Said | None:
-            others = (said for said in self.heard.transcripts if said.identity != self.identity and said.at > after)
+            others = (
+                said for said in self.heard.transcripts if said.identity != self.identity and said.at > after
+            )
             return next((said for said in others if part.lower() in said.text.lower()), None)
 
         await self._wait(lambda: found() is not None, limit_s, "was not said: " + part)
@@ -199,7 +210,11 @@ class Caller:
             raise self._faults[0]
 
     def _agent(self) -> rtc.RemoteParticipant | None:
-        with_voice = (one for one in self.agents if any(track.track is not None for track in one.track_publications.values()))
+        with_voice = (
+            one
+            for one in self.agents
+            if any(track.track is not None for track in one.track_publications.values())
+        )
         return next(with_voice, None)
 
     def _is_quiet(self) -> bool:
@@ -219,14 +234,18 @@ class Caller:
         while True:
             piece = bytes(self._to_say[:FRAME_BYTES])
             del self._to_say[:FRAME_BYTES]
-            await source.capture_frame(rtc.AudioFrame(piece or bytes(FRAME_BYTES), CALLER_RATE, 1, FRAME_BYTES // SAMPLE_BYTES))
+            await source.capture_frame(
+                rtc.AudioFrame(piece or bytes(FRAME_BYTES), CALLER_RATE, 1, FRAME_BYTES // SAMPLE_BYTES)
+            )
             if piece and not self._to_say:
                 await asyncio.sleep(source.queued_duration)
                 self._said.set()
             due = max(due + FRAME_S, time.monotonic() - QUEUE_MS / 1000)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
-    def _on_track(self, track: rtc.Track, _publication: rtc.RemoteTrackPublication, _participant: rtc.RemoteParticipant) -> None:
+    def _on_track(
+        self, track: rtc.Track, _publication: rtc.RemoteTrackPublication, _participant: rtc.RemoteParticipant
+    ) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
             self._hold(self._listen(rtc.AudioStream(track, sample_rate=CALLER_RATE, num_channels=1)), "ears")
         self._notify()

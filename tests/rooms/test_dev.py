@@ -1,4 +1,5 @@
-"""`echoic dev` as a person runs it: it says what runs where, a caller who joins by its page is answered, and Ctrl-C leaves nothing."""
+"""`echoic dev` as a person runs it: it says what runs where, a caller who joins by its page is answered, and
+Ctrl-C leaves nothing."""
 
 import signal
 import time
@@ -7,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.livekit_server import LiveKitServer
+from echoic.local.dev.livekit_server import LiveKitServer
 from tests.fakes import ScriptedModel
 from tests.processes import wait_gone, wait_until
 from tests.rooms.dev_stack import STOP_S, dev
@@ -16,7 +17,10 @@ from tests.rooms.harness import Caller
 
 @pytest.mark.timeout(240)  # everything starts anew: two stores are made, three interpreters import LiveKit
 async def test_a_caller_is_answered_and_ctrl_c_leaves_nothing(program: Path, tmp_path: Path):
-    """No keys at all but a model: speech of this machine. The page lets a caller in, who writes, and hears and reads the reply."""
+    """No keys at all but a model: speech of this machine.
+
+    The page lets a caller in, who writes, and hears and reads the reply.
+    """
     with ScriptedModel(otherwise="Biscuit is a lovely name.") as model:
         told = {"ECHOIC_LLM_URL": model.url, "ECHOIC_LLM_MODEL": model.name, "ECHOIC_EXTRACTOR": "off"}
         with dev(tmp_path / "data", program, **told) as running:
@@ -35,16 +39,31 @@ async def test_a_caller_is_answered_and_ctrl_c_leaves_nothing(program: Path, tmp
             assert running.process.wait(STOP_S) == 0
         wait_gone(started)
     lines = running.said().splitlines()
-    assert [line.split()[0] for line in lines] == ["Stores", "LiveKit", "Speech", "Model", "Logs", "Join", "Stopping", "Stopped;"]
+    assert [line.split()[0] for line in lines] == [
+        "Stores",
+        "LiveKit",
+        "Speech",
+        "Model",
+        "Logs",
+        "Join",
+        "Stopping",
+        "Stopped;",
+    ]
 
 
 @pytest.mark.timeout(240)
 def test_two_stacks_side_by_side_and_one_that_is_killed(program: Path, tmp_path: Path):
-    """Each has its own page, stores and server. An agent that dies is started again with a line; `kill -9` leaves nothing behind."""
+    """Each has its own page, stores and server.
+
+    An agent that dies is started again with a line; `kill -9` leaves nothing behind.
+    """
     told = {"ECHOIC_LLM_URL": "http://127.0.0.1:9/v1", "ECHOIC_LLM_MODEL": "none"}
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    with dev(tmp_path / "one" / "data", program, **told) as one, dev(tmp_path / "two" / "data", program, **told) as two:
+    with (
+        dev(tmp_path / "one" / "data", program, **told) as one,
+        dev(tmp_path / "two" / "data", program, **told) as two,
+    ):
         assert one.page() != two.page()
         (agent,) = one.agents()
         agent.kill()

@@ -1,4 +1,5 @@
-"""A call by voice with the graph on: it answers within the deadline, and a graph that hangs costs the caller nothing."""
+"""A call by voice with the graph on: it answers within the deadline, and a graph that hangs costs the caller
+nothing."""
 
 import asyncio
 import json
@@ -16,19 +17,19 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from local.graph_server import open_graph
-from local.livekit_server import LiveKitServer
-from local.stores import open_stores
-from memory import graph_ledger
-from memory.config import MemorySettings, load_settings
-from memory.db import Connection
-from memory.service import open_memory
-from memory.types import Fact
+from echoic.local.dev.livekit_server import LiveKitServer
+from echoic.local.servers.graph_server import open_graph
+from echoic.local.servers.stores import open_stores
+from echoic.memory.config import MemorySettings, load_settings
+from echoic.memory.graph import ledger as graph_ledger
+from echoic.memory.service import open_memory
+from echoic.memory.store.database import Connection
+from echoic.memory.types import Fact
+from echoic.workers.graph.ingest import open_ingester
 from tests.fakes import Request, ScriptedModel
 from tests.rooms.harness import Caller
 from tests.rooms.speech import Voice
 from tests.rooms.worker import AgentWorker, agent_worker, environment_of
-from workers.graph_ingest import open_ingester
 
 AGENT = "echoic"
 BUDGET_MS = 150
@@ -45,7 +46,11 @@ def what_it_sees(request: Request) -> str:
 def settings(tmp_path: Path) -> Iterator[MemorySettings]:
     with open_stores(tmp_path) as stores, open_graph(tmp_path) as url:
         yield load_settings(
-            database_url=stores.database_url, redis_url=stores.redis_url, data_dir=tmp_path, graph="on", falkordb_url=SecretStr(url)
+            database_url=stores.database_url,
+            redis_url=stores.redis_url,
+            data_dir=tmp_path,
+            graph="on",
+            falkordb_url=SecretStr(url),
         )
 
 
@@ -54,7 +59,9 @@ def worker(livekit: LiveKitServer, settings: MemorySettings, tmp_path: Path) -> 
     with ScriptedModel(otherwise=what_it_sees) as model:
         graph = {"ECHOIC_GRAPH": "on", "ECHOIC_FALKORDB_URL": settings.falkordb_url.get_secret_value()}
         told = {"LIVEKIT_AGENT_NAME": AGENT, "ECHOIC_TURN_DETECTION": "vad", **graph}
-        with agent_worker(livekit, environment_of(settings, llm_url=model.url, **told), tmp_path / "log") as running:
+        with agent_worker(
+            livekit, environment_of(settings, llm_url=model.url, **told), tmp_path / "log"
+        ) as running:
             yield running
 
 
@@ -82,11 +89,18 @@ async def user(settings: MemorySettings) -> AsyncIterator[str]:
 async def test_the_graph_answers_by_voice_and_may_hang(
     livekit: LiveKitServer, settings: MemorySettings, worker: AgentWorker, voice: Voice, user: str
 ) -> None:
-    """The same question twice: the graph is asked in time, then stands still, and the reply comes all the same."""
+    """The same question twice: the graph is asked in time, then stands still, and the reply comes all the
+    same."""
     question = await voice("What is the name of my dog?")
     with redis.Redis.from_url(settings.falkordb_url.get_secret_value()) as client:
         server = int(client.info("server")["process_id"])
-    async with Caller(livekit, f"room-{uuid4().hex[:8]}", "caller", agent_name=AGENT, job_metadata=json.dumps({"user_id": user})) as caller:
+    async with Caller(
+        livekit,
+        f"room-{uuid4().hex[:8]}",
+        "caller",
+        agent_name=AGENT,
+        job_metadata=json.dumps({"user_id": user}),
+    ) as caller:
         await caller.wait_agent(60)
         await ask(caller, question)
         os.kill(server, signal.SIGSTOP)

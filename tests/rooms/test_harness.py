@@ -8,7 +8,7 @@ import numpy as np
 from livekit import rtc
 from livekit.agents import Agent, JobContext, ModelSettings
 
-from local.livekit_server import LiveKitServer
+from echoic.local.dev.livekit_server import LiveKitServer
 from tests.agents import ScriptedLLM, text_session
 from tests.rooms.harness import Caller, answering
 from tests.rooms.speech import Voice
@@ -19,7 +19,9 @@ TONE_RATE = 24_000
 class Humming(Agent):
     """Says everything as half a second of one note."""
 
-    async def tts_node(self, text: AsyncIterable[str], model_settings: ModelSettings) -> AsyncIterator[rtc.AudioFrame]:
+    async def tts_node(
+        self, text: AsyncIterable[str], model_settings: ModelSettings
+    ) -> AsyncIterator[rtc.AudioFrame]:
         async for _ in text:
             continue
         note = (3000 * np.sin(2 * np.pi * 440 / TONE_RATE * np.arange(TONE_RATE // 2))).astype(np.int16)
@@ -39,7 +41,8 @@ async def test_two_clients_hear_each_other(livekit: LiveKitServer, room: str, vo
 
 
 async def test_an_agent_takes_the_call(livekit: LiveKitServer, room: str):
-    """A worker in this process is dispatched by the caller's token; its reply is heard and read, and the call ends with the caller."""
+    """A worker in this process is dispatched by the caller's token; its reply is heard and read, and the call
+    ends with the caller."""
     model, ended = ScriptedLLM("Biscuit is a lovely name."), asyncio.Event()
     here = asyncio.get_running_loop()
 

@@ -9,9 +9,9 @@ import time
 import aiohttp
 from livekit.agents import JobContext, JobExecutorType
 
-from agent.health import HealthyServer
-from agent.load import Load
-from local.livekit_server import LiveKitServer
+from echoic.agent.worker.health import HealthyServer
+from echoic.agent.worker.load import Load
+from echoic.local.dev.livekit_server import LiveKitServer
 from tests.rooms.harness import Caller
 
 LIMIT_S = 30.0
@@ -99,14 +99,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def test_health_is_ok_only_while_livekit_and_postgres_answer(livekit: LiveKitServer, database_url, monkeypatch):
+async def test_health_is_ok_only_while_livekit_and_postgres_answer(
+    livekit: LiveKitServer, database_url, monkeypatch
+):
     """LiveKit goes, comes back; then Postgres goes. `/live` is OK throughout."""
     host, _, port = livekit.url.removeprefix("ws://").partition(":")
     proxy = Proxy(host, int(port))
     proxy_port = await proxy.open()
     monkeypatch.setenv("ECHOIC_DATABASE_URL", database_url)
     health_port = free_port()
-    server = worker(f"ws://127.0.0.1:{proxy_port}", livekit.api_key, livekit.api_secret, health_port, Load(1.0))
+    server = worker(
+        f"ws://127.0.0.1:{proxy_port}", livekit.api_key, livekit.api_secret, health_port, Load(1.0)
+    )
     running = asyncio.create_task(server.run(devmode=True))
     try:
         assert await wait_health(health_port, 200) == "OK"
@@ -125,7 +129,9 @@ async def test_health_is_ok_only_while_livekit_and_postgres_answer(livekit: Live
         await proxy.cut()
 
 
-async def test_a_busy_worker_refuses_aloud_and_takes_calls_again(livekit: LiveKitServer, database_url, room, monkeypatch, caplog):
+async def test_a_busy_worker_refuses_aloud_and_takes_calls_again(
+    livekit: LiveKitServer, database_url, room, monkeypatch, caplog
+):
     """Production: a dispatched call is refused with a log line; in development the same worker takes it."""
     monkeypatch.setenv("ECHOIC_DATABASE_URL", database_url)
     load = Load(0.5, sample=busy)
@@ -138,12 +144,18 @@ async def test_a_busy_worker_refuses_aloud_and_takes_calls_again(livekit: LiveKi
         while load.current() < 1.0:
             await asyncio.sleep(0.01)
         with caplog.at_level(logging.WARNING, "echoic.load"):
-            async with Caller(livekit, room, "alice", microphone=False, agent_name="healthy"), asyncio.timeout(LIMIT_S):
+            async with (
+                Caller(livekit, room, "alice", microphone=False, agent_name="healthy"),
+                asyncio.timeout(LIMIT_S),
+            ):
                 while not load.refused:
                     await asyncio.sleep(0.05)
         assert "call.refused" in [record.message for record in caplog.records]
         load.never_refuse = True
-        async with Caller(livekit, f"{room}-2", "alice", microphone=False, agent_name="healthy") as caller, asyncio.timeout(LIMIT_S):
+        async with (
+            Caller(livekit, f"{room}-2", "alice", microphone=False, agent_name="healthy") as caller,
+            asyncio.timeout(LIMIT_S),
+        ):
             while not caller.agents:
                 await asyncio.sleep(0.05)
     finally:

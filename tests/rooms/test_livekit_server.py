@@ -1,4 +1,5 @@
-"""Our own LiveKit server: on the loopback interface only, found again after it was killed, and never in another one's way."""
+"""Our own LiveKit server: on the loopback interface only, found again after it was killed, and never in
+another one's way."""
 
 import os
 import signal
@@ -7,9 +8,9 @@ from pathlib import Path
 
 import psutil
 
-from local.dev import Quiet
-from local.livekit_server import LiveKitServer, open_livekit
-from local.sharing import read_state
+from echoic.local.dev.command import Quiet
+from echoic.local.dev.livekit_server import LiveKitServer, open_livekit
+from echoic.local.servers.daemon_client import read_state
 from tests.processes import is_alive, wait_gone, wait_until
 from tests.rooms.harness import Caller
 
@@ -33,7 +34,10 @@ async def test_two_stacks_side_by_side(program: Path, tmp_path: Path, room: str)
     """Two data folders, two servers; a room of the one is not in the other, and each ends with its own stack."""
     tone = bytes([0, 20] * 24_000)
     with open_livekit(tmp_path / "a", {}, program=program) as a:
-        with open_livekit(tmp_path / "b", {}, program=program) as b, open_livekit(tmp_path / "b", {}, program=program) as again:
+        with (
+            open_livekit(tmp_path / "b", {}, program=program) as b,
+            open_livekit(tmp_path / "b", {}, program=program) as again,
+        ):
             assert a.url != b.url and a.api_secret != b.api_secret and b == again
             first, second = pid_of(tmp_path / "a"), pid_of(tmp_path / "b")
             async with Caller(a, room, "alice") as alice, Caller(b, room, "bob") as bob:
@@ -50,7 +54,9 @@ async def test_nothing_outside_is_contacted(program: Path, tmp_path: Path, room:
         await can_talk(livekit, bytes([0, 20] * 24_000), room)
         sockets = psutil.Process(pid_of(tmp_path / "a")).net_connections("inet")
     assert sockets
-    assert not [one for one in sockets if one.laddr.ip not in LOOPBACK or (one.raddr and one.raddr.ip not in LOOPBACK)]
+    assert not [
+        one for one in sockets if one.laddr.ip not in LOOPBACK or (one.raddr and one.raddr.ip not in LOOPBACK)
+    ]
 
 
 async def test_one_that_is_killed_is_found_again_at_the_same_place(program: Path, tmp_path: Path, room: str):
@@ -63,7 +69,10 @@ async def test_one_that_is_killed_is_found_again_at_the_same_place(program: Path
 
 
 async def test_whether_somebody_is_in_a_call_is_seen(program: Path, tmp_path: Path, room: str):
-    """By this a model of this machine learns between calls only. A server that does not answer has no calls."""
+    """By this a model of this machine learns between calls only.
+
+    A server that does not answer has no calls.
+    """
     with open_livekit(tmp_path / "a", {}, program=program) as livekit:
         is_quiet = Quiet(livekit)
         assert is_quiet()

@@ -1,4 +1,5 @@
-"""A call without any key: the caller's voice goes through the room to Moonshine, the reply comes back from Piper."""
+"""A call without any key: the caller's voice goes through the room to Moonshine, the reply comes back from
+Piper."""
 
 import asyncio
 import time
@@ -9,16 +10,17 @@ from typing import Any
 import pytest
 from livekit.agents import Agent, AgentSession, JobContext
 
-from agent.config import load_agent_settings
-from agent.ears import Speech, open_speech, open_vad, turn_handling
-from local.livekit_server import LiveKitServer
-from local.speech_wire import ask
+from echoic.agent.config import load_agent_settings
+from echoic.agent.speech import Speech, open_speech, open_vad, turn_handling
+from echoic.local.dev.livekit_server import LiveKitServer
+from echoic.local.speech.wire import ask
 from tests.agents import ScriptedLLM
 from tests.rooms.harness import Caller, answering
 from tests.rooms.speech import Voice
 
 pytestmark = pytest.mark.timeout(150)  # three models load on a machine that may be busy
-SETTINGS = load_agent_settings(speech="local", turn_detection="vad")  # the turn detector takes a synthetic voice for unfinished
+# the turn detector takes a synthetic voice for unfinished
+SETTINGS = load_agent_settings(speech="local", turn_detection="vad")
 LONG = "The river is long, " * 30
 
 
@@ -32,17 +34,26 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Speech]:
 async def agent(livekit: LiveKitServer, room: str, speech: Speech, model: ScriptedLLM) -> Any:
     async def entrypoint(job: JobContext) -> None:
         session: AgentSession[Any] = AgentSession(
-            stt=speech.stt(), tts=speech.tts(), vad=open_vad(), llm=model, turn_handling=turn_handling(SETTINGS)
+            stt=speech.stt(),
+            tts=speech.tts(),
+            vad=open_vad(),
+            llm=model,
+            turn_handling=turn_handling(SETTINGS),
         )
         session.on("close", lambda _: job.shutdown("the call ended"))
         await session.start(Agent(instructions="be brief"), room=job.room, record=False)
 
-    async with answering(livekit, entrypoint, agent_name=room), Caller(livekit, room, "alice", agent_name=room) as caller:
+    async with (
+        answering(livekit, entrypoint, agent_name=room),
+        Caller(livekit, room, "alice", agent_name=room) as caller,
+    ):
         await caller.wait_agent()
         yield caller
 
 
-async def test_a_question_is_heard_and_answered(livekit: LiveKitServer, room: str, voice: Voice, speech: Speech):
+async def test_a_question_is_heard_and_answered(
+    livekit: LiveKitServer, room: str, voice: Voice, speech: Speech
+):
     """The model is shown what was said, and the caller hears and reads the reply."""
     model = ScriptedLLM("That sounds lovely, I will remember it.")
     async with agent(livekit, room, speech, model) as caller:

@@ -1,4 +1,5 @@
-"""The LiveKit server dies in the middle of a call and comes back at the same address: nothing is lost, and the worker goes on working."""
+"""The LiveKit server dies in the middle of a call and comes back at the same address: nothing is lost, and
+the worker goes on working."""
 
 import asyncio
 import os
@@ -8,10 +9,10 @@ from uuid import uuid4
 
 import pytest
 
-from local.livekit_server import GROUP, open_livekit
-from local.sharing import read_state
-from memory.config import MemorySettings
-from memory.service import open_memory
+from echoic.local.dev.livekit_server import GROUP, open_livekit
+from echoic.local.servers.daemon_client import read_state
+from echoic.memory.config import MemorySettings
+from echoic.memory.service import open_memory
 from tests.fakes import ScriptedModel
 from tests.processes import wait_until
 from tests.rooms.harness import Caller
@@ -24,11 +25,16 @@ def pid_of(folder: Path) -> int:
 
 
 @pytest.mark.timeout(240)
-async def test_a_server_that_is_restarted_mid_call(program: Path, tmp_path: Path, memory_settings: MemorySettings):
+async def test_a_server_that_is_restarted_mid_call(
+    program: Path, tmp_path: Path, memory_settings: MemorySettings
+):
     """What was said before is stored, the worker registers again, and who joins again is known and answered."""
     folder, user = tmp_path / "livekit", f"user-{uuid4().hex[:8]}"
     who = {"agent_name": "echoic", "job_metadata": f'{{"user_id": "{user}"}}', "microphone": False}
-    with open_livekit(folder, {}, program=program) as livekit, ScriptedModel(otherwise="I hear you.") as model:
+    with (
+        open_livekit(folder, {}, program=program) as livekit,
+        ScriptedModel(otherwise="I hear you.") as model,
+    ):
         env = environment_of(memory_settings, llm_url=model.url, LIVEKIT_AGENT_NAME="echoic")
         with agent_worker(livekit, env, tmp_path / "worker.log") as worker:
             async with Caller(livekit, "before", "maya", **who) as caller:

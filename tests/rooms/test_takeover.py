@@ -1,4 +1,5 @@
-"""A call outlives its agent: real processes are killed, stopped and drained in real rooms, and the caller is spoken to again."""
+"""A call outlives its agent: real processes are killed, stopped and drained in real rooms, and the caller is
+spoken to again."""
 
 import asyncio
 import os
@@ -17,9 +18,9 @@ import redis
 from livekit import api, rtc
 from livekit.rtc.data_stream import StreamError
 
-from local.livekit_server import LiveKitServer
-from local.stores import Stores
-from memory.config import MemorySettings
+from echoic.local.dev.livekit_server import LiveKitServer
+from echoic.local.servers.stores import Stores
+from echoic.memory.config import MemorySettings
 from tests.processes import state_of
 from tests.rooms.harness import LOUD_RMS, Caller
 from tests.rooms.worker import AgentWorker, agent_worker, environment_of
@@ -49,7 +50,9 @@ class Listener(Caller):
         with suppress(StreamError):  # its agent was removed in the middle of a sentence
             await super()._read(reader, identity)
 
-    def _on_track(self, track: rtc.Track, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant) -> None:
+    def _on_track(
+        self, track: rtc.Track, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+    ) -> None:
         super()._on_track(track, publication, participant)
         if track.kind == rtc.TrackKind.KIND_AUDIO:
             self._hold(self._listen_to(track, participant.identity), "listener")
@@ -67,7 +70,9 @@ class Listener(Caller):
 
 
 @pytest.fixture
-def start(livekit: LiveKitServer, memory_settings: MemorySettings, tmp_path: Path, room: str) -> Iterator[Start]:
+def start(
+    livekit: LiveKitServer, memory_settings: MemorySettings, tmp_path: Path, room: str
+) -> Iterator[Start]:
     """Starts workers of this test's own stores; the agent's name is the room's."""
     with ExitStack() as started:
         logs = iter(tmp_path / f"worker-{number}.log" for number in range(9))
@@ -81,7 +86,9 @@ def start(livekit: LiveKitServer, memory_settings: MemorySettings, tmp_path: Pat
 
 @pytest.fixture
 def alice(livekit: LiveKitServer, room: str) -> Callable[..., Listener]:
-    return lambda name=room: Listener(livekit, room, "alice", agent_name=name or None, job_metadata='{"a": 1}')
+    return lambda name=room: Listener(
+        livekit, room, "alice", agent_name=name or None, job_metadata='{"a": 1}'
+    )
 
 
 def process_in_call(*workers: AgentWorker) -> psutil.Process:
@@ -111,7 +118,8 @@ async def spoken_with(caller: Listener, words: str) -> str:
 
 
 async def went_on(caller: Listener, old: str, since: float) -> float:
-    """The caller was spoken to again by one other agent, which knows the call; returns the silence in seconds."""
+    """The caller was spoken to again by one other agent, which knows the call; returns the silence in
+    seconds."""
     heard = await caller.wait_heard(since + FADES_S)
     back = await caller.wait_text(BACK, after=since)
     await caller.chat("again")
@@ -133,8 +141,11 @@ def turns_of(settings: MemorySettings) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("named", [True, False])
-async def test_job_killed(named: bool, start: Start, alice: Callable[..., Listener], room: str, memory_settings: MemorySettings):
-    """`kill -9` of the call's process: within the aim another agent speaks and knows the call, dispatched by name or automatically."""
+async def test_job_killed(
+    named: bool, start: Start, alice: Callable[..., Listener], room: str, memory_settings: MemorySettings
+):
+    """`kill -9` of the call's process: within the aim another agent speaks and knows the call, dispatched by
+    name or automatically."""
     worker = start(name=room if named else "")
     async with alice(room if named else "") as caller:
         old = await spoken_with(caller, "My dog is Biscuit")
@@ -149,19 +160,22 @@ async def test_job_killed(named: bool, start: Start, alice: Callable[..., Listen
 
 
 async def test_worker_killed(start: Start, alice: Callable[..., Listener]):
-    """The worker dies with its calls: another worker finds that their beat stands still, and its agent goes on."""
+    """The worker dies with its calls: another worker finds that their beat stands still, and its agent goes
+    on."""
     first = start()
     async with alice() as caller:
         old = await spoken_with(caller, "My dog is Biscuit")
         second = await asyncio.to_thread(start)
         killed = time.monotonic()
         first.send(signal.SIGKILL)
-        assert await went_on(caller, old, killed) < AIM_S + 1.0  # the aim is met on a machine that is not busy
+        # the aim is met on a machine that is not busy
+        assert await went_on(caller, old, killed) < AIM_S + 1.0
         assert second.output().count('"call.rescued"') == 1
 
 
 async def test_agent_stopped_and_continued(start: Start, alice: Callable[..., Listener]):
-    """An agent that stands still in the middle of a sentence is replaced; when it goes on, it is not heard, and leaves."""
+    """An agent that stands still in the middle of a sentence is replaced; when it goes on, it is not heard,
+    and leaves."""
     first, second = start(), start()
     async with alice() as caller:
         old = await spoken_with(caller, "My dog is Biscuit")
@@ -179,7 +193,10 @@ async def test_agent_stopped_and_continued(start: Start, alice: Callable[..., Li
         assert not [at for at in caller.loud[old] if at > stopped + 1.0]
         assert [one.identity for one in caller.agents] == [back.identity]
         assert caller.most_agents == 1
-    assert "lease.lost" in first.output() + second.output() or "room disconnected" in first.output() + second.output()
+    assert (
+        "lease.lost" in first.output() + second.output()
+        or "room disconnected" in first.output() + second.output()
+    )
 
 
 async def test_two_watchers_send_one_agent(start: Start, alice: Callable[..., Listener]):
@@ -195,7 +212,8 @@ async def test_two_watchers_send_one_agent(start: Start, alice: Callable[..., Li
 
 
 async def test_drained_worker(start: Start, alice: Callable[..., Listener]):
-    """A worker that drains keeps its call; should the call's process die then, the agent comes from another worker."""
+    """A worker that drains keeps its call; should the call's process die then, the agent comes from another
+    worker."""
     first = start()
     async with alice() as caller:
         old = await spoken_with(caller, "My dog is Biscuit")
@@ -213,7 +231,8 @@ async def test_drained_worker(start: Start, alice: Callable[..., Listener]):
 
 
 async def test_worker_told_to_stop_at_once_hands_over(start: Start, alice: Callable[..., Listener]):
-    """In development SIGTERM ends every call: another worker takes it over, or the same one when it is started again."""
+    """In development SIGTERM ends every call: another worker takes it over, or the same one when it is
+    started again."""
     first = start(dev=True)
     async with alice() as caller:
         old = await spoken_with(caller, "My dog is Biscuit")
@@ -237,7 +256,9 @@ async def test_emptied_room(start: Start, alice: Callable[..., Listener], memory
     assert worker.output().count('"received job request"') == 1
 
 
-async def test_hang_up_ends_the_call(start: Start, alice: Callable[..., Listener], memory_settings: MemorySettings):
+async def test_hang_up_ends_the_call(
+    start: Start, alice: Callable[..., Listener], memory_settings: MemorySettings
+):
     """A caller who hangs up leaves no lease, and nobody is sent to an empty room; it takes about two seconds."""
     worker = start()
     async with alice() as caller:
@@ -255,17 +276,24 @@ async def test_removed_agent_stays_away(
 ):
     """An application that removes the agent, or deletes its dispatch, is obeyed."""
     worker = start()
-    async with alice() as caller, api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as livekit_api:
+    async with (
+        alice() as caller,
+        api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as livekit_api,
+    ):
         old = await spoken_with(caller, "My dog is Biscuit")
         room = caller.room_name
         (dispatch,) = await livekit_api.agent_dispatch.list_dispatch(room)
         await livekit_api.agent_dispatch.delete_dispatch(dispatch.id, room)
         await caller.wait_agent_gone()
         await wait_true(lambda: not leases_of(memory_settings))
-        await livekit_api.agent_dispatch.create_dispatch(api.CreateAgentDispatchRequest(agent_name=room, room=room))
+        await livekit_api.agent_dispatch.create_dispatch(
+            api.CreateAgentDispatchRequest(agent_name=room, room=room)
+        )
         new = await caller.wait_agent()
         assert new.identity != old
-        await livekit_api.room.remove_participant(api.RoomParticipantIdentity(room=room, identity=new.identity))
+        await livekit_api.room.remove_participant(
+            api.RoomParticipantIdentity(room=room, identity=new.identity)
+        )
         await caller.wait_agent_gone()
         await wait_true(lambda: not leases_of(memory_settings))
         await asyncio.sleep(1.0)
@@ -273,8 +301,11 @@ async def test_removed_agent_stays_away(
     assert "call.rescued" not in worker.output()
 
 
-async def test_deadly_call_is_given_up(start: Start, alice: Callable[..., Listener], memory_settings: MemorySettings):
-    """A question that kills each agent that tries to answer it: after five nobody is sent, and the worker takes other calls."""
+async def test_deadly_call_is_given_up(
+    start: Start, alice: Callable[..., Listener], memory_settings: MemorySettings
+):
+    """A question that kills each agent that tries to answer it: after five nobody is sent, and the worker
+    takes other calls."""
     worker = start()
     async with alice() as caller:
         await caller.wait_agent()
@@ -285,7 +316,9 @@ async def test_deadly_call_is_given_up(start: Start, alice: Callable[..., Listen
         await caller.wait_agent_gone()
 
 
-async def test_redis_hangs(start: Start, alice: Callable[..., Listener], stores: Stores, memory_settings: MemorySettings):
+async def test_redis_hangs(
+    start: Start, alice: Callable[..., Listener], stores: Stores, memory_settings: MemorySettings
+):
     """While Redis hangs the call goes on, nobody else comes, and afterwards it is held again."""
     worker, pid = start(), state_of(stores.data_dir).pids["redis"]
     async with alice() as caller:

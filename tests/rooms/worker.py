@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from local.livekit_server import LiveKitServer
-from memory.config import MemorySettings
+from echoic.local.dev.livekit_server import LiveKitServer
+from echoic.memory.config import MemorySettings
 from tests.processes import ROOT
 
 REGISTERED = "registered worker"
@@ -54,7 +54,9 @@ class AgentWorker:
         """Return once its log holds `text`."""
         deadline = time.monotonic() + limit_s
         while text not in self.output():
-            assert self._process.poll() is None, f"the worker ended with code {self._process.returncode}:\n{self.output()[-4000:]}"
+            assert self._process.poll() is None, (
+                f"the worker ended with code {self._process.returncode}:\n{self.output()[-4000:]}"
+            )
             assert time.monotonic() < deadline, f"not within {limit_s:g} s: {text}\n{self.output()[-4000:]}"
             time.sleep(POLL_S)
 
@@ -76,7 +78,12 @@ class AgentWorker:
 
 @contextmanager
 def agent_worker(
-    livekit: LiveKitServer, env: Mapping[str, str], log: Path, *, entry: str = "agent/main.py", dev: bool = True
+    livekit: LiveKitServer,
+    env: Mapping[str, str],
+    log: Path,
+    *,
+    entry: str = "agent/main.py",
+    dev: bool = True,
 ) -> Iterator[AgentWorker]:
     """`python -m livekit.agents start <entry>`, registered when the block begins.
 
@@ -84,7 +91,16 @@ def agent_worker(
         env: settings beside those of LiveKit, e.g. `environment_of(memory_settings)`.
         dev: without it, SIGTERM waits until every call has ended.
     """
-    command = [sys.executable, "-m", "livekit.agents", "start", entry, "--log-format", "json", *(["--dev"] if dev else [])]
+    command = [
+        sys.executable,
+        "-m",
+        "livekit.agents",
+        "start",
+        entry,
+        "--log-format",
+        "json",
+        *(["--dev"] if dev else []),
+    ]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,

@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime
 from uuid import UUID
 
-from memory.account import fact_as_json, turn_as_json
-from memory.types import Fact, Turn
+from echoic.memory.privacy.account import fact_as_json, turn_as_json
+from echoic.memory.types import Fact, Turn
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ID = UUID(int=7)
@@ -13,15 +13,43 @@ ID = UUID(int=7)
 
 def test_a_fact_has_exactly_the_promised_keys():
     """Times are ISO with their zone, an open end is null."""
-    fact = Fact(ID, "ana", "Lives in Porto", "life", "home", 0.8, "user", "echoic", NOON, valid_from=NOON, turn_ids=(ID,))
+    fact = Fact(
+        ID,
+        "ana",
+        "Lives in Porto",
+        "life",
+        "home",
+        0.8,
+        "user",
+        "echoic",
+        NOON,
+        valid_from=NOON,
+        turn_ids=(ID,),
+    )
     shown = json.loads(json.dumps(fact_as_json(fact)))
-    assert list(shown) == ["id", "text", "topic", "sub_topic", "importance", "scope", "said_at", "valid_from", "valid_until", "turn_ids"]
+    assert list(shown) == [
+        "id",
+        "text",
+        "topic",
+        "sub_topic",
+        "importance",
+        "scope",
+        "said_at",
+        "valid_from",
+        "valid_until",
+        "turn_ids",
+    ]
     assert (shown["id"], shown["turn_ids"], shown["importance"]) == (str(ID), [str(ID)], 0.8)
-    assert shown["said_at"] == shown["valid_from"] == "2026-11-21T12:00:00+00:00" and shown["valid_until"] is None
+    assert (
+        shown["said_at"] == shown["valid_from"] == "2026-11-21T12:00:00+00:00"
+        and shown["valid_until"] is None
+    )
 
 
 def test_a_turn_has_exactly_the_promised_keys():
-    turn = Turn(ID, "ana", "echoic", "call", 3, "assistant", "You live in", NOON, interrupted=True, state="learned")
+    turn = Turn(
+        ID, "ana", "echoic", "call", 3, "assistant", "You live in", NOON, interrupted=True, state="learned"
+    )
     shown = json.loads(json.dumps(turn_as_json(turn)))
     assert list(shown) == ["turn_id", "role", "text", "said_at", "interrupted", "state"]
     assert (shown["turn_id"], shown["interrupted"], shown["state"]) == (str(ID), True, "learned")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.asked import Request, asked_of_memory
+from echoic.agent.commands.memory_commands import Request, asked_of_memory
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,9 @@ def test_what_only_sounds_like_a_wish(words: str):
     assert asked_of_memory(words) is None
 
 
-@pytest.mark.parametrize("words", ["Don't remember this, but my PIN is 4321.", "Please don't store this: I am pregnant"])
+@pytest.mark.parametrize(
+    "words", ["Don't remember this, but my PIN is 4321.", "Please don't store this: I am pregnant"]
+)
 def test_wish_and_words_in_one_breath(words: str):
     assert asked_of_memory(words) == Request("dont_remember_this", this_alone=True)
 
@@ -115,7 +117,15 @@ def test_answers_to_may_i_remember(words: str, wish: str, rest: str):
 
 
 @pytest.mark.parametrize(
-    "words", ["Yes, but not my address.", "Why do you ask?", "My dog is called Biscuit.", "Maybe.", "Notably my dog.", "Surely"]
+    "words",
+    [
+        "Yes, but not my address.",
+        "Why do you ask?",
+        "My dog is called Biscuit.",
+        "Maybe.",
+        "Notably my dog.",
+        "Surely",
+    ],
 )
 def test_what_is_neither_yes_nor_no(words: str):
     """No consent is read into it, and no refusal."""

@@ -7,21 +7,24 @@ from uuid import uuid4
 import pytest
 from livekit.agents import Agent, RunContext, function_tool, llm
 
-from agent.assistant import UNREACHED, MemoryAgent, RemembersCaller, unanswered
-from agent.call import Call
-from agent.capture import Capture
-from memory.types import Turn
+from echoic.agent.assistant import UNREACHED, MemoryAgent, RemembersCaller, unanswered
+from echoic.agent.call.call import Call
+from echoic.agent.call.capture import Capture
+from echoic.memory.types import Turn
 from tests.agents import FakeCallMemory, ScriptedLLM, text_session
 
 BLOCK = "<memory>\n- The dog is called Biscuit\n</memory>\n"
 
 
 def memory_agent(memory: FakeCallMemory, **options: Any) -> MemoryAgent:
-    return MemoryAgent(**{"instructions": "Be kind.", "context_tokens": 2_000, "call_memory": memory} | options)
+    return MemoryAgent(
+        **{"instructions": "Be kind.", "context_tokens": 2_000, "call_memory": memory} | options
+    )
 
 
 async def test_block_stands_before_the_callers_words_in_this_call_only():
-    """The model sees it at the front of the last user message; history never does, and the system prompt stays the same bytes."""
+    """The model sees it at the front of the last user message; history never does, and the system prompt
+    stays the same bytes."""
     model, memory = ScriptedLLM("Hello.", "Biscuit."), FakeCallMemory()
     async with text_session(model) as session:
         await session.start(memory_agent(memory), record=False)
@@ -57,7 +60,9 @@ async def test_block_does_not_stack_up_on_tool_steps():
     call = llm.FunctionToolCall(name="look_up", arguments="{}", call_id="c1")
     model, memory = ScriptedLLM(["Let me look. ", call], "It is 42."), FakeCallMemory()
     async with text_session(model) as session:
-        await session.start(WithTool(instructions="Be kind.", context_tokens=2_000, call_memory=memory), record=False)
+        await session.start(
+            WithTool(instructions="Be kind.", context_tokens=2_000, call_memory=memory), record=False
+        )
         await session.run(user_input="What is the answer?")
     assert [sum(text.count("<memory>") for text in model.texts(call)) for call in (0, 1)] == [1, 1]
     assert [asked["text"] for asked in memory.asked] == ["What is the answer?"] * 2
@@ -96,7 +101,8 @@ async def test_an_agent_without_memory_still_replies():
 
 
 async def test_every_agent_of_a_hand_off_chain_remembers():
-    """An application's own agents find the memory in the session's userdata, with and without the context of the agent before."""
+    """An application's own agents find the memory in the session's userdata, with and without the context of
+    the agent before."""
 
     class Sales(RemembersCaller):
         pass
@@ -124,7 +130,10 @@ async def test_every_agent_of_a_hand_off_chain_remembers():
 async def test_a_known_caller_is_greeted_if_the_setting_says_so():
     """The greeting is asked for with what is known, and nothing of it becomes history."""
     model, memory = ScriptedLLM("Welcome back, Maya."), FakeCallMemory()
-    memory.recent.load([Turn(uuid4(), "maya", "echoic", "old", 0, "user", "My dog is called Biscuit.", datetime.now(UTC))], [])
+    memory.recent.load(
+        [Turn(uuid4(), "maya", "echoic", "old", 0, "user", "My dog is called Biscuit.", datetime.now(UTC))],
+        [],
+    )
     async with text_session(model) as session:
         agent = memory_agent(memory, greet_on_return=True)
         await session.start(agent, record=False)

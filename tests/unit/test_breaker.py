@@ -1,6 +1,6 @@
 """A tier that fails is skipped, tried once after a pause, and trusted again only when that went well."""
 
-from memory.breaker import Breaker
+from echoic.memory.breaker import Breaker
 
 
 class Clock:

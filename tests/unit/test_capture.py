@@ -1,4 +1,5 @@
-"""What becomes a turn: committed messages only, once each, in order, as they were heard; and nothing is dropped when storing fails."""
+"""What becomes a turn: committed messages only, once each, in order, as they were heard; and nothing is
+dropped when storing fails."""
 
 import asyncio
 import time
@@ -8,14 +9,14 @@ from types import SimpleNamespace
 import pytest
 from livekit.agents import ConversationItemAddedEvent, UserInputTranscribedEvent, llm
 
-from agent import capture as capture_module
-from agent.assistant import MemoryAgent
-from agent.capture import Capture
-from agent.config import AgentSettings
-from agent.model import connect_options
-from agent.text_call import TextCall, open_text_call
-from memory.errors import StoreUnavailable
-from memory.types import Turn
+from echoic.agent.assistant import MemoryAgent
+from echoic.agent.call import capture as capture_module
+from echoic.agent.call.capture import Capture
+from echoic.agent.call.text_call import TextCall, open_text_call
+from echoic.agent.config import AgentSettings
+from echoic.agent.model import connect_options
+from echoic.memory.errors import StoreUnavailable
+from echoic.memory.types import Turn
 from tests.agents import FakeCallMemory, ScriptedLLM
 
 
@@ -43,11 +44,17 @@ async def test_an_item_is_stored_once_with_its_time_and_order():
     """The same event twice is one turn; the words were said when LiveKit says they were."""
     memory, stored = FakeCallMemory(), list[Turn]()
     async with Capture(memory, on_stored=lambda turn, _ms: stored.append(turn)) as capture:
-        first, second = message("I am Maya.", created_at=1_763_720_000.5), message("Hello.", "assistant", interrupted=True)
+        first, second = (
+            message("I am Maya.", created_at=1_763_720_000.5),
+            message("Hello.", "assistant", interrupted=True),
+        )
         for item in (first, second, first):
             capture.on_item(event(item))
         await capture.drained()
-    assert [(turn.role, turn.text, turn.interrupted) for turn in stored] == [("user", "I am Maya.", False), ("assistant", "Hello.", True)]
+    assert [(turn.role, turn.text, turn.interrupted) for turn in stored] == [
+        ("user", "I am Maya.", False),
+        ("assistant", "Hello.", True),
+    ]
     assert stored[0].said_at == datetime.fromtimestamp(1_763_720_000.5, UTC)
 
 
@@ -109,7 +116,9 @@ async def test_a_reply_that_was_cut_off_is_stored_as_far_as_it_was_heard():
         call.interrupt()
 
     agent = MemoryAgent(instructions="Be kind.", context_tokens=2_000)
-    async with open_text_call(memory, agent, Slow(["Once upon a time "]), sink=sink, patience=connect_options(AgentSettings())) as call:
+    async with open_text_call(
+        memory, agent, Slow(["Once upon a time "]), sink=sink, patience=connect_options(AgentSettings())
+    ) as call:
         answer = await call.ask("Tell me a story.")
     assert heard == ["Once upon a time "]
     assert [(turn.role, turn.text.strip(), turn.interrupted) for turn in answer.turns] == [
@@ -125,7 +134,9 @@ async def test_a_recalled_block_never_becomes_a_stored_turn(block: str):
     memory = FakeCallMemory(block=block)
     agent = MemoryAgent(instructions="Be kind.", context_tokens=2_000)
     call: TextCall
-    async with open_text_call(memory, agent, ScriptedLLM("Hello."), sink=lambda _: None, patience=connect_options(AgentSettings())) as call:
+    async with open_text_call(
+        memory, agent, ScriptedLLM("Hello."), sink=lambda _: None, patience=connect_options(AgentSettings())
+    ) as call:
         answer = await call.ask("I am Maya.")
     assert [turn.text for turn in answer.turns] == ["I am Maya.", "Hello."]
     assert answer.reply == "Hello." and answer.recall.block == block
@@ -142,7 +153,10 @@ async def test_words_that_become_an_item_are_stored_once():
 
 
 async def test_words_that_an_item_leaves_behind_are_kept():
-    """Spoken over a reply that could not be interrupted: LiveKit drops them, memory does not. They come first, and are marked."""
+    """Spoken over a reply that could not be interrupted: LiveKit drops them, memory does not.
+
+    They come first, and are marked.
+    """
     memory = FakeCallMemory()
     async with Capture(memory) as capture:
         capture.on_transcribed(final("Wait, I am allergic to nuts.", at=1_763_720_000.5))
@@ -151,7 +165,9 @@ async def test_words_that_an_item_leaves_behind_are_kept():
         capture.on_item(spoken("yes"))
         await capture.drained()
         assert kept(memory) == [("Wait, I am allergic to nuts. yes", True), ("yes", False)]
-    assert memory.recorded[0].role == "user" and memory.recorded[0].said_at == datetime.fromtimestamp(1_763_720_000.5, UTC)
+    assert memory.recorded[0].role == "user" and memory.recorded[0].said_at == datetime.fromtimestamp(
+        1_763_720_000.5, UTC
+    )
 
 
 async def test_words_that_no_item_follows_are_kept_at_the_end():
@@ -200,9 +216,11 @@ async def test_typed_words_leave_spoken_ones_alone():
 
 
 async def test_another_person_speaks():
-    """What was heard before the change is stored for the one before, when `retarget` returns; nothing of it for the next.
+    """What was heard before the change is stored for the one before, when `retarget` returns; nothing of it
+    for the next.
 
-    Not even where LiveKit makes its item only after the change: words that were heard, and a reply that was cut off by it.
+    Not even where LiveKit makes its item only after the change: words that were heard, and a reply that was
+    cut off by it.
     """
     ana, bob = FakeCallMemory(), FakeCallMemory()
     async with Capture(ana) as capture:

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from memory.days import asked_days, day_terms
-from memory.words import terms
+from echoic.memory.text.days import asked_days, day_terms
+from echoic.memory.text.words import terms
 
 SATURDAY = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
 GREENWICH, LOS_ANGELES = ZoneInfo("UTC"), ZoneInfo("America/Los_Angeles")
@@ -56,7 +56,10 @@ def test_dates_of_a_question(text: str, expected: list[str]) -> None:
     assert asked(text) == expected
 
 
-@pytest.mark.parametrize("text", ["may I ask you something", "we march on", "room 2043", "99999 junebugs", "", "第五月", "tomorrow"])
+@pytest.mark.parametrize(
+    "text",
+    ["may I ask you something", "we march on", "room 2043", "99999 junebugs", "", "第五月", "tomorrow"],
+)
 def test_other_words_are_no_dates(text: str) -> None:
     """ "May" and "march" are verbs, too."""
     assert not any(term.startswith(("@0", "@1")) for term in asked(text))
@@ -71,7 +74,13 @@ def test_a_day_of_the_caller_may_touch_two_days_in_utc() -> None:
 def test_since_a_month_is_every_month_from_it():
     """Each with its year; one that lies ahead was last year's."""
     now = datetime(2026, 2, 10, tzinfo=UTC)
-    assert set(asked_days("what changed since December?", now, ZoneInfo("UTC"))) == {"@12", "@2025", "@2026", "@01", "@02"}
+    assert set(asked_days("what changed since December?", now, ZoneInfo("UTC"))) == {
+        "@12",
+        "@2025",
+        "@2026",
+        "@01",
+        "@02",
+    }
     assert {"@2024", "@03", "@2025"} <= set(
         asked_days("since the beginning of March 2024", datetime(2025, 1, 1, tzinfo=UTC), ZoneInfo("UTC"))
     )

@@ -1,4 +1,5 @@
-"""docker-compose.yml and the Dockerfile, read as Docker would read them: no engine is needed to see these mistakes."""
+"""docker-compose.yml and the Dockerfile, read as Docker would read them: no engine is needed to see these
+mistakes."""
 
 import re
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 import yaml
 from arq.constants import health_check_key_suffix
 
-from memory.jobs import QUEUE
+from echoic.memory.store.jobs import QUEUE
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
@@ -56,20 +57,25 @@ def test_worker_is_asked_for_the_sign_of_life_that_it_gives() -> None:
 
 
 def test_agent_is_restarted_only_when_it_does_not_run() -> None:
-    """`/` is 503 while Postgres is away (agent/health.py): a restart for that would end calls that go on without it."""
+    """`/` is 503 while Postgres is away (agent/worker/health.py): a restart for that would end calls that go
+    on without it."""
     assert "127.0.0.1:8081/live'" in SERVICES["agent"]["healthcheck"]["test"][-1]
 
 
-@pytest.mark.parametrize(("name", "variable"), [("agent", "ECHOIC_METRICS_PORT"), ("worker", "ECHOIC_WORKER_METRICS_PORT")])
+@pytest.mark.parametrize(
+    ("name", "variable"), [("agent", "ECHOIC_METRICS_PORT"), ("worker", "ECHOIC_WORKER_METRICS_PORT")]
+)
 def test_metrics_reach_this_machine(name: str, variable: str) -> None:
-    """Served on the container's own address, at the port that is published, and by the process that has these metrics."""
+    """Served on the container's own address, at the port that is published, and by the process that has these
+    metrics."""
     environment = SERVICES[name]["environment"]
     assert environment["ECHOIC_METRICS_HOST"] == "0.0.0.0"
     assert [port.rpartition(":")[2] for port in SERVICES[name]["ports"]] == [environment[variable]]
 
 
 def test_agent_and_worker_read_the_settings_of_the_operator() -> None:
-    """Keys of providers, of user tokens and of phone numbers come from .env; nothing here overrides them, not even by an empty text."""
+    """Keys of providers, of user tokens and of phone numbers come from .env; nothing here overrides them, not
+    even by an empty text."""
     ours = {"ECHOIC_IDENTITY_SECRET", "ECHOIC_PHONE_KEY", "DEEPGRAM_API_KEY", "OPENAI_API_KEY"}
     for name in ("agent", "worker"):
         assert SERVICES[name]["env_file"] == [{"path": ".env", "required": False}]
@@ -77,7 +83,8 @@ def test_agent_and_worker_read_the_settings_of_the_operator() -> None:
 
 
 def test_no_password_has_a_default() -> None:
-    """A secret is a variable that must be set (with a sentence saying so), or one without a value, which Neo4j refuses."""
+    """A secret is a variable that must be set (with a sentence saying so), or one without a value, which
+    Neo4j refuses."""
     asked = set()
     for text in strings(SERVICES):
         for found in VARIABLE.finditer(text):
@@ -93,7 +100,8 @@ def test_no_password_has_a_default() -> None:
 
 
 def test_ports_stay_on_this_machine() -> None:
-    """Every published port is bound to loopback unless the operator says otherwise, and only LiveKit's can be opened."""
+    """Every published port is bound to loopback unless the operator says otherwise, and only LiveKit's can be
+    opened."""
     for name, service in SERVICES.items():
         for port in service.get("ports", []):
             bound = "${LIVEKIT_BIND_ADDRESS:-127.0.0.1}:" if name == "livekit" else "127.0.0.1:"
@@ -103,10 +111,13 @@ def test_ports_stay_on_this_machine() -> None:
 def test_what_must_survive_is_in_a_volume() -> None:
     """Rows, the queue, the graph and the spool outlive their containers."""
     mounts = {name: service["volumes"][0] for name, service in SERVICES.items() if service.get("volumes")}
-    assert mounts["postgres"] == "postgres:/var/lib/postgresql"  # the place where the image of Postgres 18 keeps its data
+    # the place where the image of Postgres 18 keeps its data
+    assert mounts["postgres"] == "postgres:/var/lib/postgresql"
     assert mounts["redis"].endswith(":/data")
     assert mounts["neo4j"].endswith(":/data")
-    assert mounts["agent"] == mounts["worker"] == f"spool:{SERVICES['agent']['environment']['ECHOIC_DATA_DIR']}"
+    assert (
+        mounts["agent"] == mounts["worker"] == f"spool:{SERVICES['agent']['environment']['ECHOIC_DATA_DIR']}"
+    )
 
 
 def test_example_names_every_variable_that_compose_reads() -> None:
@@ -129,10 +140,14 @@ def test_image_is_not_root_and_installs_by_hash() -> None:
 
 
 def test_graph_needs_one_setting_beside_the_profile() -> None:
-    """Agent and worker know where Neo4j is and its password; ECHOIC_GRAPH=on in .env is theirs to read, and nothing here sets it."""
+    """Agent and worker know where Neo4j is and its password; ECHOIC_GRAPH=on in .env is theirs to read, and
+    nothing here sets it."""
     for name in ("agent", "worker", "migrate"):
         environment = SERVICES[name]["environment"]
-        assert environment["ECHOIC_NEO4J_URL"].endswith("-bolt://neo4j:7687}") and "ECHOIC_GRAPH" not in environment
+        assert (
+            environment["ECHOIC_NEO4J_URL"].endswith("-bolt://neo4j:7687}")
+            and "ECHOIC_GRAPH" not in environment
+        )
         assert environment["ECHOIC_NEO4J_PASSWORD"] == "${NEO4J_PASSWORD:-}"
         assert "neo4j" not in SERVICES[name]["depends_on"]  # replies go on without it
     assert SERVICES["neo4j"]["environment"]["NEO4J_db_logs_query_enabled"] == "OFF"

@@ -5,18 +5,27 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from local.dev import Stack
-from local.livekit_server import LiveKitServer
-from local.models import ModelChoice
-from memory.config import load_settings
+from echoic.local.dev.command import Stack
+from echoic.local.dev.livekit_server import LiveKitServer
+from echoic.local.llm.models import ModelChoice
+from echoic.memory.config import load_settings
 
 SOCKET = "unix:///data/run/graph/graph.sock?db=0"
 
 
 def stack(**settings: object) -> Stack:
-    stores = {"database_url": "postgresql://e:secret@db:5432/echoic", "redis_url": "redis://r", "data_dir": Path("/data")}
+    stores = {
+        "database_url": "postgresql://e:secret@db:5432/echoic",
+        "redis_url": "redis://r",
+        "data_dir": Path("/data"),
+    }
     choice = ModelChoice("quote", "Language model: none", why_not="it quotes")
-    return Stack(load_settings(**stores | settings), choice, LiveKitServer("ws://x", "key", "secret"), Path("/data/logs"))
+    return Stack(
+        load_settings(**stores | settings),
+        choice,
+        LiveKitServer("ws://x", "key", "secret"),
+        Path("/data/logs"),
+    )
 
 
 def test_children_find_the_embedded_graph():

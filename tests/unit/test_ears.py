@@ -5,10 +5,10 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from agent import ears
-from agent.config import load_agent_settings
-from agent.ears import check_speech, choose_speech, turn_handling
-from memory.errors import ConfigInvalid
+from echoic.agent import speech as ears
+from echoic.agent.config import load_agent_settings
+from echoic.agent.speech import check_speech, choose_speech, turn_handling
+from echoic.memory.errors import ConfigInvalid
 
 BOTH = {"DEEPGRAM_API_KEY": "d", "OPENAI_API_KEY": "o"}
 
@@ -80,7 +80,10 @@ async def test_a_wrong_key_stops_the_start(statuses: dict[str, int], named: str)
 async def test_right_keys_and_no_network() -> None:
     """Right keys say nothing; without a network the worker starts, and says what it could not ask."""
     settings = load_agent_settings()
-    assert await check_speech(settings, BOTH, client=answering({"api.deepgram.com": 200, "api.openai.com": 200})) == ""
+    assert (
+        await check_speech(settings, BOTH, client=answering({"api.deepgram.com": 200, "api.openai.com": 200}))
+        == ""
+    )
     assert "DEEPGRAM_API_KEY and OPENAI_API_KEY" in await check_speech(settings, BOTH, client=answering({}))
 
 
@@ -88,7 +91,9 @@ async def test_keys_go_to_the_address_that_is_set() -> None:
     """Whoever sets OPENAI_BASE_URL has the key asked there."""
     env = BOTH | {"OPENAI_BASE_URL": "https://models.example.com/v1/"}
     with pytest.raises(ConfigInvalid, match="OPENAI_API_KEY"):
-        await check_speech(load_agent_settings(), env, client=answering({"api.deepgram.com": 200, "models.example.com": 403}))
+        await check_speech(
+            load_agent_settings(), env, client=answering({"api.deepgram.com": 200, "models.example.com": 403})
+        )
 
 
 @pytest.mark.usefixtures("with_local")

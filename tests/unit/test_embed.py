@@ -5,9 +5,9 @@ import asyncio
 import numpy as np
 import pytest
 
-from memory.config import MemorySettings
-from memory.embed import MODEL_SHA256, LocalEmbedder, open_embedder, verified
-from memory.errors import ConfigInvalid
+from echoic.memory.config import MemorySettings
+from echoic.memory.embedding.embedder import MODEL_SHA256, LocalEmbedder, open_embedder, verified
+from echoic.memory.errors import ConfigInvalid
 
 
 @pytest.fixture(scope="module")
@@ -18,13 +18,18 @@ def local():
 
 
 async def test_a_paraphrase_is_nearer_than_another_matter(local):
-    asked, right, wrong = await local.embed_batch(["What is my dog called?", "The puppy's name is Biscuit", "I live in Lisbon"])
+    asked, right, wrong = await local.embed_batch(
+        ["What is my dog called?", "The puppy's name is Biscuit", "I live in Lisbon"]
+    )
     assert asked @ right > asked @ wrong + 0.2
 
 
 async def test_vectors_are_unit_and_do_not_depend_on_their_batch(local):
     """Padding to the longest text of a batch changes nothing that matters (int8 rounding aside)."""
-    texts = ["short", "a much longer sentence about a dog that runs along the river every single morning before work"]
+    texts = [
+        "short",
+        "a much longer sentence about a dog that runs along the river every single morning before work",
+    ]
     batch = await local.embed_batch(texts)
     assert np.allclose(np.linalg.norm(batch, axis=1), 1, atol=1e-5)
     for text, vector in zip(texts, batch, strict=True):

@@ -1,4 +1,5 @@
-"""The embedding server: who goes first, what a malformed frame costs, when it ends; and the frames themselves."""
+"""The embedding server: who goes first, what a malformed frame costs, when it ends; and the frames
+themselves."""
 
 import asyncio
 import shutil
@@ -10,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from memory.embed_server import EmbedServer
-from memory.embed_wire import (
+from echoic.memory.embedding.server import EmbedServer
+from echoic.memory.embedding.wire import (
     BATCH,
     CANCEL,
     LIMIT_BYTES,
@@ -203,7 +204,11 @@ async def test_it_ends_when_the_last_user_left(folder):
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_frames_survive_any_cut(size):
-    frames = [Frame(QUESTION, 7, pack_texts(["", "שלום", "x" * 500])), Frame(PING, 2**32 - 1), Frame(VECTORS, 0, b"\0" * 40)]
+    frames = [
+        Frame(QUESTION, 7, pack_texts(["", "שלום", "x" * 500])),
+        Frame(PING, 2**32 - 1),
+        Frame(VECTORS, 0, b"\0" * 40),
+    ]
     sent, got, cutter = b"".join(frame.packed() for frame in frames), [], Frames()
     for at in range(0, len(sent), size):
         got += cutter.feed(sent[at : at + size])

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from workers.extractors.dates import resolve, validity
+from echoic.workers.extractors.dates import resolve, validity
 
 SAID_ON = date(2026, 11, 12)  # a Thursday
 SAID_AT = datetime(2026, 11, 12, 18, 30, tzinfo=UTC)

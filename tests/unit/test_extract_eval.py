@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+from echoic.memory.types import Fact
 from evals.extraction import DATA, read, score_case
-from memory.types import Fact
 
 NOW = datetime.now(UTC)
 
@@ -18,7 +18,9 @@ def fact(text, **fields):
 def case(tmp_path, **fields):
     turns = [{"role": "user", "text": "x", "said_at": "2026-11-12T10:00:00+00:00", "interrupted": False}]
     path = tmp_path / "cases.jsonl"
-    path.write_text(json.dumps({"id": "1", "known": [], "turns": turns, "learn": [], "never": [], "close": []} | fields))
+    path.write_text(
+        json.dumps({"id": "1", "known": [], "turns": turns, "learn": [], "never": [], "close": []} | fields)
+    )
     return read(path)[0]
 
 
@@ -31,7 +33,11 @@ def test_one_fact_satisfies_one_list(tmp_path):
 
 def test_a_fact_on_a_never_list_is_wrong(tmp_path):
     """Also when it holds the words of a `learn` list."""
-    score, wrong = score_case(case(tmp_path, learn=[["ana"]], never=[["caller is"]]), [], [fact("Caller is Ana"), fact("Sister is ANA")])
+    score, wrong = score_case(
+        case(tmp_path, learn=[["ana"]], never=[["caller is"]]),
+        [],
+        [fact("Caller is Ana"), fact("Sister is ANA")],
+    )
     assert (score.facts, score.right, score.never, len(wrong)) == (2, 1, 1, 1)
 
 
@@ -52,4 +58,6 @@ def test_the_cases_are_well_formed():
     """At least sixty, each with turns; ids are unique."""
     cases = read(DATA)
     assert len(cases) >= 60 and len({one.case_id for one in cases}) == len(cases)
-    assert all(one.turns and all(turn["role"] in ("user", "assistant") for turn in one.turns) for one in cases)
+    assert all(
+        one.turns and all(turn["role"] in ("user", "assistant") for turn in one.turns) for one in cases
+    )

@@ -6,13 +6,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from memory.errors import ModelAnswerInvalid
-from memory.types import Fact, Turn
-from workers.extractors.guards import Draft
-from workers.extractors.lines import LINES_AT_ONCE, lines_of, portions
-from workers.extractors.one_call import learned_from, read_answer
-from workers.extractors.prompt import messages, schema
-from workers.model import parse_object
+from echoic.memory.errors import ModelAnswerInvalid
+from echoic.memory.types import Fact, Turn
+from echoic.workers.chat_model import parse_object
+from echoic.workers.extractors.guards import Draft
+from echoic.workers.extractors.lines import LINES_AT_ONCE, lines_of, portions
+from echoic.workers.extractors.one_call import learned_from, read_answer
+from echoic.workers.extractors.prompt import messages, schema
 
 UTC_ZONE = ZoneInfo("UTC")
 SAID_AT = datetime(2026, 11, 12, 18, 30, tzinfo=UTC)
@@ -21,7 +21,13 @@ SAID_AT = datetime(2026, 11, 12, 18, 30, tzinfo=UTC)
 def lines(*said):
     """Lines of a call: a text is the caller's, ("agent", text) the agent's."""
     pairs = [("user", text) if isinstance(text, str) else ("assistant", text[1]) for text in said]
-    return lines_of([Turn(uuid4(), "ana", "a", "c", place, role, text, SAID_AT) for place, (role, text) in enumerate(pairs)], UTC_ZONE)
+    return lines_of(
+        [
+            Turn(uuid4(), "ana", "a", "c", place, role, text, SAID_AT)
+            for place, (role, text) in enumerate(pairs)
+        ],
+        UTC_ZONE,
+    )
 
 
 def known(*texts):
@@ -44,7 +50,12 @@ def learn(said, notes, *, ended=(), facts=()):
         ("My dog is called Biscuit.", "The caller's dog is called Biscuit", ["Dog is called Biscuit"]),
         ("My dog is called Biscuit.", "My dog is called Biscuit.", ["Dog is called Biscuit"]),
         ("My dog is called Biscuit.", "Dog is called Rex", []),
-        ("My dog is called Biscuit.", "Dog Biscuit is a beagle", ["Dog Biscuit is a beagle"]),  # one word of three may be paraphrase
+        # one word of three may be paraphrase
+        (
+            "My dog is called Biscuit.",
+            "Dog Biscuit is a beagle",
+            ["Dog Biscuit is a beagle"],
+        ),
         ("My dog is called Biscuit.", "Lives in Lisbon", []),
         ("I'm a nurse.", "Works as a nurse", ["Works as a nurse"]),
         ("I don't have a dog.", "Has a dog", []),
@@ -53,11 +64,19 @@ def learn(said, notes, *, ended=(), facts=()):
         ("I can't stand coriander.", "Dislikes coriander", ["Dislikes coriander"]),
         ("I've never been to Japan.", "Has been to Japan", []),
         ("I used to love coffee.", "Loves coffee", []),
-        ("My wife Sofia can't eat gluten, she has coeliac disease.", "Wife Sofia has coeliac disease", ["Wife Sofia has coeliac disease"]),
+        (
+            "My wife Sofia can't eat gluten, she has coeliac disease.",
+            "Wife Sofia has coeliac disease",
+            ["Wife Sofia has coeliac disease"],
+        ),
         ("My sister Ana is allergic to nuts.", "Is allergic to nuts", ["Sister Ana is allergic to nuts"]),
         ("Sadly our dog Rufus died in May.", "Died in May", ["Dog Rufus died in May"]),
         ("I moved to Rome with my wife Sofia.", "Moved to Rome", ["Moved to Rome"]),
-        ("Last year I ran a marathon in Valencia.", "Ran a marathon in Valencia", ["Ran a marathon in Valencia in 2025"]),
+        (
+            "Last year I ran a marathon in Valencia.",
+            "Ran a marathon in Valencia",
+            ["Ran a marathon in Valencia in 2025"],
+        ),
         ("I'm a nurse on the night shift and broke my wrist yesterday.", "Is a nurse", ["Is a nurse"]),
         ("Ich wohne in Hamburg.", "Wohnt in Hamburg", ["Wohnt in Hamburg"]),
     ],
@@ -83,7 +102,10 @@ def test_the_same_fact_is_learned_once():
     """Neither twice from one answer, nor when it is known, nor a poorer form of it."""
     notes = ["Dog Biscuit is a beagle", "Dog Biscuit is a beagle.", "Has a beagle"]
     assert learn("My dog Biscuit is a beagle.", notes)[0] == ["Dog Biscuit is a beagle"]
-    assert learn("My dog is called Biscuit.", ["Dog is called Biscuit"], facts=["The dog is called Biscuit"])[0] == []
+    assert (
+        learn("My dog is called Biscuit.", ["Dog is called Biscuit"], facts=["The dog is called Biscuit"])[0]
+        == []
+    )
 
 
 def test_another_fact_of_the_same_thing_is_not_known():
@@ -93,13 +115,23 @@ def test_another_fact_of_the_same_thing_is_not_known():
 
 def test_words_of_an_unrelated_known_fact_are_copied():
     """A small model mixes what it was shown into what it heard."""
-    assert learn("He's called Brisket, not Biscuit.", ["Dog Brisket likes jazz"], facts=["Dog is called Biscuit", "Likes jazz"])[0] == []
+    assert (
+        learn(
+            "He's called Brisket, not Biscuit.",
+            ["Dog Brisket likes jazz"],
+            facts=["Dog is called Biscuit", "Likes jazz"],
+        )[0]
+        == []
+    )
 
 
 def test_a_correction_in_the_same_breath_wins():
     """ "Tuesday the 17th. Sorry, no, Wednesday the 18th." """
     notes = ["Appointment is on Tuesday the 17th", "Appointment is on Wednesday the 18th"]
-    assert learn("My appointment is on Tuesday the 17th. Sorry, no, it's Wednesday the 18th.", notes)[0] == notes[1:]
+    assert (
+        learn("My appointment is on Tuesday the 17th. Sorry, no, it's Wednesday the 18th.", notes)[0]
+        == notes[1:]
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,17 +145,53 @@ def test_a_correction_in_the_same_breath_wins():
             ["Lives in Leeds"],
         ),
         ("I live in Lisbon now.", ["Lives in Lisbon now"], [0], ["Lives in Leeds"], ["Lives in Leeds"]),
-        ("He's called Brisket, not Biscuit.", ["Dog is called Brisket"], [], ["Dog is called Biscuit"], ["Dog is called Biscuit"]),
-        ("I finally quit smoking!", ["Quit smoking"], [], ["Smokes ten cigarettes a day"], ["Smokes ten cigarettes a day"]),
-        ("Our dog Rufus died in May.", ["Dog Rufus died in May"], [0], ["Has a dog called Rufus"], ["Has a dog called Rufus"]),
+        (
+            "He's called Brisket, not Biscuit.",
+            ["Dog is called Brisket"],
+            [],
+            ["Dog is called Biscuit"],
+            ["Dog is called Biscuit"],
+        ),
+        (
+            "I finally quit smoking!",
+            ["Quit smoking"],
+            [],
+            ["Smokes ten cigarettes a day"],
+            ["Smokes ten cigarettes a day"],
+        ),
+        (
+            "Our dog Rufus died in May.",
+            ["Dog Rufus died in May"],
+            [0],
+            ["Has a dog called Rufus"],
+            ["Has a dog called Rufus"],
+        ),
         ("Biscuit is a beagle.", ["Biscuit is a beagle"], [0], ["Dog is called Biscuit"], []),
-        ("We got a second cat, her name is Olive.", ["Second cat is called Olive"], [0], ["Has a cat called Miso"], []),
+        (
+            "We got a second cat, her name is Olive.",
+            ["Second cat is called Olive"],
+            [0],
+            ["Has a cat called Miso"],
+            [],
+        ),
         ("I'm 41 now.", ["Is 41 years old"], [], ["Is 40 years old"], ["Is 40 years old"]),
         ("I live in York.", ["Lives in York"], [], ["Lives in Leeds"], ["Lives in Leeds"]),
         ("My sister lives in York.", ["Sister lives in York"], [0], ["Lives in Leeds"], []),
-        ("I've switched from an iPhone to a Pixel.", ["Switched from an iPhone to a Pixel"], [], ["Uses an iPhone"], ["Uses an iPhone"]),
+        (
+            "I've switched from an iPhone to a Pixel.",
+            ["Switched from an iPhone to a Pixel"],
+            [],
+            ["Uses an iPhone"],
+            ["Uses an iPhone"],
+        ),
         ("I bought a kayak.", ["Bought a kayak"], [0], ["Lives in Bergen"], []),
-        ("Ich wohne jetzt in Berlin.", ["Wohnt jetzt in Berlin"], [0], ["Wohnt in Hamburg"], ["Wohnt in Hamburg"]),
+        (
+            "Ich wohne jetzt in Berlin.",
+            ["Wohnt jetzt in Berlin"],
+            [0],
+            ["Wohnt in Hamburg"],
+            ["Wohnt in Hamburg"],
+        ),
     ],
 )
 def test_a_known_fact_ends_only_when_the_words_bear_it_out(said, notes, ended, facts, closed):
@@ -134,16 +202,18 @@ def test_a_known_fact_ends_only_when_the_words_bear_it_out(said, notes, ended, f
 def test_a_mere_denial_of_what_ended_is_not_kept_beside_what_is_so_now():
     """The old fact is closed with a date; the new one says the rest."""
     said = "I'm not vegetarian any more, I eat fish now."
-    assert learn(said, ["Is not vegetarian any more", "Eats fish now"], ended=[0], facts=["Is vegetarian"]) == (
-        ["Eats fish now"],
-        ["Is vegetarian"],
-    )
+    assert learn(
+        said, ["Is not vegetarian any more", "Eats fish now"], ended=[0], facts=["Is vegetarian"]
+    ) == (["Eats fish now"], ["Is vegetarian"])
 
 
 def test_leaving_is_not_kept_beside_what_is_new():
     """ "Left the bank" says no more than the closing does."""
     notes = ["Left the bank", "Works as a baker now"]
-    assert learn("I left the bank. I'm a baker now.", notes, ended=[0], facts=["Works at a bank"]) == (notes[1:], ["Works at a bank"])
+    assert learn("I left the bank. I'm a baker now.", notes, ended=[0], facts=["Works at a bank"]) == (
+        notes[1:],
+        ["Works at a bank"],
+    )
 
 
 def test_texts_are_short():
@@ -154,9 +224,15 @@ def test_texts_are_short():
 
 def test_an_answer_with_odd_facts_keeps_the_good_ones():
     """Wrong lines, weights and topics get plain defaults; what has no text is left out."""
-    answer = {"facts": [{"text": "Dog is called Rex", "line": 99, "topic": "?", "weight": "x"}, {"line": 1}, "no"], "ended": [0, "1", 2]}
+    answer = {
+        "facts": [{"text": "Dog is called Rex", "line": 99, "topic": "?", "weight": "x"}, {"line": 1}, "no"],
+        "ended": [0, "1", 2],
+    }
     drafts, ended = read_answer(answer, 1)
-    assert ([(draft.text, draft.line, draft.importance) for draft in drafts], ended) == ([("Dog is called Rex", 0, 0.5)], [1])
+    assert ([(draft.text, draft.line, draft.importance) for draft in drafts], ended) == (
+        [("Dog is called Rex", 0, 0.5)],
+        [1],
+    )
 
 
 @pytest.mark.parametrize("answer", [{}, {"facts": "none"}, {"facts": None}])
@@ -191,7 +267,9 @@ def test_the_prompts_beginning_never_changes():
 def test_only_lines_and_facts_that_exist_can_be_named():
     """The JSON schema lists them."""
     fields = schema(2, 0)["properties"]
-    assert fields["facts"]["items"]["properties"]["line"]["enum"] == [1, 2] and fields["ended"]["items"]["enum"] == [0]
+    assert fields["facts"]["items"]["properties"]["line"]["enum"] == [1, 2] and fields["ended"]["items"][
+        "enum"
+    ] == [0]
 
 
 def test_many_lines_are_asked_in_portions():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.extractors.speech import clauses, stated
+from echoic.workers.extractors.speech import clauses, stated
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""What the bench says about a part of memory that is slow, hung or down, without running it; and what stands between it and us."""
+"""What the bench says about a part of memory that is slow, hung or down, without running it; and what stands
+between it and us."""
 
 import asyncio
 import io
@@ -9,12 +10,12 @@ from contextlib import asynccontextmanager
 import pytest
 from rich.console import Console
 
+from echoic.memory.config import LOCAL_EMBEDDING_MODEL, load_settings
+from echoic.memory.embedding.embedder import LOCAL_DIMENSIONS, RemoteEmbedder
+from echoic.memory.errors import ModelUnavailable
 from evals.fault_between import between
 from evals.fault_embedding import embedding_endpoint
 from evals.faults import Case, Cell, _row, show_faults
-from memory.config import LOCAL_EMBEDDING_MODEL, load_settings
-from memory.embed import LOCAL_DIMENSIONS, RemoteEmbedder
-from memory.errors import ModelUnavailable
 
 
 @asynccontextmanager
@@ -30,7 +31,12 @@ def test_the_rows_have_the_form_of_the_other_rows_and_say_what_was_waited():
     cell = Cell([10.0, 160.0], [9.0, 150.2], Counter(skipped=1, late=1), [8, 6], Counter({0: 1, 1: 0}))
     row = _row(case("graph", "hung"), 16, cell)
     assert {"variant", "load", "calls", "n", "p50_ms", "p95_ms", "p99_ms"} <= row.keys()
-    assert (row["variant"], row["max_ms"], row["recall_max_ms"], row["waited_a_call"]) == ("graph hung", 160.0, 150.2, 1)
+    assert (row["variant"], row["max_ms"], row["recall_max_ms"], row["waited_a_call"]) == (
+        "graph hung",
+        160.0,
+        150.2,
+        1,
+    )
     assert row["graph"] == {"late": 1, "skipped": 1} and row["lines"] == 7
 
 
@@ -38,19 +44,26 @@ def test_both_aims_are_told():
     hung = _row(case("graph", "hung"), 1, Cell([1.0], [151.0], Counter(late=3), [8], Counter({0: 3})))
     postgres = _row(case("postgres", "hung"), 1, Cell([1.0], [9.0], Counter(ok=3), [8], Counter({0: 5})))
     out = io.StringIO()
-    show_faults({"rows": [hung, postgres], "budget_ms": 150, "commit": "", "hardware": ""}, Console(file=out, width=200))
+    show_faults(
+        {"rows": [hung, postgres], "budget_ms": 150, "commit": "", "hardware": ""},
+        Console(file=out, width=200),
+    )
     assert "Longest recall in any state: 151.0 ms" in out.getvalue() and "in vain: 3" in out.getvalue()
 
 
 async def test_between_delays_halts_and_cuts(tmp_path):
-    """Answers come late, or not at all while the connection stays open, or nobody is there; and then all is well again."""
+    """Answers come late, or not at all while the connection stays open, or nobody is there; and then all is
+    well again."""
 
     async def echo(reader, writer):
         while data := await reader.read(100):
             writer.write(data.upper())
         writer.close()
 
-    async with await asyncio.start_unix_server(echo, tmp_path / "server"), between(tmp_path / "server", tmp_path / "own") as passing:
+    async with (
+        await asyncio.start_unix_server(echo, tmp_path / "server"),
+        between(tmp_path / "server", tmp_path / "own") as passing,
+    ):
         reader, writer = await asyncio.open_unix_connection(tmp_path / "own")
         for passing.delay_s in (0.0, 0.05):
             began = time.perf_counter()
@@ -78,7 +91,11 @@ async def test_between_delays_halts_and_cuts(tmp_path):
 
 async def test_the_endpoint_embeds_hangs_and_goes():
     async with embedding_endpoint() as endpoint:
-        fields = {"embedding_url": endpoint.url, "embedding_model": LOCAL_EMBEDDING_MODEL, "embedding_dimensions": LOCAL_DIMENSIONS}
+        fields = {
+            "embedding_url": endpoint.url,
+            "embedding_model": LOCAL_EMBEDDING_MODEL,
+            "embedding_dimensions": LOCAL_DIMENSIONS,
+        }
         embedder = RemoteEmbedder(load_settings(**fields))
         assert (await embedder.embed("where is my boat?")).shape == (LOCAL_DIMENSIONS,)
         endpoint.halt()

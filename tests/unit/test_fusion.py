@@ -1,4 +1,5 @@
-"""What facts, turns and the graph say about the same thing is said once, and nothing of another thing is lost."""
+"""What facts, turns and the graph say about the same thing is said once, and nothing of another thing is
+lost."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -6,19 +7,23 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from memory.fusion import fused, joined
-from memory.prompt import compose, estimate_tokens
-from memory.types import Item
+from echoic.memory.recall.fusion import fused, joined
+from echoic.memory.recall.prompt import compose, estimate_tokens
+from echoic.memory.types import Item
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def fact(text, *, days=10, **fields):
-    return Item("fact", uuid4(), text, NOW - timedelta(days=days), **({"score": 1.0, "tier": "facts"} | fields))
+    return Item(
+        "fact", uuid4(), text, NOW - timedelta(days=days), **({"score": 1.0, "tier": "facts"} | fields)
+    )
 
 
 def relation(text, *, days=10, **fields):
-    return Item("relation", uuid4(), text, NOW - timedelta(days=days), **({"score": 0.5, "tier": "graph"} | fields))
+    return Item(
+        "relation", uuid4(), text, NOW - timedelta(days=days), **({"score": 0.5, "tier": "graph"} | fields)
+    )
 
 
 def turn(text, *, days=10, **fields):
@@ -37,19 +42,40 @@ def texts(items):
 
 
 def test_without_a_graph_nothing_changes():
-    found = [fact("old", days=30), fact("new", days=1, score=0.98), turn("best", score=3.0), fact("new", days=2)]
+    found = [
+        fact("old", days=30),
+        fact("new", days=1, score=0.98),
+        turn("best", score=3.0),
+        fact("new", days=2),
+    ]
     assert texts(fused(found)) == ["best", "new", "new", "old"]
 
 
 def test_relations_stand_between_the_others_whatever_their_scores():
     """Scores of two tiers are not comparable: a graph that counts in thousands pushes nothing out."""
-    found = [*(fact(f"fact {n}", score=9 - n) for n in range(6)), *(relation(f"relation {n}", score=9_000 - 1_000 * n) for n in range(3))]
-    order = ["fact 0", "relation 0", "fact 1", "fact 2", "fact 3", "relation 1", "fact 4", "fact 5", "relation 2"]
+    found = [
+        *(fact(f"fact {n}", score=9 - n) for n in range(6)),
+        *(relation(f"relation {n}", score=9_000 - 1_000 * n) for n in range(3)),
+    ]
+    order = [
+        "fact 0",
+        "relation 0",
+        "fact 1",
+        "fact 2",
+        "fact 3",
+        "relation 1",
+        "fact 4",
+        "fact 5",
+        "relation 2",
+    ]
     assert texts(fused(found)) == order
 
 
 def test_many_relations_leave_most_lines_to_the_rest():
-    found = [*(fact(f"fact {n}", score=9 - n / 10) for n in range(20)), *(relation(f"relation {n}") for n in range(20))]
+    found = [
+        *(fact(f"fact {n}", score=9 - n / 10) for n in range(20)),
+        *(relation(f"relation {n}") for n in range(20)),
+    ]
     assert sum(item.kind == "relation" for item in block(found)[1]) == 2
 
 
@@ -93,7 +119,12 @@ def test_what_differs_stays_two_lines(said, other):
 
 def test_what_was_true_twice_is_told_twice():
     """Lived there, moved away, came back: history is kept for a question about the past."""
-    then = relation("Lives in Lisbon", days=4_000, valid_from=NOW - timedelta(days=4_000), valid_until=NOW - timedelta(days=3_000))
+    then = relation(
+        "Lives in Lisbon",
+        days=4_000,
+        valid_from=NOW - timedelta(days=4_000),
+        valid_until=NOW - timedelta(days=3_000),
+    )
     now = fact("Lives in Lisbon", days=100, valid_from=NOW - timedelta(days=100))
     made = block([now, then], question="where did I live before")[0]
     assert made.count("Lives in Lisbon") == 2 and made.count("true until") == 1
@@ -105,7 +136,10 @@ def test_what_begins_alike_but_was_said_at_another_time_stays():
 
 
 def test_one_fact_that_is_two_edges_is_one_line():
-    assert len(fused([relation("Ana introduced Bruno to Carla"), relation("Ana introduced Bruno to Carla")])) == 1
+    assert (
+        len(fused([relation("Ana introduced Bruno to Carla"), relation("Ana introduced Bruno to Carla")]))
+        == 1
+    )
 
 
 def test_a_relation_goes_before_the_turn_that_it_retells():
@@ -125,20 +159,31 @@ def test_so_does_a_fact_that_the_graph_told_too():
 
 def test_a_relation_of_a_whole_batch_pushes_no_turn_back():
     turns = [turn(f"story number {n} about the garden", score=5 - n / 10) for n in range(5)]
-    made = block([*turns, relation("Maya has a garden", turn_ids=tuple(one.id for one in turns)), fact("Has a cat", score=0.1)])[0]
+    made = block(
+        [
+            *turns,
+            relation("Maya has a garden", turn_ids=tuple(one.id for one in turns)),
+            fact("Has a cat", score=0.1),
+        ]
+    )[0]
     assert made.index("story number 4") < made.index("Has a cat")
 
 
 def test_the_digest_stands_in_the_profile():
     """In the five lines of the profile there is room for it, and what a fact says already is not repeated."""
-    profile = joined([fact(f"fact {n}") for n in range(8)], [relation("fact 1"), relation("Ana is the sister of Bruno")])
+    profile = joined(
+        [fact(f"fact {n}") for n in range(8)], [relation("fact 1"), relation("Ana is the sister of Bruno")]
+    )
     made, used = block([], profile)
     assert "Ana is the sister of Bruno (said" in made and made.count("fact 1 ") == 1
     assert {item.tier for item in used} == {"facts", "facts+graph", "graph"}
 
 
 def test_the_limit_holds_with_relations():
-    found = [*(fact(f"{n} a rather long fact about many things") for n in range(30)), *(relation(f"{n} word " * 60) for n in range(30))]
+    found = [
+        *(fact(f"{n} a rather long fact about many things") for n in range(30)),
+        *(relation(f"{n} word " * 60) for n in range(30)),
+    ]
     assert estimate_tokens(block(found, max_tokens=200)[0]) <= 200
 
 

@@ -1,4 +1,5 @@
-"""The parts of the graph's reading side that need no server: words, ranking, pages, whose graph it is, and which server is meant."""
+"""The parts of the graph's reading side that need no server: words, ranking, pages, whose graph it is, and
+which server is meant."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -6,18 +7,18 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from memory.config import load_settings
-from memory.errors import ConfigInvalid
-from memory.graph import GraphTier
-from memory.graph_backend import open_backend
-from memory.graph_falkordb_queries import literal
-from memory.graph_groups import GraphGroups, Group, digest_json, group_of
-from memory.graph_pages import GROUPS_HELD, PAGE_EDGES, HeldPages, Page, nearest
-from memory.graph_rank import Found, ranked
-from memory.graph_types import LONG_AGO, Relation, relation_as_json, relation_from_json, time_of
-from memory.graph_words import MAX_WORDS, asked_words
-from memory.recall import Question
-from memory.types import Caller
+from echoic.memory.config import load_settings
+from echoic.memory.errors import ConfigInvalid
+from echoic.memory.graph.backend import open_backend
+from echoic.memory.graph.falkordb.queries import literal
+from echoic.memory.graph.groups import GraphGroups, Group, digest_json, group_of
+from echoic.memory.graph.pages import GROUPS_HELD, PAGE_EDGES, HeldPages, Page, nearest
+from echoic.memory.graph.query_words import MAX_WORDS, asked_words
+from echoic.memory.graph.ranking import Found, ranked
+from echoic.memory.graph.tier import GraphTier
+from echoic.memory.graph.types import LONG_AGO, Relation, relation_as_json, relation_from_json, time_of
+from echoic.memory.recall.recaller import Question
+from echoic.memory.types import Caller
 from tests.fake_graph import FakeGraph
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -25,13 +26,27 @@ CALLER = Caller("ana", "echoic", "call-1")
 
 
 def relation(text="Ana likes tea", **fields) -> Relation:
-    return Relation(**{"edge_id": uuid4(), "text": text, "name": "LIKES", "source": "Ana", "target": "tea", "said_at": NOW} | fields)
+    return Relation(
+        **{
+            "edge_id": uuid4(),
+            "text": text,
+            "name": "LIKES",
+            "source": "Ana",
+            "target": "tea",
+            "said_at": NOW,
+        }
+        | fields
+    )
 
 
 def test_words_hold_no_syntax():
     """Letters and digits only, lower case, without stop words, each once."""
     assert asked_words("What is Ana's dog's name, ANA?") == ["ana", "dog", "name"]
-    assert asked_words('x") DETACH | -(e:@fact) ~"a*" \\ {y} don\'t +lucene^2') == ["detach", "fact", "lucene"]
+    assert asked_words('x") DETACH | -(e:@fact) ~"a*" \\ {y} don\'t +lucene^2') == [
+        "detach",
+        "fact",
+        "lucene",
+    ]
     assert asked_words("Où est São João? 東京 12 \0\ud800") == ["où", "est", "são", "joão", "東京", "12"]
     assert asked_words("") == [] == asked_words("what is it?")
 
@@ -43,7 +58,12 @@ def test_words_of_a_monologue_are_its_last():
 
 def test_ranking_merges_what_came_up_twice():
     """Meaning decides; words and names between equals; of equals the newest."""
-    near, said, named, old = relation("near"), relation("said"), relation("named"), relation("old", said_at=NOW - timedelta(days=1))
+    near, said, named, old = (
+        relation("near"),
+        relation("said"),
+        relation("named"),
+        relation("old", said_at=NOW - timedelta(days=1)),
+    )
     found = [
         Found(near, "vector", 0.6),
         *(Found(one, "vector", 0.5) for one in (old, said, named)),
@@ -60,14 +80,34 @@ def test_ranking_merges_what_came_up_twice():
 def test_neighbour_is_drawn_up_to_what_it_joins():
     """It does not pass it, and one that is nearer by itself is not drawn down."""
     seed, hop, far = relation("seed"), relation("hop"), relation("far")
-    best = ranked([Found(seed, "vector", 0.8), Found(hop, "hop", 0.2, 0.8), Found(far, "vector", 0.25), Found(seed, "hop", 0.8, 0.1)], 10)
+    best = ranked(
+        [
+            Found(seed, "vector", 0.8),
+            Found(hop, "hop", 0.2, 0.8),
+            Found(far, "vector", 0.25),
+            Found(seed, "hop", 0.8, 0.1),
+        ],
+        10,
+    )
     assert [one.text for one in best] == ["seed", "hop", "far"] and best[0].score == pytest.approx(0.8)
 
 
 def test_one_statement_is_one_result():
     """A fact between three things; the same said of another time is another statement."""
     before = relation(valid_from=NOW - timedelta(days=9), valid_until=NOW)
-    assert len(ranked([Found(relation(), "vector", 0.5), Found(relation(), "vector", 0.4), Found(before, "vector", 0.3)], 10)) == 2
+    assert (
+        len(
+            ranked(
+                [
+                    Found(relation(), "vector", 0.5),
+                    Found(relation(), "vector", 0.4),
+                    Found(before, "vector", 0.3),
+                ],
+                10,
+            )
+        )
+        == 2
+    )
 
 
 def test_pages_find_the_nearest():
@@ -88,7 +128,10 @@ def test_pages_held_are_bounded_and_follow_the_server():
     """What is no longer on the server is not held either."""
     page, held = Page.of([uuid4()], np.ones((1, 3), np.float32)), HeldPages()
     held.update("g", {"one": page, "two": page})
-    assert held.update("g", {"two": None, "three": page}) == [page, page] and held.stamps("g") == ["two", "three"]
+    assert held.update("g", {"two": None, "three": page}) == [page, page] and held.stamps("g") == [
+        "two",
+        "three",
+    ]
     for number in range(GROUPS_HELD):
         held.update(f"g{number}", {"one": page})
     assert held.stamps("g") == []
@@ -103,8 +146,19 @@ def test_literals_close_what_they_open():
 
 def test_times_outside_every_calendar_are_none():
     """The year 32637, and nonsense."""
-    assert time_of("32637-01-01T00:00:00+00:00") is None is time_of(967_705_056_000_000_000) is time_of("soon") is time_of(None)
-    assert time_of("2026-11-21T12:00:00") == NOW == time_of(NOW.timestamp() * 1000) == time_of("2026-11-21T13:00:00+01:00")
+    assert (
+        time_of("32637-01-01T00:00:00+00:00")
+        is None
+        is time_of(967_705_056_000_000_000)
+        is time_of("soon")
+        is time_of(None)
+    )
+    assert (
+        time_of("2026-11-21T12:00:00")
+        == NOW
+        == time_of(NOW.timestamp() * 1000)
+        == time_of("2026-11-21T13:00:00+01:00")
+    )
 
 
 def test_relation_survives_its_json():
@@ -115,7 +169,10 @@ def test_relation_survives_its_json():
 
 def test_group_of_any_id_is_a_name_for_any_server():
     """Letters and digits; two users, or two agents of one, never share."""
-    ids = {group_of(user, agent) for user, agent in (("a", "b"), ("b", "a"), ("a\0b", ""), ("Zoë 🐕 {'}", "x" * 500), ("", ""))}
+    ids = {
+        group_of(user, agent)
+        for user, agent in (("a", "b"), ("b", "a"), ("a\0b", ""), ("Zoë 🐕 {'}", "x" * 500), ("", ""))
+    }
     assert len(ids) >= 4 and all(one.isascii() and one.isalnum() and len(one) == 41 for one in ids)
     assert group_of("a", "b") == group_of("a", "b")
 
@@ -159,7 +216,12 @@ async def test_nobody_asks_for_a_graph_that_is_not_there():
     """An unknown caller, and one whose graph is empty, cost no trip to the graph server."""
     for group in (None, Group("e1", 0)):
         backend = Asked()
-        assert await GraphTier(backend, Groups(group)).search(Question(CALLER, "who is Ana?", Answered(), datetime.now(UTC))) == []
+        assert (
+            await GraphTier(backend, Groups(group)).search(
+                Question(CALLER, "who is Ana?", Answered(), datetime.now(UTC))
+            )
+            == []
+        )
         assert not hasattr(backend, "asked")
 
 
@@ -170,8 +232,16 @@ async def test_tier_asks_for_history_when_the_words_do():
     backend.groups["e1"] = [(closed, np.array([1, 0], np.float32))]
     tier = GraphTier(backend, Groups(Group("e1", 1)))
     assert await tier.search(Question(CALLER, "where is Ana?", Answered(), datetime.now(UTC))) == []
-    (item,) = await tier.search(Question(CALLER, "where did Ana use to live before?", Answered(), datetime.now(UTC)))
-    assert (item.kind, item.id, item.tier, item.valid_until, item.turn_ids) == ("relation", closed.edge_id, "graph", ended, closed.turn_ids)
+    (item,) = await tier.search(
+        Question(CALLER, "where did Ana use to live before?", Answered(), datetime.now(UTC))
+    )
+    assert (item.kind, item.id, item.tier, item.valid_until, item.turn_ids) == (
+        "relation",
+        closed.edge_id,
+        "graph",
+        ended,
+        closed.turn_ids,
+    )
 
 
 class Versions:
@@ -194,7 +264,9 @@ class Rows:
 
     async def fetchrow(self, sql, *ids):
         digest = digest_json([relation()])
-        return {"group_id": group_of(*ids), "edges": 7, "digest": digest} if ids == ("ana", "echoic") else None
+        return (
+            {"group_id": group_of(*ids), "edges": 7, "digest": digest} if ids == ("ana", "echoic") else None
+        )
 
 
 async def test_group_is_read_once_a_version():
@@ -202,7 +274,11 @@ async def test_group_is_read_once_a_version():
     db, versions = Rows(), Versions()
     groups = GraphGroups(db, versions)
     group = await groups.of(CALLER)
-    assert group.group_id == group_of("ana", "echoic") and group.edges == 7 and group.digest[0].text == "Ana likes tea"
+    assert (
+        group.group_id == group_of("ana", "echoic")
+        and group.edges == 7
+        and group.digest[0].text == "Ana likes tea"
+    )
     assert await groups.of(CALLER) is group and db.reads == 1
     versions.number = 2
     await groups.of(CALLER)

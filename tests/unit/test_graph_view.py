@@ -1,4 +1,5 @@
-"""What `echoic graph` prints: a table that cannot move the cursor, JSON, and a picture that is valid DOT whatever was said."""
+"""What `echoic graph` prints: a table that cannot move the cursor, JSON, and a picture that is valid DOT
+whatever was said."""
 
 import re
 from collections.abc import Iterator
@@ -8,17 +9,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from local.graph_dot import dot_lines, quoted
-from local.graph_view import UserGraph, graph_lines, graphs_as_json, lasted, moment, table
-from memory.graph_types import Entity, Relation
+from echoic.local.admin.graph_dot import dot_lines, quoted
+from echoic.local.admin.graph_view import UserGraph, graph_lines, graphs_as_json, lasted, moment, table
+from echoic.memory.graph.types import Entity, Relation
 
 A, B = UUID(int=1), UUID(int=2)
 SAID = datetime(2026, 3, 5, tzinfo=UTC)
+# fmt: skip
 NASTY = (
     "plain",
     'a "quoted" name',
     "ends with a backslash \\",
-    "\\N \\G \\l \\\"",
+    '\\N \\G \\l \\"',
     "R&D &amp; &lt;b&gt; &#34;",
     "<b>html</b>",
     "-> ; } ] digraph {",
@@ -30,8 +32,10 @@ NASTY = (
     "# no comment",
     "x" * 20_000,
     "",
-)  # fmt: skip
-TOKEN = re.compile(r'\s+|(?P<text>"(?:[^"\\\n]|\\.)*")|(?P<word>[A-Za-z_][A-Za-z_0-9]*)|(?P<mark>->|[][{};=,])')
+)
+TOKEN = re.compile(
+    r'\s+|(?P<text>"(?:[^"\\\n]|\\.)*")|(?P<word>[A-Za-z_][A-Za-z_0-9]*)|(?P<mark>->|[][{};=,])'
+)
 
 
 def tokens(dot: str) -> Iterator[tuple[str, str]]:
@@ -70,7 +74,9 @@ def statements(lines: Iterator[str]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("text", NASTY, ids=range(len(NASTY)))
 def test_picture_is_valid_whatever_was_said(text):
     """Every text stands in it as one string, which shows the text and nothing else, and closes nothing."""
-    graph = UserGraph(text, (entity(text, text, summary=text), entity("Ana")), (relation(text, source=text, target="Ana"),))
+    graph = UserGraph(
+        text, (entity(text, text, summary=text), entity("Ana")), (relation(text, source=text, target="Ana"),)
+    )
     found = statements(dot_lines([graph, graph], "UTC"))
     words = {one for kind, one in found if kind == "word"}
     assert words <= {*"digraph graph charset rankdir node shape style subgraph label tooltip".split()} | {
@@ -87,7 +93,12 @@ def test_label_shows_the_text():
 
 def test_picture_joins_what_belongs_together():
     """A name that is no entity (an older graph) gets a node too."""
-    lines = [line.strip() for line in dot_lines([UserGraph("echoic", (entity("Ana", "Person"),), (relation("Has a dog"),))], "UTC")]
+    lines = [
+        line.strip()
+        for line in dot_lines(
+            [UserGraph("echoic", (entity("Ana", "Person"),), (relation("Has a dog"),))], "UTC"
+        )
+    ]
     assert r'g0_0 [label="Ana\nPerson", tooltip="Ana"];' in lines
     assert r'g0_1 [label="Biscuit", tooltip="Biscuit"];' in lines
     assert r'g0_0 -> g0_1 [label="HAS_PET\nsaid 5 Mar 2026", tooltip="Has a dog"];' in lines
@@ -111,7 +122,9 @@ def test_columns_stand_below_each_other_in_wide_scripts():
 def test_nobody_is_said_in_a_sentence():
     assert list(graph_lines([], "ana", None, "UTC")) == ["The graph knows nothing about “ana” yet."]
     empty = UserGraph("echoic", (), ())
-    assert list(graph_lines([empty], "ana", SAID, "UTC")) == ["The graph knows nothing about “ana” on 5 Mar 2026."]
+    assert list(graph_lines([empty], "ana", SAID, "UTC")) == [
+        "The graph knows nothing about “ana” on 5 Mar 2026."
+    ]
 
 
 def test_how_long_something_was_true():
@@ -129,16 +142,23 @@ def test_a_day_is_the_end_of_that_day_there():
     assert moment("2026-03-31T18:00+05:00", "Europe/Lisbon") == datetime(2026, 3, 31, 13, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text", ["yesterday", "32637-01-01", "2026-02-30", "9999-12-31", "0001-01-01T00:00+14:00", "", "2026"])
+@pytest.mark.parametrize(
+    "text", ["yesterday", "32637-01-01", "2026-02-30", "9999-12-31", "0001-01-01T00:00+14:00", "", "2026"]
+)
 def test_what_is_no_date_is_refused(text):
     with pytest.raises(ValueError):  # noqa: PT011 - the sentence is the command's
         moment(text, "America/New_York")
 
 
 def test_json_has_what_is_known():
-    graph = UserGraph("echoic", (entity("Ana", "Person", summary="s"),), (relation("Has a dog", valid_from=SAID),))
+    graph = UserGraph(
+        "echoic", (entity("Ana", "Person", summary="s"),), (relation("Has a dog", valid_from=SAID),)
+    )
     value = graphs_as_json([graph], "ana", SAID)
     assert value["user_id"] == "ana" and value["at"] == "2026-03-05T00:00:00+00:00"
     (told,) = value["graphs"]
     assert told["entities"] == [{"id": str(A), "name": "Ana", "labels": ["Person"], "summary": "s"}]
-    assert told["relations"][0]["valid_from"] == "2026-03-05T00:00:00+00:00" and told["relations"][0]["source"] == "Ana"
+    assert (
+        told["relations"][0]["valid_from"] == "2026-03-05T00:00:00+00:00"
+        and told["relations"][0]["source"] == "Ana"
+    )

@@ -1,4 +1,5 @@
-"""Who is calling, and above all who is not: whatever a caller can set freely is never believed, and no number stands anywhere in clear."""
+"""Who is calling, and above all who is not: whatever a caller can set freely is never believed, and no number
+stands anywhere in clear."""
 
 import json
 import logging
@@ -12,10 +13,10 @@ import jwt
 import pytest
 from livekit import rtc
 
-from agent.config import AgentSettings, load_agent_settings
-from agent.identity import USER_TOKEN, Identified, Rules, resolve
-from agent.phone import KEY_FILE, e164, open_phone_key, phone_user
-from memory.errors import ConfigInvalid
+from echoic.agent.call.identity import USER_TOKEN, Identified, Rules, resolve
+from echoic.agent.call.phone import KEY_FILE, e164, open_phone_key, phone_user
+from echoic.agent.config import AgentSettings, load_agent_settings
+from echoic.memory.errors import ConfigInvalid
 
 SECRET, OTHER_SECRET = "s" * 32, "o" * 32
 KEY = "k" * 32
@@ -27,11 +28,15 @@ RULES = Rules(identity_secret=SECRET, phone_key=KEY)
 def token(secret: str = SECRET, **claims: Any) -> str:
     """A token that counts, with these claims changed; None takes one out."""
     whole = {"sub": "maya", "aud": "echoic", "exp": time.time() + 60} | claims
-    return jwt.encode({name: claim for name, claim in whole.items() if claim is not None}, secret, algorithm="HS256")
+    return jwt.encode(
+        {name: claim for name, claim in whole.items() if claim is not None}, secret, algorithm="HS256"
+    )
 
 
 def participant(identity: str = "web-1", kind: int = STANDARD, **attributes: str) -> Any:
-    return SimpleNamespace(identity=identity, kind=kind, attributes=attributes, metadata='{"user_id": "maya"}', name="maya")
+    return SimpleNamespace(
+        identity=identity, kind=kind, attributes=attributes, metadata='{"user_id": "maya"}', name="maya"
+    )
 
 
 def showing(text: str) -> Any:
@@ -43,12 +48,19 @@ def phone(number: str | None, **attributes: str) -> Any:
     return participant(f"sip_{number}", SIP, **line, **attributes)
 
 
-def who(person: Any, metadata: str = "", rules: Rules = RULES, *, first: bool = True, **options: Any) -> Identified:
+def who(
+    person: Any, metadata: str = "", rules: Rules = RULES, *, first: bool = True, **options: Any
+) -> Identified:
     return resolve(person, "room-1", metadata, rules, first=first, **options)
 
 
 def is_nobody(found: Identified) -> bool:
-    return found.how == "anonymous" and not found.kept and not found.proven and found.user_id.startswith("anonymous:")
+    return (
+        found.how == "anonymous"
+        and not found.kept
+        and not found.proven
+        and found.user_id.startswith("anonymous:")
+    )
 
 
 def test_each_source_and_their_order():
@@ -67,8 +79,11 @@ def test_nobody_is_never_the_same_one_twice():
 
 
 def test_what_a_caller_can_set_freely_counts_for_nothing():
-    """Attributes, metadata and name that say who it is; a phone number set by someone on the web; a line that claims an address."""
-    forged = participant("web-1", user_id="maya", **{"echoic.user_id": "maya", "sip.phoneNumber": NUMBER, "lk.user_id": "maya"})
+    """Attributes, metadata and name that say who it is; a phone number set by someone on the web; a line that
+    claims an address."""
+    forged = participant(
+        "web-1", user_id="maya", **{"echoic.user_id": "maya", "sip.phoneNumber": NUMBER, "lk.user_id": "maya"}
+    )
     assert is_nobody(who(forged))
     assert who(phone(NUMBER, user_id="maya")).how == "phone"
 
@@ -91,13 +106,18 @@ def test_what_a_caller_can_set_freely_counts_for_nothing():
         (token(sub="id:web-2"), "user_id"),
         (token(phone_number="withheld"), "no_number"),
         (token(phone_number=7), "no_number"),
-        (jwt.encode({"sub": "maya", "aud": "echoic", "exp": time.time() + 60}, "", algorithm="none"), "InvalidAlgorithmError"),
+        (
+            jwt.encode({"sub": "maya", "aud": "echoic", "exp": time.time() + 60}, "", algorithm="none"),
+            "InvalidAlgorithmError",
+        ),
         ("no token at all", "DecodeError"),
         ("é.\ud800.x", "UnicodeEncodeError"),
         ("a." * 40_000, "DecodeError"),
     ],
 )
-def test_a_token_that_does_not_count_leaves_a_stranger_and_one_line(text: str, reason: str, caplog: pytest.LogCaptureFixture):
+def test_a_token_that_does_not_count_leaves_a_stranger_and_one_line(
+    text: str, reason: str, caplog: pytest.LogCaptureFixture
+):
     """Forged, stale, for another room, garbage: said once, without its content, and the next rule decides."""
     with caplog.at_level(logging.INFO, "echoic"):
         assert is_nobody(who(showing(text)))
@@ -167,8 +187,30 @@ def test_garbage_in_the_dispatch_leaves_a_stranger(metadata: str):
 @pytest.mark.parametrize(
     "number",
     [
-        *(None, "", "anonymous", "Restricted", "+266696687", "7378742833", "+86282452253", "1000", "+", "+0", "+1", "+10000000000"),
-        *("5550100", "sip:maya@example.com", "+" * 300, "+49" + "3" * 40, "\0", "'; drop table turns; --", "\ud800", "+99912345678"),
+        *(
+            None,
+            "",
+            "anonymous",
+            "Restricted",
+            "+266696687",
+            "7378742833",
+            "+86282452253",
+            "1000",
+            "+",
+            "+0",
+            "+1",
+            "+10000000000",
+        ),
+        *(
+            "5550100",
+            "sip:maya@example.com",
+            "+" * 300,
+            "+49" + "3" * 40,
+            "\0",
+            "'; drop table turns; --",
+            "\ud800",
+            "+99912345678",
+        ),
     ],
 )
 def test_a_withheld_number_is_nobody(number: str | None):
@@ -177,8 +219,12 @@ def test_a_withheld_number_is_nobody(number: str | None):
 
 
 def test_one_number_is_one_user_however_it_is_written():
-    """With and without country, spaces and zeros; another number, another key or another extension is another user."""
-    same = {phone_user(text, key=KEY, region="DE") for text in (NUMBER, "+49 (30) 123456", "004930123456", "030 123456", "٠٣٠١٢٣٤٥٦")}
+    """With and without country, spaces and zeros; another number, another key or another extension is another
+    user."""
+    same = {
+        phone_user(text, key=KEY, region="DE")
+        for text in (NUMBER, "+49 (30) 123456", "004930123456", "030 123456", "٠٣٠١٢٣٤٥٦")
+    }
     assert len(same) == 1
     assert phone_user("+4930123457", key=KEY) not in same
     assert phone_user(NUMBER, key="x" * 32) not in same
@@ -189,10 +235,17 @@ def test_a_number_stands_neither_in_the_user_nor_in_a_log(caplog: pytest.LogCapt
     """The identity of a line holds its number too: it is no user id, whatever the settings say."""
     with caplog.at_level(logging.DEBUG):
         found = [who(phone(NUMBER)), who(phone(NUMBER), rules=Rules()), who(phone("withheld 555-0100"))]
-        careful = who(phone(NUMBER), rules=Rules(phone_key=KEY, trust_caller_id=False, stable_identities=True))
+        careful = who(
+            phone(NUMBER), rules=Rules(phone_key=KEY, trust_caller_id=False, stable_identities=True)
+        )
     assert is_nobody(careful)
     everything = f"{found} {careful} {[vars(line) for line in caplog.records]} {RULES!r}"
-    assert "30123456" not in everything and "5550100" not in everything and KEY not in everything and SECRET not in everything
+    assert (
+        "30123456" not in everything
+        and "5550100" not in everything
+        and KEY not in everything
+        and SECRET not in everything
+    )
 
 
 def test_the_key_is_made_once_and_kept(tmp_path: Path):
@@ -201,7 +254,9 @@ def test_the_key_is_made_once_and_kept(tmp_path: Path):
     with ThreadPoolExecutor(8) as threads:
         keys = set(threads.map(lambda _: open_phone_key(AgentSettings(), folder), range(8)))
     assert len(keys) == 1 and len(keys.pop()) == 64
-    assert (folder / KEY_FILE).stat().st_mode & 0o777 == 0o600 and [path.name for path in folder.iterdir()] == [KEY_FILE]
+    assert (folder / KEY_FILE).stat().st_mode & 0o777 == 0o600 and [
+        path.name for path in folder.iterdir()
+    ] == [KEY_FILE]
 
 
 def test_the_setting_comes_first(tmp_path: Path):
@@ -219,7 +274,9 @@ def test_no_place_for_a_key_is_a_sentence(tmp_path: Path):
         open_phone_key(AgentSettings(), tmp_path)
 
 
-@pytest.mark.parametrize(("name", "value"), [("identity_secret", "short"), ("phone_key", "short"), ("phone_region", "Germany")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("identity_secret", "short"), ("phone_key", "short"), ("phone_region", "Germany")]
+)
 def test_a_wrong_setting_is_named_and_not_shown(name: str, value: str):
     with pytest.raises(ConfigInvalid, match=f"ECHOIC_{name.upper()} is wrong") as caught:
         load_agent_settings(**{name: value})

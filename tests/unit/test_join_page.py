@@ -10,9 +10,9 @@ import jwt
 import pytest
 from livekit import api
 
-from agent.identity import Rules, resolve
-from local.join_page import SERVED, USER_TOKEN, Door, join_page
-from local.livekit_server import LiveKitServer
+from echoic.agent.call.identity import Rules, resolve
+from echoic.local.dev.join_page import SERVED, USER_TOKEN, Door, join_page
+from echoic.local.dev.livekit_server import LiveKitServer
 from tests.processes import ROOT
 
 LIVEKIT = LiveKitServer("ws://127.0.0.1:1", "key", "s" * 32)
@@ -41,7 +41,9 @@ def test_others_on_this_machine_need_the_key(page: str):
         assert get(stem + path).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["../dev.py", "..%2fdev.py", "join.html/../../dev.py", "%00", "nothing.html"])
+@pytest.mark.parametrize(
+    "path", ["../dev.py", "..%2fdev.py", "join.html/../../dev.py", "%00", "nothing.html"]
+)
 def test_nothing_but_the_page_is_given_away(page: str, path: str):
     assert get(page + path).status_code == 404
 
@@ -49,7 +51,9 @@ def test_nothing_but_the_page_is_given_away(page: str, path: str):
 def test_another_site_cannot_ask_through_a_browser(page: str):
     """By a name that was made to lead here, or by a form of its own."""
     assert get(page, Host="evil.example").status_code == 404
-    refused = httpx.post(page + "join", json={"user": "maya"}, headers={"Origin": "http://evil.example"}, trust_env=False)
+    refused = httpx.post(
+        page + "join", json={"user": "maya"}, headers={"Origin": "http://evil.example"}, trust_env=False
+    )
     assert refused.status_code == 404
 
 
@@ -64,7 +68,8 @@ def test_an_impossible_user_is_told_so(page: str):
 
 
 def test_the_agent_believes_who_was_let_in(page: str):
-    """The room's token opens one room only, and its user token is one that the agent accepts for that room and no other."""
+    """The room's token opens one room only, and its user token is one that the agent accepts for that room
+    and no other."""
     answer = httpx.post(page + "join", json={"user": "maya"}, trust_env=False).json()
     claims = api.TokenVerifier(LIVEKIT.api_key, LIVEKIT.api_secret).verify(answer["token"])
     assert claims.video and claims.video.room == answer["room"] and answer["url"] == LIVEKIT.url
@@ -79,16 +84,22 @@ def test_two_calls_have_two_rooms():
 
 
 def test_a_named_agent_is_dispatched():
-    claims = jwt.decode(Door(LIVEKIT, "i" * 32, "memo").admit("maya")["token"], options={"verify_signature": False})
+    claims = jwt.decode(
+        Door(LIVEKIT, "i" * 32, "memo").admit("maya")["token"], options={"verify_signature": False}
+    )
     assert claims["roomConfig"]["agents"] == [{"agentName": "memo"}]
     assert USER_TOKEN in claims["attributes"]
 
 
 def test_the_page_loads_nothing_from_outside():
     for name in SERVED - {"livekit-client.umd.js"}:
-        assert not re.search(r"https?:|//[a-z]", (ROOT / "local" / "static" / name).read_text().replace("// ", ""))
+        assert not re.search(
+            r"https?:|//[a-z]", (ROOT / "local" / "dev" / "static" / name).read_text().replace("// ", "")
+        )
 
 
 def test_the_client_is_the_one_that_notice_names():
-    digest = hashlib.sha256((ROOT / "local" / "static" / "livekit-client.umd.js").read_bytes()).hexdigest()
+    digest = hashlib.sha256(
+        (ROOT / "local" / "dev" / "static" / "livekit-client.umd.js").read_bytes()
+    ).hexdigest()
     assert digest in (ROOT / "NOTICE").read_text()

@@ -6,10 +6,10 @@ from itertools import islice
 
 import pytest
 
+from echoic.memory.text.words import is_follow_up, is_small_talk, normalise
 from evals.latency import CALLS, Cell, ratios, report_of
 from evals.loop_lag import LoopLag, watched
 from evals.sample_words import learned, questions, said
-from memory.words import is_follow_up, is_small_talk, normalise
 
 VARIANTS = {"no_memory": 0.5, "embedding": 8.0, "echoic": 12.0, "mem0_async_search": 14.0}
 

@@ -1,4 +1,5 @@
-"""LiveKit for a laptop: which server is taken, how a missing one is built or asked for, and that ours stays on the loopback interface."""
+"""LiveKit for a laptop: which server is taken, how a missing one is built or asked for, and that ours stays
+on the loopback interface."""
 
 import os
 import threading
@@ -6,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from local.livekit_program import VERSION, find_program
-from local.livekit_server import Address, config, open_livekit
-from local.paths import write_private
-from local.ports import are_free, free_ports, is_ok
-from memory.errors import ConfigInvalid
+from echoic.local.dev.livekit_program import VERSION, find_program
+from echoic.local.dev.livekit_server import Address, config, open_livekit
+from echoic.local.paths import write_private
+from echoic.local.ports import are_free, free_ports, is_ok
+from echoic.memory.errors import ConfigInvalid
 from tests.web import json_server
 
 GO_THAT_BUILDS = """#!/bin/sh
@@ -85,9 +86,14 @@ def test_a_build_that_fails_says_why(tmp_path: Path):
 
 
 def test_ours_names_no_address_outside():
-    """Every address in its configuration is the loopback one; a list without STUN servers would mean those of others."""
+    """Every address in its configuration is the loopback one; a list without STUN servers would mean those of
+    others."""
     rtc = config(Address(1, 2, "secret"))["rtc"]
-    assert rtc["stun_servers"] == ["127.0.0.1:9"] and rtc["node_ip"] == "127.0.0.1" and rtc["use_external_ip"] is False
+    assert (
+        rtc["stun_servers"] == ["127.0.0.1:9"]
+        and rtc["node_ip"] == "127.0.0.1"
+        and rtc["use_external_ip"] is False
+    )
     assert config(Address(1, 2, "secret"))["bind_addresses"] == ["127.0.0.1"]
 
 
@@ -110,4 +116,8 @@ def test_what_holds_a_key_is_for_its_owner_only(tmp_path: Path):
     file.write_text("{}")
     file.chmod(0o644)
     write_private(file, {"secret": "s"})
-    assert file.stat().st_mode & 0o777 == 0o600 and file.read_text() == '{"secret": "s"}' and list(tmp_path.iterdir()) == [file]
+    assert (
+        file.stat().st_mode & 0o777 == 0o600
+        and file.read_text() == '{"secret": "s"}'
+        and list(tmp_path.iterdir()) == [file]
+    )

@@ -7,7 +7,7 @@ import pytest
 from livekit.agents import JobRequest
 from livekit.protocol.agent import Job
 
-from agent.load import REPORTED_AT_MOST, SAMPLES, Load
+from echoic.agent.worker.load import REPORTED_AT_MOST, SAMPLES, Load
 
 
 class Processor:

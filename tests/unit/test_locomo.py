@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from echoic.memory.types import Item
 from evals.locomo import Answer, first_turns, recall_at, report_of
 from evals.locomo_data import dialog_ids, read
-from memory.types import Item
 
 SAMPLE = {
     "sample_id": "made-up",
@@ -25,11 +25,21 @@ SAMPLE = {
         "session_2": [{"speaker": "Ben", "dia_id": "D2:01", "text": "Hello again."}],
         "session_3_date_time": "9:05 am on 2 June, 2023",
     },
-    "observation": {"session_1_observation": {"Ana": [["Ana bought a violin.", "D1:1"]], "Ben": [["Ben has a cello.", ["D1:2", "D9:9"]]]}},
+    "observation": {
+        "session_1_observation": {
+            "Ana": [["Ana bought a violin.", "D1:1"]],
+            "Ben": [["Ben has a cello.", ["D1:2", "D9:9"]]],
+        }
+    },
     "qa": [
         {"question": "What did Ana buy?", "answer": "a violin", "evidence": ["D1:1"], "category": 4},
         {"question": "Who plays?", "answer": "both", "evidence": ["D1:1; D1:2"], "category": 1},
-        {"question": "What did Ben sell?", "adversarial_answer": "a cello", "evidence": ["D2:1"], "category": 5},
+        {
+            "question": "What did Ben sell?",
+            "adversarial_answer": "a cello",
+            "evidence": ["D2:1"],
+            "category": 5,
+        },
         {"question": "Why?", "answer": "?", "evidence": ["D"], "category": 3},
         {"question": "When?", "answer": "?", "evidence": [], "category": 2},
     ],
@@ -37,15 +47,24 @@ SAMPLE = {
 
 
 def test_a_conversation_is_read(tmp_path: Path) -> None:
-    """Turns with speaker, caption and date; facts with the turns that exist; questions with the evidence that exists."""
+    """Turns with speaker, caption and date; facts with the turns that exist; questions with the evidence that
+    exists."""
     path = tmp_path / "made-up.json"
     path.write_text(json.dumps([SAMPLE]))
     (conversation,) = read(path)
-    assert [turn.text for turn in conversation.turns] == ["Ana: I bought a violin.", "Ben: Look! [a photo of a cello]", "Ben: Hello again."]
+    assert [turn.text for turn in conversation.turns] == [
+        "Ana: I bought a violin.",
+        "Ben: Look! [a photo of a cello]",
+        "Ben: Hello again.",
+    ]
     assert conversation.turns[0].said_at == datetime(2023, 5, 8, 13, 56, tzinfo=UTC)
     assert [turn.dialog_id for turn in conversation.turns] == ["D1:1", "D1:2", "D2:1"]
     assert [fact.dialog_ids for fact in conversation.observations] == [("D1:1",), ("D1:2",)]
-    assert [sorted(question.evidence) for question in conversation.questions] == [["D1:1"], ["D1:1", "D1:2"], ["D2:1"]]
+    assert [sorted(question.evidence) for question in conversation.questions] == [
+        ["D1:1"],
+        ["D1:1", "D1:2"],
+        ["D2:1"],
+    ]
     assert conversation.left_out == 2
 
 
@@ -90,7 +109,9 @@ def test_recall_is_the_share_of_the_evidence() -> None:
 
 def test_the_report_has_the_agreed_keys() -> None:
     """Others read them."""
-    report = report_of([Answer(4, (0.0, 1.0, 1.0), 10.0, 5.0), Answer(1, (0.5, 0.5, 0.5), 20.0, 6.0)], left_out=2)
+    report = report_of(
+        [Answer(4, (0.0, 1.0, 1.0), 10.0, 5.0), Answer(1, (0.5, 0.5, 0.5), 20.0, 6.0)], left_out=2
+    )
     assert report["questions"] == 2
     assert report["recall_at"] == {"5": 0.25, "10": 0.75, "20": 0.75}
     assert report["hit_at"] == {"5": 0.5, "10": 1.0, "20": 1.0}

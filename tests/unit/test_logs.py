@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from memory.logs import OneLine, WithoutWords, log_to
+from echoic.memory.observe.logs import OneLine, WithoutWords, log_to
 
 SECRET = "Biscuit"
 
@@ -28,7 +28,9 @@ def written(tmp_path):
 
 def test_fields_marked_as_words_are_taken_out(written):
     """LiveKit's `lk.pii.*`."""
-    logging.getLogger("livekit.agents").warning("received", extra={"lk.pii.user_input": SECRET, "text": SECRET})
+    logging.getLogger("livekit.agents").warning(
+        "received", extra={"lk.pii.user_input": SECRET, "text": SECRET}
+    )
     assert SECRET not in written.read_text() and "received" in written.read_text()
 
 
@@ -42,19 +44,30 @@ def test_exception_texts_are_taken_out(written):
     except ValueError as exc:
         logging.getLogger("echoic.learn").error("learn.defect", exc_info=exc)
     (line,) = map(json.loads, written.read_text().splitlines())
-    assert SECRET not in str(line) and "ValueError" in line["error"] and "KeyError" in line["error"] and "test_logs.py" in line["error"]
+    assert (
+        SECRET not in str(line)
+        and "ValueError" in line["error"]
+        and "KeyError" in line["error"]
+        and "test_logs.py" in line["error"]
+    )
 
 
 def test_arguments_of_libraries_are_taken_out(written):
     """arq logs a job's arguments, Mem0 formats its sentences itself."""
     logging.getLogger("arq.worker").warning("%s failed: %s", "learn:+4915112345", SECRET)
     logging.getLogger("mem0.memory.main").error(f"parsing {SECRET} failed")
-    assert SECRET not in written.read_text() and "+4915112345" not in written.read_text() and "failed" in written.read_text()
+    assert (
+        SECRET not in written.read_text()
+        and "+4915112345" not in written.read_text()
+        and "failed" in written.read_text()
+    )
 
 
 def test_a_providers_answer_is_taken_out(written):
     """LiveKit puts it into its own sentence, and a provider may quote the caller."""
-    logging.getLogger("livekit.agents").warning(f"failed to generate LLM completion: message='no {SECRET}', retrying in 0.1s")
+    logging.getLogger("livekit.agents").warning(
+        f"failed to generate LLM completion: message='no {SECRET}', retrying in 0.1s"
+    )
     assert SECRET not in written.read_text() and "failed to generate LLM completion" in written.read_text()
 
 

@@ -1,4 +1,5 @@
-"""`echoic model pull`: whatever breaks, a model file is whole and checked, or it is not there; what came once is not fetched again."""
+"""`echoic model pull`: whatever breaks, a model file is whole and checked, or it is not there; what came once
+is not fetched again."""
 
 import hashlib
 import os
@@ -7,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from local import model_files
-from local.model_files import pull, pulled
-from memory.errors import ConfigInvalid, ModelUnavailable
+from echoic.local.llm import model_files
+from echoic.local.llm.model_files import pull, pulled
+from echoic.memory.errors import ConfigInvalid, ModelUnavailable
 from tests.web import Download, web_server
 
 DATA = bytes(range(256)) * 20_000  # 5 MB: several chunks
@@ -21,10 +22,15 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_files, "PAUSE_S", 0.0)
 
 
-def pull_from(download: Download, folder: Path, sha256: str = SHA256, seen: list[tuple[int, int]] | None = None) -> Path:
+def pull_from(
+    download: Download, folder: Path, sha256: str = SHA256, seen: list[tuple[int, int]] | None = None
+) -> Path:
     progress = [] if seen is None else seen
     with web_server(download.handle) as address:
-        env = {"ECHOIC_MODEL_URL": f"{address}/hub/tiny%20one.gguf?download=true", "ECHOIC_MODEL_SHA256": sha256}
+        env = {
+            "ECHOIC_MODEL_URL": f"{address}/hub/tiny%20one.gguf?download=true",
+            "ECHOIC_MODEL_SHA256": sha256,
+        }
         return pull(folder, lambda done, total: progress.append((done, total)), env)
 
 
@@ -131,7 +137,9 @@ def test_two_pulls_at_once(tmp_path):
         pull_from(Download(DATA), tmp_path)
 
 
-@pytest.mark.parametrize(("url", "sha256"), [("http://x/y.gguf", ""), ("http://x/y.gguf", "abc"), ("http://x/y.bin", SHA256)])
+@pytest.mark.parametrize(
+    ("url", "sha256"), [("http://x/y.gguf", ""), ("http://x/y.gguf", "abc"), ("http://x/y.bin", SHA256)]
+)
 def test_another_address_needs_a_checksum_and_a_name(tmp_path, url, sha256):
     """Nothing unchecked is ever served."""
     with pytest.raises(ConfigInvalid, match="ECHOIC_MODEL_"):

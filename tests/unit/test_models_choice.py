@@ -1,13 +1,14 @@
-"""Which language model speaks: what is named comes before what is found, and every choice says in one line what it is."""
+"""Which language model speaks: what is named comes before what is found, and every choice says in one line
+what it is."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from local.models import ModelChoice, choose_model, open_model
-from memory.config import load_settings
-from memory.errors import ConfigInvalid, ModelUnavailable
+from echoic.local.llm.models import ModelChoice, choose_model, open_model
+from echoic.memory.config import load_settings
+from echoic.memory.errors import ConfigInvalid, ModelUnavailable
 from tests.web import json_server
 
 NOWHERE = {"OLLAMA_HOST": "127.0.0.1:9"}  # the port "discard": nothing listens there
@@ -40,7 +41,12 @@ def test_nothing_configured_quotes_and_says_how_to_get_better(folder):
 def test_key_alone_means_openai(folder):
     """With the default model, and with no key in what is shown."""
     choice = choose(folder, llm_api_key="sk-secret")
-    assert (choice.kind, choice.model, choice.url, choice.api_key) == ("openai", "gpt-4.1-mini", "", "sk-secret")
+    assert (choice.kind, choice.model, choice.url, choice.api_key) == (
+        "openai",
+        "gpt-4.1-mini",
+        "",
+        "sk-secret",
+    )
     assert choice.can_extract
     assert "sk-secret" not in choice.label + repr(choice)
 
@@ -64,7 +70,10 @@ def test_compatible_address_without_a_model_lists_its_first(folder):
 @pytest.mark.parametrize("answer", [(200, {"data": []}), (200, []), (401, {}), (200, {"data": [3]})])
 def test_address_that_lists_nothing_is_an_error_with_a_way_out(folder, answer):
     """What is configured is never replaced silently by something else."""
-    with json_server({"/v1/models": answer}) as address, pytest.raises(ModelUnavailable, match="ECHOIC_LLM_MODEL"):
+    with (
+        json_server({"/v1/models": answer}) as address,
+        pytest.raises(ModelUnavailable, match="ECHOIC_LLM_MODEL"),
+    ):
         choose(folder, llm_url=f"{address}/v1")
 
 
@@ -81,7 +90,11 @@ def ollama(*models: dict[str, object]) -> dict[str, tuple[int, object]]:
 def test_running_ollama_gives_its_newest_talking_model(folder):
     """Models that only embed are passed over; a model in the data folder is second choice."""
     put_model(folder)
-    listed = ollama({"name": "nomic-embed-text:latest"}, {"name": "mini", "details": {"family": "bert"}}, {"name": "llama3.2:3b"})
+    listed = ollama(
+        {"name": "nomic-embed-text:latest"},
+        {"name": "mini", "details": {"family": "bert"}},
+        {"name": "llama3.2:3b"},
+    )
     with json_server(listed) as address:
         choice = choose(folder, {"OLLAMA_HOST": address.removeprefix("http://")})
         assert (choice.kind, choice.model, choice.url) == ("ollama", "llama3.2:3b", f"{address}/v1")
@@ -93,7 +106,9 @@ def test_named_model_of_ollama(folder):
         assert choose(folder, {"OLLAMA_HOST": address}, llm_model="b").model == "b:latest"
 
 
-@pytest.mark.parametrize("answers", [{}, {"/api/tags": (200, {"models": []})}, {"/api/tags": (200, [1])}, {"/api/tags": (500, {})}])
+@pytest.mark.parametrize(
+    "answers", [{}, {"/api/tags": (200, {"models": []})}, {"/api/tags": (200, [1])}, {"/api/tags": (500, {})}]
+)
 def test_something_else_on_ollamas_port_is_passed_over(folder, answers):
     """As if nothing ran there."""
     with json_server(answers) as address:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.phrases import MOST_WORDS, Phrases
+from echoic.local.speech.phrases import MOST_WORDS, Phrases
 
 REPLY = (
     "Well, I remember that your sister Anna lives in Berlin, and that she works as a nurse. "
@@ -26,7 +26,9 @@ def test_no_word_is_lost_however_it_arrives(size: int) -> None:
 def test_first_phrase_is_there_before_the_sentence_is_written() -> None:
     """A comma is enough, and without one the eighth word before one that joins."""
     assert Phrases().push("I remember that, ") == ["I remember that,"]
-    assert Phrases().push("Your sister Anna told you that she moved to Berlin ") == ["Your sister Anna told you that she moved"]
+    assert Phrases().push("Your sister Anna told you that she moved to Berlin ") == [
+        "Your sister Anna told you that she moved"
+    ]
 
 
 def test_one_word_is_not_spoken_alone() -> None:

@@ -1,4 +1,5 @@
-"""Looking up words while they are spoken: what is started, what is adopted, what is given up, and what must never be taken."""
+"""Looking up words while they are spoken: what is started, what is adopted, what is given up, and what must
+never be taken."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -7,13 +8,13 @@ from types import SimpleNamespace
 import pytest
 from livekit.agents import ConversationItemAddedEvent, UserInputTranscribedEvent, llm
 
-from agent import prefetch
-from agent.heard import UNANSWERED_AFTER_S
-from agent.prefetch import LOOKUPS_A_TURN, PARTIALS_LOOKED_UP, RUNNING, Counts, Prefetch
-from memory.config import MemorySettings
-from memory.recall import Asked, Recaller
-from memory.recent import RecentTurns
-from memory.types import Caller, Recall
+from echoic.agent.call import prefetch
+from echoic.agent.call.prefetch import LOOKUPS_A_TURN, PARTIALS_LOOKED_UP, RUNNING, Counts, Prefetch
+from echoic.agent.call.transcripts import UNANSWERED_AFTER_S
+from echoic.memory.config import MemorySettings
+from echoic.memory.recall.recaller import Asked, Recaller
+from echoic.memory.recall.recent_turns import RecentTurns
+from echoic.memory.types import Caller, Recall
 from tests.embedders import WordEmbedder
 
 
@@ -63,7 +64,9 @@ def tier():
 
 @pytest.fixture
 async def spoken(tier):
-    recaller = Recaller([tier], WordEmbedder(), SimpleNamespace(of=lambda *_: (0, 0, 0)), MemorySettings(recall_budget_ms=50))
+    recaller = Recaller(
+        [tier], WordEmbedder(), SimpleNamespace(of=lambda *_: (0, 0, 0)), MemorySettings(recall_budget_ms=50)
+    )
     yield SpokenMemory(recaller)
     await recaller.close()
 
@@ -149,7 +152,8 @@ async def test_an_answer_to_fewer_words_is_never_taken(ahead, spoken, tier):
 
 
 async def test_words_that_change_nothing_wait_until_nothing_follows(ahead, tier, monkeypatch):
-    """Case, punctuation and "uh" start nothing at once; what then stays is looked up, since the model may ask just that."""
+    """Case, punctuation and "uh" start nothing at once; what then stays is looked up, since the model may ask
+    just that."""
     monkeypatch.setattr(prefetch, "SETTLE_S", 0.5)
     hear(ahead, "what is my dog called")
     hear(ahead, "What is my dog called,")

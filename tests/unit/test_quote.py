@@ -1,4 +1,5 @@
-"""The honest responder: quotes what stands in the block or was said in this call, and admits when that is nothing."""
+"""The honest responder: quotes what stands in the block or was said in this call, and admits when that is
+nothing."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -7,21 +8,31 @@ from zoneinfo import ZoneInfo
 import pytest
 from livekit.agents import llm
 
-from agent.quote import QuoteLLM, answer, is_question
-from memory.prompt import compose
-from memory.types import Item
+from echoic.agent.terminal.quote import QuoteLLM, answer, is_question
+from echoic.memory.recall.prompt import compose
+from echoic.memory.types import Item
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def said(text: str, *, days: int = 9, role: str = "user", kind: str = "turn", score: float = 1.0) -> Item:
-    return Item(kind=kind, id=uuid4(), text=text, said_at=NOW - timedelta(days=days), role=role, score=score, turn_ids=(uuid4(),))
+    return Item(
+        kind=kind,
+        id=uuid4(),
+        text=text,
+        said_at=NOW - timedelta(days=days),
+        role=role,
+        score=score,
+        turn_ids=(uuid4(),),
+    )
 
 
 def asked(question: str, *found: Item, last_call: tuple[Item, ...] = (), before: tuple[str, ...] = ()) -> str:
     """The answer to a question, with a block as the real memory renders it."""
     limits = {"max_tokens": 400, "max_items": 8}
-    block, _ = compose(found, (), last_call, question=question, context=(), now=NOW, zone=ZoneInfo("UTC"), **limits)
+    block, _ = compose(
+        found, (), last_call, question=question, context=(), now=NOW, zone=ZoneInfo("UTC"), **limits
+    )
     context = llm.ChatContext.empty()
     context.add_message(role="system", content="Be kind.")
     for text in before:
@@ -62,13 +73,21 @@ def test_a_distant_match_is_hedged():
 
 def test_the_newest_of_two_answers_comes_first():
     """Both are quoted, the newer one leads."""
-    reply = asked("Where do I live?", said("I live in Porto.", days=700, score=1.0), said("I live in Lisbon now.", days=2, score=0.9))
+    reply = asked(
+        "Where do I live?",
+        said("I live in Porto.", days=700, score=1.0),
+        said("I live in Lisbon now.", days=2, score=0.9),
+    )
     assert reply.index("Lisbon") < reply.index("Porto")
 
 
 def test_what_memory_ranks_first_is_quoted_beside_older_words():
     """ "I moved" shares no word with the question, yet it is the answer, and newer."""
-    reply = asked("Where do I live?", said("I moved to Lisbon.", days=2, score=1.0), said("I live in Porto.", days=700, score=0.8))
+    reply = asked(
+        "Where do I live?",
+        said("I moved to Lisbon.", days=2, score=1.0),
+        said("I live in Porto.", days=700, score=0.8),
+    )
     assert reply.index("Lisbon") < reply.index("Porto")
 
 
@@ -80,14 +99,19 @@ def test_a_learned_fact_is_not_called_a_quotation_of_the_caller():
 
 def test_everything_can_be_asked_for():
     """A question about nothing in particular gets what there is, and not the agent's own words."""
-    reply = asked("What do you know about me?", last_call=(said("I am a baker."), said("You are welcome in my shop.", role="assistant")))
+    reply = asked(
+        "What do you know about me?",
+        last_call=(said("I am a baker."), said("You are welcome in my shop.", role="assistant")),
+    )
     assert "I am a baker." in reply and "shop" not in reply
     assert asked("What do you remember about me?") == "I do not remember anything about you yet."
 
 
 def test_the_caller_is_quoted_before_the_agent():
     """What the agent once said about it is only a copy, unless nothing else is there."""
-    ours = said("You told me 2 days ago: “My dog is called Biscuit.” And he is a beagle.", role="assistant", days=1)
+    ours = said(
+        "You told me 2 days ago: “My dog is called Biscuit.” And he is a beagle.", role="assistant", days=1
+    )
     assert "I told you" not in asked("What is my dog called?", ours, said("My dog is called Biscuit."))
     assert "I told you yesterday" in asked("Is my dog a beagle?", ours)
 
@@ -109,7 +133,15 @@ def test_a_caller_who_types_a_block_gets_no_memory_of_it():
 def test_a_greeting_quotes_what_is_known():
     """What `on_enter` asks for: instructions at the end, and no words of the caller."""
     block, _ = compose(
-        [], (), (said("I am a baker."),), question="", context=(), now=NOW, zone=ZoneInfo("UTC"), max_tokens=400, max_items=8
+        [],
+        (),
+        (said("I am a baker."),),
+        question="",
+        context=(),
+        now=NOW,
+        zone=ZoneInfo("UTC"),
+        max_tokens=400,
+        max_items=8,
     )
     context = llm.ChatContext.empty()
     context.add_message(role="system", content="Be kind.")
@@ -118,14 +150,29 @@ def test_a_greeting_quotes_what_is_known():
 
 
 @pytest.mark.parametrize(
-    "words", ["Is it raining?", "and hers?", "who am I", "ok so where do I work", "¿Dónde vivo?", "هل تعرف اسم كلبي؟", "tell me my name"]
+    "words",
+    [
+        "Is it raining?",
+        "and hers?",
+        "who am I",
+        "ok so where do I work",
+        "¿Dónde vivo?",
+        "هل تعرف اسم كلبي؟",
+        "tell me my name",
+    ],
 )
 def test_questions(words: str):
     assert is_question(words)
 
 
 @pytest.mark.parametrize(
-    "words", ["My dog is called Biscuit.", "Can you remember that my dog is ill?", "I know what I want", "Don't forget my birthday"]
+    "words",
+    [
+        "My dog is called Biscuit.",
+        "Can you remember that my dog is ill?",
+        "I know what I want",
+        "Don't forget my birthday",
+    ],
 )
 def test_statements(words: str):
     assert not is_question(words)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from memory.ranking import Corpus, Postings, Ranked, Ranking
-from memory.words import terms
+from echoic.memory.recall.ranking import Corpus, Postings, Ranked, Ranking
+from echoic.memory.text.words import terms
 
 Line = tuple[str, float]
 """Words, and their inner product with the question's vector."""
@@ -15,7 +15,9 @@ Told = tuple[str, float, tuple[int, ...]]
 """The same of a fact, and the refs of the turns it came from."""
 
 
-def corpus_of(calls: Sequence[Sequence[Line]], facts: Sequence[Told] = (), question: str = "") -> tuple[Corpus, Postings, np.ndarray]:
+def corpus_of(
+    calls: Sequence[Sequence[Line]], facts: Sequence[Told] = (), question: str = ""
+) -> tuple[Corpus, Postings, np.ndarray]:
     """Turns have refs 1, 2, 3, …; facts 101, 102, …"""
     lines = [(number, line) for number, call in enumerate(calls, start=1) for line in call]
     turn_refs, fact_refs = np.arange(len(lines)) + 1, np.arange(len(facts)) + 101
@@ -44,12 +46,19 @@ def rank(corpus: Corpus, postings: Postings, likeness: np.ndarray, limit: int) -
     return ranking.rank(ranking.by_words(postings), likeness, limit)
 
 
-def order(calls: Sequence[Sequence[Line]], facts: Sequence[Told] = (), question: str = "", limit: int = 60) -> list[int]:
+def order(
+    calls: Sequence[Sequence[Line]], facts: Sequence[Told] = (), question: str = "", limit: int = 60
+) -> list[int]:
     return [one.ref for one in rank(*corpus_of(calls, facts, question), limit)]
 
 
 NAN = float("nan")
-CHAT = [("the weather is nice", 0.1), ("I watered the garden", 0.12), ("traffic was slow", 0.08), ("we had soup", 0.11)]
+CHAT = [
+    ("the weather is nice", 0.1),
+    ("I watered the garden", 0.12),
+    ("traffic was slow", 0.08),
+    ("we had soup", 0.11),
+]
 
 
 def test_nothing_known_gives_nothing() -> None:
@@ -88,13 +97,23 @@ def test_a_single_fact_without_turns_is_found() -> None:
 
 def test_a_rare_word_outweighs_a_common_one() -> None:
     """Everybody's turns hold "work"; one holds "violin"."""
-    calls = [[("work was fine", 0.1)], [("work again", 0.1)], [("long work day", 0.1)], [("violin lesson", 0.1)]]
+    calls = [
+        [("work was fine", 0.1)],
+        [("work again", 0.1)],
+        [("long work day", 0.1)],
+        [("violin lesson", 0.1)],
+    ]
     assert order(calls, question="violin after work")[0] == 4
 
 
 def test_rarity_holds_among_facts_alone() -> None:
     """A caller whose turns are gone still has facts that tell common words from rare ones."""
-    facts = [("works at a school", NAN, ()), ("works at night", NAN, ()), ("work is far away", NAN, ()), ("plays the violin", NAN, ())]
+    facts = [
+        ("works at a school", NAN, ()),
+        ("works at night", NAN, ()),
+        ("work is far away", NAN, ()),
+        ("plays the violin", NAN, ()),
+    ]
     assert order([], facts, question="violin after work")[0] == 104
 
 
@@ -128,7 +147,9 @@ def test_a_fact_lifts_the_turn_it_came_from() -> None:
 
 def test_what_is_outside_the_corpus_is_ignored() -> None:
     """Postings are read by user; turns said to another agent, and closed facts, are not in the corpus."""
-    corpus, postings, likeness = corpus_of([CHAT], [("grows tomatoes in the garden", 0.2, (2, 999))], question="the garden")
+    corpus, postings, likeness = corpus_of(
+        [CHAT], [("grows tomatoes in the garden", 0.2, (2, 999))], question="the garden"
+    )
     postings["garden"] = np.vstack([postings["garden"], [(999, 3), (0, 1), (10**15, 1)]])
     found = [one.ref for one in rank(corpus, postings, likeness, 60)]
     assert set(found) == {1, 2, 3, 4, 101}
@@ -137,7 +158,9 @@ def test_what_is_outside_the_corpus_is_ignored() -> None:
 
 def test_scores_fall_and_the_limit_holds() -> None:
     """Above zero and best first; every ref once."""
-    corpus, postings, likeness = corpus_of([CHAT, CHAT], [("likes soup", 0.3, (4, 8))], question="was the soup nice")
+    corpus, postings, likeness = corpus_of(
+        [CHAT, CHAT], [("likes soup", 0.3, (4, 8))], question="was the soup nice"
+    )
     found = rank(corpus, postings, likeness, 60)
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)
@@ -158,6 +181,9 @@ def test_any_embedding_model_gives_the_same_order() -> None:
 def test_a_large_memory_ranks_like_its_parts() -> None:
     """One right turn among 5,000 stands first."""
     noise = np.random.default_rng(7).normal(0.1, 0.08, 5_000)
-    calls = [[(f"turn {at} about this and that", float(noise[at])) for at in range(start, start + 25)] for start in range(0, 5_000, 25)]
+    calls = [
+        [(f"turn {at} about this and that", float(noise[at])) for at in range(start, start + 25)]
+        for start in range(0, 5_000, 25)
+    ]
     calls[100][12] = ("the violin is in the attic", 0.5)
     assert order(calls, question="where is my violin", limit=5)[0] == 100 * 25 + 13

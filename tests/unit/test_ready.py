@@ -1,4 +1,7 @@
-"""What make does before anything else: find a Python, bring a uv, install only what changed. Nothing is downloaded here."""
+"""What make does before anything else: find a Python, bring a uv, install only what changed.
+
+Nothing is downloaded here.
+"""
 
 import json
 import shutil
@@ -16,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def bootstrap(on_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """A copy of tools/bootstrap.sh, with nothing on PATH but what stands in `on_path`."""
     command = ["/bin/sh", str(on_path.parent / "a project" / "tools" / "bootstrap.sh"), "nonsense"]
-    return subprocess.run(command, env={"PATH": str(on_path), **environment}, capture_output=True, text=True, timeout=30)
+    return subprocess.run(
+        command, env={"PATH": str(on_path), **environment}, capture_output=True, text=True, timeout=30
+    )
 
 
 @pytest.fixture
@@ -93,7 +98,9 @@ def commands(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(ready, "_run", fake)
     monkeypatch.setattr(ready, "find_uv", lambda: "uv")
-    monkeypatch.setattr(ready, "_base_of_venv", lambda: sys.base_prefix if (project / ".venv").exists() else "")
+    monkeypatch.setattr(
+        ready, "_base_of_venv", lambda: sys.base_prefix if (project / ".venv").exists() else ""
+    )
     monkeypatch.setattr(ready, "_pip_settings", dict)
     return run
 
@@ -107,7 +114,9 @@ def test_nothing_is_installed_twice(commands: list[str]) -> None:
     assert len(commands) == first
 
 
-def test_a_changed_lock_is_installed_without_losing_the_tests_tools(commands: list[str], project: Path) -> None:
+def test_a_changed_lock_is_installed_without_losing_the_tests_tools(
+    commands: list[str], project: Path
+) -> None:
     """After a pull, `make talk` in a folder where tests were run installs the larger lock again."""
     ready.make_ready("dev")
     commands.clear()
@@ -137,7 +146,9 @@ def test_a_mirror_that_pip_knows_is_told_to_uv(monkeypatch: pytest.MonkeyPatch) 
     assert "UV_DEFAULT_INDEX" not in ready._uv_environment()
 
 
-def test_a_python_without_pip_and_venv_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
+def test_a_python_without_pip_and_venv_names_the_package_to_install(
+    monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
     """Debian's python3 has neither until python3-venv is installed."""
     monkeypatch.setattr(ready, "_works", lambda command: False)
     with pytest.raises(ready.SetupFailed, match=rf"apt install python3\.{sys.version_info.minor}-venv"):

@@ -1,4 +1,5 @@
-"""The deadline: what arrives in time is used, what is late or broken is named, and nothing is shared that should not be."""
+"""The deadline: what arrives in time is used, what is late or broken is named, and nothing is shared that
+should not be."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -7,11 +8,11 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from memory.config import MemorySettings
-from memory.errors import ModelUnavailable, StoreUnavailable
-from memory.recall import EMBEDDER, LOOKUPS_HELD, Recaller
-from memory.recent import RecentTurns
-from memory.types import Caller, Fact, Item, Turn
+from echoic.memory.config import MemorySettings
+from echoic.memory.errors import ModelUnavailable, StoreUnavailable
+from echoic.memory.recall.recaller import EMBEDDER, LOOKUPS_HELD, Recaller
+from echoic.memory.recall.recent_turns import RecentTurns
+from echoic.memory.types import Caller, Fact, Item, Turn
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ANA = Caller("ana", "echoic", "call-1")
@@ -105,10 +106,14 @@ async def test_reply_keeps_facts_when_graph_hangs(make, recent):
 
 
 async def test_many_questions_at_once_end_none_that_a_reply_waits_for(make, recent):
-    """More calls of one process ask than are kept: what is no longer kept for the same words is still answered."""
+    """More calls of one process ask than are kept: what is no longer kept for the same words is still
+    answered."""
     facts = Gate(answer=[item("Dog is called Biscuit")], is_open=False)
     recaller = make(facts, recall_budget_ms=5_000)
-    waiting = [asyncio.create_task(recaller.recall(ANA, f"what is my dog number {n} called", recent)) for n in range(2 * LOOKUPS_HELD)]
+    waiting = [
+        asyncio.create_task(recaller.recall(ANA, f"what is my dog number {n} called", recent))
+        for n in range(2 * LOOKUPS_HELD)
+    ]
     while len(facts.asked) < len(waiting):
         await asyncio.sleep(0)
     facts.open.set()
@@ -118,7 +123,12 @@ async def test_many_questions_at_once_end_none_that_a_reply_waits_for(make, rece
 
 async def test_every_status_is_told_apart(make, recent):
     """Empty is not failed, and a broken tier is never raised."""
-    recaller = make(Gate("a"), Gate("b", error=StoreUnavailable()), Gate("c", error=ZeroDivisionError()), Gate("d", is_open=False))
+    recaller = make(
+        Gate("a"),
+        Gate("b", error=StoreUnavailable()),
+        Gate("c", error=ZeroDivisionError()),
+        Gate("d", is_open=False),
+    )
     found = await recaller.recall(ANA, "where do I live", recent)
     assert [found.tiers[name].status for name in "abcd"] == ["empty", "failed", "failed", "late"]
     assert found.tiers["recent"].status == "empty" and found.block == ""
@@ -158,7 +168,9 @@ async def test_hung_tier_costs_three_budgets_then_none(make, recent, clock):
     """After three late answers the breaker skips the tier; after the pause one trial is let through."""
     graph = Gate("graph", is_open=False)
     recaller = make(graph)
-    statuses = [(await recaller.recall(ANA, f"question number {n}", recent)).tiers["graph"].status for n in range(6)]
+    statuses = [
+        (await recaller.recall(ANA, f"question number {n}", recent)).tiers["graph"].status for n in range(6)
+    ]
     assert statuses == ["late"] * 3 + ["skipped"] * 3
     clock.at += 5.1
     graph.open.set()
@@ -185,13 +197,19 @@ class Ticking(Gate):
 async def test_hung_graph_costs_three_budgets_and_no_more(make, recent, clock):
     """Whether it is back is tried without any reply waiting for that; when it is, its answers count again."""
     graph = Ticking(clock, 0.01, is_open=False)
-    recaller = make(Gate(answer=[item("Dog is called Biscuit")]), graph, extras=("graph",), recall_budget_ms=5_000)
+    recaller = make(
+        Gate(answer=[item("Dog is called Biscuit")]), graph, extras=("graph",), recall_budget_ms=5_000
+    )
     for n in range(3):
         await recaller.recall(ANA, f"question number {n}", recent, budget_s=0.01)
     assert recaller.breakers["graph"].state == "open"
     clock.at += 5.1
     trial = await recaller.recall(ANA, "the trial question", recent)  # would wait for five seconds
-    assert trial.tiers["graph"].status == "late" and trial.tiers["facts"].status == "ok" and "Biscuit" in trial.block
+    assert (
+        trial.tiers["graph"].status == "late"
+        and trial.tiers["facts"].status == "ok"
+        and "Biscuit" in trial.block
+    )
     assert (await recaller.recall(ANA, "one more question", recent)).tiers["graph"].status == "skipped"
     assert len(graph.asked) == 4
     graph.answer = [item("Ana is the sister of Biscuit's breeder", kind="relation", tier="graph")]
@@ -205,7 +223,9 @@ async def test_hung_graph_costs_three_budgets_and_no_more(make, recent, clock):
 
 async def test_slow_graph_stays_held_back_and_its_late_answer_serves(make, recent, clock):
     """A trial that answers after the budget is no recovery; what it found is a candidate all the same."""
-    graph = Ticking(clock, 1.0, answer=[item("Ana is the sister of Bruno", kind="relation", tier="graph")], is_open=False)
+    graph = Ticking(
+        clock, 1.0, answer=[item("Ana is the sister of Bruno", kind="relation", tier="graph")], is_open=False
+    )
     recaller = make(Gate(), graph, extras=("graph",))
     for n in range(3):
         await recaller.recall(ANA, f"question number {n}", recent)
@@ -220,13 +240,21 @@ async def test_slow_graph_stays_held_back_and_its_late_answer_serves(make, recen
 
 
 async def test_late_relations_are_candidates_although_the_facts_have_answered(make, recent):
-    """Tier 1 gives what it holds for the tier that did not answer, and nothing that the one that did has weighed."""
+    """Tier 1 gives what it holds for the tier that did not answer, and nothing that the one that did has
+    weighed."""
     said = Turn(uuid4(), "ana", "echoic", "call-0", 0, "user", "Bruno came for dinner", NOW)
     recent.load([said], [])
-    recent.offer([item("Bruno is the brother of Carla", kind="relation", tier="graph"), item("Bruno likes fish", tier="facts")])
+    recent.offer(
+        [
+            item("Bruno is the brother of Carla", kind="relation", tier="graph"),
+            item("Bruno likes fish", tier="facts"),
+        ]
+    )
     graph = Gate("graph", is_open=False)
     found = await make(Gate(), graph).recall(ANA, "tell me about Bruno", recent)
-    assert [one.text for one in found.tiers["recent"].items if one.kind != "turn"] == ["Bruno is the brother of Carla"]
+    assert [one.text for one in found.tiers["recent"].items if one.kind != "turn"] == [
+        "Bruno is the brother of Carla"
+    ]
     assert "brother of Carla" in found.block and "likes fish" not in found.block
     graph.open.set()
     answered = await make(Gate(), graph).recall(ANA, "tell me about Bruno", recent)
@@ -234,7 +262,9 @@ async def test_late_relations_are_candidates_although_the_facts_have_answered(ma
 
 
 async def test_a_late_relation_that_has_ended_waits_for_a_question_about_the_past(make, recent):
-    lived = item("Lives in Porto", kind="relation", tier="graph", valid_until=datetime(2025, 1, 1, tzinfo=UTC))
+    lived = item(
+        "Lives in Porto", kind="relation", tier="graph", valid_until=datetime(2025, 1, 1, tzinfo=UTC)
+    )
     recent.offer([lived])
     recaller = make(Gate(), Gate("graph", error=StoreUnavailable()), breaker_failures=9)
     assert "Porto" not in (await recaller.recall(ANA, "what is the weather in Porto", recent)).block
@@ -244,9 +274,16 @@ async def test_a_late_relation_that_has_ended_waits_for_a_question_about_the_pas
 async def test_the_digest_serves_when_the_graph_always_loses(make, recent):
     """In the profile whatever is asked, and first when it is asked for."""
     recent.load(
-        [], [], digest=[item(f"{name} lives next door", kind="relation", tier="graph") for name in "Ana Bo Caj Dun Eva Fay Gil".split()]
+        [],
+        [],
+        digest=[
+            item(f"{name} lives next door", kind="relation", tier="graph")
+            for name in "Ana Bo Caj Dun Eva Fay Gil".split()
+        ],
     )
-    recaller = make(Gate(answer=[item("Has a cat")]), Gate("graph", error=StoreUnavailable()), breaker_failures=9)
+    recaller = make(
+        Gate(answer=[item("Has a cat")]), Gate("graph", error=StoreUnavailable()), breaker_failures=9
+    )
     assert "Ana lives" in (await recaller.recall(ANA, "what should I cook", recent)).block
     asked = (await recaller.recall(ANA, "who is Gil", recent)).block
     assert asked.index("Gil lives") < asked.index("Known about the caller") < asked.index("Ana lives")
@@ -267,7 +304,12 @@ async def test_nothing_is_shared_across_users_agents_calls_or_versions(make, rec
     """The same words asked for somebody else, or after memory changed, are a lookup of their own."""
     versions, facts = SteadyVersions(), Gate(answer=[item("secret")])
     recaller = make(facts, versions=versions)
-    callers = [ANA, Caller("bob", "echoic", "call-1"), Caller("ana", "other", "call-1"), Caller("ana", "echoic", "call-2")]
+    callers = [
+        ANA,
+        Caller("bob", "echoic", "call-1"),
+        Caller("ana", "other", "call-1"),
+        Caller("ana", "echoic", "call-2"),
+    ]
     for caller in callers:
         await recaller.recall(caller, "what do you know", recent)
     versions.version = 1
@@ -280,7 +322,10 @@ async def test_preemptive_attempts_share_one_lookup(make, recent):
     """Three attempts for the same words, however they are punctuated, ask once and embed once."""
     facts, embedder = Gate(answer=[item("x")], is_open=False), StillEmbedder()
     recaller = make(facts, embedder=embedder, recall_budget_ms=5_000)
-    attempts = [asyncio.create_task(recaller.recall(ANA, words, recent)) for words in ("Who is Ana?", "who is ana", "Who is Ana...")]
+    attempts = [
+        asyncio.create_task(recaller.recall(ANA, words, recent))
+        for words in ("Who is Ana?", "who is ana", "Who is Ana...")
+    ]
     while not facts.asked:
         await asyncio.sleep(0)
     facts.open.set()
@@ -343,7 +388,8 @@ async def test_a_failed_lookup_is_asked_again(make, recent):
 
 
 async def test_slow_embedding_leaves_the_words(make, recent):
-    """A tier that waits for a vector gets None in time to answer by words, and after three the embedder is skipped."""
+    """A tier that waits for a vector gets None in time to answer by words, and after three the embedder is
+    skipped."""
 
     class Wordy(Gate):
         async def search(self, question):
@@ -383,7 +429,10 @@ async def test_tier_one_answers_when_every_store_is_dead(make, recent):
 
 async def test_turns_in_the_context_are_not_recalled_again(make, recent):
     seen, unseen = uuid4(), uuid4()
-    answer = [item("seen words", kind="turn", id=seen, turn_ids=(seen,)), item("unseen words", kind="turn", id=unseen, turn_ids=(unseen,))]
+    answer = [
+        item("seen words", kind="turn", id=seen, turn_ids=(seen,)),
+        item("unseen words", kind="turn", id=unseen, turn_ids=(unseen,)),
+    ]
     recaller = make(Gate(answer=answer))
     found = await recaller.recall(ANA, "tell me about it all", recent, context={seen})
     assert "unseen words" in found.block and "seen words" not in found.block.replace("unseen words", "")

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from memory.recent import LATE_ITEMS, TURNS_NOW, RecentTurns
-from memory.types import Fact, Item, Turn
+from echoic.memory.recall.recent_turns import LATE_ITEMS, TURNS_NOW, RecentTurns
+from echoic.memory.types import Fact, Item, Turn
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -64,7 +64,11 @@ def relation(text, **fields):
 
 def test_the_digest_joins_the_profile():
     recent = RecentTurns()
-    recent.load([], [fact("Has a dog"), fact("Has a cat")], digest=[relation("Ana is the sister of Eva"), relation("has a cat")])
+    recent.load(
+        [],
+        [fact("Has a dog"), fact("Has a cat")],
+        digest=[relation("Ana is the sister of Eva"), relation("has a cat")],
+    )
     assert [item.text for item in recent.profile] == ["Has a dog", "Ana is the sister of Eva", "Has a cat"]
     assert recent.search("who is Eva")[0].text == "Ana is the sister of Eva"
 

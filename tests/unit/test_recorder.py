@@ -5,22 +5,31 @@ from uuid import uuid4
 
 import pytest
 
-import memory.recorder
-from memory.errors import StoreUnavailable
-from memory.recorder import Recorder
-from memory.spool import Spool
-from memory.types import Turn
+from echoic.memory.errors import StoreUnavailable
+from echoic.memory.store import recorder as recorder_module
+from echoic.memory.store.recorder import Recorder
+from echoic.memory.store.spool import Spool
+from echoic.memory.types import Turn
 from tests.fake_stores import FakeTurns
 
 
 def turn(position=0):
-    return Turn(uuid4(), "ana", "echoic", "call", position, "user", f"words {position}", datetime(2026, 11, 21, tzinfo=UTC))
+    return Turn(
+        uuid4(),
+        "ana",
+        "echoic",
+        "call",
+        position,
+        "user",
+        f"words {position}",
+        datetime(2026, 11, 21, tzinfo=UTC),
+    )
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(memory.recorder, "PATIENCE_S", 0.05)
-    monkeypatch.setattr(memory.recorder, "RETRY_S", (0.01,))
+    monkeypatch.setattr(recorder_module, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(recorder_module, "RETRY_S", (0.01,))
 
 
 @pytest.fixture
@@ -48,7 +57,9 @@ async def test_the_spool_when_it_does_not_and_the_row_afterwards(parts, fault):
     assert not any([await recorder.record(one) for one in said[:3]])
     assert spool.waiting == 3 and recorder.spooled == 3
     setattr(turns, fault, False)
-    assert not await recorder.record(said[3]) or not spool.waiting, "a later turn never overtakes a spooled one"
+    assert not await recorder.record(said[3]) or not spool.waiting, (
+        "a later turn never overtakes a spooled one"
+    )
     await recorder._replaying
     assert list(turns.rows.values()) == said and spool.waiting == 0
 

@@ -1,25 +1,27 @@
-"""README.md and .env.example say what the code says; `make readme` writes both."""
+"""docs/settings.md, docs/evals.md and .env.example say what the code says; `make docs` writes both."""
 
 import json
 from pathlib import Path
 
 import pytest
 
+from echoic.memory.config import MemorySettings
 from evals import report
-from memory.config import MemorySettings
 from tools import settings_docs
 
 
-def test_readme_table_equals_the_code() -> None:
+def test_settings_page_equals_the_code() -> None:
     """Every setting with its default and meaning, none that is gone."""
-    readme = settings_docs.README.read_text()
-    assert readme == settings_docs.between(readme, settings_docs.README_MARKS, settings_docs.table()), "run `make readme`"
+    page = settings_docs.PAGE.read_text()
+    assert page == settings_docs.between(page, settings_docs.MARKS, settings_docs.table()), "run `make docs`"
 
 
 def test_env_example_equals_the_code() -> None:
     """The same for .env.example."""
     text = settings_docs.ENV_EXAMPLE.read_text()
-    assert text == settings_docs.between(text, settings_docs.ENV_MARKS, settings_docs.example()), "run `make readme`"
+    assert text == settings_docs.between(text, settings_docs.ENV_MARKS, settings_docs.example()), (
+        "run `make docs`"
+    )
 
 
 def test_every_setting_says_what_it_means() -> None:
@@ -43,13 +45,13 @@ def test_example_is_read_back_as_the_defaults(monkeypatch: pytest.MonkeyPatch) -
 def test_between_refuses_a_file_without_marks() -> None:
     """Lost marks are said, rather than the table appended somewhere."""
     with pytest.raises(ValueError, match="missing"):
-        settings_docs.between("no marks here", settings_docs.README_MARKS, "table")
+        settings_docs.between("no marks here", settings_docs.MARKS, "table")
 
 
-def test_readme_shows_the_committed_results() -> None:
+def test_evals_page_shows_the_committed_results() -> None:
     """The measured part is what evals/results holds."""
-    readme = report.README.read_text()
-    assert readme == report.rewritten(readme, report.measured(report.RESULTS)), "run `make readme`"
+    page = report.PAGE.read_text()
+    assert page == report.between(page, report.MARKS, report.measured(report.RESULTS)), "run `make docs`"
 
 
 def test_report_shows_every_figure(tmp_path: Path) -> None:
@@ -58,9 +60,21 @@ def test_report_shows_every_figure(tmp_path: Path) -> None:
     rows = [row | {"variant": "echoic"}, row | {"variant": "no_memory", "p50_ms": 0.04}]
     latency = {"commit": "abc1234", "hardware": "2 cores", "rows": rows}
     latency |= {"loop_stall_ms": {"p99": 3.2, "max": 9.9}, "captured_ms": {"p50": 2.0, "p99": 6.0}}
-    locomo = {"questions": 10, "recall_at": {"10": 0.8123, "5": 0.7}, "hit_at": {"10": 0.9, "5": 0.8}, "by_category": {}}
+    locomo = {
+        "questions": 10,
+        "recall_at": {"10": 0.8123, "5": 0.7},
+        "hit_at": {"10": 0.9, "5": 0.8},
+        "by_category": {},
+    }
     locomo |= {"p50_ms": 8.0, "p95_ms": 12.0, "embedding_p50_ms": 6.5}
-    extraction = {"model": "small", "cases": 60, "precision": 0.9, "recall": 0.8, "closed_right": 0.75, "seconds_per_case": 2.345}
+    extraction = {
+        "model": "small",
+        "cases": 60,
+        "precision": 0.9,
+        "recall": 0.8,
+        "closed_right": 0.75,
+        "seconds_per_case": 2.345,
+    }
     for name, result in {"latency": latency, "locomo": locomo, "extraction": extraction}.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(result))
     shown = report.measured(tmp_path)

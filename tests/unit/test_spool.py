@@ -8,13 +8,15 @@ from uuid import uuid4
 
 import pytest
 
-from memory.errors import StoreUnavailable
-from memory.spool import Spool
-from memory.types import Turn
+from echoic.memory.errors import StoreUnavailable
+from echoic.memory.store.spool import Spool
+from echoic.memory.types import Turn
 
 
 def turn(text, user_id="ana", position=0):
-    return Turn(uuid4(), user_id, "echoic", "call-1", position, "user", text, datetime(2026, 11, 21, tzinfo=UTC))
+    return Turn(
+        uuid4(), user_id, "echoic", "call-1", position, "user", text, datetime(2026, 11, 21, tzinfo=UTC)
+    )
 
 
 @pytest.fixture

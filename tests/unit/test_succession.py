@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from memory.succession import by_date, in_succession
-from memory.types import Item
+from echoic.memory.text.succession import by_date, in_succession
+from echoic.memory.types import Item
 
 UTC_ZONE = ZoneInfo("UTC")
 
@@ -18,7 +18,10 @@ def fact(text, since, until=None, kind="fact"):
     return Item(kind, uuid4(), text, day(since), valid_from=day(since), valid_until=until and day(until))
 
 
-WIEBKE, GORDON = fact("Manager is Wiebke", "2025-11-03", "2026-09-18"), fact("Reports to Gordon", "2025-06-27", "2025-10-31")
+WIEBKE, GORDON = (
+    fact("Manager is Wiebke", "2025-11-03", "2026-09-18"),
+    fact("Reports to Gordon", "2025-06-27", "2025-10-31"),
+)
 JOYCE, CHESS = fact("Manager is Joyce", "2026-09-18"), fact("Plays chess", "2025-02-03", "2026-03-05")
 FOUND = [WIEBKE, CHESS, fact("Lives in Bath", "2020-01-01"), fact("Has a bike", "2025-06-30"), JOYCE, GORDON]
 
@@ -29,12 +32,18 @@ def texts(items):
 
 def test_who_came_before_stands_behind_the_one_that_is_named():
     """Though it shares no word with the question; a few days between two are no gap."""
-    assert texts(in_succession(FOUND, "Who was my boss before Wiebke?"))[:2] == ["Manager is Wiebke", "Reports to Gordon"]
+    assert texts(in_succession(FOUND, "Who was my boss before Wiebke?"))[:2] == [
+        "Manager is Wiebke",
+        "Reports to Gordon",
+    ]
 
 
 def test_who_came_after_too():
     """In the other direction."""
-    assert texts(in_succession(FOUND, "Who came after Wiebke?"))[:2] == ["Manager is Wiebke", "Manager is Joyce"]
+    assert texts(in_succession(FOUND, "Who came after Wiebke?"))[:2] == [
+        "Manager is Wiebke",
+        "Manager is Joyce",
+    ]
 
 
 def test_other_questions_keep_their_order():
@@ -53,9 +62,5 @@ def test_what_changed_since_a_month_is_what_began_or_ended_since():
     """Only where the words ask for changes."""
     now = day("2026-10-01")
     changed = by_date(FOUND, "What has changed since March?", now, UTC_ZONE)
-    assert texts(changed)[:3] == [
-        "Manager is Wiebke",
-        "Plays chess",
-        "Manager is Joyce",
-    ]
+    assert texts(changed)[:3] == ["Manager is Wiebke", "Plays chess", "Manager is Joyce"]
     assert by_date(FOUND, "I have been running since March", now, UTC_ZONE) == FOUND

@@ -1,4 +1,5 @@
-"""The spans of a recall: under LiveKit's, over before the reply's first word, and without words unless that is allowed."""
+"""The spans of a recall: under LiveKit's, over before the reply's first word, and without words unless that
+is allowed."""
 
 import asyncio
 import json
@@ -16,15 +17,18 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from agent.telemetry import open_tracing, record_recall
-from memory.config import MemorySettings, load_settings
-from memory.types import Item, Recall, TierResult
+from echoic.agent.call.telemetry import open_tracing, record_recall
+from echoic.memory.config import MemorySettings, load_settings
+from echoic.memory.types import Item, Recall, TierResult
 from tests.agents import ScriptedLLM, text_session
 from tests.web import send, web_server
 
 DOG = Item("fact", uuid4(), "The dog is called Biscuit", datetime.now(UTC))
 RECALL = Recall(
-    {"recent": TierResult("empty", (), 0.2), "facts": TierResult("ok", (DOG,), 300.0)}, "<memory>Biscuit</memory>", (DOG,), 20.0
+    {"recent": TierResult("empty", (), 0.2), "facts": TierResult("ok", (DOG,), 300.0)},
+    "<memory>Biscuit</memory>",
+    (DOG,),
+    20.0,
 )
 
 
@@ -36,7 +40,13 @@ class Recalls(Agent):
         self._recalled, self._settings = recall, settings
 
     async def llm_node(self, *args: Any) -> AsyncGenerator[Any, None]:
-        record_recall(self._recalled, began_ns=time.time_ns(), settings=self._settings, breakers={}, words="What is my dog called?")
+        record_recall(
+            self._recalled,
+            began_ns=time.time_ns(),
+            settings=self._settings,
+            breakers={},
+            words="What is my dog called?",
+        )
         async for chunk in Agent.default.llm_node(self, *args):
             yield chunk
 
@@ -66,10 +76,18 @@ async def test_a_recall_is_a_span_under_llm_node_with_a_child_a_tier() -> None:
     assert recall.parent and recall.parent.span_id == spans["llm_node"].context.span_id
     assert facts.parent and facts.parent.span_id == recall.context.span_id
     assert recall.attributes and facts.attributes
-    assert recall.attributes["gen_ai.operation.name"] == "search_memory" and recall.attributes["echoic.memory.used"] == 1
+    assert (
+        recall.attributes["gen_ai.operation.name"] == "search_memory"
+        and recall.attributes["echoic.memory.used"] == 1
+    )
     assert facts.attributes["echoic.memory.outcome"] == "ok" and facts.attributes["echoic.memory.found"] == 1
     assert facts.attributes["echoic.memory.elapsed_ms"] == 300.0  # it began while the caller spoke
-    assert recall.end_time and recall.start_time and facts.end_time and recall.end_time - recall.start_time == 20_000_000
+    assert (
+        recall.end_time
+        and recall.start_time
+        and facts.end_time
+        and recall.end_time - recall.start_time == 20_000_000
+    )
     assert facts.end_time <= recall.end_time and spans["memory.recall.recent"].end_time < recall.end_time
     written = json.dumps([span.to_json() for span in spans.values()])
     assert "llm_node" in written and "iscuit" not in written and "my dog" not in written
@@ -77,7 +95,8 @@ async def test_a_recall_is_a_span_under_llm_node_with_a_child_a_tier() -> None:
 
 @pytest.mark.usefixtures("restored")
 async def test_words_are_shown_only_where_they_may_be() -> None:
-    """The setting alone puts them into the span; LiveKit's own filter takes them out where the exporter may not have them."""
+    """The setting alone puts them into the span; LiveKit's own filter takes them out where the exporter may
+    not have them."""
     spans = await spans_of(RECALL, load_settings(telemetry_words=True), allow_pii=True)
     attributes = spans["memory.recall"].attributes
     assert attributes and attributes["gen_ai.memory.query.text"] == "What is my dog called?"
@@ -88,11 +107,15 @@ async def test_words_are_shown_only_where_they_may_be() -> None:
 
 
 @pytest.mark.usefixtures("restored")
-async def test_a_failed_tier_is_an_error_and_broken_telemetry_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failed_tier_is_an_error_and_broken_telemetry_costs_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     failed = Recall({"facts": TierResult("failed", (), 3.0)}, elapsed_ms=4.0)
     assert not (await spans_of(failed, load_settings(), allow_pii=False))["memory.recall.facts"].status.is_ok
     record_recall(failed, began_ns="never", settings=load_settings(), breakers={})  # type: ignore[arg-type]
-    assert [(record.message, record.error) for record in caplog.records if record.name == "echoic.telemetry"] == [  # type: ignore[attr-defined]
+    assert [
+        (record.message, record.error) for record in caplog.records if record.name == "echoic.telemetry"
+    ] == [  # type: ignore[attr-defined]
         ("telemetry.broke", "TypeError")
     ]
 
@@ -114,14 +137,19 @@ async def test_spans_go_where_the_variables_say(monkeypatch: pytest.MonkeyPatch)
             await session.run(user_input="What is my dog called?")
         await send_spans()
     sent = b"".join(bodies)
-    assert b"memory.recall.facts" in sent and b"llm_node" in sent and b"iscuit" not in sent and b"my dog" not in sent
+    assert (
+        b"memory.recall.facts" in sent
+        and b"llm_node" in sent
+        and b"iscuit" not in sent
+        and b"my dog" not in sent
+    )
     await open_tracing(load_settings(), {})()
 
 
 @pytest.mark.usefixtures("restored")
 async def test_a_dead_collector_holds_no_call_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of a call waits for it for a moment only."""
-    monkeypatch.setattr("agent.telemetry.PARTING_S", 0.2)
+    monkeypatch.setattr("echoic.agent.call.telemetry.PARTING_S", 0.2)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")  # s; of the thread that goes on trying
     send = open_tracing(load_settings(), {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"})

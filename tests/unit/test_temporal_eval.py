@@ -5,22 +5,30 @@ from datetime import UTC, datetime
 
 import pytest
 
+from echoic.memory.recall.prompt import CLOSE, LABEL, OPEN
 from evals.temporal import DATA, figures_of, wrong_of
 from evals.temporal_data import calls_of, read, read_script, script_path
 from evals.temporal_score import holds, judge
 from evals.temporal_tell import Answer
-from memory.prompt import CLOSE, LABEL, OPEN
 
 HISTORY = [
     {"said_at": "2025-03-01T10:00:00+00:00", "text": "I live in Porto."},
     {"said_at": "2025-01-01T10:00:00", "text": "I live in Leeds."},
     {"said_at": "2025-01-01T10:05:00+00:00", "text": "I have a cat."},
 ]
-QUESTION = {"history": "ana", "asked_at": "2025-04-01", "question": "Where do I live?", "must": ["Porto"], "must_not": ["Leeds"]}
+QUESTION = {
+    "history": "ana",
+    "asked_at": "2025-04-01",
+    "question": "Where do I live?",
+    "must": ["Porto"],
+    "must_not": ["Leeds"],
+}
 
 
 def block(*lines):
-    return "\n".join([OPEN, LABEL, "Perhaps about what the caller says now:", *(f"- {line}" for line in lines), CLOSE, ""])
+    return "\n".join(
+        [OPEN, LABEL, "Perhaps about what the caller says now:", *(f"- {line}" for line in lines), CLOSE, ""]
+    )
 
 
 def written(tmp_path, **fields):
@@ -38,7 +46,11 @@ def taught(tmp_path, *entries):
 def test_a_file_is_read_in_the_order_it_was_said(tmp_path):
     """Whatever the order in the file; a time without a zone is UTC, a day alone its beginning."""
     data = read(written(tmp_path))
-    assert [turn.text for turn in data.histories["ana"]] == ["I live in Leeds.", "I have a cat.", "I live in Porto."]
+    assert [turn.text for turn in data.histories["ana"]] == [
+        "I live in Leeds.",
+        "I have a cat.",
+        "I live in Porto.",
+    ]
     assert data.histories["ana"][0].said_at == datetime(2025, 1, 1, 10, tzinfo=UTC)
     assert data.questions[0].asked_at == datetime(2025, 4, 1, tzinfo=UTC)
     assert [len(call) for call in calls_of(data.histories["ana"])] == [2, 1]
@@ -70,7 +82,11 @@ def test_an_extraction_cannot_end_what_nobody_taught(tmp_path):
     ends = {"turn": 2, "ended": [{"text": "Lives in Leeds", "at": "2025-02-20"}]}
     script = read_script(taught(tmp_path, first, ends), data)
     assert script["ana"][2].ended == (("Lives in Leeds", datetime(2025, 2, 20, tzinfo=UTC)),)
-    for wrong in ([ends], [first, ends, ends | {"turn": 3}], [first, ends | {"ended": [{"text": "Lives in Rome", "at": "2025-02-20"}]}]):
+    for wrong in (
+        [ends],
+        [first, ends, ends | {"turn": 3}],
+        [first, ends | {"ended": [{"text": "Lives in Rome", "at": "2025-02-20"}]}],
+    ):
         with pytest.raises(ValueError, match=r"told\.learned\.json"):
             read_script(taught(tmp_path, *wrong), data)
 
@@ -116,17 +132,26 @@ def test_the_result_has_the_agreed_keys(tmp_path):
     """Others read them; a form that was not run has no figure."""
     question = read(written(tmp_path)).questions[0]
     verdicts = [
-        judge(block(text), question.must, question.must_not) for text in ("Lives in Porto (said today)", "Lives in Leeds (said today)")
+        judge(block(text), question.must, question.must_not)
+        for text in ("Lives in Porto (said today)", "Lives in Leeds (said today)")
     ]
     answers = [Answer(question, {"facts_only": verdict}, {"facts_only": ""}) for verdict in verdicts]
-    assert figures_of(answers, "scripted") == {"n": 2, "facts_only": 0.5, "with_graph": None, "model": "scripted"}
-    assert wrong_of(answers) == [{"history": "ana", "question": "Where do I live?", "facts_only": "missing + stale fact"}]
+    assert figures_of(answers, "scripted") == {
+        "n": 2,
+        "facts_only": 0.5,
+        "with_graph": None,
+        "model": "scripted",
+    }
+    assert wrong_of(answers) == [
+        {"history": "ana", "question": "Where do I live?", "facts_only": "missing + stale fact"}
+    ]
     both = [Answer(question, {"facts_only": verdict, "with_graph": verdicts[0]}, {}) for verdict in verdicts]
     assert figures_of(both, "m")["with_graph"] == 1.0
 
 
 def test_our_own_questions_are_well_formed():
-    """At least forty over eight histories; every one asks for something, after something was said, of the perfect extraction beside it."""
+    """At least forty over eight histories; every one asks for something, after something was said, of the
+    perfect extraction beside it."""
     data = read(DATA)
     script = read_script(script_path(DATA), data)
     assert len(data.questions) >= 40 and len(data.histories) >= 8 and script.keys() == data.histories.keys()

@@ -4,14 +4,19 @@ import json
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from agent.text_call import Answer
-from agent.told import as_json, memories_lines, memory_line, why_lines
-from memory.types import Fact, Item, Recall, TierResult, Turn
+from echoic.agent.call.text_call import Answer
+from echoic.agent.terminal.formatting import as_json, memories_lines, memory_line, why_lines
+from echoic.memory.types import Fact, Item, Recall, TierResult, Turn
 
 NOW = datetime.now(UTC)
 ITEM = Item("turn", uuid4(), "My dog is called\nBiscuit " + "x" * 100, NOW - timedelta(days=9), tier="facts")
 TURN = Turn(uuid4(), "maya", "echoic", "c", 0, "user", "What is my dog called?", NOW)
-RECALL = Recall({"recent": TierResult("empty", (), 0.2), "facts": TierResult("ok", (ITEM,), 11.9)}, "<memory>…</memory>", (ITEM,), 12.3)
+RECALL = Recall(
+    {"recent": TierResult("empty", (), 0.2), "facts": TierResult("ok", (ITEM,), 11.9)},
+    "<memory>…</memory>",
+    (ITEM,),
+    12.3,
+)
 ANSWER = Answer(TURN.text, "Biscuit, اسم", RECALL, (TURN,), None)
 
 
@@ -36,7 +41,10 @@ def test_the_json_of_a_turn_is_the_promised_one():
         "recall": {
             "elapsed_ms": 12.3,
             "block": "<memory>…</memory>",
-            "tiers": {"recent": {"status": "empty", "items": 0, "ms": 0.2}, "facts": {"status": "ok", "items": 1, "ms": 11.9}},
+            "tiers": {
+                "recent": {"status": "empty", "items": 0, "ms": 0.2},
+                "facts": {"status": "ok", "items": 1, "ms": 11.9},
+            },
         },
         "turn_ids": [str(TURN.turn_id)],
     }

@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 from livekit.agents import Agent, RunContext, function_tool, llm
 
-from agent.capture import Capture
-from agent.turn_log import TurnLog
-from memory.errors import StoreUnavailable
-from memory.metrics import Stored
-from memory.turns import turn_id_for
-from memory.types import Recall, TierResult, Turn
+from echoic.agent.call.capture import Capture
+from echoic.agent.call.turn_log import TurnLog
+from echoic.memory.errors import StoreUnavailable
+from echoic.memory.observe.metrics import Stored
+from echoic.memory.store.turns import turn_id_for
+from echoic.memory.types import Recall, TierResult, Turn
 from tests.agents import FakeCallMemory, ScriptedLLM, text_session
 from tests.voices import ThinkingLLM, voice_session
 
-RECALL = Recall({"recent": TierResult("empty", (), 0.04), "facts": TierResult("late", (), 150.2)}, "", (), 150.3)
+RECALL = Recall(
+    {"recent": TierResult("empty", (), 0.04), "facts": TierResult("late", (), 150.2)}, "", (), 150.3
+)
 Lines = Callable[[], list[dict[str, Any]]]
 
 
@@ -59,7 +61,9 @@ class Recalls(Agent):
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Lines:
     caplog.set_level(logging.INFO, "echoic.turn")
-    return lambda: [vars(record) for record in caplog.records if record.name == "echoic.turn" and record.message == "turn"]
+    return lambda: [
+        vars(record) for record in caplog.records if record.name == "echoic.turn" and record.message == "turn"
+    ]
 
 
 class Listening:
@@ -79,7 +83,9 @@ async def test_a_turn_is_one_line_with_all_that_matters(lines: Lines) -> None:
     memory = Memory()
     async with Capture(memory) as capture:
         call = Listening(memory, capture)
-        async with voice_session(Recalls(), ThinkingLLM("It is Biscuit."), listeners=[call], userdata=call) as voice:
+        async with voice_session(
+            Recalls(), ThinkingLLM("It is Biscuit."), listeners=[call], userdata=call
+        ) as voice:
             await voice.ask("What is my dog called?")
             await capture.drained()
             (line,) = lines()
@@ -113,7 +119,9 @@ async def test_a_tool_step_is_the_same_turn(lines: Lines) -> None:
     call = llm.FunctionToolCall(name="look_up", arguments="{}", call_id="c1")
     async with Capture(memory) as capture:
         listening = Listening(memory, capture)
-        async with text_session(ScriptedLLM(["Let me look. ", call], "It is 42."), userdata=listening) as session:
+        async with text_session(
+            ScriptedLLM(["Let me look. ", call], "It is 42."), userdata=listening
+        ) as session:
             listening.listen(session)
             await session.start(Recalls(), record=False)
             await session.run(user_input="What is it?")
@@ -135,7 +143,12 @@ async def test_a_turn_without_a_reply_has_its_line(lines: Lines) -> None:
             await capture.drained()
         listening.turn_log.finish()
     (line,) = lines()
-    assert line["stored"] == "row" and line["replies"] == 0 and line["reply_stored"] == "none" and line["facts"] == "late"
+    assert (
+        line["stored"] == "row"
+        and line["replies"] == 0
+        and line["reply_stored"] == "none"
+        and line["facts"] == "late"
+    )
 
 
 async def test_what_the_agent_says_by_itself_is_a_line_too(lines: Lines) -> None:
@@ -151,7 +164,12 @@ async def test_what_the_agent_says_by_itself_is_a_line_too(lines: Lines) -> None
             await capture.drained()
         listening.turn_log.finish()
     greeting, turn = lines()
-    assert greeting["by"] == "agent" and "facts" not in greeting and "stored" not in greeting and greeting["reply_stored"] == "row"
+    assert (
+        greeting["by"] == "agent"
+        and "facts" not in greeting
+        and "stored" not in greeting
+        and greeting["reply_stored"] == "row"
+    )
     assert turn["by"] == "caller" and turn["facts"] == "late"
 
 
@@ -173,7 +191,10 @@ async def test_barge_in_gives_each_turn_its_own_reply(lines: Lines) -> None:
             first, second = voice.items("user")
         call.turn_log.finish()
     ids = [str(turn_id_for(memory.caller.call_id, item.id)) for item in (first, second)]
-    assert [(line["turn_id"], line["replies"], line["interrupted"]) for line in lines()] == [(ids[0], 1, True), (ids[1], 1, False)]
+    assert [(line["turn_id"], line["replies"], line["interrupted"]) for line in lines()] == [
+        (ids[0], 1, True),
+        (ids[1], 1, False),
+    ]
 
 
 async def test_attempts_that_were_thrown_away_get_no_line(lines: Lines) -> None:
@@ -202,7 +223,7 @@ async def test_attempts_that_were_thrown_away_get_no_line(lines: Lines) -> None:
 
 async def test_a_line_does_not_wait_for_ever(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     """What could not be stored says so, after a moment; the end of the call writes what still waits."""
-    monkeypatch.setattr("agent.turn_log.PATIENCE_S", 0.05)
+    monkeypatch.setattr("echoic.agent.call.turn_log.PATIENCE_S", 0.05)
     memory = Memory()
     memory.refuse = lambda: StoreUnavailable("The disk is full.")
     async with Capture(memory) as capture:
@@ -214,7 +235,7 @@ async def test_a_line_does_not_wait_for_ever(lines: Lines, monkeypatch: pytest.M
             async with asyncio.timeout(5):
                 while not lines():
                     await asyncio.sleep(0.01)
-            monkeypatch.setattr("agent.turn_log.PATIENCE_S", 60)
+            monkeypatch.setattr("echoic.agent.call.turn_log.PATIENCE_S", 60)
             await session.run(user_input="Two?")
         listening.turn_log.finish()
         assert not memory.memory.recorder.watchers  # type: ignore[attr-defined]

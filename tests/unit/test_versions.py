@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from memory.versions import Versions
+from echoic.memory.store.versions import Versions
 
 
 @pytest.fixture

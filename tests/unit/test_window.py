@@ -4,8 +4,8 @@ from itertools import pairwise
 
 from livekit.agents import llm
 
-from agent.window import LEFT_OUT, fit
-from memory.prompt import estimate_tokens
+from echoic.agent.window import LEFT_OUT, fit
+from echoic.memory.recall.prompt import estimate_tokens
 
 
 def conversation(turns: int, words: int = 20) -> llm.ChatContext:
@@ -62,7 +62,9 @@ def test_a_tool_result_is_not_shown_without_its_call():
     context = llm.ChatContext.empty()
     context.add_message(role="user", content="word " * 400)
     context.items.append(llm.FunctionCall(call_id="1", name="look", arguments="{}"))
-    context.items.append(llm.FunctionCallOutput(call_id="1", name="look", output="word " * 300, is_error=False))
+    context.items.append(
+        llm.FunctionCallOutput(call_id="1", name="look", output="word " * 300, is_error=False)
+    )
     context.add_message(role="assistant", content="word " * 400)
     context.add_message(role="user", content="And now?")
     shown = fit(context.items, 1_000)

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from memory.words import MAX_TERM_CHARS, clean, is_follow_up, is_small_talk, normalise, terms
+from echoic.memory.text.words import MAX_TERM_CHARS, clean, is_follow_up, is_small_talk, normalise, terms
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,11 @@ def test_an_endless_word_is_cut() -> None:
 
 def test_stemming_is_safe_in_threads() -> None:
     """A stemmer keeps the word it works on in itself: two threads must not mix theirs up."""
-    words = [f"{stem}{ending}" for stem in ("walk", "jump", "paint", "order") for ending in ("ing", "ed", "s", "er")]
+    words = [
+        f"{stem}{ending}"
+        for stem in ("walk", "jump", "paint", "order")
+        for ending in ("ing", "ed", "s", "er")
+    ]
     texts = [" ".join(f"{word}{number}x {word}" for word in words) for number in range(200)]
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(terms, texts)) == [terms(text) for text in texts]
@@ -103,8 +107,29 @@ def test_stemming_is_safe_in_threads() -> None:
     "text",
     [
         *("mm hm", "Mhm.", "mmhmm", "uh huh", "Hmm…", "um", "er", "ah", "oh"),
-        *("yes", "Yeah!", "no", "nope", "ok", "OK, thanks.", "okay great thank you so much", "right", "sure", "of course"),
-        *("Hello!", "hi there", "Good morning, how are you?", "hey", "bye", "Bye bye!", "see you later", "take care, bye", "You too!"),
+        *(
+            "yes",
+            "Yeah!",
+            "no",
+            "nope",
+            "ok",
+            "OK, thanks.",
+            "okay great thank you so much",
+            "right",
+            "sure",
+            "of course",
+        ),
+        *(
+            "Hello!",
+            "hi there",
+            "Good morning, how are you?",
+            "hey",
+            "bye",
+            "Bye bye!",
+            "see you later",
+            "take care, bye",
+            "You too!",
+        ),
         *("I see", "sounds good", "got it", "never mind", "no problem", "can you hear me?", "haha", "wow"),
         *("", "   ", "…", "?!", "👍", ";)"),
     ],
@@ -128,8 +153,27 @@ def test_small_talk_asks_nothing(text: str) -> None:
             "42",
             "today",
         ),
-        *("good question: where do I live?", "why?", "and hers?", "the right one", "fine arts", "no sugar please, I am diabetic"),
-        *("أنا بخير", "نعم", "你好", "是的", "здравствуйте", "はい", "네", "हाँ", "gracias", "sim", "oui merci"),
+        *(
+            "good question: where do I live?",
+            "why?",
+            "and hers?",
+            "the right one",
+            "fine arts",
+            "no sugar please, I am diabetic",
+        ),
+        *(
+            "أنا بخير",
+            "نعم",
+            "你好",
+            "是的",
+            "здравствуйте",
+            "はい",
+            "네",
+            "हाँ",
+            "gracias",
+            "sim",
+            "oui merci",
+        ),
     ],
 )
 def test_words_with_content_are_not_small_talk(text: str) -> None:
@@ -140,8 +184,26 @@ def test_words_with_content_are_not_small_talk(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("and hers?", "What about his?", "how about Tom?", "why?", "Why not?", "when?", "since when?", "with whom?", "how much"),
-        *("When was that?", "how old is he?", "who gave it to me?", "where does she live now?", "Which one?", "what else", "but why"),
+        *(
+            "and hers?",
+            "What about his?",
+            "how about Tom?",
+            "why?",
+            "Why not?",
+            "when?",
+            "since when?",
+            "with whom?",
+            "how much",
+        ),
+        *(
+            "When was that?",
+            "how old is he?",
+            "who gave it to me?",
+            "where does she live now?",
+            "Which one?",
+            "what else",
+            "but why",
+        ),
         *("what's her name?", "is it far?", "and my sister's?", "tell me more", "what did they say about it"),
     ],
 )
@@ -153,8 +215,19 @@ def test_follow_ups_lean_on_the_turn_before(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("What is my dog called?", "Where do I live?", "who is my sister?", "how old is Biscuit?", "My name is Ana"),
-        *("is there a train to Porto?", "this is my sister Maria", "when did Maria donate her car?", "how did Gina promote her store?"),
+        *(
+            "What is my dog called?",
+            "Where do I live?",
+            "who is my sister?",
+            "how old is Biscuit?",
+            "My name is Ana",
+        ),
+        *(
+            "is there a train to Porto?",
+            "this is my sister Maria",
+            "when did Maria donate her car?",
+            "how did Gina promote her store?",
+        ),
         "what did she tell me about the garden and the new fence last summer",
         *("yes", "ok thanks", "bye", "", "👍"),
         *("为什么？", "لماذا", "и её?", "¿y la suya?"),

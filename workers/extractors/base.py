@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from memory.types import Fact, Scope, Turn
+from echoic.memory.types import Fact, Scope, Turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,34 @@
-"""Which known facts are over: what the model says, as far as the caller's words bear it out, and what they say outright."""
+"""Which known facts are over: what the model says, as far as the caller's words bear it out, and what they
+say outright."""
 
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from memory.types import Fact
-from memory.words import terms
-from workers.extractors.base import Closing
-from workers.extractors.guards import Draft, best_clause, content, is_english
-from workers.extractors.lines import Line
-from workers.extractors.speech import ENDING, NEGATION, PEOPLE, PETS, clauses, sentences
+from echoic.memory.text.words import terms
+from echoic.memory.types import Fact
+from echoic.workers.extractors.base import Closing
+from echoic.workers.extractors.guards import Draft, best_clause, content, is_english
+from echoic.workers.extractors.lines import Line
+from echoic.workers.extractors.speech import ENDING, NEGATION, PEOPLE, PETS, clauses, sentences
 
-_ONE_MORE = re.compile(r"\b(?:second|another|also|too|as well|both|one more|third|in addition|still)\b", re.IGNORECASE)
+_ONE_MORE = re.compile(
+    r"\b(?:second|another|also|too|as well|both|one more|third|in addition|still)\b", re.IGNORECASE
+)
 _OUTRIGHT = re.compile(
-    r"\b(?:any ?more|any longer|no longer|used to|instead of|not|quit|stopped|switched|replaced|swapped|gave up|given up|sold"
+    r"\b(?:any ?more|any longer|no longer|used to|instead of|not|quit|stopped|switched|replaced|swapped|gave "
+    r"up|given up|sold"
     r"|cancell?ed|divorced|died|passed away|got rid of)\b|n['’]t\b",
     re.IGNORECASE,
 )
-_STATES_NAME = re.compile(r"\b(?:is|are|am|called|named|live|lives|work|works)\b|['’](?:s|m|re)\b", re.IGNORECASE)
+_STATES_NAME = re.compile(
+    r"\b(?:is|are|am|called|named|live|lives|work|works)\b|['’](?:s|m|re)\b", re.IGNORECASE
+)
 
 
-def closings(ended: Sequence[int], drafts: Sequence[Draft], lines: Sequence[Line], known: Sequence[Fact]) -> list[Closing]:
+def closings(
+    ended: Sequence[int], drafts: Sequence[Draft], lines: Sequence[Line], known: Sequence[Fact]
+) -> list[Closing]:
     """The known facts that end, each with the time of the words that end it.
 
     Args:
@@ -72,8 +80,17 @@ def _superseded(fact: Fact, drafts: Sequence[Draft], lines: Sequence[Line]) -> L
     for draft in drafts:
         for value in _ONE_VALUE:
             new, old = value.search(draft.text), value.search(fact.text)
-            if new and old and _of_whom(draft.text) == _of_whom(fact.text) and new["value"].casefold() != old["value"].casefold():
-                return None if NEGATION.search(draft.text) or _ONE_MORE.search(lines[draft.line].text) else lines[draft.line]
+            if (
+                new
+                and old
+                and _of_whom(draft.text) == _of_whom(fact.text)
+                and new["value"].casefold() != old["value"].casefold()
+            ):
+                return (
+                    None
+                    if NEGATION.search(draft.text) or _ONE_MORE.search(lines[draft.line].text)
+                    else lines[draft.line]
+                )
     return None
 
 
@@ -87,7 +104,9 @@ def _replaced(fact: Fact, drafts: Sequence[Draft], line: Line) -> bool:
     return any(_same_kind(draft.text, fact) and best_clause(draft.text, line.text) for draft in drafts)
 
 
-_OTHERS = frozenset(term for name in (*PEOPLE, *PETS) for term in terms(name)) - {*terms("wife husband partner team assistant")}
+_OTHERS = frozenset(term for name in (*PEOPLE, *PETS) for term in terms(name)) - {
+    *terms("wife husband partner team assistant")
+}
 _ONE_VALUE = (
     re.compile(r"^(?:is|turned|caller is|user is) (?P<value>\d{1,3})\b(?!%)", re.IGNORECASE),
     re.compile(r"\b(?:lives|living) in (?P<value>[A-Z]\w+)", re.IGNORECASE),
@@ -105,16 +124,23 @@ _KINDS = (
 
 
 def _same_kind(text: str, fact: Fact) -> bool:
-    """Whether two facts answer the same question: where somebody lives, what the dog is called, how old they are."""
+    """Whether two facts answer the same question: where somebody lives, what the dog is called, how old they
+    are."""
     mine, its = set(terms(text)), set(terms(fact.text))
     if _of_whom(text) != _of_whom(fact.text):
         return False
     if any(mine & kind and its & kind for kind in _KINDS):
         return True
-    if all(re.search(r"\b\d{1,3}\b", one) for one in (text, fact.text)) and ("old" in mine | its or "age" in mine | its):
+    if all(re.search(r"\b\d{1,3}\b", one) for one in (text, fact.text)) and (
+        "old" in mine | its or "age" in mine | its
+    ):
         return True
     shared = content(text) & content(fact.text)
-    return bool(shared) and bool(mine & its & {"call", "name", "favourit", "favorit"}) and bool(_STATES_NAME.search(text))
+    return (
+        bool(shared)
+        and bool(mine & its & {"call", "name", "favourit", "favorit"})
+        and bool(_STATES_NAME.search(text))
+    )
 
 
 def _when(line: Line) -> datetime:

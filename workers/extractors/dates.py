@@ -1,7 +1,8 @@
-"""Dates in spoken English: "yesterday" becomes a date before a model reads it, and a fact's dates become when it was true.
+"""Dates in spoken English: "yesterday" becomes a date before a model reads it, and a fact's dates become when
+it was true.
 
-Small models copy a date well and compute one badly; a fact that says "yesterday" is worthless a week later. Other languages pass
-through untouched: the prompt says when the words were said.
+Small models copy a date well and compute one badly; a fact that says "yesterday" is worthless a week later.
+Other languages pass through untouched: the prompt says when the words were said.
 """
 
 import re
@@ -10,9 +11,17 @@ from datetime import UTC, date, datetime, timedelta
 
 _MONTHS = "january february march april may june july august september october november december".split()
 _WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
-_NUMBERS = {word: number for number, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())}
+_NUMBERS = {
+    word: number
+    for number, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve".split()
+    )
+}
 _NUMBERS |= {"a": 1, "an": 1, "a couple of": 2, "couple of": 2, "a few": 3}
-_COUNT = r"(?P<count>\d{1,3}|an?(?: couple of| few)?|couple of|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+_COUNT = (
+    r"(?P<count>\d{1,3}|an?(?: couple of| few)?|couple "
+    r"of|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+)
 _UNIT = r"(?P<unit>day|week|month|year)s?"
 _DAY = "|".join(_WEEKDAYS)
 _MONTH = "|".join(_MONTHS)
@@ -36,7 +45,8 @@ def resolve(text: str, said_on: date) -> str:
 def validity(text: str, said_at: datetime) -> tuple[datetime | None, datetime | None]:
     """When a fact became true and when it stops, as far as its dates (as `resolve` writes them) say so.
 
-    "since 2019" and the one past date of a fact are a beginning; "until 31 January 2027" is an end, that day included.
+    "since 2019" and the one past date of a fact are a beginning; "until 31 January 2027" is an end, that day
+    included.
     """
     begins = ends = None
     if match := re.search(rf"\bsince (?:the )?({_STATED})", text, re.IGNORECASE):
@@ -56,7 +66,9 @@ def stated_dates(text: str) -> list[str]:
 
 _STATED = rf"(?:(?:\d{{1,2}} )?(?:{_MONTH}) \d{{4}}|(?<![\d.])(?:19|20)\d\d(?![\d%]))"
 
-_DATED = re.compile(rf"\b(?:on|in|around)(?: the (?:evening|week|weekend) of)?(?: (?:{_DAY}))? {_STATED}", re.IGNORECASE)
+_DATED = re.compile(
+    rf"\b(?:on|in|around)(?: the (?:evening|week|weekend) of)?(?: (?:{_DAY}))? {_STATED}", re.IGNORECASE
+)
 
 
 def _resolve_sentence(sentence: str, today: date) -> str:
@@ -111,7 +123,9 @@ def _fixed(days: int, form: str = "on {}") -> Callable[[re.Match, date, bool], s
 
 def _period(unit: str, count: int) -> Callable[[re.Match, date, bool], str]:
     if unit == "week":
-        return lambda _match, today, _past: f"in the week of {spoken(today - timedelta(days=today.weekday()) + timedelta(weeks=count))}"
+        return lambda _match, today, _past: (
+            f"in the week of {spoken(today - timedelta(days=today.weekday()) + timedelta(weeks=count))}"
+        )
     if unit == "month":
         return lambda _match, today, _past: _month(today, count)
     return lambda _match, today, _past: f"in {today.year + count}"
@@ -137,7 +151,11 @@ _EXPRESSIONS: list[tuple[re.Pattern, Callable[[re.Match, date, bool], str]]] = [
         (rf"\b(?:about |around )?{_COUNT} {_UNIT} ago\b", _ago),
         (rf"\bin (?:about )?{_COUNT} {_UNIT}(?:'? time)?\b(?! old)", _ahead),
         (r"\b(?:on |over )?(?:the )?(?P<which>last|this|next) weekend\b", _weekend),
-        (rf"\b(?:(?:on )?(?P<which>last|this|next|this coming|coming) |on )(?P<day>{_DAY})\b(?! the)(?! \d)", None),
+        (
+            rf"\b(?:(?:on )?(?P<which>last|this|next|this coming|coming) |on )(?P<day>{_DAY})\b(?! the)(?! "
+            rf"\d)",
+            None,
+        ),
         (r"\blast week\b", _period("week", -1)),
         (r"\bthis week\b", _period("week", 0)),
         (r"\bnext week\b", _period("week", 1)),
@@ -148,7 +166,8 @@ _EXPRESSIONS: list[tuple[re.Pattern, Callable[[re.Match, date, bool], str]]] = [
         (r"\bthis year\b", _period("year", 0)),
         (r"\bnext year\b", _period("year", 1)),
         (
-            rf"\b(?P<before>(?:until|till|by) (?:the )?(?:(?:beginning|start|middle|end) of )?)(?P<month>{_MONTH})\b(?! \d{{4}})",
+            r"\b(?P<before>(?:until|till|by) (?:the )?(?:(?:beginning|start|middle|end) of "
+            rf")?)(?P<month>{_MONTH})\b(?! \d{{4}})",
             _year_of_month,
         ),
     ]

@@ -1,18 +1,20 @@
-"""What a model wrote down, held against what the caller said: a fact without support in the caller's own words is not learned.
+"""What a model wrote down, held against what the caller said: a fact without support in the caller's own
+words is not learned.
 
-A weak model invents, copies what was known, drops a "not", and gives the sister's allergy to the caller. A strong one seldom does;
-for it these checks are a net, so they let paraphrases pass: names and numbers must have been said, of other words most.
+A weak model invents, copies what was known, drops a "not", and gives the sister's allergy to the caller. A
+strong one seldom does; for it these checks are a net, so they let paraphrases pass: names and numbers must
+have been said, of other words most.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from memory.types import Fact
-from memory.words import normalise, terms
-from workers.extractors.dates import stated_dates
-from workers.extractors.lines import Line
-from workers.extractors.speech import NEGATION, PEOPLE, PETS, clauses, sentences
+from echoic.memory.text.words import normalise, terms
+from echoic.memory.types import Fact
+from echoic.workers.extractors.dates import stated_dates
+from echoic.workers.extractors.lines import Line
+from echoic.workers.extractors.speech import NEGATION, PEOPLE, PETS, clauses, sentences
 
 MOST_CHARS = 200
 SUPPORTED = 0.6
@@ -21,7 +23,8 @@ SUPPORTED = 0.6
 WHOLE_CLAUSE = 0.6
 """Share of a clause's words that a fact holds to be about all of it."""
 _SAME_START = 4
-# Words that say how things hang together, not what they are: any speaker's "I'm a nurse" may become "Works as a nurse".
+# Words that say how things hang together, not what they are: any speaker's "I'm a nurse" may become "Works as
+# a nurse".
 _GENERIC_WORDS = """
     is called named name live lives living reside resides work works working job as own owns have has had like likes love loves enjoy enjoys
     prefer prefers want wants go goes going play plays use uses take takes make makes person people caller user speaker get gets currently
@@ -30,12 +33,17 @@ _GENERIC_WORDS = """
     day days
 """
 _GENERIC = frozenset(term for word in _GENERIC_WORDS.split() for term in terms(word))
-_RELATIONS = frozenset(terms("live work like love enjoy prefer want go play use take move start plan dislike hate own"))
+_RELATIONS = frozenset(
+    terms("live work like love enjoy prefer want go play use take move start plan dislike hate own")
+)
 """Of these the ones that make another fact of the same thing: "loves Rome" is not said by "flies to Rome"."""
 _FIRST_PERSON = (
     (re.compile(r"^(?:the )?(?:caller|user|speaker|customer)(?:'s)?\b[ ,:]*", re.IGNORECASE), ""),
     (re.compile(r"^(?:i am|i['’]m|im)\b", re.IGNORECASE), "Is"),
-    (re.compile(r"^(?:i have|i['’]ve)(?= (?:got )?(?:an?|the|two|three|four|no|\d)\b)", re.IGNORECASE), "Has"),
+    (
+        re.compile(r"^(?:i have|i['’]ve)(?= (?:got )?(?:an?|the|two|three|four|no|\d)\b)", re.IGNORECASE),
+        "Has",
+    ),
     (re.compile(r"^(?:we are|we['’]re)\b", re.IGNORECASE), "Is"),
     (re.compile(r"^(?:i|we)(?: have|['’]ve)? (?=\w)", re.IGNORECASE), ""),
     (re.compile(r"^(?:my|our) ", re.IGNORECASE), ""),
@@ -44,20 +52,28 @@ _FIRST_PERSON = (
     (re.compile(r"(?:,)? (?:for|to|with) me\b", re.IGNORECASE), ""),
 )
 _NEGATIVE = re.compile(
-    r"\b(?:dislikes?|hates?|refuses?|avoids?|quits?|stopped|gave up|given up|ended|died|dead|divorced|separated|former|formerly|ex|used to"
+    r"\b(?:dislikes?|hates?|refuses?|avoids?|quits?|stopped|gave up|given "
+    r"up|ended|died|dead|divorced|separated|former|formerly|ex|used to"
     r"|left|lost|sold|cancell?ed|allergic|without|free|abstains?|teetotal|unable|misses|missed|fails?|failed|rarely)\b",
     re.IGNORECASE,
 )
 _NAMING = frozenset(terms("called name"))
 _PAST_ONLY = re.compile(r"\b(?:used to|formerly|no longer|any ?more|any longer)\b", re.IGNORECASE)
 _SAYS_PAST = re.compile(
-    r"\b(?:used|formerly|former|ex|no longer|any ?more|any longer|stopped|quit|until|was|were|past|d)\b|not\b|n't", re.IGNORECASE
+    r"\b(?:used|formerly|former|ex|no longer|any ?more|any "
+    r"longer|stopped|quit|until|was|were|past|d)\b|not\b|n't",
+    re.IGNORECASE,
 )
 _CORRECTION = re.compile(r"\b(?:sorry|no|actually|i mean|correction|rather|wait|not)\b", re.IGNORECASE)
 _WHO = "|".join(sorted({*PEOPLE, *PETS}, key=len, reverse=True))
-_SUBJECT = re.compile(rf"(?:\b(?:my|our|the)\s+(?:\w+\s+)?|^)(?P<who>{_WHO})\b(?P<name>(?:\s+(?!I\b)(?-i:[A-Z])[\w'’-]+)*)", re.IGNORECASE)
+_SUBJECT = re.compile(
+    rf"(?:\b(?:my|our|the)\s+(?:\w+\s+)?|^)(?P<who>{_WHO})\b(?P<name>(?:\s+(?!I\b)(?-i:[A-Z])[\w'’-]+)*)",
+    re.IGNORECASE,
+)
 _CALLER_SUBJECT = re.compile(r"\b(?:i|i['’]m|i['’]ve|we|we['’]re|we['’]ve)\b", re.IGNORECASE)
-_ENGLISH = re.compile(r"\b(?:the|my|you|your|and|i|i'm|i’m|it's|have|was|of|to|don't|is|he|she|we|our)\b", re.IGNORECASE)
+_ENGLISH = re.compile(
+    r"\b(?:the|my|you|your|and|i|i'm|i’m|it's|have|was|of|to|don't|is|he|she|we|our)\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +121,8 @@ def best_line(draft: Draft, lines: Sequence[Line]) -> int:
 
 
 def with_subject(text: str, line: Line) -> str:
-    """ "Died in May" of "our dog Rufus died in May" -> "Dog Rufus died in May": what is true of another must say so."""
+    """ "Died in May" of "our dog Rufus died in May" -> "Dog Rufus died in May": what is true of another must
+    say so."""
     clause = best_clause(text, line.text)
     match = _SUBJECT.search(clause)
     if match is None or _CALLER_SUBJECT.search(clause[: match.start()]):
@@ -120,7 +137,8 @@ def with_subject(text: str, line: Line) -> str:
 
 
 def with_date(text: str, line: Line) -> str:
-    """ "Ran a marathon" of "in 2025 I ran a marathon" -> "Ran a marathon in 2025": what happened once says when."""
+    """ "Ran a marathon" of "in 2025 I ran a marathon" -> "Ran a marathon in 2025": what happened once says
+    when."""
     clause = best_clause(text, line.text)
     dates = stated_dates(clause)
     if len(dates) != 1 or stated_dates(text) or any(map(str.isdigit, text)):
@@ -132,7 +150,8 @@ def with_date(text: str, line: Line) -> str:
 
 
 def is_supported(text: str, line: Line, lines: Sequence[Line], known: Sequence[Fact]) -> bool:
-    """Whether the caller said it: own words in it, most of the rest too, every name and number, and the same yes or no."""
+    """Whether the caller said it: own words in it, most of the rest too, every name and number, and the same
+    yes or no."""
     words = content(text)
     told = {word for one in lines for word in terms(one.text)}
     own = words & told
@@ -141,7 +160,9 @@ def is_supported(text: str, line: Line, lines: Sequence[Line], known: Sequence[F
     asked = set(terms(line.before))
     linked = {word for fact in known if content(fact.text) & told for word in terms(fact.text)}
     said = told | asked | linked
-    if (words - said) & {word for fact in known for word in content(fact.text)} or _found(words, said) < SUPPORTED * len(words):
+    if (words - said) & {word for fact in known for word in content(fact.text)} or _found(
+        words, said
+    ) < SUPPORTED * len(words):
         return False  # words of an unrelated known fact are copied, however many others fit
     sources = [one.text for one in lines] + [fact.text for fact in known if content(fact.text) & told]
     if line.before.rstrip().endswith("?"):  # a name in a question is answered, a name in an offer is not
@@ -223,9 +244,14 @@ def _add(kept: list[Draft], draft: Draft, lines: Sequence[Line]) -> list[Draft]:
 
 
 def _corrects(draft: Draft, earlier: Draft, lines: Sequence[Line]) -> bool:
-    """ "On Tuesday the 17th. Sorry, no, Wednesday the 18th.": same words but for names and numbers, and a word of correction."""
+    """ "On Tuesday the 17th.
+
+    Sorry, no, Wednesday the 18th.": same words but for names and numbers, and a word of correction.
+    """
     if denies(draft.text) or denies(earlier.text) or not _CORRECTION.search(lines[draft.line].text):
         return False
-    mine, its = ({term for name in _names(text) for term in terms(name)} for text in (draft.text, earlier.text))
+    mine, its = (
+        {term for name in _names(text) for term in terms(name)} for text in (draft.text, earlier.text)
+    )
     left, right = set(terms(draft.text)) - mine, set(terms(earlier.text)) - its
     return bool(left) and left == right and mine != its

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from memory.types import Turn
-from workers.extractors.dates import resolve
-from workers.extractors.speech import stated
+from echoic.memory.types import Turn
+from echoic.workers.extractors.dates import resolve
+from echoic.workers.extractors.speech import stated
 
 LINE_CHARS = 1_200
 """A longer turn is shown as several lines, cut between sentences."""
@@ -24,7 +24,8 @@ class Line:
     text: str
     """The stated part, with dates instead of "yesterday"."""
     before: str = ""
-    """What the agent said just before, as far as it was heard; helps to understand an answer, teaches nothing."""
+    """What the agent said just before, as far as it was heard; helps to understand an answer, teaches
+    nothing."""
 
 
 def lines_of(turns: Sequence[Turn], zone: ZoneInfo) -> list[Line]:

@@ -1,4 +1,5 @@
-"""Mem0's pipeline as an extractor: its `add` finds the texts, one call of ours adds what Mem0 does not keep, then the same guards."""
+"""Mem0's pipeline as an extractor: its `add` finds the texts, one call of ours adds what Mem0 does not keep,
+then the same guards."""
 
 import asyncio
 import hashlib
@@ -11,19 +12,21 @@ from zoneinfo import ZoneInfo
 
 import openai
 
-from memory.config import MemorySettings
-from memory.errors import MemoryFault, ModelAnswerInvalid
-from memory.types import Fact, Turn
-from workers.extractors.base import Extraction
-from workers.extractors.lines import Line, lines_of
-from workers.extractors.mem0_parts import HandedOver, Row, config_of, load_mem0
-from workers.extractors.one_call import learned_from, read_answer
-from workers.extractors.prompt import TOPICS, render, said_text
-from workers.model import ChatModel, Message
+from echoic.memory.config import MemorySettings
+from echoic.memory.errors import MemoryFault, ModelAnswerInvalid
+from echoic.memory.types import Fact, Turn
+from echoic.workers.chat_model import ChatModel, Message
+from echoic.workers.extractors.base import Extraction
+from echoic.workers.extractors.lines import Line, lines_of
+from echoic.workers.extractors.mem0_parts import HandedOver, Row, config_of, load_mem0
+from echoic.workers.extractors.one_call import learned_from, read_answer
+from echoic.workers.extractors.prompt import TOPICS, render, said_text
 
 INSTRUCTIONS = (
-    "Extract only what the user says about themselves and the people they know. Assistant messages are context: never extract what only "
-    "the assistant said. Nothing from questions, requests or hypotheticals. Each memory is one short sentence with one fact."
+    "Extract only what the user says about themselves and the people they know. Assistant messages are "
+    "context: never extract what only "
+    "the assistant said. Nothing from questions, requests or hypotheticals. Each memory is one short "
+    "sentence with one fact."
 )
 SYSTEM = """\
 You file notes about a caller. You get lines of a call, facts that are known, and new notes by number. Answer in JSON.
@@ -32,8 +35,10 @@ You file notes about a caller. You get lines of a call, facts that are known, an
 be forgotten).
 - "ended": numbers of the known facts that are no longer true after what the caller says."""
 _EXAMPLE = (
-    "Call on Tuesday 9 June 2026:\n1 caller: We moved to Cardiff on 2 May 2026.\n2 caller: Max won't come, he hates hotels.\n\n"
-    "Known facts:\n1. Has a son called Max\n2. Lives in Bristol\n\nNew notes:\n1. Moved to Cardiff on 2 May 2026\n2. Max hates hotels",
+    "Call on Tuesday 9 June 2026:\n1 caller: We moved to Cardiff on 2 May 2026.\n2 caller: Max won't come, "
+    "he hates hotels.\n\n"
+    "Known facts:\n1. Has a son called Max\n2. Lives in Bristol\n\nNew notes:\n1. Moved to Cardiff on 2 May "
+    "2026\n2. Max hates hotels",
     {
         "facts": [
             {"note": 1, "line": 1, "topic": "home", "sub_topic": "city", "weight": 8},
@@ -66,7 +71,9 @@ class Mem0Extractor:
         if not lines:
             return Extraction()
         name = await self._model.served_name()
-        texts = await asyncio.get_running_loop().run_in_executor(self._thread, self._add, name, list(turns), list(known))
+        texts = await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._add, name, list(turns), list(known)
+        )
         answer = await self._filed(texts, lines, known)
         facts, closings = learned_from(*read_answer(answer, len(lines)), lines, known)
         return Extraction(tuple(facts), tuple(closings))
@@ -77,7 +84,8 @@ class Mem0Extractor:
         await self._model.close()
 
     def _add(self, model: str, turns: list[Turn], known: list[Fact]) -> list[str]:
-        """Run Mem0's `add` on an instance of its own, so that no message of one person reaches another's prompt."""
+        """Run Mem0's `add` on an instance of its own, so that no message of one person reaches another's
+        prompt."""
         batch = uuid4().hex
         mem0 = load_mem0().from_config(config_of(self._settings, model, batch))
         mem0.llm.client = self._client
@@ -92,7 +100,9 @@ class Mem0Extractor:
             mem0.close()
         return [str(payload["data"]) for payload in store.inserted]
 
-    async def _filed(self, texts: Sequence[str], lines: Sequence[Line], known: Sequence[Fact]) -> dict[str, Any]:
+    async def _filed(
+        self, texts: Sequence[str], lines: Sequence[Line], known: Sequence[Fact]
+    ) -> dict[str, Any]:
         """Our call: what Mem0 does not keep of each text. Without new texts it still says what ended."""
         if not texts and not known:
             return {"facts": [], "ended": []}
@@ -105,8 +115,14 @@ class Mem0Extractor:
             {"role": "user", "content": question},
         ]
         answer = await self._model.ask(asked, "notes", _schema(len(texts), len(lines), len(known)))
-        filed = {fact["note"]: fact for fact in answer.get("facts") or () if isinstance(fact, dict) and isinstance(fact.get("note"), int)}
-        return answer | {"facts": [filed.get(number, {}) | {"text": text} for number, text in enumerate(texts, 1)]}
+        filed = {
+            fact["note"]: fact
+            for fact in answer.get("facts") or ()
+            if isinstance(fact, dict) and isinstance(fact.get("note"), int)
+        }
+        return answer | {
+            "facts": [filed.get(number, {}) | {"text": text} for number, text in enumerate(texts, 1)]
+        }
 
 
 def _ours(exc: BaseException) -> MemoryFault:
@@ -136,4 +152,9 @@ def _schema(notes: int, lines: int, known: int) -> dict[str, Any]:
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }

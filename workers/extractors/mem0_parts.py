@@ -1,6 +1,8 @@
-"""The parts that Mem0's pipeline is given instead of its own: a model that raises, vectors it does not need, rows it hands over.
+"""The parts that Mem0's pipeline is given instead of its own: a model that raises, vectors it does not need,
+rows it hands over.
 
-Mem0 checks the names of providers but not the classes behind them, so ours stand behind names that Echoic does not use.
+Mem0 checks the names of providers but not the classes behind them, so ours stand behind names that Echoic
+does not use.
 """
 
 import os
@@ -11,9 +13,9 @@ from typing import Any
 
 import openai
 
-from memory.config import MemorySettings
-from memory.errors import ModelAnswerInvalid
-from workers.model import ANSWER_TOKENS, AnswerTooLong, parse_object, unavailable
+from echoic.memory.config import MemorySettings
+from echoic.memory.errors import ModelAnswerInvalid
+from echoic.workers.chat_model import ANSWER_TOKENS, AnswerTooLong, parse_object, unavailable
 
 LLM, EMBEDDER, STORE = "vllm", "fastembed", "faiss"
 """Whitelisted names whose classes are replaced by ours."""
@@ -23,7 +25,8 @@ DIMENSIONS = 1
 def load_mem0() -> Any:
     """Mem0's `Memory` class, with our parts in its factories. Takes 2.5 s the first time.
 
-    Telemetry is off and nothing is written into the home folder: Mem0 reads both from the environment when it is imported.
+    Telemetry is off and nothing is written into the home folder: Mem0 reads both from the environment when it
+    is imported.
     """
     os.environ["MEM0_TELEMETRY"] = "False"
     os.environ.setdefault("MEM0_DIR", str(Path(tempfile.gettempdir()) / f"echoic-mem0-{os.getuid()}"))
@@ -44,7 +47,10 @@ def config_of(settings: MemorySettings, model: str, batch: str) -> dict[str, Any
         "history_db_path": ":memory:",
         "llm": {"provider": LLM, "config": {"model": model}},
         "embedder": {"provider": EMBEDDER, "config": {"embedding_dims": DIMENSIONS}},
-        "vector_store": {"provider": STORE, "config": {"collection_name": batch, "embedding_model_dims": DIMENSIONS}},
+        "vector_store": {
+            "provider": STORE,
+            "config": {"collection_name": batch, "embedding_model_dims": DIMENSIONS},
+        },
     }
 
 
@@ -56,7 +62,8 @@ class Row:
 
 
 class HandedOver:
-    """A vector store that keeps what Mem0 inserts for our transaction, and shows it the live facts we found ourselves."""
+    """A vector store that keeps what Mem0 inserts for our transaction, and shows it the live facts we found
+    ourselves."""
 
     def __init__(self, collection_name: str = "", **_: Any) -> None:
         self.collection_name = collection_name
@@ -66,7 +73,9 @@ class HandedOver:
     def search(self, query: str, vectors: Any, top_k: int = 5, filters: Any = None) -> list[Row]:
         return self.known[:top_k]
 
-    def search_batch(self, queries: Sequence[str], vectors_list: Any, top_k: int = 1, filters: Any = None) -> list[list[Row]]:
+    def search_batch(
+        self, queries: Sequence[str], vectors_list: Any, top_k: int = 1, filters: Any = None
+    ) -> list[list[Row]]:
         return [[] for _ in queries]
 
     def keyword_search(self, query: str, top_k: int = 5, filters: Any = None) -> list[Row]:
@@ -96,7 +105,8 @@ class NoVectors:
 
 
 class StrictModel:
-    """Asks the configured model and raises when it does not answer in Mem0's form, where Mem0 would log it and learn nothing."""
+    """Asks the configured model and raises when it does not answer in Mem0's form, where Mem0 would log it
+    and learn nothing."""
 
     client: openai.OpenAI
     """Set by the extractor before the first call."""
@@ -104,7 +114,9 @@ class StrictModel:
     def __init__(self, config: Any) -> None:
         self.config = config
 
-    def generate_response(self, messages: Sequence[dict[str, str]], response_format: Any = None, **_: Any) -> str:
+    def generate_response(
+        self, messages: Sequence[dict[str, str]], response_format: Any = None, **_: Any
+    ) -> str:
         """Called in Mem0's thread.
 
         Raises:
@@ -119,11 +131,16 @@ class StrictModel:
                 response_format={"type": "json_object"},
             )
         except (openai.BadRequestError, openai.UnprocessableEntityError) as exc:
-            raise AnswerTooLong("The language model refuses Mem0's prompt of about 8,000 tokens: its context may be too short.") from exc
+            raise AnswerTooLong(
+                "The language model refuses Mem0's prompt of about 8,000 tokens: its context may be too "
+                "short."
+            ) from exc
         except openai.OpenAIError as exc:
             raise unavailable(exc) from exc
         text = answer.choices[0].message.content or "" if answer.choices else ""
         memories = parse_object(text).get("memory")
-        if not isinstance(memories, list) or not all(isinstance(one, dict) and isinstance(one.get("text"), str) for one in memories):
+        if not isinstance(memories, list) or not all(
+            isinstance(one, dict) and isinstance(one.get("text"), str) for one in memories
+        ):
             raise ModelAnswerInvalid("The language model did not answer in Mem0's form.")
         return text[text.index("{") :]

@@ -7,16 +7,16 @@ from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from memory.errors import ModelAnswerInvalid
-from memory.types import Fact, Scope, Turn
-from workers.extractors.base import Closing, Extraction, LearnedFact
-from workers.extractors.closings import closings
-from workers.extractors.dates import validity
-from workers.extractors.guards import Draft, checked, content, denies, is_known, tidy
-from workers.extractors.lines import Line, lines_of, portions
-from workers.extractors.prompt import TOPICS, messages, schema
-from workers.extractors.speech import ENDING
-from workers.model import AnswerTooLong, ChatModel
+from echoic.memory.errors import ModelAnswerInvalid
+from echoic.memory.types import Fact, Scope, Turn
+from echoic.workers.chat_model import AnswerTooLong, ChatModel
+from echoic.workers.extractors.base import Closing, Extraction, LearnedFact
+from echoic.workers.extractors.closings import closings
+from echoic.workers.extractors.dates import validity
+from echoic.workers.extractors.guards import Draft, checked, content, denies, is_known, tidy
+from echoic.workers.extractors.lines import Line, lines_of, portions
+from echoic.workers.extractors.prompt import TOPICS, messages, schema
+from echoic.workers.extractors.speech import ENDING
 
 _CONFIDED = re.compile(
     r"\b(?:between (?:you and me|us|ourselves)|don['’]t tell (?:anyone|anybody|the other|others)"
@@ -30,7 +30,8 @@ RECENT_FACTS = 12
 
 
 class OneCallExtractor:
-    """Asks the model once for the facts, their topics and what they end; small models are why the guards are strict."""
+    """Asks the model once for the facts, their topics and what they end; small models are why the guards are
+    strict."""
 
     name = "echoic"
 
@@ -45,7 +46,8 @@ class OneCallExtractor:
         for portion in portions(lines_of(turns, self._zone)):
             learned, ended = await self._portion(portion, [*known, *recent[-RECENT_FACTS:]])
             for closing in ended:
-                if closing.fact_id in new:  # told and taken back in the same batch: it becomes history at once
+                # told and taken back in the same batch: it becomes history at once
+                if closing.fact_id in new:
                     new[closing.fact_id] = replace(new[closing.fact_id], valid_until=closing.closed_at)
                 else:
                     ends[closing.fact_id] = closing
@@ -57,13 +59,20 @@ class OneCallExtractor:
     async def close(self) -> None:
         await self._model.close()
 
-    async def _portion(self, lines: Sequence[Line], known: Sequence[Fact]) -> tuple[list[LearnedFact], list[Closing]]:
+    async def _portion(
+        self, lines: Sequence[Line], known: Sequence[Fact]
+    ) -> tuple[list[LearnedFact], list[Closing]]:
         try:
-            answer = await self._model.ask(messages(lines, known, self._zone), "facts", schema(len(lines), len(known)))
+            answer = await self._model.ask(
+                messages(lines, known, self._zone), "facts", schema(len(lines), len(known))
+            )
         except AnswerTooLong:
             if len(lines) == 1:
                 raise
-            halves = [await self._portion(half, known) for half in (lines[: len(lines) // 2], lines[len(lines) // 2 :])]
+            halves = [
+                await self._portion(half, known)
+                for half in (lines[: len(lines) // 2], lines[len(lines) // 2 :])
+            ]
             return halves[0][0] + halves[1][0], halves[0][1] + halves[1][1]
         drafts, ended = read_answer(answer, len(lines))
         if bare := without_what_was_copied(drafts, lines, known):
@@ -72,10 +81,14 @@ class OneCallExtractor:
         return learned_from(drafts, ended, lines, known)
 
 
-def without_what_was_copied(drafts: Sequence[Draft], lines: Sequence[Line], known: Sequence[Fact]) -> list[Line]:
-    """The lines to ask a small model again, when it copied known facts, or only the agent's words, instead of reading the caller's.
+def without_what_was_copied(
+    drafts: Sequence[Draft], lines: Sequence[Line], known: Sequence[Fact]
+) -> list[Line]:
+    """The lines to ask a small model again, when it copied known facts, or only the agent's words, instead of
+    reading the caller's.
 
-    Asked without known facts, and in the second case without the agent, it does better; strong models do not come here.
+    Asked without known facts, and in the second case without the agent, it does better; strong models do not
+    come here.
     """
     if any(is_known(tidy(draft.text), known) for draft in drafts):
         return list(lines)
@@ -87,7 +100,10 @@ def without_what_was_copied(drafts: Sequence[Draft], lines: Sequence[Line], know
 def learned_from(
     drafts: Sequence[Draft], ended: Sequence[int], lines: Sequence[Line], known: Sequence[Fact]
 ) -> tuple[list[LearnedFact], list[Closing]]:
-    """Guarded facts, and the known ones that end. A fact that only denies what ended is dropped when another says what is so now."""
+    """Guarded facts, and the known ones that end.
+
+    A fact that only denies what ended is dropped when another says what is so now.
+    """
     passed = checked(drafts, lines, known)
     ends = closings(ended, passed, lines, known)
     over = [fact for fact in known if fact.fact_id in {one.fact_id for one in ends}]
@@ -113,9 +129,15 @@ def read_answer(answer: dict[str, Any], lines: int) -> tuple[list[Draft], list[i
     if not isinstance(facts, list):
         raise ModelAnswerInvalid("The language model's answer has no list of facts.")
     ended = answer.get("ended")
-    places = [number - 1 for number in ended if isinstance(number, int) and number > 0] if isinstance(ended, list) else []
+    places = (
+        [number - 1 for number in ended if isinstance(number, int) and number > 0]
+        if isinstance(ended, list)
+        else []
+    )
     return [
-        _draft(fact, lines) for fact in facts if isinstance(fact, dict) and isinstance(fact.get("text"), str) and fact["text"].strip()
+        _draft(fact, lines)
+        for fact in facts
+        if isinstance(fact, dict) and isinstance(fact.get("text"), str) and fact["text"].strip()
     ], places
 
 
@@ -146,7 +168,17 @@ def _learned(draft: Draft, line: Line) -> LearnedFact:
 
 def _as_known(fact: LearnedFact, turn: Turn) -> Fact:
     """What an earlier portion taught, as the next one is shown it."""
-    return Fact(uuid4(), turn.user_id, fact.text, fact.topic, fact.sub_topic, fact.importance, fact.scope, turn.agent_id, turn.said_at)
+    return Fact(
+        uuid4(),
+        turn.user_id,
+        fact.text,
+        fact.topic,
+        fact.sub_topic,
+        fact.importance,
+        fact.scope,
+        turn.agent_id,
+        turn.said_at,
+    )
 
 
 def _scope(draft: Draft, line: Line) -> Scope:

@@ -1,7 +1,9 @@
-"""What the extracting model reads and must answer: byte-stable instructions with examples, then the lines of one batch.
+"""What the extracting model reads and must answer: byte-stable instructions with examples, then the lines of
+one batch.
 
-Written for models of 1.5 billion parameters: few rules, more examples, short keys. Instructions and examples are the same in every
-call, so that a server's prefix cache holds them: 860 tokens, 15 s on two cores the first time and 0.1 s from then on.
+Written for models of 1.5 billion parameters: few rules, more examples, short keys. Instructions and examples
+are the same in every call, so that a server's prefix cache holds them: 860 tokens, 15 s on two cores the
+first time and 0.1 s from then on.
 """
 
 import json
@@ -9,10 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from memory.types import Fact, Turn
-from workers.extractors.dates import resolve, spoken
-from workers.extractors.lines import Line
-from workers.model import Message
+from echoic.memory.types import Fact, Turn
+from echoic.workers.chat_model import Message
+from echoic.workers.extractors.dates import resolve, spoken
+from echoic.workers.extractors.lines import Line
 
 TOPICS = (
     "person",
@@ -51,7 +53,8 @@ def _fact(line: int, text: str, topic: str, sub_topic: str, weight: int) -> dict
 
 _EXAMPLES: tuple[tuple[str, list[int], list[dict[str, Any]]], ...] = (
     (
-        "Call on Monday 4 May 2026:\nagent: Hello, how can I help you?\n1 caller: My name is Ellen and I'm a dentist.\n\n"
+        "Call on Monday 4 May 2026:\nagent: Hello, how can I help you?\n1 caller: My name is Ellen and I'm a "
+        "dentist.\n\n"
         "Known facts:\nnone",
         [],
         [_fact(1, "Is called Ellen", "person", "name", 9), _fact(1, "Is a dentist", "work", "job", 7)],
@@ -61,11 +64,16 @@ _EXAMPLES: tuple[tuple[str, list[int], list[dict[str, Any]]], ...] = (
         "agent: I can book you a table at the Grand Hotel.\n2 caller: Max won't come, he hates hotels.\n\n"
         "Known facts:\n1. Has a son called Max\n2. Lives in Bristol",
         [2],
-        [_fact(1, "Moved to Cardiff on 2 May 2026", "home", "city", 8), _fact(2, "Son Max hates hotels", "family", "son", 3)],
+        [
+            _fact(1, "Moved to Cardiff on 2 May 2026", "home", "city", 8),
+            _fact(2, "Son Max hates hotels", "family", "son", 3),
+        ],
     ),
     (
-        "Call on Friday 6 March 2026:\nagent: What is your brother called?\n1 caller: Oscar. He's allergic to cats, I'm not.\n"
-        "agent: Would you like me to look for\n2 caller: And I don't drink coffee any more, it keeps me awake.\n\n"
+        "Call on Friday 6 March 2026:\nagent: What is your brother called?\n1 caller: Oscar. He's allergic "
+        "to cats, I'm not.\n"
+        "agent: Would you like me to look for\n2 caller: And I don't drink coffee any more, it keeps me "
+        "awake.\n\n"
         "Known facts:\n1. Drinks a lot of coffee\n2. Works at a school",
         [1],
         [
@@ -76,7 +84,8 @@ _EXAMPLES: tuple[tuple[str, list[int], list[dict[str, Any]]], ...] = (
     ),
     (
         "Call on Sunday 2 August 2026:\nagent: You love the opera, don't you?\n"
-        "1 caller: I can't stand it. I'm off to Vienna on 9 August 2026 with my wife.\n\nKnown facts:\n1. Dog is called Bruno",
+        "1 caller: I can't stand it. I'm off to Vienna on 9 August 2026 with my wife.\n\nKnown facts:\n1. "
+        "Dog is called Bruno",
         [],
         [
             _fact(1, "Can't stand the opera", "opinions", "opera", 4),
@@ -84,7 +93,8 @@ _EXAMPLES: tuple[tuple[str, list[int], list[dict[str, Any]]], ...] = (
         ],
     ),
     (
-        "Call on Thursday 3 September 2026:\n1 caller: The cat is called Nala, not Luna, and she's a Siamese.\n"
+        "Call on Thursday 3 September 2026:\n1 caller: The cat is called Nala, not Luna, and she's a "
+        "Siamese.\n"
         "agent: Nala, noted.\n2 caller: I was promoted, I'm the head of sales now.\n\n"
         "Known facts:\n1. Works as a salesman\n2. Cat is called Luna\n3. Likes skiing",
         [1, 2],
@@ -123,7 +133,8 @@ def render(lines: Sequence[Line], known: Sequence[Fact], zone: ZoneInfo) -> str:
 
 
 def said_text(turn: Turn, zone: ZoneInfo) -> str:
-    """A whole turn on one line; of the caller's, relative dates are resolved, and a reply that was cut off says so."""
+    """A whole turn on one line; of the caller's, relative dates are resolved, and a reply that was cut off
+    says so."""
     text = " ".join(turn.text.split())
     if turn.role == "user":
         return resolve(text, turn.said_at.astimezone(zone).date())
@@ -140,8 +151,15 @@ def schema(lines: int, known: int) -> dict[str, Any]:
         "weight": {"type": "integer", "enum": list(range(1, 10))},
     }
     number = {"type": "integer", "enum": list(range(1, known + 1)) or [0]}
-    return _object({"ended": {"type": "array", "items": number}, "facts": {"type": "array", "items": _object(fact)}})
+    return _object(
+        {"ended": {"type": "array", "items": number}, "facts": {"type": "array", "items": _object(fact)}}
+    )
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }

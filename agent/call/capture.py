@@ -1,0 +1,203 @@
+"""What was really said and heard aloud -> stored turns, once each, in order."""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from livekit.agents import AgentSession, ConversationItemAddedEvent, UserInputTranscribedEvent, llm
+
+from echoic.agent.call.transcripts import UNANSWERED_AFTER_S, Segment, Waiting, joined
+from echoic.memory.call import CallMemory
+from echoic.memory.errors import MemoryFault
+from echoic.memory.types import Role, Turn
+
+log = logging.getLogger("echoic.capture")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One committed conversation item, or words that became none, before it is a turn."""
+
+    call_memory: CallMemory
+    """Whose words these are: the call's memory when they were heard."""
+    item_id: str
+    role: Role
+    text: str
+    said_at: datetime
+    interrupted: bool
+    seen_s: float
+    """When the event came, by the monotonic clock."""
+
+
+class Capture:
+    """The only write path of a call: `conversation_item_added` -> `CallMemory.record`.
+
+    A caller's words that never become an item (spoken over a reply that cannot be interrupted, or during a
+    hand-off) are kept from the final transcripts, marked `interrupted`: when the next item leaves them
+    behind, after 6 s of silence, or at the end of the call.
+
+    Words that could not be made durable (database and disk both refuse) stay in memory and are tried again,
+    in order, with the next.
+
+    Args:
+        on_stored: called with each durable turn and the milliseconds from its event to its being durable.
+    """
+
+    def __init__(
+        self, call_memory: CallMemory, *, on_stored: Callable[[Turn, float], None] | None = None
+    ) -> None:
+        self._call_memory, self._on_stored = call_memory, on_stored
+        self._before, self._since = call_memory, datetime.min.replace(tzinfo=UTC)
+        self._session: AgentSession | None = None
+        self._waiting = Waiting()
+        self._silence: asyncio.TimerHandle | None = None
+        self._seen: set[str] = set()
+        self._queue: asyncio.Queue[Heard] = asyncio.Queue()
+        self._unsaved: deque[Heard] = deque()
+        self._writer: asyncio.Task[None] | None = None
+        self.fault: MemoryFault | None = None
+        """Why the last attempt stored nothing; None when everything heard is durable."""
+
+    async def __aenter__(self) -> Self:
+        self._writer = asyncio.create_task(self._write(), name="capture.write")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.keep_unanswered()
+        await self.drained()
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.wait({self._writer})
+        await self._save_all()  # a last try for what could not be stored before
+
+    def listen(self, session: AgentSession) -> None:
+        """Take every item of this session from now on, whichever agent of a hand-off chain said it."""
+        self._session = session
+        session.on("conversation_item_added", self.on_item)
+        session.on("user_input_transcribed", self.on_transcribed)
+        session.on("close", lambda _: self.keep_unanswered())
+
+    def on_item(self, event: ConversationItemAddedEvent) -> None:
+        """Queue one committed item: an interrupted reply comes here only as far as it was heard."""
+        item = event.item
+        if (
+            not isinstance(item, llm.ChatMessage)
+            or item.role not in ("user", "assistant")
+            or item.id in self._seen
+        ):
+            return
+        self._seen.add(item.id)
+        text = self._not_stored_yet(item) if item.role == "user" else item.text_content
+        if text:
+            self._queue_turn(
+                item.id, item.role, text, datetime.fromtimestamp(item.created_at, UTC), item.interrupted
+            )
+
+    def on_transcribed(self, event: UserInputTranscribedEvent) -> None:
+        """Hold the final words until their item comes, or it is certain that none will."""
+        if self._silence is not None:
+            self._silence.cancel()
+        if event.is_final:
+            self._waiting.hear(event)
+        if any(not segment.stored for segment in self._waiting.segments):
+            self._silence = asyncio.get_running_loop().call_later(UNANSWERED_AFTER_S, self._on_silence)
+
+    def keep_unanswered(self) -> None:
+        """Queue the words that wait for an item: there will be none."""
+        if self._silence is not None:
+            self._silence.cancel()
+        self._keep(self._waiting.segments)
+
+    def turn_to(self, call_memory: CallMemory) -> None:
+        """From now on, and at once, this memory takes what is heard; what was heard until now is still stored
+        where it was heard."""
+        if call_memory is not self._call_memory:
+            # their item would be made after the change; when it comes, its words are known as stored
+            self.keep_unanswered()
+            self._before, self._call_memory, self._since = self._call_memory, call_memory, datetime.now(UTC)
+
+    async def retarget(self, call_memory: CallMemory) -> None:
+        """As `turn_to`; returns when everything heard before is durable, or `fault` says why not."""
+        self.turn_to(call_memory)
+        await self.drained()
+
+    async def drained(self) -> None:
+        """Return when every item seen so far is durable, or `fault` says why not."""
+        await self._queue.join()
+
+    @property
+    def unsaved(self) -> int:
+        """Turns that are held in memory only."""
+        return len(self._unsaved)
+
+    def _not_stored_yet(self, message: llm.ChatMessage) -> str | None:
+        """The words of a user's item, without those that were stored when it seemed that it would never come."""
+        behind, held = self._waiting.take(message)
+        self._keep(behind)
+        if any(segment.stored for segment in held):
+            return joined([segment for segment in held if not segment.stored])
+        return message.text_content
+
+    def _keep(self, segments: Sequence[Segment]) -> None:
+        segments = [segment for segment in segments if not segment.stored]
+        for segment in segments:
+            segment.stored = True
+        if segments:
+            self._queue_turn(
+                f"heard:{uuid.uuid4().hex}", "user", joined(segments), segments[0].heard_at, interrupted=True
+            )
+
+    def _on_silence(self) -> None:
+        # an ear without partial transcripts
+        if self._session is not None and self._session.user_state == "speaking":
+            self._silence = asyncio.get_running_loop().call_later(UNANSWERED_AFTER_S, self._on_silence)
+        else:
+            self.keep_unanswered()
+
+    def _queue_turn(self, item_id: str, role: Role, text: str, said_at: datetime, interrupted: bool) -> None:
+        # a reply that was cut off ends after its caller has gone
+        whose = self._call_memory if said_at >= self._since else self._before
+        self._queue.put_nowait(Heard(whose, item_id, role, text, said_at, interrupted, time.perf_counter()))
+
+    async def _write(self) -> None:
+        while True:
+            self._unsaved.append(await self._queue.get())
+            try:
+                await self._save_all()
+            finally:
+                self._queue.task_done()
+
+    async def _save_all(self) -> None:
+        self.fault = None
+        for _ in range(len(self._unsaved)):
+            heard = self._unsaved.popleft()
+            try:
+                await self._save(heard)
+            except Exception as exc:
+                self._unsaved.append(heard)
+                self.fault = (
+                    exc
+                    if isinstance(exc, MemoryFault)
+                    else MemoryFault(f"A turn could not be stored ({type(exc).__name__}).")
+                )
+                log.error("turn.unsaved", extra={"error": type(exc).__name__, "unsaved": len(self._unsaved)})
+
+    async def _save(self, heard: Heard) -> None:
+        turn = await heard.call_memory.record(
+            heard.item_id, heard.role, heard.text, heard.said_at, heard.interrupted
+        )
+        if turn is None:
+            return  # said while the caller did not want to be remembered
+        elapsed_ms = (time.perf_counter() - heard.seen_s) * 1000
+        durable = heard.call_memory.kept and not heard.call_memory.undecided
+        if self._on_stored is not None and durable:
+            self._on_stored(turn, elapsed_ms)

@@ -1,0 +1,180 @@
+"""Starts a recall while the caller is still talking, so that its answer is there when the model asks."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from livekit.agents import AgentSession, ConversationItemAddedEvent, UserInputTranscribedEvent, llm
+
+from echoic.agent.assistant import previous_words
+from echoic.agent.call.call import shown_items
+from echoic.agent.call.transcripts import UNANSWERED_AFTER_S, Waiting
+from echoic.memory.call import CallMemory
+from echoic.memory.recall.recaller import Asked
+from echoic.memory.text.words import normalise, terms
+
+SETTLE_S = 0.12
+"""A partial whose content is not new ("…uh", "…to me then") is looked up only if nothing follows it for so
+long."""
+PARTIALS_LOOKED_UP = 24
+"""Lookups started from the partial words of one turn; each costs the embedder some 5 ms."""
+LOOKUPS_A_TURN = 32
+"""With those of final words, of which a monologue has many."""
+RUNNING = 2
+"""Lookups under way at once: the newest words, and those before, to which an unsure ear may return."""
+
+Outcome = Literal["hit", "late", "miss", "none"]
+
+
+class Remembers(Protocol):
+    """What a prefetch needs of a call."""
+
+    @property
+    def call_memory(self) -> CallMemory: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the lookups that were started while a caller spoke."""
+
+    started: int = 0
+    hit: int = 0
+    """Answered before the model asked."""
+    late: int = 0
+    """Adopted by the model's question while under way."""
+    wasted: int = 0
+    """Never asked: their words were not the last ones."""
+
+
+class Prefetch:
+    """Looks up what a caller is saying, as partial transcripts grow; `llm_node` adopts the lookup of exactly
+    its words, done or not.
+
+    A lookup's key is all the normalised words of a turn (`Recaller`): an answer to other words, to fewer
+    words or for another person can therefore never be taken.
+    """
+
+    def __init__(self, call: Remembers) -> None:
+        self._call, self._call_memory = call, call.call_memory
+        self._session: AgentSession | None = None
+        self._waiting = Waiting()
+        self._words = ""
+        self._content: list[str] = []
+        self._askable = False
+        self._started: list[Asked] = []
+        self._settling: asyncio.TimerHandle | None = None
+        self._turn_ended = False
+        self._heard_at = 0.0
+        self._earlier = Counts()
+
+    def listen(self, session: AgentSession) -> None:
+        """Follow the words of this session's caller from now on."""
+        self._session = session
+        session.on("user_input_transcribed", self.on_transcribed)
+        session.on("conversation_item_added", self.on_item)
+        session.on("close", lambda _: self.close())
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the newest turn fared: its recall was answered already (`hit`), under way (`late`), or of other
+        words (`miss`).
+
+        `none`: there was nothing to ask, because nothing was said that is worth a lookup, or the words came
+        typed.
+        """
+        adopted = [asked.adopted for asked in self._started if asked.adopted is not None]
+        return adopted[-1] if adopted else "miss" if self._started and self._askable else "none"
+
+    @property
+    def counts(self) -> Counts:
+        """All lookups of the call; those of the newest turn count as wasted until they are asked."""
+        before, adopted = self._earlier, [asked.adopted for asked in self._started]
+        return Counts(
+            started=before.started + len(adopted),
+            hit=before.hit + adopted.count("hit"),
+            late=before.late + adopted.count("late"),
+            wasted=before.wasted + adopted.count(None),
+        )
+
+    def on_transcribed(self, event: UserInputTranscribedEvent) -> None:
+        """Start a lookup if the words so far are other words, and matter."""
+        if self._call.call_memory is not self._call_memory:
+            self._forget_words()  # of another person
+            self._call_memory = self._call.call_memory
+        if not event.transcript.strip():
+            return
+        if event.created_at - self._heard_at > UNANSWERED_AFTER_S:
+            self._forget_words()  # of a turn that LiveKit dropped: they will not be part of the next
+        self._heard_at = event.created_at
+        if self._turn_ended:
+            self._begin_turn()
+        if event.is_final:
+            self._waiting.hear(event)
+        self._follow(
+            f"{self._waiting.text} {'' if event.is_final else event.transcript}".strip(), event.is_final
+        )
+
+    def on_item(self, event: ConversationItemAddedEvent) -> None:
+        """The caller's words became an item: what is heard from now on is the next turn's."""
+        if isinstance(event.item, llm.ChatMessage) and event.item.role == "user":
+            self._waiting.take(event.item)
+            if not self._waiting.segments:
+                self._stop_settling()
+                self._turn_ended = True
+
+    def close(self) -> None:
+        """The call is over, or remembering is: stop what nobody will ask for."""
+        self._forget_words()
+        self._give_up(self._running())
+
+    def _follow(self, text: str, is_final: bool) -> None:
+        words = normalise(text)
+        if words == self._words and not (is_final and self._settling):
+            return
+        self._words = words
+        self._stop_settling()
+        if is_final or terms(text) != self._content:
+            self._look_up(text, is_final)
+        else:
+            self._settling = asyncio.get_running_loop().call_later(SETTLE_S, self._look_up, text)
+
+    def _look_up(self, text: str, is_final: bool = False) -> None:
+        self._settling = None
+        if len(self._started) >= (LOOKUPS_A_TURN if is_final else PARTIALS_LOOKED_UP):
+            return
+        self._content = terms(text)
+        asked = self._call_memory.prefetch(text, previous_user_text=self._words_before())
+        self._askable = asked is not None
+        if asked is None or asked.adopted is not None or any(asked is one for one in self._started):
+            return
+        self._started.append(asked)
+        self._give_up(self._running()[:-RUNNING])
+
+    def _words_before(self) -> str:
+        """As `llm_node` will find them."""
+        if self._session is None:
+            return ""
+        return previous_words(shown_items(self._call, self._session.current_agent.chat_ctx.items))
+
+    def _running(self) -> list[Asked]:
+        return [asked for asked in self._started if asked.adopted is None and asked.running]
+
+    def _give_up(self, superseded: Sequence[Asked]) -> None:
+        for asked in superseded:
+            self._call_memory.memory.recaller.give_up(asked)
+
+    def _begin_turn(self) -> None:
+        self._give_up(self._running())
+        self._earlier, self._started = self.counts, []
+        self._words, self._content, self._turn_ended = "", [], False
+
+    def _forget_words(self) -> None:
+        self._stop_settling()
+        self._waiting.clear()
+        self._turn_ended = True
+
+    def _stop_settling(self) -> None:
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None

@@ -1,0 +1,116 @@
+"""What memory did and what it holds, in words for a person and as the JSON object of a turn."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from echoic.memory.text.spoken_dates import day, said
+from echoic.memory.types import Fact, Item, Recall, TierResult, Turn
+
+if TYPE_CHECKING:
+    from echoic.agent.call.text_call import (
+        Answer,  # brings all of LiveKit, which `echoic memories` does without
+    )
+
+SHOWN_CHARS = 60
+TURNS_SHOWN = 20
+
+
+def as_json(answer: "Answer") -> str:
+    """One turn as `echoic talk --json` prints it; this format is kept stable."""
+    tiers = {name: _tier_as_json(tier) for name, tier in answer.recall.tiers.items()}
+    recall = {"elapsed_ms": round(answer.recall.elapsed_ms, 3), "block": answer.recall.block, "tiers": tiers}
+    turn_ids = [str(turn.turn_id) for turn in answer.turns]
+    return json.dumps(
+        {"user": answer.user, "reply": answer.reply, "recall": recall, "turn_ids": turn_ids},
+        ensure_ascii=False,
+    )
+
+
+def _tier_as_json(tier: TierResult) -> dict[str, object]:
+    return {"status": tier.status, "items": len(tier.items), "ms": round(tier.elapsed_ms, 3)}
+
+
+def memory_line(answer: "Answer", *, spooled: int = 0, queue_fails: bool = False) -> str:
+    """What memory did for one reply: tiers, milliseconds, what was used, and where the turn is now.
+
+    Args:
+        spooled: turns that wait on this disk for the database.
+        queue_fails: whether Redis refused the hint to learn this turn.
+    """
+    parts = [f"memory {answer.recall.elapsed_ms:.0f} ms", *_tiers(answer.recall), _used(answer.recall.used)]
+    if spooled:
+        parts.append(f"Postgres cannot be reached: {_count(spooled, 'turn')} kept on disk until it can")
+    elif answer.turns:
+        parts.append(f"{_count(len(answer.turns), 'turn')} stored")
+    if queue_fails:
+        parts.append("Redis cannot be reached: learning starts later")
+    return " · ".join(parts)
+
+
+def why_lines(answer: "Answer | None", timezone: str) -> Iterator[str]:
+    """What was recalled for the last reply, line by line."""
+    if answer is None:
+        yield "Nothing was said yet in this call."
+        return
+    if not answer.recall.used:
+        yield "Nothing was recalled for the last reply."
+    zone, now = ZoneInfo(timezone), datetime.now(UTC)
+    for item in answer.recall.used:
+        yield f"{_kind(item)} · {item.tier or 'memory'} · {_when(item, now, zone)} · “{_short(item.text, 200)}”"
+    for name, tier in answer.recall.tiers.items():
+        yield f"tier {name}: {tier.status}, {_count(len(tier.items), 'item')} in {tier.elapsed_ms:.1f} ms"
+
+
+def memories_lines(
+    facts: Sequence[Fact], turns: Sequence[Turn], user_id: str, timezone: str
+) -> Iterator[str]:
+    """Every live fact, and the last turns, of one user."""
+    if not facts and not turns:
+        yield f"Nothing is remembered about “{user_id}” yet."
+        return
+    zone = ZoneInfo(timezone)
+    if facts:
+        yield "Learned:"
+    for fact in facts:
+        yield f"  {fact.text} ({fact.topic or 'no topic'}, said {day(fact.said_at, zone)})"
+    last = turns[-TURNS_SHOWN:]
+    yield f"Said ({'all' if len(last) == len(turns) else 'the last'} {_count(len(last), 'turn')} of {len(turns)}):"
+    for turn in last:
+        speaker, cut = ("you", " (not answered)") if turn.role == "user" else ("echoic", " (cut off)")
+        yield f"  {day(turn.said_at, zone)} {speaker}: {_short(turn.text, 200)}{cut if turn.interrupted else ''}"
+
+
+def _tiers(recall: Recall) -> Iterator[str]:
+    for name, tier in recall.tiers.items():
+        yield f"{name} {tier.status}" + (f" {len(tier.items)}" if tier.items else "")
+
+
+def _used(used: Sequence[Item]) -> str:
+    if not used:
+        return "nothing used"
+    more = f" and {len(used) - 1} more" if len(used) > 1 else ""
+    return f"used “{_short(used[0].text, SHOWN_CHARS)}”{more}"
+
+
+def _when(item: Item, now: datetime, zone: ZoneInfo) -> str:
+    """When it was said, and until when it was true."""
+    ended = "" if item.valid_until is None else f", true until {day(item.valid_until, zone)}"
+    return said(item.said_at, now, zone) + ended
+
+
+def _kind(item: Item) -> str:
+    if item.kind != "turn":
+        return item.kind
+    return "you said" if item.role == "user" else "echoic said"
+
+
+def _short(text: str, most: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

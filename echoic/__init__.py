@@ -1,0 +1,1 @@
+"""Memory for LiveKit voice agents."""

@@ -1,0 +1,90 @@
+"""The command line: `echoic --help`. The commands themselves are in `echoic/commands/`."""
+
+import os
+import sys
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from dotenv import load_dotenv
+
+from echoic.commands import administration, calls, data
+from echoic.memory.errors import MemoryFault
+
+app = typer.Typer(
+    name="echoic",
+    help="A voice agent that remembers its callers. Start with `echoic talk`, or `echoic dev` to speak with it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+model_app = typer.Typer(help="The local language model.", no_args_is_help=True)
+app.add_typer(model_app, name="model")
+
+for command in (
+    calls.talk,
+    calls.dev,
+    calls.worker,
+    data.memories,
+    data.graph,
+    data.export,
+    data.erase,
+    data.flush,
+    administration.jobs,
+    administration.doctor,
+    administration.backup,
+    administration.restore,
+    administration.migrate,
+    administration.reembed,
+):
+    app.command()(command)
+model_app.command("pull")(administration.model_pull)
+
+
+def main() -> None:
+    """Run one command.
+
+    Our faults end in one sentence on standard error and exit code 1, wrong usage in exit code 2.
+    """
+    if sys.platform == "win32":
+        _fail("Windows itself is not supported: run Echoic in WSL 2, or on Linux or macOS.")
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the end
+    load_dotenv(Path.cwd() / ".env")  # counts where the environment says nothing
+    warnings.simplefilter("ignore")  # of other people's packages, between the words of a talk
+    try:
+        app()
+    except MemoryFault as exc:
+        _fail(str(exc))
+    except OSError as exc:
+        _fail(
+            "The system refused: "
+            f"{exc.strerror or type(exc).__name__}{f' ({exc.filename})' if exc.filename else ''}."
+        )
+    except Exception as exc:  # a defect: its text may hold somebody's words, so only its kind is shown
+        if os.environ.get("ECHOIC_DEBUG"):
+            raise
+        _fail(
+            f"Echoic met a fault it does not know ({type(exc).__name__}). ECHOIC_DEBUG=1 shows where; please "
+            "report it."
+        )
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if show_version:
+        try:
+            typer.echo(f"echoic {version('echoic')}")
+        except PackageNotFoundError:
+            typer.echo("echoic, from a source tree that is not installed")
+        raise typer.Exit
+
+
+def _fail(sentence: str) -> NoReturn:
+    print(sentence, file=sys.stderr)
+    sys.exit(1)

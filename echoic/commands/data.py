@@ -1,0 +1,123 @@
+"""Commands about what is remembered of one person: memories, graph, export, erase, flush."""
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from echoic.commands.options import AsJson, DataDir, User, print_json, print_text, with_memory
+
+if TYPE_CHECKING:
+    from echoic.memory.service import Memory
+
+
+def memories(
+    user: User,
+    as_json: AsJson = False,
+    include_closed: Annotated[
+        bool, typer.Option("--all", help="Also facts that are no longer true.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show what is remembered about one person."""
+
+    async def read(memory: "Memory") -> tuple[Any, Any]:
+        return await memory.facts.list(user, include_closed=include_closed), await memory.turns.list(user)
+
+    facts, turns = with_memory(data_dir, user, read)
+    if as_json:
+        from echoic.memory.privacy.account import fact_as_json, turn_as_json
+
+        print_json(
+            {"facts": [fact_as_json(fact) for fact in facts], "turns": [turn_as_json(turn) for turn in turns]}
+        )
+    else:
+        from echoic.agent.terminal.formatting import memories_lines
+        from echoic.memory.config import load_settings
+
+        for line in memories_lines(facts, turns, user, load_settings().timezone):
+            typer.echo(line)
+
+
+def graph(
+    user: User,
+    at: Annotated[str, typer.Option(metavar="DATE", help="As it was then, for instance 2026-03-31.")] = "",
+    as_json: AsJson = False,
+    dot: Annotated[
+        bool, typer.Option("--dot", help="Print a picture for Graphviz: `echoic graph … --dot | dot -Tsvg`.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show who and what belongs to one person, and how, now or at an earlier time."""
+    if as_json and dot:
+        raise typer.BadParameter("--json or --dot, not both.")
+    from echoic.local.admin.graph_command import graph_text
+
+    print_text(graph_text(user, at, data_dir, "json" if as_json else "dot" if dot else "table"))
+
+
+def export(user: User, as_json: AsJson = True, data_dir: DataDir = None) -> None:
+    """Print everything that every store holds about one person, as JSON."""
+    from echoic.memory.privacy.account import export_user
+
+    print_json(with_memory(data_dir, user, lambda memory: export_user(memory, user), every_graph=True))
+
+
+def erase(
+    user: User,
+    as_json: AsJson = False,
+    shred: Annotated[
+        bool,
+        typer.Option(
+            "--shred", help="Embedded stores: also rewrite the files, so that no raw trace is left."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Erase one person from every store, for good."""
+    if sys.stdin.isatty() and not yes:
+        typer.confirm(
+            f"Everything about “{user}” will be erased and cannot be brought back. Go on?", abort=True
+        )
+    report = with_memory(data_dir, user, lambda memory: _erase(memory, user, shred), every_graph=True)
+    if as_json:
+        print_json(report)
+    else:
+        known = (
+            f"{report['turns']} turns and {report['facts']} "
+            f"facts{' and the graph' if report['graphs'] else ''} of “{user}”"
+        )
+        typer.echo(f"Erased {known}{', and rewrote the files' if shred else ''}.")
+        for sentence in report["unfinished"]:
+            typer.echo(sentence, err=True)
+    if report["unfinished"]:
+        raise typer.Exit(1)
+
+
+def flush(
+    user: User,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait", help="Learn here, and return when it is done; else a worker is told to hurry."
+        ),
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Learn what one person said, now rather than later."""
+    from echoic.workers.flush import flush_user
+
+    typer.echo(with_memory(data_dir, user, lambda memory: flush_user(memory, user, wait=wait), learns=True))
+
+
+async def _erase(memory: "Memory", user: str, shred: bool) -> dict[str, Any]:
+    from echoic.memory.privacy.account import erase_user
+
+    report = asdict(await erase_user(memory, user))
+    if shred:
+        from echoic.local.admin.shred import shred as rewrite
+
+        await rewrite(memory.settings)
+    return report | {"erased_at": report["erased_at"].isoformat()}

@@ -1,0 +1,70 @@
+"""What all commands share: their options, memory opened for one piece of work, and how results are printed."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from echoic.memory.service import Memory
+
+T = TypeVar("T")
+DEFAULT_USER = "me"
+
+User = Annotated[
+    str, typer.Option("--user", metavar="ID", help="Whose memory: any name or id, up to 200 characters.")
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder of the embedded stores, spool and models. Default: the user's data directory.",
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")
+]
+
+
+def with_memory(
+    data_dir: Path | None,
+    user: str | None,
+    work: "Callable[[Memory], Awaitable[T]]",
+    *,
+    learns: bool = False,
+    every_graph: bool = False,
+) -> T:
+    """Open what `work` needs, do it, and close it; `learns` opens the language model too, `every_graph` one
+    that is turned off."""
+    with ExitStack() as stack:
+        from echoic.local.command_resources import opened_model, opened_stores, with_model
+        from echoic.memory.call import check_user_id
+        from echoic.memory.service import open_memory
+
+        if user is not None:
+            check_user_id(user)
+        settings = stack.enter_context(opened_stores(data_dir, "commands", every_graph=every_graph))
+        if learns:
+            settings = with_model(settings, stack.enter_context(opened_model(settings)))
+
+        async def run() -> T:
+            async with open_memory(settings) as memory:
+                return await work(memory)
+
+        return asyncio.run(run())
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on standard output."""
+    print_text(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def print_text(text: str) -> None:
+    """Text on standard output, whatever its encoding."""
+    sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+    print(text)

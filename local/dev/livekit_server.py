@@ -1,0 +1,175 @@
+"""A LiveKit server for calls on this machine: the one that is named, or one of our own that never leaves the
+loopback interface.
+
+`python -m echoic.local.dev.livekit_server RUN_DIR PROGRAM` is its keeper, the same as that of the stores:
+shared by the processes of a data folder, restarted at the same address when it dies, gone when the last of
+them has left.
+"""
+
+import json
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from echoic.local.dev.livekit_program import find_program
+from echoic.local.paths import open_data_dir, private_folder, write_private
+from echoic.local.ports import LOOPBACK, are_free, free_ports, is_ok
+from echoic.local.servers.daemon import Server, serve
+from echoic.local.servers.daemon_client import joined
+from echoic.memory.errors import ConfigInvalid, MemoryFault, StoreUnavailable
+
+GROUP = "livekit"
+NOWHERE = f"{LOOPBACK}:9"  # an empty list of STUN servers means Google's and Twilio's
+ANY_LOAD = (
+    2  # load is the share of busy CPU: at the default 0.7 a busy laptop gets no agent, and nobody is told
+)
+LOOPBACK_INTERFACE = "lo0" if sys.platform == "darwin" else "lo"
+KEY_VARIABLES = ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKitServer:
+    """Where a LiveKit server listens, and the key by which tokens for it are signed."""
+
+    url: str
+    api_key: str
+    api_secret: str = field(repr=False)
+    is_ours: bool = True
+    """False for one that `LIVEKIT_URL` names."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What LiveKit's own programs read."""
+        return {
+            "LIVEKIT_URL": self.url,
+            "LIVEKIT_API_KEY": self.api_key,
+            "LIVEKIT_API_SECRET": self.api_secret,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Two ports and a key, kept in a file: a server that is started again is found at the same place."""
+
+    port: int
+    udp_port: int
+    secret: str
+    key: str = "echoic"
+
+    @classmethod
+    def read(cls, file: Path) -> "Address":
+        return cls(**json.loads(file.read_text()))
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        return self.port, self.udp_port
+
+
+@contextmanager
+def open_livekit(
+    data_dir: Path, env: Mapping[str, str] = os.environ, *, program: Path | None = None
+) -> Iterator[LiveKitServer]:
+    """A LiveKit server that answers while the block runs: `LIVEKIT_URL`, else one on this machine shared by
+    users of the data folder.
+
+    Args:
+        program: the server to start; None: `livekit-server` on the PATH, or one that is built once (minutes,
+            with progress) by Go.
+
+    Raises:
+        ConfigInvalid: `LIVEKIT_URL` without its keys, or no program and no way to build one; the sentence
+            says how to get it. StoreUnavailable: it did not start.
+    """
+    if env.get("LIVEKIT_URL"):
+        yield _named(env)
+        return
+    folder = open_data_dir(data_dir)
+    program = program or find_program(folder, env)
+    run_dir = private_folder(folder / "run")
+    with joined(run_dir, GROUP, ["echoic.local.dev.livekit_server", str(run_dir), str(program)]) as state:
+        address = Address.read(Path(state.addresses[GROUP]))
+        yield LiveKitServer(f"ws://{LOOPBACK}:{address.port}", address.key, address.secret)
+
+
+def _named(env: Mapping[str, str]) -> LiveKitServer:
+    if missing := [name for name in KEY_VARIABLES if not env.get(name)]:
+        raise ConfigInvalid(
+            f"LIVEKIT_URL is set, but not {' and '.join(missing)}: set them too, or none of the three."
+        )
+    return LiveKitServer(env["LIVEKIT_URL"], env["LIVEKIT_API_KEY"], env["LIVEKIT_API_SECRET"], is_ours=False)
+
+
+class OwnLiveKit(Server):
+    """LiveKit on the loopback interface; it contacts no address outside, and neither do its clients on its
+    behalf."""
+
+    name = GROUP
+    # it keeps nothing; asked more kindly it waits for every call to end by itself
+    stop_signal = signal.SIGKILL
+
+    def __init__(self, run_dir: Path, program: Path) -> None:
+        self.folder = run_dir
+        self._address_file, self._config_file = run_dir / "livekit.address", run_dir / "livekit.config"
+        self.address = str(self._address_file)
+        self.command = [str(program), "--config", str(self._config_file)]
+
+    def prepare(self) -> None:
+        address = _kept_address(self._address_file)
+        if address is None or not are_free(address.ports):
+            port, udp_port = free_ports(2)
+            write_private(self._address_file, asdict(Address(port, udp_port, secrets.token_urlsafe(32))))
+        write_private(self._config_file, config(Address.read(self._address_file)))
+
+    def is_ready(self, pid: int) -> bool:
+        """It says OK once it takes calls."""
+        return is_ok(Address.read(self._address_file).port, "/")
+
+    def explain(self, output: str) -> MemoryFault:
+        lines = [line for line in output.splitlines() if line.strip()]
+        return StoreUnavailable(
+            f"The LiveKit server stopped: {lines[-1][:300] if lines else 'it said nothing'}"
+        )
+
+
+def _kept_address(file: Path) -> Address | None:
+    """None if there is none yet, or one that another version wrote."""
+    try:
+        return Address.read(file)
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def config(address: Address) -> dict[str, Any]:
+    """The server's configuration; it reads YAML, of which JSON is a part."""
+    return {
+        "port": address.port,
+        "bind_addresses": [LOOPBACK],
+        "keys": {address.key: address.secret},
+        "logging": {"level": "warn"},  # at `info` it writes who joins, and what their token says of them
+        "rtc": {
+            # none: it would listen on every interface, and UDP always works within one machine
+            "tcp_port": 0,
+            "udp_port": address.udp_port,
+            "use_external_ip": False,
+            "node_ip": LOOPBACK,
+            "enable_loopback_candidate": True,
+            "interfaces": {"includes": [LOOPBACK_INTERFACE]},
+            "stun_servers": [NOWHERE],
+        },
+        "agents": {"target_load": ANY_LOAD},
+    }
+
+
+def main(run_dir: Path, program: Path) -> None:
+    """Keep the server running until nobody uses it."""
+    serve(run_dir, GROUP, lambda: [OwnLiveKit(run_dir, program)])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

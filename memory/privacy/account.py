@@ -1,0 +1,326 @@
+"""Everything known about one person, in every store: exported, or erased so that nothing comes back."""
+
+import asyncio
+import json
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import asyncpg
+
+from echoic.memory.errors import MemoryFault, StoreTimeout, StoreUnavailable, UserUnknown
+from echoic.memory.graph.erase import finish_erasures, void_graphs, void_of
+from echoic.memory.service import Memory
+from echoic.memory.store.database import Connection, Database
+from echoic.memory.store.facts import fact_from
+from echoic.memory.store.queries import query
+from echoic.memory.store.spool import Spool
+from echoic.memory.types import Fact, Turn
+
+log = logging.getLogger("echoic.account")
+
+TABLES = (
+    "postings",
+    "turn_index",
+    "turns",
+    "facts",
+    "graph_results",
+    "batches",
+    "forgotten",
+    "graph_entered",
+    "graph_due",
+)
+WRITERS_LIMIT_MS = 15_000  # a commit takes milliseconds; a writer that holds its lock for longer hangs
+ROWS_LIMIT_S = 60.0
+HURRY_LIMIT_S = 600.0  # VACUUM reads whole tables
+SPOOL_LIMIT_S = 15.0  # three times the longest pause between two replays of a process whose Postgres answers
+SPOOL_POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class EraseReport:
+    """What was erased, by store, and what could not be reached: the erasure itself holds, and asking again
+    finishes it."""
+
+    erased_at: datetime
+    turns: int
+    facts: int
+    batches: int
+    mem0_rows: int
+    """Rows in tables that Mem0 keeps beside its facts."""
+    spooled: int
+    jobs: int
+    graphs: int = 0
+    """Graphs that were removed at their server."""
+    unfinished: tuple[str, ...] = ()
+    """A sentence for each store that still holds something."""
+
+
+async def export_user(memory: Memory, user_id: str, *, vectors: bool = False) -> dict[str, Any]:
+    """All that every store holds about one user, as JSON-ready values, closed facts included.
+
+    Args:
+        vectors: also the numbers that stand for each text; they say nothing that the text does not.
+
+    Raises:
+        UserUnknown: no store holds anything.
+        StoreUnavailable: Postgres cannot be reached, or the server of this user's graph.
+    """
+    rows = await memory.db.transaction(
+        partial(_read_rows, user_id=user_id, vectors=vectors), timeout_s=ROWS_LIMIT_S
+    )
+    spooled = [turn_as_json(turn) for turn in await memory.spool.of_user(user_id)]
+    graphs = [
+        await _export_graph(memory, row) for row in await memory.db.run(partial(_graphs, user_id=user_id))
+    ]
+    found = rows | {"spooled_turns": spooled, "jobs": await memory.jobs.of_user(user_id), "graphs": graphs}
+    if not any(found.values()):
+        raise UserUnknown(f"Nothing is known about the user {user_id!r}.")
+    return {"user_id": user_id, "exported_at": datetime.now(UTC).isoformat(), **found}
+
+
+async def erase_user(memory: Memory, user_id: str) -> EraseReport:
+    """Erase everything about one user. Safe to repeat; for an unknown user every count is zero.
+
+    Waits for writers that are about to commit. The tombstone (a salted hash and a time) makes void whatever
+    was said before it and arrives later: running jobs, spooled turns, late events. Dead rows and statistics
+    are vacuumed at once; what raw files still hold is the matter of `echoic.local.admin.shred`.
+
+    Raises:
+        StoreUnavailable: Postgres cannot be reached, nothing is erased.
+        StoreTimeout: a writer of this user hangs, nothing is erased.
+    """
+    erased_at, gone = await memory.db.transaction(
+        partial(_erase_rows, user_id=user_id), timeout_s=ROWS_LIMIT_S
+    )
+    spooled, spool_fault = await _forget_spooled(memory.spool, user_id)
+    jobs, jobs_fault = await _cancel_jobs(memory, user_id)
+    graphs, graphs_fault = await _remove_graphs(memory, user_id)
+    hurry_fault = await _hurry(memory.db)
+    own = {table: gone.pop(table) for table in TABLES}
+    return EraseReport(
+        erased_at=erased_at,
+        turns=own["turns"],
+        facts=own["facts"],
+        batches=own["batches"],
+        mem0_rows=sum(gone.values()),
+        spooled=spooled,
+        jobs=jobs,
+        graphs=graphs,
+        unfinished=tuple(fault for fault in (spool_fault, jobs_fault, graphs_fault, hurry_fault) if fault),
+    )
+
+
+def fact_as_json(fact: Fact) -> dict[str, Any]:
+    """A fact as `echoic memories --json` prints it."""
+    return {
+        "id": str(fact.fact_id),
+        "text": fact.text,
+        "topic": fact.topic,
+        "sub_topic": fact.sub_topic,
+        "importance": fact.importance,
+        "scope": fact.scope,
+        "said_at": fact.said_at.isoformat(),
+        "valid_from": fact.valid_from and fact.valid_from.isoformat(),
+        "valid_until": fact.valid_until and fact.valid_until.isoformat(),
+        "turn_ids": [str(turn_id) for turn_id in fact.turn_ids],
+    }
+
+
+def turn_as_json(turn: Turn) -> dict[str, Any]:
+    """A turn as `echoic memories --json` prints it."""
+    return {
+        "turn_id": str(turn.turn_id),
+        "role": turn.role,
+        "text": turn.text,
+        "said_at": turn.said_at.isoformat(),
+        "interrupted": turn.interrupted,
+        "state": turn.state,
+    }
+
+
+async def _read_rows(connection: Connection, *, user_id: str, vectors: bool) -> dict[str, list[Any]]:
+    await connection.execute("set transaction isolation level repeatable read, read only")
+    facts = [_fact_row(row, vectors) for row in await connection.fetch(query("export_facts"), user_id)]
+    turns = [_plain(row, vectors) for row in await connection.fetch(query("export_turns"), user_id)]
+    batches = [_plain(row, vectors) for row in await connection.fetch(query("export_batches"), user_id)]
+    beside = []
+    for table in await _mem0_collections(connection):
+        rows = await connection.fetch(
+            f"select payload from {table} where payload ->> 'user_id' = $1", user_id
+        )
+        beside += [{"table": table, **json.loads(row["payload"])} for row in rows]
+    consents = [_plain(row, vectors) for row in await connection.fetch(query("export_consent"), user_id)]
+    forgotten = [_plain(row, vectors) for row in await connection.fetch(query("export_forgotten"), user_id)]
+    return {
+        "facts": facts,
+        "turns": turns,
+        "batches": batches,
+        "mem0_rows": beside,
+        "consents": consents,
+        "forgotten": forgotten,
+    }
+
+
+def _fact_row(row: asyncpg.Record, vectors: bool) -> dict[str, Any]:
+    payload = json.loads(row["payload"])
+    learned = {
+        "agent_id": payload.get("kept_by"),
+        "created_at": payload.get("created_at"),
+        "updated_at": payload.get("updated_at"),
+    }
+    vector = {"vector": json.loads(row["vector"])} if vectors else {}
+    return fact_as_json(fact_from(row["id"], row["payload"])) | learned | vector
+
+
+def _plain(row: asyncpg.Record, vectors: bool) -> dict[str, Any]:
+    fields = {name: _json_ready(value) for name, value in row.items() if name != "vector"}
+    if vectors and row.get("vector"):
+        fields["vector"] = json.loads(row["vector"])
+    return fields
+
+
+def _json_ready(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, list):
+        return [_json_ready(one) for one in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+async def _graphs(connection: Connection, *, user_id: str) -> list[asyncpg.Record]:
+    return list(await connection.fetch(query("user_graphs"), user_id))
+
+
+async def _export_graph(memory: Memory, row: asyncpg.Record) -> dict[str, Any]:
+    """One graph with the agent that was told it."""
+    if memory.graph is None:
+        raise StoreUnavailable(
+            "This user has a graph, and none is open here: set ECHOIC_GRAPH=on with its address, and export "
+            "again."
+        )
+    return {
+        "agent_id": row["agent_id"],
+        "group_id": row["group_id"],
+        **await memory.graph.export(row["group_id"]),
+    }
+
+
+async def _erase_rows(connection: Connection, *, user_id: str) -> tuple[datetime, dict[str, int]]:
+    await connection.execute(f"set local lock_timeout = {WRITERS_LIMIT_MS}")
+    try:
+        await connection.execute(query("lock_user_exclusive"), user_id)
+    except asyncpg.LockNotAvailableError as exc:
+        raise StoreTimeout(
+            "Something that writes this user's memory does not finish: stop it and erase again; nothing is "
+            "erased yet."
+        ) from exc
+    erased_at = await connection.fetchval(query("tombstone"), user_id)
+    gone = {
+        table: _count(await connection.execute(f"delete from {table} where user_id = $1", user_id))
+        for table in TABLES
+    }
+    for table in await _mem0_collections(connection):
+        gone[table] = _count(
+            await connection.execute(f"delete from {table} where payload ->> 'user_id' = $1", user_id)
+        )
+    await void_graphs(connection, user_id)
+    await connection.execute(query("withdraw_consent"), user_id)
+    await connection.execute(query("notify_erased"), user_id)
+    return erased_at, gone
+
+
+async def _mem0_collections(connection: Connection) -> list[str]:
+    return [row[0] for row in await connection.fetch(query("mem0_collections"))]
+
+
+def _count(status: str) -> int:
+    """Rows of a command tag such as `DELETE 12`."""
+    return int(status.rpartition(" ")[2])
+
+
+async def _forget_spooled(spool: Spool, user_id: str) -> tuple[int, str]:
+    """Take the user out of the files nobody holds, and wait for the processes that hold others to replay
+    theirs into the void."""
+    try:
+        forgotten = await spool.forget(user_id)
+        async with asyncio.timeout(SPOOL_LIMIT_S):
+            while await spool.of_user(user_id):
+                await asyncio.sleep(SPOOL_POLL_S)
+                forgotten += await spool.forget(user_id)
+    except TimeoutError:
+        return (
+            forgotten,
+            "Another process still holds spooled turns of this user; they are void, and gone when it replays "
+            "its spool or ends.",
+        )
+    except OSError as exc:
+        log.warning("erase.spool_failed", extra={"error": type(exc).__name__})
+        return (
+            0,
+            f"The spool cannot be rewritten ({exc.strerror}): its turns are void; erase again to remove "
+            "them.",
+        )
+    return forgotten, ""
+
+
+async def _cancel_jobs(memory: Memory, user_id: str) -> tuple[int, str]:
+    try:
+        return await memory.jobs.cancel(user_id), ""
+    except MemoryFault as exc:
+        log.warning("erase.jobs_failed", extra={"error": type(exc).__name__})
+        return (
+            0,
+            "Redis cannot be reached: a queued job may still hold this user's id (never words); erase again "
+            "to remove it.",
+        )
+
+
+async def _remove_graphs(memory: Memory, user_id: str) -> tuple[int, str]:
+    void = await void_of(memory.db, user_id)
+    if not void:
+        return 0, ""
+    if memory.graph is None:
+        return (
+            0,
+            "This user had a graph, and none is open here: set ECHOIC_GRAPH=on with its address, and erase "
+            "again to remove it.",
+        )
+    try:
+        return await finish_erasures(memory.db, memory.graph, void), ""
+    except MemoryFault as exc:
+        log.warning("erase.graph_failed", extra={"error": type(exc).__name__})
+        return (
+            0,
+            f"The graph server did not remove this user's graph ({exc}) Nobody asks it any more; erase again "
+            "to remove it.",
+        )
+
+
+async def _hurry(db: Database) -> str:
+    """Vacuum dead rows and refresh statistics; then let Postgres recycle its log.
+
+    None of it is part of the erasure's promise.
+    """
+    try:
+        await db.run(_vacuum, timeout_s=HURRY_LIMIT_S)
+    except (MemoryFault, asyncpg.PostgresError) as exc:
+        log.warning("erase.vacuum_failed", extra={"error": type(exc).__name__})
+        return "Dead rows are not vacuumed yet: autovacuum will, or erase again."
+    return ""
+
+
+async def _vacuum(connection: Connection) -> None:
+    tables = [*TABLES, "graph_groups", *await _mem0_collections(connection)]
+    if await connection.fetchval("select to_regproc('pg_clear_attribute_stats') is not null"):  # Postgres 18
+        await connection.execute(query("forget_statistics"), tables)
+    for table in (*tables, "pg_catalog.pg_statistic"):
+        await connection.execute(f"vacuum (analyze) {table}")
+    for command in ("checkpoint", "select pg_switch_wal()", "checkpoint"):
+        try:
+            await connection.execute(command)
+        except asyncpg.InsufficientPrivilegeError:
+            log.info("erase.wal_not_hurried")  # an ordinary database user: the next checkpoints do it
+            return

@@ -1,0 +1,156 @@
+"""Forget a part of what one person said: turns, what was learned from them, and every copy on its way."""
+
+from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from functools import partial
+from uuid import UUID
+
+import asyncpg
+
+from echoic.memory.call import CallMemory
+from echoic.memory.errors import StoreUnavailable
+from echoic.memory.graph.ledger import mark_behind
+from echoic.memory.recall.fusion import retells
+from echoic.memory.store.database import Connection
+from echoic.memory.store.queries import query
+from echoic.memory.text.words import terms
+from echoic.memory.types import Caller, Item
+
+IDS_A_NOTICE = 100
+"""A notice of Postgres holds 8,000 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be forgotten of one caller, as their agent knows them."""
+
+    turn_ids: frozenset[UUID] = frozenset()
+    """With everything that was learned from them."""
+    fact_ids: frozenset[UUID] = frozenset()
+    about: frozenset[str] = frozenset()
+    """Stems: turns and facts in which all of them stand."""
+    relations: tuple[Item, ...] = ()
+    """Of the graph: with the facts that they are made of, and the turns whose words they retell."""
+
+
+@dataclass(slots=True)
+class Forgotten:
+    """What is gone."""
+
+    turns: set[UUID] = field(default_factory=set)
+    facts: set[UUID] = field(default_factory=set)
+    reopened: int = 0
+    """Turns that are learned again, because a forgotten fact came from them too."""
+
+
+async def forget(call: CallMemory, wanted: Wanted) -> Forgotten:
+    """Forget, in every store and in this process, and let every other process know. Safe to repeat.
+
+    Rows, words, vectors and facts go in one transaction, with a note of the ids: a copy that arrives later
+    (spool, retry, a batch being learned) is void. From then on this user's graphs are not asked, until a
+    worker has removed there what was learned from it.
+
+    Raises:
+        StoreUnavailable: Postgres did not do it. What this process holds, and its spool, are without it all
+            the same.
+    """
+    gone = Forgotten(set(wanted.turn_ids), set(wanted.fact_ids))
+    gone.turns |= _held_here(call, wanted.about)
+    if not call.kept:
+        call.forget_items(gone.turns)
+        return gone
+    memory, user_id = call.memory, call.caller.user_id
+    try:
+        gone.turns |= await _spooled(call, wanted.about)
+        await memory.db.transaction(partial(_forget_rows, caller=call.caller, wanted=wanted, gone=gone))
+    except asyncpg.PostgresError as exc:
+        raise StoreUnavailable(f"Postgres refused to forget ({type(exc).__name__}).") from exc
+    finally:
+        memory.forget_items(user_id, gone.turns | gone.facts)
+        await memory.spool.forget_turns(user_id, gone.turns)
+    if gone.reopened:
+        await memory.jobs.enqueue_learn(user_id)
+    if memory.graph is not None:
+        await memory.jobs.enqueue_graph(user_id)
+    return gone
+
+
+def stems(words: str) -> frozenset[str]:
+    """What `about` needs of "my dog": the stems of what is named."""
+    return frozenset(terms(words))
+
+
+def restated(items: Iterable[Item], said: str) -> list[Item]:
+    """Those of `items` that were said again: every stem of theirs stands in `said`."""
+    spoken = stems(said)
+    return [item for item in items if (own := stems(item.text)) and own <= spoken]
+
+
+def _held_here(call: CallMemory, about: AbstractSet[str]) -> set[UUID]:
+    """Turns of this process's calls that no store may know yet."""
+    whose = call.caller.user_id, call.caller.agent_id
+    calls = {call, *(one for one in call.memory.calls if (one.caller.user_id, one.caller.agent_id) == whose)}
+    return {item.id for one in calls for item in one.recent.now if _is_about(item.text, about)}
+
+
+async def _spooled(call: CallMemory, about: AbstractSet[str]) -> set[UUID]:
+    waiting = await call.memory.spool.of_user(call.caller.user_id)
+    return {
+        turn.turn_id
+        for turn in waiting
+        if turn.agent_id == call.caller.agent_id and _is_about(turn.text, about)
+    }
+
+
+def _is_about(text: str, about: AbstractSet[str]) -> bool:
+    return bool(about) and about <= stems(text)
+
+
+async def _forget_rows(connection: Connection, *, caller: Caller, wanted: Wanted, gone: Forgotten) -> None:
+    """Under the lock that keeps every other writer of this user out."""
+    user_id = caller.user_id
+    await connection.execute(query("lock_user_exclusive"), user_id)
+    if wanted.about:
+        args = (user_id, caller.agent_id, list(wanted.about))
+        gone.turns |= {row["turn_id"] for row in await connection.fetch(query("turns_about"), *args)}
+        gone.facts |= {row["id"] for row in await connection.fetch(query("facts_about"), *args)}
+    if wanted.relations:
+        await _add_told_by(connection, user_id, wanted.relations, gone)
+    also_from = await _learned_from(connection, user_id, wanted.turn_ids, gone)
+    await connection.fetchval(query("forget_facts"), user_id, list(gone.facts))
+    await connection.fetchval(query("forget_turns"), user_id, list(gone.turns))
+    await connection.execute(query("mark_forgotten"), user_id, [*gone.turns, *gone.facts])
+    await connection.execute(query("thin_batches"), user_id, list(gone.turns))
+    await mark_behind(connection, user_id)
+    gone.reopened = len(await connection.fetch(query("reopen_turns"), user_id, list(also_from)))
+    await _tell(connection, user_id, [*gone.turns, *gone.facts])
+
+
+async def _add_told_by(
+    connection: Connection, user_id: str, relations: Sequence[Item], gone: Forgotten
+) -> None:
+    """A relation may be drawn from a whole batch of turns: only those that say the same go with it."""
+    facts = await connection.fetch(query("facts_saying"), user_id, [relation.text for relation in relations])
+    gone.facts |= {row["id"] for row in facts}
+    for relation in relations:
+        rows = await connection.fetch(query("batch_turns"), user_id, list(relation.turn_ids))
+        gone.turns |= {row["turn_id"] for row in rows if retells(relation.text, row["text"])}
+
+
+async def _learned_from(
+    connection: Connection, user_id: str, turn_ids: Collection[UUID], gone: Forgotten
+) -> set[UUID]:
+    """Add the facts learned from these turns; returns the other turns that those facts came from.
+
+    A turn that goes because of a word in it takes no fact along: "my dog is ill, and I live in Porto" is also
+    about Porto.
+    """
+    rows = await connection.fetch(query("facts_learned_from"), user_id, list(turn_ids))
+    gone.facts |= {row["id"] for row in rows}
+    return {turn_id for row in rows for turn_id in row["turn_ids"]} - gone.turns
+
+
+async def _tell(connection: Connection, user_id: str, ids: Sequence[UUID]) -> None:
+    for start in range(0, len(ids), IDS_A_NOTICE):
+        await connection.execute(query("notify_forgotten"), user_id, ids[start : start + IDS_A_NOTICE])

@@ -1,0 +1,215 @@
+"""Tier 2 of one call, held in process: read once when the call begins, then each question costs no trip to
+any store.
+
+200 facts and 500 turns take 1 MB and are read in some 15 ms, while the caller is being greeted. Turns of this
+call are added as they are said; any other change of this user's memory makes it old
+(memory/store/versions.py), and it is read again.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+import numpy as np
+
+from echoic.memory.embedding.embedder import Vector
+from echoic.memory.recall.postgres_search import in_order, integers, item_of, longs, sources_of
+from echoic.memory.recall.query_vector import QueryVector
+from echoic.memory.recall.ranking import Corpus, Floats, Ints, Postings, Ranking
+from echoic.memory.store.database import Connection, Database
+from echoic.memory.store.queries import query
+from echoic.memory.store.turns import counted
+from echoic.memory.text.days import day_terms
+from echoic.memory.types import FACTS_TIER, Caller, Item, Turn
+
+HELD_ROWS = 3_000
+"""Turns and facts of one caller that are held, 5 MB; a larger memory is asked in Postgres, question by
+question."""
+ROOM = 64
+"""Turns for which the matrix grows at a time."""
+
+
+async def load_held(db: Database, caller: Caller) -> "HeldMemory | None":
+    """Everything that this caller's agent may recall; None if that is more than HELD_ROWS.
+
+    Raises:
+        StoreUnavailable: Postgres did not answer.
+    """
+
+    async def read(connection: Connection) -> "HeldMemory | None":
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            return await held(connection)
+
+    async def held(connection: Connection) -> "HeldMemory | None":
+        if await connection.fetchval(query("hold_size"), caller.user_id, caller.agent_id) > HELD_ROWS:
+            return None
+        packed = await connection.fetchrow(
+            query("hold_arrays"), caller.user_id, caller.agent_id, caller.call_id
+        )
+        postings = await connection.fetch(query("hold_postings"), caller.user_id)
+        return HeldMemory(
+            packed, postings, await connection.fetch(query("hold_items"), caller.user_id, caller.agent_id)
+        )
+
+    return await db.run(read)
+
+
+class HeldMemory:
+    """One caller's turns and facts as arrays. Not for threads: belongs to the event loop."""
+
+    def __init__(
+        self, packed: asyncpg.Record, postings: Iterable[asyncpg.Record], rows: Iterable[asyncpg.Record]
+    ) -> None:
+        self._rows = {row["ref"]: row for row in rows}
+        self._items: dict[int, Item] = {}
+        self._call_no: int = packed["call_no"]
+        self._turn_refs, self._turn_calls = longs(packed["turn_refs"]), longs(packed["turn_calls"])
+        self._turn_positions, self._turn_words = (
+            integers(packed["turn_positions"]),
+            integers(packed["turn_words"]),
+        )
+        self._turn_vectors = _placed(
+            packed["turn_vectors"], ">f2", longs(packed["embedded_refs"]), self._turn_refs
+        )
+        self._fact_refs, self._fact_words, self._fact_sources = (
+            longs(packed["fact_refs"]),
+            integers(packed["fact_words"]),
+            sources_of(packed),
+        )
+        self._fact_until = np.frombuffer(packed["fact_until"] or b"", ">f8").astype(np.float64)
+        self._fact_vectors = _placed(packed["fact_vectors"], ">f4", self._fact_refs, self._fact_refs)
+        # few of them are ever asked for
+        self._postings: dict[str, bytes] = {row["term"]: row["pairs"] for row in postings}
+        self._said: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        own = np.flatnonzero(self._turn_calls == self._call_no).tolist()  # another process began this call
+        self._row_of: dict[UUID, int] = {self._rows[int(self._turn_refs[at])]["id"]: at for at in own}
+        self._added = 0
+        self._rankings: dict[bool, tuple[Ranking, Ints, Ints]] = {}
+        self._stale_at = 0.0
+        self._over: dict[int, tuple[float, bool]] = {}
+        """Turns with facts that have ended: since when, and whether others have not."""
+
+    def holds(self, turn_id: UUID) -> bool:
+        """Is this turn of the call there already?"""
+        return turn_id in self._row_of
+
+    def add(self, turn: Turn) -> None:
+        """A turn of this call as it is said; found by its words until `embedded`."""
+        self._added += 1
+        ref = -self._added  # its row in Postgres may not exist yet
+        words, terms, counts = counted(turn.text)
+        for term, count in [*zip(terms, counts, strict=True), *((day, 1) for day in day_terms(turn.said_at))]:
+            self._said[term].append((ref, count))
+        at = self._row_of[turn.turn_id] = len(self._turn_refs)
+        self._turn_refs, self._turn_calls = (
+            np.append(self._turn_refs, ref),
+            np.append(self._turn_calls, self._call_no),
+        )
+        self._turn_positions, self._turn_words = (
+            np.append(self._turn_positions, turn.position),
+            np.append(self._turn_words, words),
+        )
+        if at == len(self._turn_vectors):
+            more = np.full((ROOM, self._turn_vectors.shape[1]), np.nan, np.float32)
+            self._turn_vectors = np.concatenate([self._turn_vectors, more])
+        self._items[ref] = Item.of_turn(turn, FACTS_TIER)
+        self._rankings.clear()
+
+    def embedded(self, turn_id: UUID, vector: Vector) -> None:
+        """The vector of a turn of this call."""
+        if (at := self._row_of.get(turn_id)) is not None:
+            if self._turn_vectors.shape[1] != len(vector):  # no turn had a vector yet
+                self._turn_vectors = np.full((len(self._turn_vectors), len(vector)), np.nan, np.float32)
+            self._turn_vectors[at] = vector
+
+    async def search(
+        self, asked: list[str], vector: QueryVector, *, past: bool, now: datetime, limit: int
+    ) -> list[Item]:
+        """The best items for these terms and this vector, best first; by words alone when there is no vector.
+
+        Args:
+            past: closed facts too.
+            now: facts that have ended by then are closed.
+        """
+        ranking, facts, turns = self._ranking(past, now.timestamp())
+        by_words = ranking.by_words(self._told(asked))  # while the question is being embedded
+        likeness = self._likeness(await vector.get(), facts, turns)
+        return [self._item(one.ref).scored(one.score) for one in ranking.rank(by_words, likeness, limit)]
+
+    def _ranking(self, past: bool, now: float) -> tuple[Ranking, Ints, Ints]:
+        """For live facts or all; worked out again after a turn was added or a fact has ended."""
+        if now >= self._stale_at:
+            self._rankings.clear()
+            self._over = self._ended_turns(now)
+            self._stale_at = min(
+                (until for until in self._fact_until.tolist() if until > now), default=math.inf
+            )
+        if past not in self._rankings:
+            facts = np.flatnonzero(past | (self._fact_until > now))
+            turns = in_order(self._turn_calls, self._turn_positions)
+            corpus = Corpus(
+                turn_refs=self._turn_refs[turns],
+                turn_calls=self._turn_calls[turns],
+                turn_words=self._turn_words[turns].astype(np.float64),
+                fact_refs=self._fact_refs[facts],
+                fact_words=self._fact_words[facts].astype(np.float64),
+                fact_sources=self._fact_sources[facts],
+            )
+            self._rankings[past] = Ranking(corpus), facts, turns
+        return self._rankings[past]
+
+    def _told(self, asked: list[str]) -> Postings:
+        found: Postings = {}
+        for term in asked:
+            parts = [longs(self._postings[term]).reshape(-1, 2)] if term in self._postings else []
+            if term in self._said:
+                parts.append(np.array(self._said[term], np.int64))
+            if parts:
+                found[term] = np.concatenate(parts)
+        return found
+
+    def _likeness(self, vector: Vector | None, facts: Ints, turns: Ints) -> Floats:
+        return np.concatenate(
+            [_products(self._fact_vectors, vector)[facts], _products(self._turn_vectors, vector)[turns]]
+        )
+
+    def _item(self, ref: int) -> Item:
+        if ref not in self._items:
+            self._items[ref] = item_of(self._rows[ref], 0.0)
+        if ref not in self._over:
+            return self._items[ref]
+        since, partly = self._over[ref]
+        return replace(self._items[ref], valid_until=datetime.fromtimestamp(since, UTC), partly=partly)
+
+    def _ended_turns(self, now: float) -> dict[int, tuple[float, bool]]:
+        ends: defaultdict[int, list[float]] = defaultdict(list)
+        for until, sources in zip(self._fact_until.tolist(), self._fact_sources.tolist(), strict=True):
+            for ref in sources:
+                if ref:
+                    ends[ref].append(until)
+        over = {ref: [until for until in found if until <= now] for ref, found in ends.items()}
+        return {ref: (max(found), len(found) < len(ends[ref])) for ref, found in over.items() if found}
+
+
+def _products(vectors: Vector, vector: Vector | None) -> Floats:
+    if vector is None or vectors.shape[1] != len(vector):
+        return np.full(len(vectors), np.nan)
+    return (vectors @ vector).astype(np.float64)
+
+
+def _placed(packed: bytes | None, kind: str, refs: Ints, rows: Ints) -> Vector:
+    """Vectors as pgvector sends them (two 16-bit numbers before each: its length, and none), each at its row;
+    nan: none yet."""
+    dimensions = int.from_bytes(packed[:2], "big") if packed else 0
+    placed = np.full((len(rows), dimensions), np.nan, np.float32)
+    if packed:
+        sent = np.frombuffer(packed, np.dtype([("head", ">u2", (2,)), ("vector", kind, (dimensions,))]))[
+            "vector"
+        ]
+        order = np.argsort(rows)
+        placed[order[np.searchsorted(rows[order], refs)]] = sent
+    return placed

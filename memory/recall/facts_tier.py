@@ -1,0 +1,184 @@
+"""Tier 2: facts and verbatim turns of one caller, found by meaning and by words; held in process while that
+is fresh."""
+
+import asyncio
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from echoic.memory.embedding.embedder import Vector
+from echoic.memory.errors import MemoryFault, StoreUnavailable
+from echoic.memory.recall.call_corpus import HeldMemory, load_held
+from echoic.memory.recall.postgres_search import search_stored
+from echoic.memory.recall.recaller import Question
+from echoic.memory.store.database import Database
+from echoic.memory.store.versions import Versions
+from echoic.memory.text.days import asked_days
+from echoic.memory.text.words import terms
+from echoic.memory.types import FACTS_TIER, Caller, Item, Turn
+
+log = logging.getLogger("echoic.search")
+
+FOUND = 40
+"""Items handed on: more than any block holds, so that what stands in the context already can be left out."""
+MAX_TERMS = 48
+"""Distinct terms looked up of one question; a monologue's first words are not its question."""
+DEAF_PATIENCE_S = 0.05
+"""How long Postgres may take for a question while its notices are not heard; then what is held answers, as
+old as the silence."""
+
+
+@dataclass(slots=True)
+class Hold:
+    """What is held for one call."""
+
+    caller: Caller
+    version: tuple[int, int, int] | None = None
+    memory: HeldMemory | None = None
+    too_large: bool = False
+    said: dict[UUID, Turn] = field(default_factory=dict)
+    vectors: dict[UUID, Vector] = field(default_factory=dict)
+    reading: asyncio.Task[None] | None = None
+
+
+class HybridSearch:
+    """The tier named `facts`: what was learned and what was said, for one question."""
+
+    name = FACTS_TIER
+
+    def __init__(self, db: Database, versions: Versions) -> None:
+        self._db, self._versions = db, versions
+        self._holds: dict[str, Hold] = {}
+
+    async def search(self, question: Question) -> list[Item]:
+        """The best items for the question, best first.
+
+        Without a vector (the embedder fails or is too slow) by words alone.
+
+        Raises:
+            StoreUnavailable: Postgres did not answer, and nothing is held.
+        """
+        caller, now, past = question.caller, question.now, question.past
+        asked = list(dict.fromkeys(terms(question.text)))[-MAX_TERMS:]
+        asked += asked_days(question.text, now, ZoneInfo(caller.timezone))
+        hold = self._holds.get(caller.call_id)
+        if hold is not None and self._fresh(hold):
+            assert hold.memory is not None
+            return await hold.memory.search(asked, question.vector, past=past, now=now, limit=FOUND)
+        if hold is not None:
+            self._read_again(hold)
+        deaf = hold is not None and hold.memory is not None and not self._versions.hears
+        try:
+            patience_s = DEAF_PATIENCE_S if deaf else None
+            return await search_stored(
+                self._db,
+                caller,
+                asked,
+                question.vector,
+                past=past,
+                now=now,
+                limit=FOUND,
+                timeout_s=patience_s,
+            )
+        except StoreUnavailable:
+            if not deaf or hold is None or hold.memory is None:
+                raise
+            return await hold.memory.search(asked, question.vector, past=past, now=now, limit=FOUND)
+
+    def hold(self, caller: Caller) -> None:
+        """A call begins: read its caller's memory in the background; until that is done, questions go to
+        Postgres."""
+        hold = self._holds[caller.call_id] = Hold(caller)
+        self._read_again(hold)
+
+    async def wait_held(self, call_id: str) -> None:
+        """Return when nothing is being read for this call."""
+        hold = self._holds.get(call_id)
+        if hold is not None and hold.reading is not None:
+            await asyncio.wait({hold.reading})
+
+    def add(self, turn: Turn) -> None:
+        """A turn of a call that is held, as it is said."""
+        if (hold := self._holds.get(turn.call_id)) is not None:
+            hold.said[turn.turn_id] = turn
+            if hold.memory is not None:
+                hold.memory.add(turn)
+
+    def embedded(self, turn: Turn, vector: Vector) -> None:
+        """Its vector, a little later."""
+        hold = self._holds.get(turn.call_id)
+        if hold is not None and turn.turn_id in hold.said:
+            hold.vectors[turn.turn_id] = vector
+            if hold.memory is not None:
+                hold.memory.embedded(turn.turn_id, vector)
+
+    def forget(self, user_id: str) -> None:
+        """The person was erased."""
+        for hold in self._holds.values():
+            if hold.caller.user_id == user_id:
+                hold.memory = hold.version = None
+                hold.said.clear()
+                hold.vectors.clear()
+
+    def forget_items(self, user_id: str, ids: Collection[UUID]) -> None:
+        """Some of what a person said or is known for is gone: read the rest anew, and until then ask
+        Postgres."""
+        for hold in self._holds.values():
+            if hold.caller.user_id == user_id:
+                hold.memory = hold.version = None
+                for turn_id in ids:
+                    hold.said.pop(turn_id, None)
+                    hold.vectors.pop(turn_id, None)
+                if hold.reading is not None:
+                    hold.reading.cancel()  # it may have read them
+
+    def drop(self, call_id: str) -> None:
+        """The call ended."""
+        hold = self._holds.pop(call_id, None)
+        if hold is not None and hold.reading is not None:
+            hold.reading.cancel()
+
+    async def close(self) -> None:
+        """Stop reading."""
+        reading = [
+            hold.reading
+            for hold in self._holds.values()
+            if hold.reading is not None and not hold.reading.done()
+        ]
+        self._holds.clear()
+        for task in reading:
+            task.cancel()
+        if reading:
+            await asyncio.wait(reading)
+
+    def _fresh(self, hold: Hold) -> bool:
+        return hold.memory is not None and hold.version == self._versions.of(
+            hold.caller.user_id, hold.caller.call_id
+        )
+
+    def _read_again(self, hold: Hold) -> None:
+        if not hold.too_large and (hold.reading is None or hold.reading.done()):
+            hold.reading = asyncio.create_task(self._read(hold), name="search.hold")
+
+    async def _read(self, hold: Hold) -> None:
+        caller = hold.caller
+        try:
+            await self._versions.wait_heard()
+            # before reading: what changes meanwhile makes it old
+            version = self._versions.of(caller.user_id, caller.call_id)
+            memory = await load_held(self._db, caller)
+        except MemoryFault as exc:
+            log.info("search.not_held", extra={"error": type(exc).__name__})
+            return
+        if memory is None:
+            hold.too_large = True
+            return
+        for turn in hold.said.values():
+            if not memory.holds(turn.turn_id):
+                memory.add(turn)
+                if turn.turn_id in hold.vectors:
+                    memory.embedded(turn.turn_id, hold.vectors[turn.turn_id])
+        if self._holds.get(caller.call_id) is hold:
+            hold.memory, hold.version = memory, version

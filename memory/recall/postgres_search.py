@@ -1,0 +1,136 @@
+"""Tier 2 read from Postgres for each question: for memories too large to hold in process, or changed a moment
+ago.
+
+The words of the question are looked up while it is being embedded; then one statement scores every vector of
+this user (exact: an approximate index loses rows behind the user filter), and the arithmetic and fusion
+happen here (memory/recall/ranking.py).
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+import asyncpg
+import numpy as np
+
+from echoic.memory.recall.query_vector import QueryVector
+from echoic.memory.recall.ranking import Corpus, Floats, Ints, Postings, Ranked, Ranking
+from echoic.memory.store.database import Connection, Database
+from echoic.memory.store.facts import fact_from
+from echoic.memory.store.queries import query
+from echoic.memory.types import FACTS_TIER, Caller, Item
+
+
+async def search_stored(
+    db: Database,
+    caller: Caller,
+    asked: list[str],
+    vector: QueryVector,
+    *,
+    past: bool,
+    now: datetime,
+    limit: int,
+    timeout_s: float | None = None,
+) -> list[Item]:
+    """The best items for these terms and this vector, best first; by words alone when there is no vector.
+
+    Args:
+        past: closed facts too.
+        now: facts that have ended by then are closed.
+
+    Raises:
+        StoreUnavailable: Postgres did not answer.
+    """
+    postings = await _postings(db, caller, asked, timeout_s)  # while the question is being embedded
+    array = await vector.get()
+
+    async def find(connection: Connection) -> list[Item]:
+        corpus, likeness = await _scored(connection, caller, array, past, now)
+        ranking = Ranking(corpus)
+        return await _read(connection, caller, ranking.rank(ranking.by_words(postings), likeness, limit), now)
+
+    return await db.run(find, timeout_s=timeout_s)
+
+
+async def _postings(db: Database, caller: Caller, asked: list[str], timeout_s: float | None) -> Postings:
+    if not asked:
+        return {}
+    rows = await db.run(
+        lambda connection: connection.fetch(query("postings"), caller.user_id, asked), timeout_s=timeout_s
+    )
+    return {row["term"]: longs(row["pairs"]).reshape(-1, 2) for row in rows}
+
+
+async def _scored(
+    connection: Connection, caller: Caller, vector: np.ndarray | None, past: bool, now: datetime
+) -> tuple[Corpus, Floats]:
+    row = await connection.fetchrow(query("score"), caller.user_id, caller.agent_id, vector, past, now)
+    order = in_order(longs(row["turn_calls"]), integers(row["turn_positions"]))
+    corpus = Corpus(
+        turn_refs=longs(row["turn_refs"])[order],
+        turn_calls=longs(row["turn_calls"])[order],
+        turn_words=integers(row["turn_words"])[order].astype(np.float64),
+        fact_refs=longs(row["fact_refs"]),
+        fact_words=integers(row["fact_words"]).astype(np.float64),
+        fact_sources=sources_of(row),
+    )
+    return corpus, np.concatenate([doubles(row["fact_scores"]), doubles(row["turn_scores"])[order]])
+
+
+async def _read(connection: Connection, caller: Caller, ranked: list[Ranked], now: datetime) -> list[Item]:
+    rows = await connection.fetch(
+        query("read_items"), caller.user_id, [one.ref for one in ranked], caller.agent_id, now
+    )
+    by_ref = {row["ref"]: row for row in rows}
+    return [
+        _dated(item_of(by_ref[one.ref], one.score), by_ref[one.ref]) for one in ranked if one.ref in by_ref
+    ]
+
+
+def _dated(item: Item, row: asyncpg.Record) -> Item:
+    """A turn with the end of what was learned from it."""
+    return (
+        item
+        if row["over_since"] is None
+        else replace(item, valid_until=row["over_since"], partly=row["partly"])
+    )
+
+
+def in_order(calls: Ints, positions: Ints) -> Ints:
+    """Turns of a call together, as they were said."""
+    return np.lexsort((positions, calls))
+
+
+def sources_of(row: asyncpg.Record) -> Ints:
+    """Three references a fact."""
+    return np.stack(
+        [longs(row[name]) for name in ("first_sources", "second_sources", "third_sources")], axis=1
+    )
+
+
+def longs(packed: bytes | None) -> Ints:
+    return np.frombuffer(packed or b"", ">i8").astype(np.int64)
+
+
+def integers(packed: bytes | None) -> Ints:
+    return np.frombuffer(packed or b"", ">i4").astype(np.int64)
+
+
+def doubles(packed: bytes | None) -> Floats:
+    return np.frombuffer(packed or b"", ">f8").astype(np.float64)  # nan: a turn that is not embedded yet
+
+
+def item_of(row: asyncpg.Record, score: float) -> Item:
+    """A row of `read_items` or `hold_items`: a turn, or a fact where there is a payload."""
+    if row["payload"] is None:
+        return Item(
+            kind="turn",
+            id=row["id"],
+            text=row["text"],
+            said_at=row["said_at"],
+            score=score,
+            role=row["role"],
+            interrupted=row["interrupted"],
+            turn_ids=(row["id"],),
+            tier=FACTS_TIER,
+        )
+    return Item.of_fact(fact_from(row["id"], row["payload"]), FACTS_TIER, score)

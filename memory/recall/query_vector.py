@@ -1,0 +1,81 @@
+"""One vector a question, waited for only so long: an endpoint that is slow or hung leaves the words to find
+what they can."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from echoic.memory.breaker import Breaker
+from echoic.memory.embedding.embedder import Embedder, Vector
+
+log = logging.getLogger("echoic.embed")
+
+
+class QueryVector:
+    """The vector of one question, being computed since it was made; None when the embedder is being skipped."""
+
+    def __init__(self, task: asyncio.Task[Vector] | None, breaker: Breaker) -> None:
+        self._task, self._breaker = task, breaker
+        self._settled = asyncio.Event()
+        self._patience: asyncio.TimerHandle | None = None
+        self._given_up = False
+
+    @classmethod
+    def start(
+        cls,
+        embedder: Embedder,
+        text: str,
+        patience_s: float | None,
+        breaker: Breaker,
+        hold: Callable[..., asyncio.Task],
+    ) -> "QueryVector":
+        """Begin to embed `text`; `hold` keeps the task.
+
+        Without a patience it takes as long as it takes, until `hurry`.
+        """
+        task = hold(embedder.embed(text), "recall.embed") if breaker.allows() else None
+        vector = cls(task, breaker)
+        if task is not None:
+            task.add_done_callback(vector._ended)
+        if patience_s is not None:
+            vector.hurry(patience_s)
+        return vector
+
+    def hurry(self, patience_s: float) -> None:
+        """A reply waits from now on: give up after `patience_s`, unless an earlier patience ends before."""
+        if self._task is not None and not self._task.done() and self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(patience_s, self._settled.set)
+
+    async def get(self) -> Vector | None:
+        """The vector, or None if it failed or took longer than the question's patience."""
+        if self._task is None:
+            return None
+        await self._settled.wait()
+        if not self._task.done():
+            self._give_up()
+            return None
+        if self._task.cancelled() or self._task.exception() is not None:
+            return None
+        return self._task.result()
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _give_up(self) -> None:
+        if not self._given_up:
+            self._given_up = True
+            self._breaker.failed()
+
+    def _ended(self, task: asyncio.Task[Vector]) -> None:
+        self._settled.set()
+        if self._patience is not None:
+            self._patience.cancel()
+        if task.cancelled():
+            self._breaker.forget_trial()
+        elif error := task.exception():
+            log.warning("embed.failed", extra={"error": type(error).__name__})
+            if not self._given_up:
+                self._breaker.failed()
+        elif not self._given_up:
+            self._breaker.succeeded()

@@ -1,0 +1,382 @@
+"""Ask every tier at once, under one deadline, and make one block of what arrived."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from echoic.memory.breaker import Breaker
+from echoic.memory.config import MemorySettings
+from echoic.memory.embedding.embedder import Embedder
+from echoic.memory.errors import MemoryFault
+from echoic.memory.recall.prompt import LAST_CALL_LINES, compose
+from echoic.memory.recall.query_vector import QueryVector
+from echoic.memory.recall.recent_turns import RecentTurns
+from echoic.memory.store.versions import Versions
+from echoic.memory.text.tense import asks_about_past
+from echoic.memory.text.words import clean, is_follow_up, is_small_talk, normalise
+from echoic.memory.types import Caller, Item, Recall, TierResult, TierStatus
+
+log = logging.getLogger("echoic.recall")
+
+LOOKUPS_HELD = 32
+"""Questions whose lookups are kept, for all calls of this process: preemptive attempts, tool steps and
+retries ask again in seconds."""
+LOOKUP_AGE_S = 30.0
+QUESTION_CHARS = 2_000
+"""The end of a longer text is asked: the question of a monologue comes last."""
+
+EMBEDDER = "embedder"
+VECTOR_SHARE = 0.8
+"""Share of the budget that a question's vector may take; the rest finds by words alone what a slow endpoint
+would have lost."""
+
+Key = tuple[str, str, str, tuple[int, int, int], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of every tier: the words, for whom, and one vector that all tiers share."""
+
+    caller: Caller
+    text: str
+    vector: QueryVector
+    now: datetime
+    """What has ended by then is over."""
+
+    @property
+    def past(self) -> bool:
+        """Whether what is no longer true is asked for too."""
+        return asks_about_past(self.text)
+
+
+class Tier(Protocol):
+    """A store that can be asked. It answers best first, and raises a MemoryFault when it cannot."""
+
+    name: str
+
+    async def search(self, question: Question) -> Sequence[Item]: ...
+
+
+@dataclass(slots=True)
+class Lookup:
+    """One tier being asked one question; shared by everyone who asks the same."""
+
+    task: asyncio.Task[Sequence[Item]] | None
+    started: float
+    ended: float | None = None
+    counted_late: bool = False
+    alone: bool = False
+    """Nobody waits for it: it only tries whether an extra tier that failed is back, and has the whole budget
+    for that."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """One question and its lookups, by tier; a tier that the breaker held back has no task."""
+
+    lookups: dict[str, Lookup]
+    vector: QueryVector
+    at: float
+    adopted: Literal["hit", "late"] | None = None
+    """What the first `recall` for these words met: every answer there, or still under way. None: nobody has
+    asked yet."""
+
+    @property
+    def running(self) -> bool:
+        """Is any tier still being asked that a reply would wait for?"""
+        return any(
+            lookup.task is not None and not lookup.task.done() and not lookup.alone
+            for lookup in self.lookups.values()
+        )
+
+
+class Recaller:
+    """Asks the tiers.
+
+    One for a process; what it holds is keyed by user, agent, call, memory version and words.
+    """
+
+    def __init__(
+        self,
+        tiers: Sequence[Tier],
+        embedder: Embedder,
+        versions: Versions,
+        settings: MemorySettings,
+        *,
+        extras: Collection[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`extras`: tiers that a reply can do without; once the breaker holds one back, no reply waits for it
+        until it is well again."""
+        self._tiers, self._embedder, self._versions, self._settings = tiers, embedder, versions, settings
+        self._extras = frozenset(extras)
+        self._clock, self._now = clock, now
+        self._asked: OrderedDict[Key, Asked] = OrderedDict()
+        self._tasks: set[asyncio.Task] = set()
+        self.breakers = {name: self._breaker() for name in (EMBEDDER, *(tier.name for tier in tiers))}
+
+    async def recall(
+        self,
+        caller: Caller,
+        text: str,
+        recent: RecentTurns,
+        *,
+        context: Collection[UUID] = frozenset(),
+        previous: str = "",
+        budget_s: float | None = None,
+        stores: bool = True,
+    ) -> Recall:
+        """Ask every tier at once and return what arrived in time, as items and as one block.
+
+        A tier that is late or broken is named in the result and never raised: memory may make a reply poorer,
+        not lose it. A late lookup runs on to its hard limit; its answer serves the same words, and is a
+        candidate, scored anew, for the next.
+
+        Args:
+            text: the caller's words as heard; never logged.
+            recent: tier 1 of this call.
+            context: turns that the model sees anyway.
+            previous: the caller's words before these; asked along when these lean on them ("and hers?").
+            budget_s: longest wait in seconds, for all tiers together; default `recall_budget_ms`.
+            stores: False asks nobody outside this process: tier 1 alone.
+        """
+        began = self._clock()
+        text = clean(text)
+        if is_small_talk(text):
+            return Recall(
+                {name: TierResult("skipped") for name in self._names()}, elapsed_ms=_ms(self._clock() - began)
+            )
+        question = asked_text(text, clean(previous))
+        limit_s = self._settings.recall_budget_s if budget_s is None else budget_s
+        if stores:
+            results = await self._ask(caller, question, recent, began, limit_s)
+        else:
+            results = {tier.name: TierResult("skipped") for tier in self._tiers}
+        near, result = self._near(question, recent, results, context)
+        found = [*(item for one in results.values() for item in one.items), *near]
+        block, used = self._compose(caller, question, recent, found, context)
+        return Recall({RecentTurns.name: result} | results, block, used, _ms(self._clock() - began))
+
+    def prefetch(self, caller: Caller, text: str, recent: RecentTurns, *, previous: str = "") -> Asked | None:
+        """Start the lookups for words still being spoken; a `recall` for the same words adopts them.
+
+        Returns at once.
+
+        Returns:
+            What was started, or joined, to be watched or given up; None for small talk, which nobody will
+            look up.
+        """
+        text = clean(text)
+        return (
+            None
+            if is_small_talk(text)
+            else self._join_or_start(caller, asked_text(text, clean(previous)), recent, None)
+        )
+
+    def give_up(self, asked: Asked) -> None:
+        """Stop a prefetch whose words were superseded, unless a `recall` has adopted it."""
+        if asked.adopted is None:
+            for key in [key for key, held in self._asked.items() if held is asked]:
+                self._drop(self._asked.pop(key))
+
+    def forget(self, user_id: str) -> None:
+        """Drop everything held for a user."""
+        for key in [key for key in self._asked if key[0] == user_id]:
+            self._drop(self._asked.pop(key))
+
+    def forget_call(self, caller: Caller) -> None:
+        """The call ended: stop and drop its lookups."""
+        for key in [
+            key for key in self._asked if key[:3] == (caller.user_id, caller.agent_id, caller.call_id)
+        ]:
+            self._drop(self._asked.pop(key))
+
+    async def close(self) -> None:
+        for asked in self._asked.values():
+            self._drop(asked)
+        self._asked.clear()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1.0)
+
+    async def _ask(
+        self, caller: Caller, text: str, recent: RecentTurns, began: float, limit_s: float
+    ) -> dict[str, TierResult]:
+        asked = self._join_or_start(caller, text, recent, limit_s * VECTOR_SHARE)
+        asked.adopted = asked.adopted or ("late" if asked.running else "hit")
+        asked.vector.hurry(limit_s * VECTOR_SHARE)  # of a prefetch, which had no patience: nobody waited
+        await self._wait(asked, limit_s - (self._clock() - began))
+        return {tier: self._outcome(tier, asked) for tier in asked.lookups}
+
+    def _breaker(self) -> Breaker:
+        return Breaker(
+            failures=self._settings.breaker_failures,
+            pause_s=self._settings.breaker_pause_s,
+            clock=self._clock,
+        )
+
+    def _names(self) -> list[str]:
+        return [RecentTurns.name, *(tier.name for tier in self._tiers)]
+
+    def _join_or_start(
+        self, caller: Caller, text: str, recent: RecentTurns, patience_s: float | None
+    ) -> Asked:
+        version = self._versions.of(caller.user_id, caller.call_id)
+        key = (caller.user_id, caller.agent_id, caller.call_id, version, normalise(text))
+        held = self._asked.get(key)
+        if held is not None and self._clock() - held.at < LOOKUP_AGE_S and not self._worth_again(held):
+            self._asked.move_to_end(key)
+            return held
+        if held is not None:
+            self._drop(self._asked.pop(key))
+        asked = self._asked[key] = self._start(caller, text, recent, patience_s)
+        while len(self._asked) > LOOKUPS_HELD:
+            _, oldest = self._asked.popitem(last=False)
+            if oldest.adopted is None:  # else a reply may be waiting for it; it ends by its own limit
+                self._drop(oldest)
+        return asked
+
+    def _worth_again(self, asked: Asked) -> bool:
+        """Did a lookup fail, while its tier may be asked again?"""
+        failed = [
+            tier
+            for tier, lookup in asked.lookups.items()
+            if lookup.task is None or (lookup.task.done() and _error(lookup.task))
+        ]
+        return any(self.breakers[tier].state == "closed" for tier in failed)
+
+    def _start(self, caller: Caller, text: str, recent: RecentTurns, patience_s: float | None) -> Asked:
+        vector = QueryVector.start(self._embedder, text, patience_s, self.breakers[EMBEDDER], self._hold)
+        question = Question(caller, text, vector, self._now())
+        lookups = {tier.name: self._look_up(tier, question, recent) for tier in self._tiers}
+        return Asked(lookups, vector, self._clock())
+
+    def _look_up(self, tier: Tier, question: Question, recent: RecentTurns) -> Lookup:
+        breaker = self.breakers[tier.name]
+        if not breaker.allows():
+            return Lookup(None, self._clock())
+        lookup = Lookup(None, self._clock(), alone=tier.name in self._extras and breaker.state == "trial")
+        lookup.task = self._hold(self._bounded(tier, question), f"recall.{tier.name}")
+        lookup.task.add_done_callback(lambda task: self._ended(tier.name, lookup, task, recent))
+        return lookup
+
+    async def _bounded(self, tier: Tier, question: Question) -> Sequence[Item]:
+        async with asyncio.timeout(self._settings.store_timeout_s):
+            return await tier.search(question)
+
+    def _ended(
+        self, tier: str, lookup: Lookup, task: asyncio.Task[Sequence[Item]], recent: RecentTurns
+    ) -> None:
+        lookup.ended = self._clock()
+        breaker = self.breakers[tier]
+        if task.cancelled():
+            breaker.forget_trial()
+            return
+        if error := task.exception():
+            if lookup.alone or not lookup.counted_late:
+                breaker.failed()
+            log.warning("recall.failed", extra={"tier": tier, "error": type(error).__name__})
+            return
+        if lookup.counted_late:
+            recent.offer(task.result())
+        if lookup.alone and lookup.ended - lookup.started > self._settings.recall_budget_s:
+            breaker.failed()
+        elif lookup.alone or not lookup.counted_late:
+            breaker.succeeded()
+
+    async def _wait(self, asked: Asked, budget_s: float) -> None:
+        lookups = [lookup for lookup in asked.lookups.values() if not lookup.alone]
+        running = [lookup.task for lookup in lookups if lookup.task is not None and not lookup.task.done()]
+        if running:
+            await asyncio.wait(running, timeout=max(budget_s, 0))
+
+    def _outcome(self, tier: str, asked: Asked) -> TierResult:
+        lookup = asked.lookups[tier]
+        if lookup.task is None:
+            return TierResult("skipped")
+        elapsed_ms = _ms((lookup.ended or self._clock()) - lookup.started)
+        if not lookup.task.done():
+            if not lookup.counted_late and not lookup.alone:
+                self.breakers[tier].failed()
+            lookup.counted_late = True
+            return TierResult("late", (), elapsed_ms)
+        if _error(lookup.task):
+            return TierResult("failed", (), elapsed_ms)
+        items = tuple(lookup.task.result())
+        status: TierStatus = "ok" if items else "empty"
+        return TierResult(status, items, elapsed_ms)
+
+    def _near(
+        self, text: str, recent: RecentTurns, stores: dict[str, TierResult], context: Collection[UUID]
+    ) -> tuple[list[Item], TierResult]:
+        """What tier 1 adds.
+
+        It is searched only for those tiers that did not answer: one that did has weighed what is its own.
+        """
+        began = self._clock()
+        answered = [name for name, result in stores.items() if result.status in ("ok", "empty")]
+        near = (
+            []
+            if stores and len(answered) == len(stores)
+            else recent.search(text, context, answered=answered, now=self._now())
+        )
+        held = (*near, *recent.profile, *recent.last_call[:LAST_CALL_LINES])
+        return near, TierResult("ok" if held else "empty", held, _ms(self._clock() - began))
+
+    def _compose(
+        self, caller: Caller, text: str, recent: RecentTurns, found: Sequence[Item], context: Collection[UUID]
+    ) -> tuple[str, tuple[Item, ...]]:
+        return compose(
+            found,
+            recent.profile,
+            recent.last_call,
+            question=text,
+            context=context,
+            now=self._now(),
+            zone=ZoneInfo(caller.timezone),
+            max_tokens=self._settings.recall_max_tokens,
+            max_items=self._settings.recall_items,
+        )
+
+    def _hold(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._let_go)
+        return task
+
+    def _let_go(self, task: asyncio.Task) -> None:
+        self._tasks.discard(task)
+        if (
+            not task.cancelled()
+            and (error := task.exception())
+            and not isinstance(error, (MemoryFault, TimeoutError))
+        ):
+            log.error("recall.defect", extra={"task": task.get_name(), "error": type(error).__name__})
+
+    def _drop(self, asked: Asked) -> None:
+        asked.vector.cancel()
+        for lookup in asked.lookups.values():
+            if lookup.task is not None:
+                lookup.task.cancel()
+
+
+def asked_text(text: str, previous: str) -> str:
+    """The words to look up: these, or with the ones before when they lean on them; the end of a very long
+    text."""
+    joined = f"{previous} {text}" if previous and is_follow_up(text) else text
+    return joined[-QUESTION_CHARS:]
+
+
+def _error(task: asyncio.Task) -> BaseException | None:
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

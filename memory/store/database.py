@@ -1,0 +1,215 @@
+"""The Postgres pool; asyncpg's errors become ours here, and nothing waits longer than its hard limit."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeAlias, TypeVar
+
+import asyncpg
+import pgvector.asyncpg
+
+from echoic.memory.errors import MemoryFault, SchemaMismatch, StoreTimeout, StoreUnavailable
+
+log = logging.getLogger("echoic.db")
+T = TypeVar("T")
+PARTING_S = 0.5  # a healthy connection closes in a millisecond; a hung one is dropped
+Connection: TypeAlias = asyncpg.Connection  # what a pool lends behaves like one
+Check = Callable[[asyncpg.Connection], Awaitable[None]]
+
+APPLICATION = "echoic"
+"""Name of every connection in pg_stat_activity; `reembed` counts them."""
+
+UNAVAILABLE = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    asyncpg.InsufficientResourcesError,  # disk full, out of memory
+    asyncpg.InternalClientError,
+    asyncio.TimeoutError,
+)
+"""What a driver raises when the store, not our statement, is at fault."""
+
+
+class Database:
+    """A bounded pool.
+
+    `run` gives a connection to a function and drops that connection when the hard limit passes.
+    """
+
+    def __init__(
+        self, url: str, *, pool_size: int = 4, timeout_s: float = 2.0, check: Check | None = None
+    ) -> None:
+        """`check` sees every new connection and raises when the database does not fit; nothing else is run on
+        it before."""
+        self._url, self._pool_size, self._timeout_s, self._check = url, pool_size, timeout_s, check
+        self._pool: asyncpg.Pool | None = None
+        self._opening = asyncio.Lock()
+        self._running: set[asyncio.Task] = set()
+
+    async def run(self, work: Callable[[Connection], Awaitable[T]], *, timeout_s: float | None = None) -> T:
+        """Run `work(connection)` and return what it returns.
+
+        A hung server does not answer a cancel either, so `asyncio.wait_for` would hang with it (measured:
+        still blocked after 12 s). Past the limit the connection is terminated instead, which ends the
+        statement at once on our side.
+
+        Raises:
+            StoreTimeout: over `timeout_s` (default: the pool's hard limit).
+            StoreUnavailable: not reachable, shutting down, or out of resources.
+        """
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        held: list[Connection] = []
+        task = asyncio.create_task(self._on_connection(work, held), name="db.run")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=limit_s)
+        except asyncio.CancelledError:
+            self._abandon(task, held)
+            raise
+        if done:
+            return task.result()
+        self._abandon(task, held)
+        raise StoreTimeout(f"Postgres did not answer within {limit_s:g} s")
+
+    async def transaction(
+        self, work: Callable[[Connection], Awaitable[T]], *, timeout_s: float | None = None
+    ) -> T:
+        """`run`, inside one transaction that is rolled back when `work` raises."""
+
+        async def in_transaction(connection: Connection) -> T:
+            async with connection.transaction():
+                return await work(connection)
+
+        return await self.run(in_transaction, timeout_s=timeout_s)
+
+    @asynccontextmanager
+    async def dedicated(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection outside the pool, for a session-level lock or LISTEN; closed at the end, by force if
+        it hangs."""
+        connection = await self._connect()
+        try:
+            await pgvector.asyncpg.register_vector(connection)
+            yield connection
+        finally:
+            await _part(connection)
+
+    async def _connect(self) -> asyncpg.Connection:
+        """Shielded: asyncpg leaks the socket of a connection whose making is cancelled."""
+        making = asyncio.create_task(asyncpg.connect(self._url, timeout=self._timeout_s), name="db.connect")
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(_hang_up)
+            raise
+        except (*UNAVAILABLE, asyncpg.PostgresError) as exc:
+            raise StoreUnavailable(unreachable(exc)) from exc
+
+    async def ping(self) -> None:
+        """Return when Postgres answers.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        await self.run(lambda connection: connection.fetchval("select 1"))
+
+    async def close(self) -> None:
+        """Close every connection; never waits for a hung server."""
+        for task in list(self._running):
+            task.cancel()
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        closing = asyncio.create_task(pool.close(), name="db.close")
+        done, _ = await asyncio.wait({closing}, timeout=PARTING_S)
+        if not done:
+            pool.terminate()
+            closing.cancel()
+            closing.add_done_callback(_read_error)
+        await asyncio.sleep(0)  # an aborted transport closes its socket in the loop's next round
+
+    async def _on_connection(self, work: Callable[[Connection], Awaitable[T]], held: list[Connection]) -> T:
+        try:
+            pool = await self._opened()
+            # no timeout of its own, which costs a task: `run` has the limit
+            async with pool.acquire() as connection:
+                held.append(connection)
+                return await work(connection)
+        except MemoryFault:
+            raise
+        except UNAVAILABLE as exc:
+            raise StoreUnavailable(unreachable(exc)) from exc
+        except (
+            asyncpg.InvalidAuthorizationSpecificationError,
+            asyncpg.InvalidCatalogNameError,
+            asyncpg.ReadOnlySQLTransactionError,
+        ) as exc:
+            raise StoreUnavailable(unreachable(exc)) from exc
+        except asyncpg.UndefinedTableError as exc:
+            raise SchemaMismatch("The database has no Echoic tables yet: run `echoic migrate`.") from exc
+
+    async def _opened(self) -> asyncpg.Pool:
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._url,
+                    min_size=1,
+                    max_size=self._pool_size,
+                    init=self._prepare,
+                    timeout=self._timeout_s,
+                    # nothing here changes a session, and the default reset costs each release a round trip
+                    reset=_keep_session,
+                    server_settings={"application_name": APPLICATION, "jit": "off"},
+                )
+            return self._pool
+
+    async def _prepare(self, connection: asyncpg.Connection) -> None:
+        await pgvector.asyncpg.register_vector(connection)
+        if self._check is not None:
+            await self._check(connection)
+
+    def _abandon(self, task: asyncio.Task, held: list[Connection]) -> None:
+        for connection in held:
+            try:
+                connection.terminate()
+            except asyncpg.InterfaceError:
+                log.debug("db.already_released")
+        task.cancel()
+        task.add_done_callback(_read_error)
+
+
+async def _part(connection: asyncpg.Connection) -> None:
+    """Say goodbye, or hang up."""
+    try:
+        await connection.close(timeout=PARTING_S)
+    except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()
+        await asyncio.sleep(0)
+
+
+async def _keep_session(connection: asyncpg.Connection) -> None:
+    """Leave the session as it is between two uses."""
+
+
+def unreachable(exc: BaseException) -> str:
+    """A sentence without the words, rows or passwords a driver may put into its own."""
+    return (
+        f"Postgres cannot be reached ({type(exc).__name__}): check ECHOIC_DATABASE_URL, or run `echoic "
+        "doctor`."
+    )
+
+
+def _hang_up(making: asyncio.Task[asyncpg.Connection]) -> None:
+    """Nobody waits for this connection any more."""
+    if not making.cancelled() and making.exception() is None:
+        making.result().terminate()
+
+
+def _read_error(task: asyncio.Task) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.debug("db.abandoned_failed", extra={"error": type(task.exception()).__name__})

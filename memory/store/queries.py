@@ -1,0 +1,17 @@
+"""The named queries of `sql/queries.sql`, read once."""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def _queries() -> dict[str, str]:
+    text = (files("echoic.memory.store") / "sql" / "queries.sql").read_text()
+    parts = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)
+    return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def query(name: str) -> str:
+    """The SQL that stands under `-- name: NAME`."""
+    return _queries()[name]

@@ -1,0 +1,139 @@
+"""One way for a turn to become durable: its row committed, or its line in the spool fsynced."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+
+from echoic.memory.embedding.embedder import Vector
+from echoic.memory.errors import MemoryFault, StoreUnavailable
+from echoic.memory.observe.metrics import Stored, count_turn, metrics
+from echoic.memory.store.spool import Spool
+from echoic.memory.store.turns import TurnStore
+from echoic.memory.types import Turn
+
+log = logging.getLogger("echoic.recorder")
+PATIENCE_S = 0.5  # a healthy commit takes 1-5 ms; past this the spool (2 ms) is the faster promise
+RETRY_S = (0.5, 1.0, 2.0, 5.0)
+EMBED_TIMEOUT_S = 30.0
+EMBED_AFTER_S = 1.0
+"""The first sound of a reply comes before the vector of what it answers, which takes 10-20 ms of a processor.
+
+Until then the turn is found by its words, and the model sees it anyway."""
+
+
+class Recorder:
+    """Records turns in order.
+
+    While anything waits in the spool, new turns join it there, so that none overtakes another.
+    """
+
+    def __init__(
+        self,
+        turns: TurnStore,
+        spool: Spool,
+        *,
+        on_embedded: Callable[[Turn, Vector], None] = lambda turn, vector: None,
+    ) -> None:
+        """`on_embedded` is called with each recorded turn and its vector."""
+        self._turns, self._spool, self._on_embedded = turns, spool, on_embedded
+        self._one_at_a_time = asyncio.Lock()
+        self._tasks: set[asyncio.Task] = set()
+        self._replaying: asyncio.Task | None = None
+        self._closing = asyncio.Event()
+        self.watchers: list[Callable[[Turn, Stored], None]] = []
+        """Called with each turn and where it became durable."""
+        self.spooled = 0
+        """Turns that went to the spool since start."""
+
+    async def record(self, turn: Turn) -> bool:
+        """Return when the turn is durable: True for its row, False for the spool.
+
+        Raises:
+            StoreUnavailable: neither Postgres nor the spool could take it.
+        """
+        async with self._one_at_a_time:
+            if not self._spool.waiting and await self._committed(turn):
+                self._hold(self._embed(turn, EMBED_AFTER_S), "recorder.embed")
+                self._tell(turn, "row")
+                return True
+            try:
+                await self._spool.append(turn)
+            except StoreUnavailable:
+                self._tell(turn, "none")
+                raise
+        self.spooled += 1
+        self._tell(turn, "spool")
+        self.replay_soon()
+        return False
+
+    def replay_soon(self) -> None:
+        """Replay this process's spool, and those that dead processes left, as soon as Postgres answers."""
+        if self._replaying is None or self._replaying.done():
+            self._replaying = self._hold(self._replay(), "recorder.replay")
+
+    async def wait_replayed(self) -> None:
+        """Give the turns that an earlier process could not store a moment to get into the database, before it
+        is read."""
+        self.replay_soon()
+        if self._replaying is not None:
+            await asyncio.wait({self._replaying}, timeout=PATIENCE_S)
+
+    async def close(self) -> None:
+        """Give the replay and the embedding one last moment, then leave: what is spooled is replayed at the
+        next start."""
+        self._closing.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=PATIENCE_S)
+        for task in list(self._tasks):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def _tell(self, turn: Turn, stored: Stored) -> None:
+        count_turn(turn.role, stored)
+        for watcher in self.watchers:
+            watcher(turn, stored)
+
+    async def _committed(self, turn: Turn) -> bool:
+        try:
+            await self._turns.record(turn, timeout_s=PATIENCE_S)
+        except (MemoryFault, asyncpg.PostgresError) as exc:  # whatever the store says, the turn is kept
+            log.warning("turn.spooled", extra={"turn_id": str(turn.turn_id), "error": type(exc).__name__})
+            return False
+        return True
+
+    async def _embed(self, turn: Turn, after_s: float = 0.0) -> None:
+        """Best effort: what fails here is embedded by the sweeper, and until then found by its words."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), after_s)
+        try:
+            async with asyncio.timeout(EMBED_TIMEOUT_S):
+                self._on_embedded(turn, await self._turns.embed_turn(turn))
+        except (MemoryFault, asyncpg.PostgresError, TimeoutError) as exc:
+            log.info("turn.not_embedded", extra={"turn_id": str(turn.turn_id), "error": type(exc).__name__})
+
+    async def _replay(self) -> None:
+        for attempt in range(10**9):
+            try:
+                if count := await self._spool.replay(self._record_late):
+                    log.info("spool.replayed", extra={"turns": count})
+                if not self._spool.waiting:
+                    return
+            except (MemoryFault, asyncpg.PostgresError) as exc:
+                log.info("spool.waits", extra={"error": type(exc).__name__})
+            await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+
+    async def _record_late(self, turn: Turn) -> None:
+        await self._turns.record(turn)
+        metrics().replayed.inc()
+        self._hold(self._embed(turn), "recorder.embed")
+
+    def _hold(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,586 @@
+-- Named queries, read by memory/store/queries.py. $1 is the user everywhere, so that a missing scope is seen at a glance.
+
+-- name: lock_user_shared
+-- Held by every writer of one user's rows until it commits; erase takes the exclusive one.
+select pg_advisory_xact_lock_shared(user_lock_key($1))
+
+-- name: lock_user_exclusive
+select pg_advisory_xact_lock(user_lock_key($1))
+
+-- name: notify
+select pg_notify('echoic_memory', json_build_object('user', user_hash($1), 'call', $2::text)::text)
+
+-- name: notify_erased
+select pg_notify('echoic_memory', json_build_object('user', user_hash($1), 'call', '', 'erased', true)::text)
+
+-- name: is_void
+-- Was this person erased after these words were said?
+select exists (select from erasures where user_hash = user_hash($1) and erased_at >= $2)
+
+-- name: insert_turn
+-- $2 agent $3 call $4 turn id $5 position $6 role $7 text $8 said_at $9 interrupted $10 words $11 terms $12 counts
+with kept as (
+    insert into turns (user_id, agent_id, call_id, turn_id, position, role, text, said_at, interrupted)
+    select $1, $2, $3, $4, $5, $6, $7, $8, $9
+    where not exists (select from erasures where user_hash = user_hash($1) and erased_at >= $8)
+        and not exists (select from consents where user_hash = user_hash($1) and not granted and given_at <= $8)
+        and not exists (select from forgotten where id = $4)
+    on conflict (turn_id) do nothing
+    returning ref
+), indexed as (
+    insert into turn_index (ref, user_id, agent_id, call_no, position, words)
+    select ref, $1, $2, hashtextextended($3, 0), $5, $10 from kept
+), posted as (
+    insert into postings (user_id, term, ref, tf)
+    select $1, term, ref, tf from kept, unnest($11::text[], $12::smallint[]) as word (term, tf)
+)
+select ref from kept
+
+-- name: set_turn_vector
+update turn_index set vector = $3 where user_id = $1 and ref = $2 and vector is null
+
+-- name: set_turn_vector_by_id
+update turn_index set vector = $3 where user_id = $1 and ref = (select ref from turns where turn_id = $2) and vector is null
+
+-- name: turns_without_vector
+-- Nobody's in particular: for the sweeper, oldest first.
+select turns.ref, turns.user_id, turns.text from turn_index join turns using (ref)
+where turn_index.vector is null order by turns.ref limit $1
+
+-- name: list_turns
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state
+from turns where user_id = $1 order by said_at, call_id, position
+
+-- name: turns_before
+-- The last turns that this agent and this caller had before this call. $2 agent $3 call $4 how many
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state
+from turns where user_id = $1 and agent_id = $2 and call_id <> $3 order by said_at desc, position desc limit $4
+
+-- name: turns_of_call
+-- A call that goes on in another process. $2 agent $3 call $4 how many
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state
+from turns where user_id = $1 and agent_id = $2 and call_id = $3 order by position desc limit $4
+
+-- name: postings
+-- $2 terms. Packed like `score`: pairs of ref and count
+select term, string_agg(int8send(ref) || int8send(tf), '') as pairs from postings where user_id = $1 and term = any($2) group by term
+
+-- name: score
+-- Every vector of one user against the question's, in one row of packed numbers, which numpy reads as they are: the same as records
+-- took 2 ms longer. A vector is null until its turn is embedded. $2 agent $3 query vector $4 with closed facts $5 now
+select said.*, learned.* from (
+    select string_agg(int8send(ref), '') as turn_refs, string_agg(int8send(call_no), '') as turn_calls,
+        string_agg(int4send(position), '') as turn_positions, string_agg(int4send(words), '') as turn_words,
+        string_agg(float8send(coalesce(-(vector <#> (select $3::vector::halfvec)), 'nan')), '') as turn_scores
+    from turn_index where user_id = $1 and agent_id = $2
+) said, (
+    select string_agg(int8send(ref), '') as fact_refs, string_agg(int4send(words), '') as fact_words,
+        string_agg(float8send(coalesce(-(vector <#> $3), 'nan')), '') as fact_scores,
+        string_agg(int8send(coalesce(sources[1], 0)), '') as first_sources,
+        string_agg(int8send(coalesce(sources[2], 0)), '') as second_sources,
+        string_agg(int8send(coalesce(sources[3], 0)), '') as third_sources
+    from facts where user_id = $1 and (agent_id is null or agent_id = $2) and ($4 or valid_until is null or valid_until > $5)
+) learned
+
+-- name: read_items
+-- Turns with when facts learned from them ended, and whether others have not. $2 refs $3 agent $4 now
+with learned as (
+    select source as ref, max(valid_until) filter (where valid_until <= $4) as over_since,
+        bool_or(valid_until is null or valid_until > $4) as partly
+    from facts, unnest(sources[1:3]) as source
+    where user_id = $1 and (agent_id is null or agent_id = $3) and source = any($2) group by source
+)
+select ref, turn_id as id, role, text, said_at, interrupted, null as payload, over_since, partly
+from turns left join learned using (ref) where user_id = $1 and ref = any($2)
+union all select ref, id, null, null, null, null, payload, null, null from facts where user_id = $1 and ref = any($2)
+
+-- name: hold_size
+-- $2 agent
+select (select count(*) from turn_index where user_id = $1 and agent_id = $2)
+    + (select count(*) from facts where user_id = $1 and (agent_id is null or agent_id = $2))
+
+-- name: hold_arrays
+-- Everything that ranking needs of one user, packed like `score`, with the vectors themselves. $2 agent $3 call
+select said.*, learned.*, hashtextextended($3, 0) as call_no from (
+    select string_agg(int8send(ref), '') as turn_refs, string_agg(int8send(call_no), '') as turn_calls,
+        string_agg(int4send(position), '') as turn_positions, string_agg(int4send(words), '') as turn_words,
+        string_agg(int8send(ref), '') filter (where vector is not null) as embedded_refs,
+        string_agg(halfvec_send(vector), '') filter (where vector is not null) as turn_vectors
+    from turn_index where user_id = $1 and agent_id = $2
+) said, (
+    select string_agg(int8send(ref), '') as fact_refs, string_agg(int4send(words), '') as fact_words,
+        string_agg(float8send(coalesce(extract(epoch from valid_until)::float8, 'infinity')), '') as fact_until,
+        string_agg(int8send(coalesce(sources[1], 0)), '') as first_sources,
+        string_agg(int8send(coalesce(sources[2], 0)), '') as second_sources,
+        string_agg(int8send(coalesce(sources[3], 0)), '') as third_sources,
+        string_agg(vector_send(vector), '') as fact_vectors
+    from facts where user_id = $1 and (agent_id is null or agent_id = $2)
+) learned
+
+-- name: hold_postings
+select term, string_agg(int8send(ref) || int8send(tf), '') as pairs from postings where user_id = $1 group by term
+
+-- name: hold_items
+-- $2 agent
+select ref, turn_id as id, role, text, said_at, interrupted, null as payload from turns where user_id = $1 and agent_id = $2
+union all select ref, id, null, null, null, null, payload from facts where user_id = $1 and (agent_id is null or agent_id = $2)
+
+-- name: list_facts
+-- $2 with closed ones $3 now
+select id, payload from facts where user_id = $1 and ($2 or valid_until is null or valid_until > $3)
+order by (payload ->> 'said_at')::timestamptz, ref
+
+-- name: profile
+-- The most important live facts that this agent may see. $2 agent $3 how many $4 now
+select id, payload from facts
+where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $4)
+order by (payload ->> 'importance')::real desc nulls last, (payload ->> 'said_at')::timestamptz desc nulls last limit $3
+
+-- name: similar_facts
+-- Live facts nearest to a vector, whoever keeps them: for learning, never for a prompt. $2 agent $3 vector $4 how many $5 now
+select id, payload from facts
+where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $5)
+order by vector <#> $3 limit $4
+
+-- name: insert_fact
+-- $2 id $3 vector $4 payload $5 words $6 turn ids $7 terms $8 counts
+with kept as (
+    insert into facts (id, vector, payload, words, sources)
+    values ($2, $3, $4, $5, coalesce((select array_agg(ref order by ref) from turns where user_id = $1 and turn_id = any($6)), '{}'))
+    returning ref
+)
+insert into postings (user_id, term, ref, tf)
+select $1, term, ref, tf from kept, unnest($7::text[], $8::smallint[]) as word (term, tf)
+
+-- name: close_fact
+-- $2 id $3 closed at $4 the same in ISO $5 the day before (Mem0 hides a memory after its expiration date) $6 now in ISO
+update facts set payload = payload || jsonb_build_object('valid_until', $4::text, 'expiration_date', $5::text, 'updated_at', $6::text)
+where user_id = $1 and id = $2 and (valid_until is null or valid_until > $3)
+
+-- name: tombstone
+-- Only under the exclusive lock: every writer either committed before this time, or will see it.
+insert into erasures (user_hash, erased_at) values (user_hash($1), clock_timestamp())
+on conflict (user_hash) do update set erased_at = excluded.erased_at
+returning erased_at
+
+-- name: mem0_collections
+-- Tables beside `facts` that Mem0 has made (entities, migrations): what they hold of a user stands in their payload.
+select quote_ident(relname) from pg_class join pg_attribute on attrelid = pg_class.oid
+where relnamespace = current_schema()::regnamespace and relkind = 'r' and relname <> 'facts'
+  and attname = 'payload' and atttypid = 'jsonb'::regtype and not attisdropped
+
+-- name: forget_statistics
+-- The planner's samples hold words and ids, and ANALYZE leaves those of an emptied table as they are. $1 tables
+select pg_clear_attribute_stats(schemaname, tablename, attname, inherited) from pg_stats
+where schemaname = current_schema() and quote_ident(tablename) = any($1)
+
+-- name: export_facts
+select id, payload, vector::text from facts where user_id = $1 order by (payload ->> 'said_at')::timestamptz, ref
+
+-- name: export_turns
+select turns.turn_id, turns.agent_id, turns.call_id, turns.position, turns.role, turns.text, turns.said_at, turns.interrupted,
+    turns.state, turns.recorded_at, turn_index.vector::text
+from turns left join turn_index using (ref) where turns.user_id = $1 order by said_at, call_id, turns.position
+
+-- name: export_batches
+select batch_id, kind, agent_id, turn_ids, state, starts, failures, error, facts, calls, tokens, created_at, finished_at from batches
+where user_id = $1 order by created_at
+
+-- name: export_consent
+select granted, given_at from consents where user_hash = user_hash($1)
+
+-- name: export_forgotten
+select id, forgotten_at from forgotten where user_id = $1 order by forgotten_at, id
+
+-- name: others_connected
+-- Other Echoic processes in this database: with their vectors and these, one question would be scored against two models.
+select count(distinct pid) from pg_stat_activity where datname = current_database() and application_name = 'echoic' and pid <> pg_backend_pid()
+
+-- name: put_setting
+insert into settings (key, value) values ($1, $2) on conflict (key) do update set value = excluded.value
+
+-- name: texts_after
+-- Turns and facts share one numbering. $1 the last ref that is done $2 how many
+select ref, text, true as is_turn from turns where ref > $1
+union all select ref, payload ->> 'data', false from facts where ref > $1
+order by ref limit $2
+
+-- name: count_after
+select (select count(*) from turns where ref > $1) + (select count(*) from facts where ref > $1)
+
+-- name: replace_turn_vector
+update turn_index set vector = $2 where ref = $1
+
+-- name: replace_fact_vector
+update facts set vector = $2 where ref = $1
+
+-- name: running_batch
+select batch_id, turn_ids, starts, failures from batches where user_id = $1 and kind = 'learn' and state = 'running' order by created_at limit 1
+
+-- name: oldest_open_turns
+-- $2 how many
+select turn_id, agent_id, text from turns where user_id = $1 and state in ('open', 'learning') and not stopped($1) order by said_at, call_id, position limit $2
+
+-- name: insert_batch
+-- $2 batch id $3 turn ids
+insert into batches (user_id, batch_id, turn_ids) values ($1, $2, $3) returning batch_id, turn_ids, starts, failures
+
+-- name: start_batch
+-- $2 batch id
+with started as (
+    update batches set starts = starts + 1 where user_id = $1 and batch_id = $2 returning turn_ids
+)
+update turns set state = 'learning' from started where user_id = $1 and turn_id = any(started.turn_ids)
+
+-- name: batch_turns
+-- $2 turn ids
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state
+from turns where user_id = $1 and turn_id = any($2) order by said_at, call_id, position
+
+-- name: count_batch_turns
+-- $2 turn ids
+select count(*) from turns where user_id = $1 and turn_id = any($2)
+
+-- name: drop_batch
+-- $2 batch id
+with dropped as (
+    delete from batches where user_id = $1 and batch_id = $2 returning turn_ids
+)
+update turns set state = 'open' from dropped where user_id = $1 and turn_id = any(dropped.turn_ids)
+
+-- name: finish_batch
+-- $2 batch id $3 facts
+with finished as (
+    update batches set state = 'done', facts = $3, error = null, finished_at = now() where user_id = $1 and batch_id = $2 returning turn_ids
+)
+update turns set state = 'learned' from finished where user_id = $1 and turn_id = any(finished.turn_ids)
+
+-- name: fail_batch
+-- $2 batch id $3 error (no words in it) $4 how many failures are too many
+with failed as (
+    update batches set failures = failures + 1, error = $3,
+        state = case when failures + 1 >= $4 then 'dead' else state end,
+        finished_at = case when failures + 1 >= $4 then now() end
+    where user_id = $1 and batch_id = $2 returning turn_ids, state
+), buried as (
+    update turns set state = 'dead' from failed where user_id = $1 and failed.state = 'dead' and turn_id = any(failed.turn_ids)
+)
+select state = 'dead' from failed
+
+-- name: put_batch_back
+-- $2 batch id
+with put_back as (
+    update batches set starts = greatest(starts - 1, 0) where user_id = $1 and batch_id = $2 and state = 'running' returning turn_ids
+)
+update turns set state = 'open' from put_back where user_id = $1 and turn_id = any(put_back.turn_ids)
+
+-- name: users_with_open_turns
+-- $1 is seconds here: nobody's in particular. A batch begun and not ended waits for nothing: its worker may be dead.
+select user_id from turns where state in ('open', 'learning') group by user_id
+having (max(recorded_at) <= now() - make_interval(secs => $1::float8) or bool_or(state = 'learning')) and not stopped(user_id)
+order by min(recorded_at) limit $2
+
+-- name: count_open_turns
+select count(*) from turns where user_id = $1 and state in ('open', 'learning')
+
+-- name: backlog
+-- Of all users.
+select count(*) as turns, greatest(0, coalesce(extract(epoch from now() - min(recorded_at)), 0))::float8 as oldest_s
+from turns where state in ('open', 'learning')
+
+-- name: dead_batches
+-- $1 null: everybody's
+select batch_id, kind, user_id, cardinality(turn_ids) as turns, coalesce(error, '') as error, created_at, finished_at
+from batches where state = 'dead' and ($1::text is null or user_id = $1) order by finished_at
+
+-- name: rerun_batches
+-- $1 batch id, null: all dead ones
+with again as (
+    delete from batches where state = 'dead' and ($1::uuid is null or batch_id = $1) returning user_id, turn_ids, kind, agent_id
+), opened as (
+    update turns set state = 'open' from again
+    where kind = 'learn' and turns.user_id = again.user_id and turn_id = any(again.turn_ids) and state = 'dead'
+), due as (
+    insert into graph_due (user_id, agent_id) select distinct user_id, agent_id from again where kind = 'graph' order by 1, 2
+    on conflict (user_id, agent_id) do update set asked_at = clock_timestamp()
+)
+select distinct user_id from again
+
+-- name: is_stopped
+select stopped($1)
+
+-- name: read_consent
+select granted from consents where user_hash = user_hash($1)
+
+-- name: write_consent
+-- $2 granted. clock_timestamp: what was said before this moment was said under the answer before
+insert into consents (user_hash, granted, given_at) values (user_hash($1), $2, clock_timestamp())
+on conflict (user_hash) do update set granted = excluded.granted, given_at = excluded.given_at
+
+-- name: withdraw_consent
+-- A "yes" goes with the person; a "no" stays, as a hash.
+delete from consents where user_hash = user_hash($1) and granted
+
+-- name: turns_about
+-- $2 agent $3 terms, all of which must stand there
+select turn_id from turns where user_id = $1 and agent_id = $2 and ref in (
+    select ref from postings where user_id = $1 and term = any($3) group by ref having count(*) = cardinality($3)
+)
+
+-- name: facts_about
+-- Like `turns_about`, for the facts that the agent may see.
+select id from facts where user_id = $1 and (agent_id is null or agent_id = $2) and ref in (
+    select ref from postings where user_id = $1 and term = any($3) group by ref having count(*) = cardinality($3)
+)
+
+-- name: facts_learned_from
+-- With all the turns they came from. $2 turn ids
+select id, array(select turn_id from turns where user_id = $1 and ref = any(sources)) as turn_ids from facts
+where user_id = $1 and sources && (select array_agg(ref) from turns where user_id = $1 and turn_id = any($2))
+
+-- name: forget_turns
+-- $2 turn ids; the index row goes with its turn
+with gone as (
+    delete from turns where user_id = $1 and turn_id = any($2) returning ref
+), unposted as (
+    delete from postings where user_id = $1 and ref in (select ref from gone)
+)
+select count(*) from gone
+
+-- name: forget_facts
+-- $2 fact ids
+with gone as (
+    delete from facts where user_id = $1 and id = any($2) returning ref
+), unposted as (
+    delete from postings where user_id = $1 and ref in (select ref from gone)
+)
+select count(*) from gone
+
+-- name: mark_forgotten
+-- $2 ids of turns and facts
+insert into forgotten (id, user_id) select unnest($2::uuid[]), $1 on conflict (id) do nothing
+
+-- name: forgotten_since
+-- $2 a time
+select id from forgotten where user_id = $1 and forgotten_at >= $2
+
+-- name: thin_batches
+-- Work that has begun or waits no longer names these turns, and nothing that a model made of turns is kept. $2 turn ids
+with unkept as (
+    delete from graph_results where user_id = $1
+)
+update batches set turn_ids = array(select turn_id from unnest(turn_ids) with ordinality as one (turn_id, place)
+    where turn_id <> all($2) order by place)
+where user_id = $1 and state <> 'done' and turn_ids && $2
+
+-- name: reopen_turns
+-- What a forgotten fact was also learned from is learned again, without the rest. $2 turn ids
+update turns set state = 'open' where user_id = $1 and turn_id = any($2) and state = 'learned' returning turn_id
+
+-- name: notify_forgotten
+-- $2 ids; at most a hundred fit into a notice
+select pg_notify('echoic_memory', json_build_object('user', user_hash($1), 'call', '', 'gone', $2::uuid[])::text)
+
+-- name: mark_graph_due
+-- In the transaction that learns: the graphs of this agent and of those that keep the facts that ended. $2 agent $3 ids of ended facts
+insert into graph_due (user_id, agent_id)
+select $1, agent_id from (
+    select $2::text as agent_id union select payload ->> 'kept_by' from facts where user_id = $1 and id = any($3)
+) agents where coalesce(agent_id, '') <> '' order by agent_id
+on conflict (user_id, agent_id) do update set asked_at = clock_timestamp()
+
+-- name: mark_graphs_behind
+-- In the transaction that forgets: the graphs hold what is gone, and rest until they have lost it.
+with blanked as (
+    update graph_groups set digest = '[]', refreshed_at = null where user_id = $1 returning agent_id
+)
+insert into graph_due (user_id, agent_id) select $1, agent_id from blanked order by agent_id
+on conflict (user_id, agent_id) do update set asked_at = clock_timestamp()
+
+-- name: mark_all_graphs_behind
+-- Nobody's in particular: the graphs are on another server now.
+insert into graph_due (user_id, agent_id) select user_id, agent_id from graph_groups
+on conflict (user_id, agent_id) do update set asked_at = clock_timestamp()
+
+-- name: users_with_due_graphs
+-- $1 is how many: nobody's in particular. Longest waiting first
+select user_id from graph_due where not stopped(user_id) group by user_id order by min(asked_at) limit $1
+
+-- name: due_graphs
+select agent_id, asked_at from graph_due where user_id = $1 order by asked_at
+
+-- name: graph_done
+-- Unless more was learned meanwhile. $2 agent $3 when it was asked for
+delete from graph_due where user_id = $1 and agent_id = $2 and asked_at = $3
+
+-- name: graph_group
+-- $2 agent. least: relations that it must hold, if its server has lost none: one for each edge entered from facts. A model's may have been
+-- made one by it or ended without a trace, so of those only that there are any
+select mode, case mode
+    when 'facts' then (select count(*) from graph_entered entered where entered.group_id = graph_groups.group_id and kind = 'edge')
+    else least(edges, 1) end as least
+from graph_groups where user_id = $1 and agent_id = $2
+
+-- name: add_graph_group
+-- Before anything is put into it, so that an erasure knows of it. $2 agent $3 group $4 mode
+insert into graph_groups (user_id, agent_id, group_id, mode) values ($1, $2, $3, $4) on conflict (group_id) do nothing
+
+-- name: reset_graph_group
+-- Nothing stands in the graph any more: all is entered anew, in its order. What a model made of a batch that did not get there goes too: what
+-- it ends would be entered after it. $2 group $3 mode
+with emptied as (
+    delete from graph_entered where user_id = $1 and group_id = $2
+), unsaved as (
+    delete from batches using graph_groups
+    where batches.user_id = $1 and kind = 'graph' and state = 'running' and batches.agent_id = graph_groups.agent_id
+    and graph_groups.user_id = $1 and graph_groups.group_id = $2
+)
+update graph_groups set mode = $3, edges = 0, digest = '[]' where user_id = $1 and group_id = $2
+
+-- name: refresh_graph_group
+-- Unless more was learned or forgotten meanwhile: then the graph may hold what was forgotten. $2 group $3 edges $4 digest $5 asked for when
+update graph_groups set edges = $3, digest = $4, refreshed_at = now() where user_id = $1 and group_id = $2 and not exists (
+    select from graph_due where graph_due.user_id = $1 and graph_due.agent_id = graph_groups.agent_id and asked_at > $5
+)
+
+-- name: graph_facts
+-- What this agent was told, closed facts too, in the order it was learned; without what was given up. $2 agent
+select id, payload from facts where user_id = $1 and payload ->> 'kept_by' = $2 and not exists (
+    select from batches where user_id = $1 and kind = 'graph' and state = 'dead' and facts.id = any(turn_ids)
+) order by ref
+
+-- name: graph_fact_vectors
+-- $2 ids
+select id, vector from facts where user_id = $1 and id = any($2)
+
+-- name: graph_entered
+-- $2 group
+select id, kind, version from graph_entered where user_id = $1 and group_id = $2
+
+-- name: enter_in_graph
+-- $2 group $3 kind $4 ids $5 versions
+insert into graph_entered (user_id, group_id, kind, id, version)
+select $1, $2, $3, id, version from unnest($4::uuid[], $5::text[]) as one (id, version)
+on conflict (group_id, id) do update set version = excluded.version
+
+-- name: leave_graph
+-- $2 group $3 ids
+delete from graph_entered where user_id = $1 and group_id = $2 and id = any($3)
+
+-- name: leave_graph_with_episode
+-- The other turns of a removed episode are open again. $2 group $3 episodes
+delete from graph_entered where user_id = $1 and group_id = $2 and kind = 'turn' and version = any($3)
+
+-- name: graph_lost_turns
+-- Turns that stand in the graph and nowhere else. $2 group
+select id, version from graph_entered
+where user_id = $1 and group_id = $2 and kind = 'turn' and not exists (select from turns where turn_id = graph_entered.id)
+
+-- name: graph_open_turns
+-- The oldest turns of this agent that are not in its graph and were not given up. $2 agent $3 group $4 how many
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state from turns
+where user_id = $1 and agent_id = $2
+    and not exists (select from graph_entered where group_id = $3 and id = turn_id)
+    and not exists (select from batches where user_id = $1 and kind = 'graph' and state = 'dead' and turn_id = any(turn_ids))
+order by said_at, call_id, position limit $4
+
+-- name: running_graph_batch
+-- $2 agent
+select batches.batch_id, turn_ids, starts, failures, result from batches left join graph_results using (batch_id)
+where batches.user_id = $1 and agent_id = $2 and kind = 'graph' and state = 'running' order by created_at limit 1
+
+-- name: insert_graph_batch
+-- $2 batch id $3 agent $4 ids of turns or facts
+insert into batches (user_id, batch_id, kind, agent_id, turn_ids, starts) values ($1, $2, 'graph', $3, $4, 1)
+
+-- name: start_graph_batch
+-- $2 batch id $3 ids of turns or facts
+update batches set starts = starts + 1, turn_ids = $3 where user_id = $1 and batch_id = $2
+
+-- name: drop_graph_batch
+-- $2 batch id
+delete from batches where user_id = $1 and batch_id = $2 and kind = 'graph'
+
+-- name: keep_graph_result
+-- Once only, and only while the batch stands. $2 batch id $3 result
+insert into graph_results (user_id, batch_id, result) select user_id, batch_id, $3 from batches where user_id = $1 and batch_id = $2
+on conflict (batch_id) do nothing
+
+-- name: drop_graph_result
+-- $2 batch id
+delete from graph_results where user_id = $1 and batch_id = $2
+
+-- name: count_graph_cost
+-- $2 batch id $3 model calls $4 tokens
+update batches set calls = calls + $3, tokens = tokens + $4 where user_id = $1 and batch_id = $2
+
+-- name: finish_graph_batch
+-- $2 batch id $3 relations entered. That there are any is noted at once: a server may lose them before they are counted
+with finished as (
+    delete from graph_results where user_id = $1 and batch_id = $2
+), counted as (
+    update graph_groups set edges = greatest(edges, least($3, 1)) from batches
+    where batch_id = $2 and batches.user_id = $1 and graph_groups.user_id = $1 and graph_groups.agent_id = batches.agent_id
+)
+update batches set state = 'done', facts = $3, error = null, finished_at = now() where user_id = $1 and batch_id = $2
+
+-- name: fail_graph_batch
+-- $2 batch id $3 error (no words in it) $4 how many failures are too many. What a model made of it is not kept: that may be the fault
+with unkept as (
+    delete from graph_results where user_id = $1 and batch_id = $2
+)
+update batches set failures = failures + 1, error = $3,
+    state = case when failures + 1 >= $4 then 'dead' else state end,
+    finished_at = case when failures + 1 >= $4 then now() end
+where user_id = $1 and batch_id = $2 returning state = 'dead'
+
+-- name: put_graph_batch_back
+-- $2 batch id
+update batches set starts = greatest(starts - 1, 0) where user_id = $1 and batch_id = $2 and state = 'running'
+
+-- name: graph_cost
+-- Of all batches of a kind, everybody's. $1 kind
+select count(*) as batches, coalesce(sum(calls), 0)::bigint as calls, coalesce(sum(tokens), 0)::bigint as tokens from batches where kind = $1
+
+-- name: episode_turns
+-- The turns of episodes, which are named after their batches. $2 batch ids
+select batch_id, turn_ids from batches where user_id = $1 and batch_id = any($2)
+
+-- name: user_graphs
+select group_id, agent_id, mode, refreshed_at from graph_groups where user_id = $1 order by agent_id
+
+-- name: void_graphs
+-- In the transaction that erases: whose graphs these were is forgotten, that they must be removed is not.
+with void as (
+    delete from graph_groups where user_id = $1 returning group_id
+)
+insert into graph_erasures (group_id, user_hash) select group_id, user_hash($1) from void on conflict (group_id) do nothing
+
+-- name: void_graphs_of
+-- $2 those too that were removed and are to be looked at once more
+select group_id from graph_erasures where user_hash = user_hash($1) and ($2 or removed_at is null)
+
+-- name: all_void_graphs
+-- Nobody's in particular, longest waiting first: to be removed, or removed so many seconds ago ($1) and not looked at since.
+select group_id from graph_erasures where removed_at is null or removed_at < now() - make_interval(secs => $1) order by erased_at
+
+-- name: lock_void_graph
+-- $1 is the group here: one at a time removes it, and who comes second finds that it is done. $2 seconds
+select removed_at is not null as removed, removed_at < now() - make_interval(secs => $2) as settled
+from graph_erasures where group_id = $1 for update
+
+-- name: void_graph_is_removed
+-- $1 is the group here.
+update graph_erasures set removed_at = now() where group_id = $1
+
+-- name: void_graph_is_gone
+-- $1 is the group here.
+delete from graph_erasures where group_id = $1
+
+-- name: facts_saying
+-- With exactly these words, closed ones too. $2 texts
+select id from facts where user_id = $1 and payload ->> 'data' = any($2)
+
+-- name: count_facts
+-- $2 ids
+select count(*) from facts where user_id = $1 and id = any($2)

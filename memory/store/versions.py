@@ -1,0 +1,125 @@
+"""How often each user's memory has changed, heard from Postgres, so that no remembered answer is stale."""
+
+import asyncio
+import hashlib
+import itertools
+import json
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from uuid import UUID
+
+import asyncpg
+
+from echoic.memory.errors import MemoryFault
+from echoic.memory.store.database import Database
+
+log = logging.getLogger("echoic.versions")
+CHANNEL = "echoic_memory"
+RECONNECT_S = 1.0
+PING_S = 5.0
+
+
+class Versions:
+    """A number for each user that rises with each change made outside the calls that run in this process.
+
+    While the notices of Postgres cannot be heard, every question gets a number of its own: nothing is shared,
+    nothing is stale.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._calls: dict[str, str] = {}
+        self._raised: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """User -> call, or "" for everything else -> changes."""
+        self._epoch = itertools.count(1)
+        self._era = 0
+        self._salt: str | None = None
+        self._heard = asyncio.Event()
+        self._task: asyncio.Task | None = None
+
+        self.on_erased: Callable[[str], None] = lambda user_id: None
+        """Called with the id of a person who was erased."""
+        self.on_forgotten: Callable[[str, Collection[UUID]], None] = lambda user_id, ids: None
+        """Called with a person and the ids of turns and facts that they had forgotten, by whatever process.
+        """
+        self.on_gap: Callable[[], Awaitable[None]] = _nothing_missed
+        """Awaited when notices are heard again: an erasure may have been missed."""
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._listen(), name="versions.listen")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    @property
+    def hears(self) -> bool:
+        """Are the notices of Postgres heard right now?"""
+        return self._salt is not None
+
+    async def wait_heard(self) -> None:
+        """Return once notices are heard."""
+        await self._heard.wait()
+
+    def own(self, call_id: str, user_id: str) -> None:
+        """This process holds the call: notices about its user count from now on, its own turns excepted (they
+        are in its context)."""
+        self._calls[call_id] = user_id
+
+    def disown(self, call_id: str) -> None:
+        user_id = self._calls.pop(call_id, None)
+        if user_id is not None and user_id not in self._calls.values():
+            self._raised.pop(user_id, None)
+
+    def of(self, user_id: str, call_id: str) -> tuple[int, int, int]:
+        """The user's version as seen from one call; compare for equality only."""
+        if self._salt is None or call_id not in self._calls:
+            return next(self._epoch), 0, 0
+        raised = self._raised[user_id]
+        return 0, self._era, raised.total() - raised[call_id]
+
+    def hash_of(self, user_id: str) -> str:
+        """The name of a user in notices and tombstones: salted by the database."""
+        return hashlib.sha256(f"{self._salt}{user_id}".encode()).hexdigest()
+
+    def heard(self, payload: str) -> None:
+        """One notice: {"user": hash, "call": id of the call whose turn it was, or empty, "erased": bool,
+        "gone": ids}."""
+        notice = json.loads(payload)
+        for user_id in set(self._calls.values()):
+            if self.hash_of(user_id) == notice["user"]:
+                self._raised[user_id][notice["call"] if notice["call"] in self._calls else ""] += 1
+                if notice.get("erased"):
+                    self.on_erased(user_id)
+                if gone := notice.get("gone"):
+                    self.on_forgotten(user_id, frozenset(map(UUID, gone)))
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._db.dedicated() as connection:
+                    await self._hear(connection)
+            except (MemoryFault, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+                log.info("versions.deaf", extra={"error": type(exc).__name__})
+            self._salt = None
+            self._heard.clear()
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _hear(self, connection: asyncpg.Connection) -> None:
+        await connection.add_listener(CHANNEL, lambda _c, _pid, _channel, payload: self.heard(payload))
+        salt = await connection.fetchval("select value from settings where key = 'salt'", timeout=PING_S)
+        self._era += 1  # notices sent while nobody listened are lost: whatever was looked up before is old
+        self._salt = salt
+        self._heard.set()
+        await self.on_gap()
+        while not connection.is_closed():
+            await asyncio.sleep(PING_S)
+            await asyncio.wait_for(connection.execute("select 1"), PING_S)
+
+
+async def _nothing_missed() -> None:
+    """The default of `on_gap`."""

@@ -1,0 +1,100 @@
+"""What one process holds of memory: every store, and the calls that are open."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Protocol
+from uuid import UUID
+
+from echoic.memory.config import MemorySettings
+from echoic.memory.embedding.embedder import Embedder
+from echoic.memory.graph.backend import GraphBackend
+from echoic.memory.graph.groups import GraphGroups
+from echoic.memory.recall.facts_tier import HybridSearch
+from echoic.memory.recall.prompt import forget_texts
+from echoic.memory.recall.recaller import Recaller
+from echoic.memory.recall.recent_turns import RecentTurns
+from echoic.memory.store.consent import ConsentStore
+from echoic.memory.store.database import Connection, Database
+from echoic.memory.store.facts import FactStore
+from echoic.memory.store.jobs import JobQueue
+from echoic.memory.store.queries import query
+from echoic.memory.store.recorder import Recorder
+from echoic.memory.store.spool import Spool
+from echoic.memory.store.turns import TurnStore
+from echoic.memory.store.versions import Versions
+from echoic.memory.types import Caller
+
+
+class OpenCall(Protocol):
+    """A call of this process, as erasing and forgetting see it (`memory/call.py: CallMemory`)."""
+
+    caller: Caller
+    recent: RecentTurns
+    began: datetime
+    gone: set[UUID]
+
+    def forget_items(self, ids: Collection[UUID]) -> None: ...
+
+
+@dataclass(slots=True)
+class Stores:
+    """Everything of one process: the stores, and how they are asked."""
+
+    settings: MemorySettings
+    db: Database
+    embedder: Embedder
+    turns: TurnStore
+    facts: FactStore
+    search: HybridSearch
+    recaller: Recaller
+    recorder: Recorder
+    spool: Spool
+    jobs: JobQueue
+    versions: Versions
+    consents: ConsentStore
+    graph_groups: GraphGroups
+    now: Callable[[], datetime]
+    graph: GraphBackend | None = None
+    """The graph server; None when the graph is off, or its settings are wrong."""
+    graph_fault: str = ""
+    """What is wrong with those settings, as a sentence."""
+    calls: set[OpenCall] = field(default_factory=set)
+
+    def forget_erased(self, user_id: str) -> None:
+        """A person was erased: what this process holds of them goes too."""
+        self.recaller.forget(user_id)
+        self.search.forget(user_id)
+        self.graph_groups.forget(user_id)
+        forget_texts()
+        for call in self.calls:
+            if call.caller.user_id == user_id:
+                call.recent.clear()
+
+    def forget_items(self, user_id: str, ids: Collection[UUID]) -> None:
+        """A person had some turns or facts forgotten: what this process holds of those goes too."""
+        self.recaller.forget(user_id)
+        self.search.forget_items(user_id, ids)
+        self.graph_groups.forget(user_id)
+        forget_texts()
+        for call in self.calls:
+            if call.caller.user_id == user_id:
+                call.forget_items(ids)
+
+    async def check_erased(self) -> None:
+        """The same for what was erased or forgotten while no notice could be heard."""
+        for call in list(self.calls):
+            if await self.db.run(partial(_was_erased, call=call)):
+                self.forget_erased(call.caller.user_id)
+            if gone := await self.db.run(partial(_was_forgotten, call=call)):
+                self.forget_items(call.caller.user_id, gone)
+
+
+async def _was_forgotten(connection: Connection, call: OpenCall) -> set[UUID]:
+    rows = await connection.fetch(query("forgotten_since"), call.caller.user_id, call.began)
+    return {row["id"] for row in rows} - call.gone
+
+
+async def _was_erased(connection: Connection, call: OpenCall) -> bool:
+    return bool(await connection.fetchval(query("is_void"), call.caller.user_id, call.began))

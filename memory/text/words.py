@@ -1,0 +1,192 @@
+"""Words as the memory sees them: keys of a lookup, terms for BM25, and whether something was said at all."""
+
+import re
+import threading
+import unicodedata
+from functools import lru_cache
+
+import snowballstemmer
+
+MAX_TERM_CHARS = 40
+"""Longer "words" (keys, links without a stop) are cut: an index entry of Postgres has a limit, and nobody
+says them twice."""
+
+# English only: in other languages the rarity of a term does the same work.
+STOP_WORDS = frozenset(
+    """
+    a about above after again all also am an and any are arent as at be because been before being below between both but by can cant could
+    couldnt did didnt do does doesnt doing dont down during each few for from further get got had hadnt has hasnt have havent having he hed
+    her here heres hers herself hes hey him himself his how hows i id if ill im in into is isnt it its itself ive just let lets me more
+    most my myself no nor not now of off oh on once only or other our ours ourselves out over own really same she shed shes should so some
+    such than that thats the their theirs them themselves then there theres these they theyd theyll theyre theyve this those through to too
+    under until up us very was wasnt we wed well were werent weve what whats when whens where wheres which while who whom whos why with
+    wont would wouldnt yeah yes you youd youll your youre yours yourself youve
+    """.split()
+)
+
+_APOSTROPHES = "'’ʼ`"
+_POSSESSIVE = re.compile(rf"[{_APOSTROPHES}]s\b")
+_ACCENTS = re.compile("[\u0300-\u036f]")
+# Scripts written without spaces (and Hangul, whose particles stick to the word): their runs become pairs of
+# characters.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003134f]+"
+)
+
+_stemmer = snowballstemmer.stemmer("english")
+_stemmer_lock = threading.Lock()  # a stemmer keeps the word it works on in itself
+
+
+class _Spaced(dict[int, int | str | None]):
+    """A table for `str.translate`, filled as it is asked: characters of the `kept` categories stay, others
+    become a space."""
+
+    def __init__(self, kept: str) -> None:
+        super().__init__({ord(mark): None for mark in _APOSTROPHES})
+        self._kept = kept
+
+    def __missing__(self, code: int) -> int | str | None:
+        category = unicodedata.category(chr(code))
+        self[code] = None if category == "Cf" else code if category[0] in self._kept else " "
+        return self[code]
+
+
+_WITHOUT_PUNCTUATION = _Spaced("LMNS")
+_WORDS_ONLY = _Spaced("LMN")
+
+
+def normalise(text: str) -> str:
+    """The key of a lookup: the same words said again, however they are written, give the same string."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(folded.translate(_WITHOUT_PUNCTUATION).split())
+
+
+def clean(text: str) -> str:
+    """`text` as Postgres and JSON can hold it: without NUL and lone surrogates; surrogate pairs become their
+    character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+    return text.replace("\0", "")
+
+
+def terms(text: str) -> list[str]:
+    """The stems of `text` in order, repeated as often as said, without stop words; for questions and stored
+    words alike.
+
+    Latin words lose their accents and English endings, numbers stay, other scripts keep whole words; where a
+    script has no spaces, a term is a pair of neighbouring characters.
+    """
+    found: list[str] = []
+    for word in _plain(text).split():
+        if word.isascii():
+            if word not in STOP_WORDS:
+                found.append(_stem(word[:MAX_TERM_CHARS]))
+        else:
+            found.extend(_foreign(word))
+    return found
+
+
+def _plain(text: str) -> str:
+    text = _POSSESSIVE.sub("", text.casefold())
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text).casefold()))
+    return text.translate(_WORDS_ONLY)
+
+
+@lru_cache(maxsize=65_536)  # 70 us a word without it
+def _stem(word: str) -> str:
+    with _stemmer_lock:
+        return str(_stemmer.stemWord(word))
+
+
+def _foreign(word: str) -> list[str]:
+    found: list[str] = []
+    end = 0
+    for run in _UNSPACED.finditer(word):
+        if run.start() > end:
+            found.append(word[end : run.start()][:MAX_TERM_CHARS])
+        found.extend(_pairs(run.group()))
+        end = run.end()
+    if end < len(word):
+        found.append(word[end:][:MAX_TERM_CHARS])
+    return found
+
+
+def _pairs(run: str) -> list[str]:
+    return [run[at : at + 2] for at in range(len(run) - 1)] or [run]
+
+
+# Said to keep the talk going. A text made of these alone holds nothing to look up and nothing to learn.
+_FILLERS = """
+    yes, yeah, yea, yep, yup, ya, no, nope, nah, ok, okay, k, alright, all right, right, sure, fine, good, great, cool, nice, perfect,
+    lovely, wonderful, awesome, amazing, excellent, exactly, indeed, absolutely, definitely, of course, got it, i see, i know, i
+    understand, understood, makes sense, sounds good, sounds great, thats it, that is it, thats all, that is all, thats good, thats great,
+    thats nice, thats right, that is right, thats fine, thanks, thank you, thank you for that, thx, cheers, very much, so much, a lot,
+    please, sorry, pardon, excuse me, no problem, no worries, never mind, nevermind, youre welcome, you are welcome, welcome, hi, hello,
+    hey, hiya, hi there, hello there, hey there, hi again, hello again, good morning, good afternoon, good evening, good night, good day,
+    morning, how are you, how are you doing, how are you today, hows it going, whats up, im good, im fine, im ok, im okay, im well, i am
+    good, i am fine, i am well, nice to meet you, nice to see you, bye, goodbye, see you, see you later, see you soon, see you then, see
+    you around, see you tomorrow, see ya, talk to you later, talk to you soon, take care, have a good one, have a good day, have a nice
+    day, have a great day, have a good evening, have a good night, have a good weekend, you too, and you, are you there, can you hear me,
+    one moment, one second, hold on, wait, so, well, very, really, lets see, let me see, let me think, huh, ha, haha, hahaha, lol, wow,
+    whoa, oops
+"""
+_SOUNDS = "m+|m+ ?h+m+|h+m+|u+h+|u+m+|e+r+m*|a+h+|o+h+"
+_PHRASES = "|".join(re.split(r",\s+", _FILLERS.strip()))
+_SMALL_TALK = re.compile(rf"(?:(?:{_SOUNDS}|{_PHRASES})(?: |$))+")
+_LONGEST_SMALL_TALK_CHARS = 100
+_LONGEST_FOLLOW_UP_CHARS = 120
+
+
+def is_small_talk(text: str) -> bool:
+    """Whether `text` alone says nothing worth a lookup: "mm hm", "ok thanks", "bye", a bare "yes", silence.
+
+    English only; words of any other language are never taken for small talk.
+    """
+    if not any(map(str.isalnum, text)):
+        return True
+    return len(text) <= _LONGEST_SMALL_TALK_CHARS and _SMALL_TALK.fullmatch(normalise(text)) is not None
+
+
+FOLLOW_UP_WORDS, FOLLOW_UP_TERMS = 7, 2
+"""A question of more words, or one with a pronoun and more content than this, names what it is about ("did
+Ana sell her car?")."""
+
+_OPENERS = re.compile(
+    r"(?:and|or|but|also|(?:what|how) about|(?:what|who|where|anything|anyone|someone) else|which ones?)\b"
+)
+_ALONE = re.compile(
+    r"(?:why|how|when|where|who|whose|what|which|really)"
+    r"(?: not| come| so| much| many| long| old| far| often| for| to| from| with| time| day| year)?"
+    r"|(?:since|until) when|with whom?|for example|(?:like|such as)(?: what| who)?|go on|tell me "
+    r"more|more|are you sure"
+)
+_ANAPHORS = frozenset(
+    """
+    he she it they him her hers his its them their theirs that this those these one ones hes shes theyre thats himself herself themselves
+    there then same other others
+    """.split()
+)
+_NOT_ANAPHORIC = re.compile(
+    r"\b(?:(?:is|are|was|were) there|there (?:is|are|was|were)|(?:is )?(?:this|that) is my)\b"
+)
+
+
+def is_follow_up(text: str) -> bool:
+    """Whether `text` is short and leans on what was asked before: "and hers?", "what about his?", "why?",
+    "when was that?".
+
+    English only; in other languages the embedding has to do with the words as they are.
+    """
+    if len(text) > _LONGEST_FOLLOW_UP_CHARS or is_small_talk(text):
+        return False
+    words = normalise(text)
+    if words.count(" ") >= FOLLOW_UP_WORDS:
+        return False
+    if _ALONE.fullmatch(words) or _OPENERS.match(words):
+        return True
+    return len(terms(text)) <= FOLLOW_UP_TERMS and not _ANAPHORS.isdisjoint(
+        _NOT_ANAPHORIC.sub(" ", words).split()
+    )
