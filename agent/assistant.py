@@ -14,7 +14,7 @@ from livekit.agents.voice import SpeechHandle
 
 from echoic.agent.call.call import shown_items
 from echoic.agent.call.telemetry import record_recall
-from echoic.agent.commands.memory_tools import TOOLS, Heeded, Used, has_words, heed
+from echoic.agent.commands.memory_tools import TOOLS, ReplyPlan, Used, has_words, plan_reply
 from echoic.agent.window import fit
 from echoic.memory.call import CallMemory
 from echoic.memory.recall.prompt import compose
@@ -86,7 +86,7 @@ class RemembersCaller(Agent):
         said = self._heeded(shown_items(self._userdata, chat_ctx.items), tools)
         if said.first is not None:
             yield said.first
-        if not said.asks_model:
+        if not said.call_model:
             return
         context, spoke = llm.ChatContext(said.items), False
         await self._remember(context.items)
@@ -97,12 +97,12 @@ class RemembersCaller(Agent):
         if spoke and said.last:
             yield said.last
 
-    def _heeded(self, items: list[llm.ChatItem], tools: list[llm.Tool]) -> Heeded:
+    def _heeded(self, items: list[llm.ChatItem], tools: list[llm.Tool]) -> ReplyPlan:
         try:
-            return heed(items, tools, self.call_memory, model_calls_tools=self._model_calls_tools)
+            return plan_reply(items, tools, self.call_memory, model_calls_tools=self._model_calls_tools)
         except Exception as exc:  # whatever is wrong with memory, the caller gets an answer
             log.error("turn.wish_broke", extra={"error": type(exc).__name__})
-            return Heeded(items, [tool for tool in tools if tool not in TOOLS])
+            return ReplyPlan(items, [tool for tool in tools if tool not in TOOLS])
 
     async def _remember(self, items: list[llm.ChatItem]) -> None:
         at = unanswered(items)

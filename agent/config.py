@@ -36,7 +36,7 @@ class AgentSettings(BaseSettings):
 
     instructions: str = DEFAULT_INSTRUCTIONS
     """System prompt of the agent. It stays the same during a call, so that prefix caches hold."""
-    back_words: str = "Sorry, we were cut off for a moment. I'm back."
+    takeover_message: str = "Sorry, we were cut off for a moment. I'm back."
     """What the agent says when it takes over a call whose agent has died: one sentence, spoken without asking
     the model."""
     greet_on_return: bool = False

@@ -1,5 +1,7 @@
-"""Mem0's own search over the same facts, set up as well as its options allow: no approximate index, an index
-on the user."""
+"""Mem0's own search over the same facts, set up as well as its options allow.
+
+No approximate index, and an index on the user.
+"""
 
 import os
 from collections.abc import AsyncIterator

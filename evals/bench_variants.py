@@ -1,5 +1,4 @@
-"""What is timed: the same words, of the same callers, through each path from the question to the first word
-for the model."""
+"""What is timed: the same words of the same callers on each path to the model's first word."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager

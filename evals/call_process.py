@@ -1,5 +1,4 @@
-"""A worker whose call processes do what those of the agent do up to their first answer, and say what that
-took.
+"""A worker whose call processes start as the agent's do, and say what that took.
 
 `python -m evals.call_process plain|remembering CALLS` prints one line of JSON once that many calls are up,
 and ends. The processes are LiveKit's own, each with a session. What memory adds is what the agent's

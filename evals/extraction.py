@@ -252,8 +252,7 @@ def _part(cases: list[Case], part: str) -> list[Case]:
 def served_model(
     settings: MemorySettings, gguf: Path | None, url: str, model: str
 ) -> Iterator[MemorySettings]:
-    """The settings with the model of this run: a file that is served while the block runs, an address, or
-    what they name already."""
+    """The settings with this run's model: a file served while the block runs, an address, or as named."""
     if gguf is not None:
         assert settings.data_dir is not None
         with served(gguf.absolute(), gguf.stem, settings.data_dir) as (address, key):

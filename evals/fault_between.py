@@ -1,5 +1,4 @@
-"""An address of the bench's own that passes everything on to a server, until it answers late, or not at all,
-or nobody is there."""
+"""An address of the bench's own before a server, to be late, silent or gone."""
 
 import asyncio
 from collections.abc import AsyncIterator

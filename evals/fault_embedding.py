@@ -1,5 +1,4 @@
-"""An embedding endpoint that may be slow, hang or be gone: the model of this machine behind an
-OpenAI-compatible address."""
+"""An embedding endpoint that may be slow, hang or be gone, with the model of this machine behind it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +13,7 @@ HOST = "127.0.0.1"
 
 
 class Endpoint:
-    """Answers `/v1/embeddings`, after `delay_s`; never while it is halted, and while it is cut it hangs up."""
+    """Answers `/v1/embeddings` after `delay_s`; never while it is halted, and it hangs up while it is cut."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder, self.delay_s = embedder, 0.0

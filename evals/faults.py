@@ -1,5 +1,6 @@
-"""What a caller waits while a part of memory is slow, hung or down: `python -m evals.faults [--only PART]
-[--quick] [--json FILE]`.
+"""What a caller waits while a part of memory is slow, hung or down.
+
+`python -m evals.faults [--only PART] [--quick] [--json FILE]`
 
 From the entry of `llm_node` to the model's first chunk, as in `evals.latency`, but with the budget and
 breakers that ship: what counts is what a caller waits. Postgres and the graph are real servers behind an
@@ -29,7 +30,7 @@ from rich.table import Table
 
 from echoic.agent.assistant import MemoryAgent
 from echoic.agent.config import AgentSettings
-from echoic.agent.worker.gc_tuning import settle_collector
+from echoic.agent.worker.gc_tuning import freeze_gc
 from echoic.local.servers.stores import Stores, open_stores
 from echoic.memory.call import CallMemory
 from echoic.memory.config import MemorySettings, load_settings
@@ -244,8 +245,7 @@ async def _failing_graph(graph: OwnGraph, passing: Between, state: State) -> Asy
 
 
 async def _enter(memory: Memory, callers: int) -> int:
-    """The callers' facts become graphs, as a worker makes them; returns how many relations the first caller
-    has."""
+    """The callers' facts become graphs, as by a worker; returns how many relations the first caller has."""
     ingester = open_ingester(memory)
     assert ingester is not None
     for number in range(callers):
@@ -260,8 +260,7 @@ async def _enter(memory: Memory, callers: int) -> int:
 
 
 async def _cell(case: Case, count: int, seconds: float) -> Cell:
-    """One case: everything is well while it warms up, then the fault begins; or it is there when the calls
-    begin."""
+    """One case: the fault begins after a warm-up when all is well, or is there when the calls begin."""
     async with open_memory(case.settings) as memory, AsyncExitStack() as stack:
         if case.new_calls:
             await stack.enter_async_context(case.fault(case.state))
@@ -301,7 +300,7 @@ async def _nodes(name: str, calls: Sequence[CallMemory]) -> AsyncIterator[tuple[
         for call in calls
     ]
     async with started(agents):
-        settle_collector()
+        freeze_gc()
         yield LLMNode(name, agents), agents
 
 

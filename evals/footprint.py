@@ -57,8 +57,7 @@ def main(
 
 
 async def measure(stores: Stores, numbers: tuple[int, ...], console: Console) -> dict[str, Any]:
-    """Every number of calls without and with memory; the embedding server runs before the first call, as in a
-    worker."""
+    """Every number of calls without and with memory; the embedding server runs already, as in a worker."""
     settings = load_settings(
         database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir
     )

@@ -1,5 +1,6 @@
-"""How long one question to the graph takes, and whether it finds the answer: `python -m evals.graph [--json
-FILE] [--quick]`.
+"""How long one question to the graph takes, and whether it finds the answer.
+
+`python -m evals.graph [--json FILE] [--quick]`
 
 Graphs of 100, 1,000 and 10,000 relations beside those of 200 other users, on the embedded FalkorDB and on a
 real Neo4j 5.26 (Java 17 and Maven; or ECHOIC_NEO4J_URL), one question and eight at once; our form of the
@@ -151,8 +152,7 @@ async def _ours(settings: MemorySettings, group: str, known: History) -> AsyncIt
 
 @asynccontextmanager
 async def _library(settings: MemorySettings, group: str, known: History) -> AsyncIterator[Ask]:
-    """Graphiti's hybrid search by full text and cosine, fused by ranks; live relations only; the vector is
-    given, as it is to ours."""
+    """Graphiti's hybrid search (full text and cosine, fused by ranks; live relations), given our vector."""
     store = load("echoic.workers.graph.graphiti_store", known.asked.shape[1]).GraphStore(
         settings, LocalEmbedder
     )
@@ -182,8 +182,7 @@ FORMS = {"ours": _ours, "library": _library}
 
 
 async def _cell(ask: Ask, known: History, calls: int, rounds: int) -> dict[str, Any]:
-    """All questions `rounds` times, by so many callers at once, each waiting for an answer before it asks
-    again."""
+    """All questions `rounds` times, by so many callers at once, each waiting for its answer."""
     ms, found = list[float](), list[bool]()
     questions = iter([number for _ in range(rounds) for number in range(len(known.planted))])
 

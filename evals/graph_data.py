@@ -1,5 +1,4 @@
-"""A caller's graph for the bench: planted relations, each with a question that says it in other words, among
-thousands of others."""
+"""A caller's graph for the bench: planted relations, each with a question, among thousands of others."""
 
 import random
 import re

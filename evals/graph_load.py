@@ -1,5 +1,4 @@
-"""Puts the bench's relations into a graph server, in Graphiti's own form and with its indexes, a thousand a
-second."""
+"""Puts the bench's relations into a graph server in Graphiti's own form, a thousand a second."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol

@@ -1,5 +1,6 @@
-"""Time that memory adds to a reply, by number of calls at once: `python -m evals.latency [--quick] [--graph]
-[--json FILE]`.
+"""Time that memory adds to a reply, by number of calls at once.
+
+`python -m evals.latency [--quick] [--graph] [--json FILE]`
 
 From the entry of `llm_node` to the model's first chunk, with a model that answers at once; executor hop,
 recall and rendering included, nothing prefetched, no question ever asked twice. Beside it in the same run: no
@@ -30,7 +31,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from echoic.agent.call.capture import Capture
-from echoic.agent.worker.gc_tuning import settle_collector
+from echoic.agent.worker.gc_tuning import freeze_gc
 from echoic.local.servers.stores import Stores, open_stores
 from echoic.memory.call import CallMemory
 from echoic.memory.config import MemorySettings, load_settings
@@ -74,8 +75,7 @@ class Cell:
 
     ms: list[float] = field(default_factory=list)
     late: int = 0
-    """Questions whose recall took longer than the budget that ships; a call would have gone on without what
-    was missing."""
+    """Questions whose recall took longer than the budget that ships; a call would not have waited."""
     lags: list[LoopLag] = field(default_factory=list)
 
 
@@ -123,15 +123,14 @@ async def measure(stores: Stores, plan: Plan, console: Console) -> dict[str, Any
             progress.remove_task(loading)
             calls, load_ms = await _open_calls(memory)
             async with open_variants(memory, calls) as variants:
-                settle_collector()  # as the agent's process does before its first call
+                freeze_gc()  # as the agent's process does before its first call
                 await _run_all(variants, plan, cells, progress)
             captured_ms = await _capture(memory, plan.captured)
     return report_of(cells, load_ms, captured_ms)
 
 
 async def _open_calls(memory: Memory) -> tuple[list[CallMemory], list[float]]:
-    """Every caller calls once, one after the other: how long until all of their memory is held, in ms; the
-    first ones stay."""
+    """Every caller calls once, in turn: ms until all of their memory is held; the first ones stay."""
     stay, ms = [], []
     for number in range(USERS):
         began = time.perf_counter()
@@ -161,7 +160,7 @@ async def _run_all(variants: Sequence[Variant], plan: Plan, cells: Cells, progre
         progress.update(measuring, description=f"{variant.name}, {pace}, {calls} at once", refresh=True)
         cell = cells[variant.name, pace, calls]
         # a session keeps an event of every reply: forty thousand of them in one process are no call's
-        settle_collector()
+        freeze_gc()
         until = time.perf_counter() + (plan.closed_s if pace == "closed" else plan.paced_s)
         with watched() as lag:
             await asyncio.gather(*(_call(variant, call, asked, pace, until, cell) for call in range(calls)))
@@ -242,8 +241,7 @@ def _stalls(cells: Cells, variant: str) -> dict[str, Any]:
 
 
 def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """The two aims, closed loop: at one call against the bare embedding; at most calls beyond the embedding
-    against Mem0's."""
+    """Closed loop: one call against the bare embedding, most calls beyond it against Mem0's."""
     at = {(row["variant"], row["calls"]): row for row in rows if row["load"] == "closed"}
     most = max(CALLS)
     beyond = {name: at[name, most]["p95_ms"] - at[BARE, most]["p95_ms"] for name in (OURS, MEM0)}

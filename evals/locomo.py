@@ -37,8 +37,7 @@ from evals.machine import commit, hardware
 CUTS = (5, 10, 20)
 TURNS_OF_A_FACT = 3
 BUDGET_S = 10.0
-"""Large enough that no answer is late: what is found is measured here, evals/latency.py measures deadlines.
-"""
+"""Large enough that no answer is late: evals/latency.py measures deadlines."""
 AGENT = "locomo"
 AT_ONCE = 8  # turns stored and embedded at the same time; the embedder has two threads
 

@@ -1,5 +1,4 @@
-"""Conversations in LoCoMo's own format (Maharana et al., ACL 2024): turns, observations, questions and their
-evidence."""
+"""Conversations in LoCoMo's own format (Maharana et al., ACL 2024): turns, observations, questions."""
 
 import json
 import re

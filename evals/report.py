@@ -1,5 +1,7 @@
-"""evals/results/*.json -> the measured part of docs/evals.md; `python -m evals.report` (part of `make docs`)
-rewrites it in place."""
+"""evals/results/*.json -> the measured part of docs/evals.md.
+
+`python -m evals.report` (part of `make docs`) rewrites it in place.
+"""
 
 import json
 from collections.abc import Iterator

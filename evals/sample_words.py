@@ -1,5 +1,7 @@
-"""Everyday sentences of callers, written for the bench: what was said, what was learned of it, and questions,
-no question twice."""
+"""Everyday sentences of callers for the bench: what was said, what was learned, and questions.
+
+No question comes twice.
+"""
 
 import random
 import re

@@ -1,5 +1,4 @@
-"""Ears and a model for evals: what the caller's sound means is known, and so is the reply, so that what is
-timed is no model.
+"""Ears and a model for evals: the sound's meaning is known and so is the reply, so no model is timed.
 
 The ears listen to the real audio of the room: words come out of them as the sound goes on, and the turn ends
 with the sound.
@@ -22,11 +21,9 @@ WORD_S = 0.16
 """Of the caller's words: about the pace of quick speech."""
 LOUD_RMS = 300.0
 SURE_S, ENDED_S = 0.1, 0.3
-"""Silence after which the words are likely to stay (a preflight transcript: the model may begin), and after
-which they are final."""
+"""Silence after which words are likely to stay (the model may begin), and after which they are final."""
 FINAL_EQUAL_SHARE = 0.5
-"""Turns whose last partial transcript holds every word; in the others the last two words come with the next
-transcript only."""
+"""Turns whose last partial transcript holds every word; others get their last two words later."""
 THINKS_S = 0.15
 """To the model's first word."""
 REPLY = "All right then."

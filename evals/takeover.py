@@ -1,10 +1,10 @@
-"""How long a caller hears nothing when the agent's process is killed: `python -m evals.takeover [--kills N]
-[--json FILE]`.
+"""How long a caller hears nothing when the agent's process is killed.
+
+`python -m evals.takeover [--kills N] [--json FILE]`
 
 A real LiveKit server, a real worker with real call processes, and a caller who writes and listens. The model
-and the voice are
-scripted: what is measured is Echoic's and LiveKit's part, to the first sound of the next agent. Each kill is
-a call of its own.
+and the voice are scripted: what is measured is Echoic's and LiveKit's part, to the first sound of the next
+agent. Each kill is a call of its own.
 """
 
 import asyncio

@@ -42,8 +42,7 @@ from evals.temporal_tell import (
 DATA = Path(__file__).parent / "data" / "temporal.json"
 FORMS: tuple[Form, ...] = ("facts_only", "with_graph")
 PATIENT = {"model_timeout_s": 600, "store_timeout_ms": 60_000}
-"""Beside a model on the same processors a store may take seconds; what is found is measured here, and not how
-fast."""
+"""Beside a model on the same processors a store may take seconds; how fast is not measured here."""
 
 
 def main(
@@ -154,7 +153,7 @@ async def measure(
 
 
 def figures_of(answers: Sequence[Answer], model: str) -> dict[str, Any]:
-    """How many questions there were, and the share that counts in each form; none for one that was not run."""
+    """How many questions there were, and the share that counts in each form; none for one not run."""
     shares: dict[str, Any] = {
         form: round(_right(answers, form) / len(answers), 3) if form in answers[0].verdicts else None
         for form in FORMS
@@ -211,8 +210,7 @@ def _show(answers: Sequence[Answer], model: str, dead: int, console: Console, ve
 
 @contextmanager
 def _graph_settings(settings: MemorySettings, graph: bool) -> Iterator[MemorySettings | None]:
-    """The settings with the graph on, at the server they name or at an embedded one; None where it is not
-    wanted."""
+    """The settings with the graph on, at the server they name or an embedded one; None if not wanted."""
     if not graph:
         yield None
         return

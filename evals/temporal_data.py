@@ -34,8 +34,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked when, and which words the block has to hold, and must not hold as if they were still
-    true."""
+    """What is asked when, which words the block has to hold, and which not as if still true."""
 
     history: str
     asked_at: datetime

@@ -1,5 +1,4 @@
-"""A perfect extraction, read from a file: what any model could at best have learned from a turn, through the
-worker's own path."""
+"""A perfect extraction, read from a file: what any model could at best have learned from a turn."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,8 +28,7 @@ class ScriptedExtractor:
         self._learned[turn_id] = learned
 
     async def extract(self, turns: Sequence[Turn], known: Sequence[Fact]) -> Extraction:
-        """The facts of these turns, and the closings: of any live fact, where a model would be shown the
-        nearest ones only.
+        """The facts of these turns, and the closings, of any live fact: a model is shown the nearest only.
 
         Raises:
             ModelAnswerInvalid: a fact that ends here was never stored.

@@ -1,5 +1,4 @@
-"""A history told as it happened: calls are recorded and learned in their order, and questions asked on the
-day they name."""
+"""A history told as it happened: calls recorded and learned in order, questions on their day."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -26,8 +25,7 @@ from evals.temporal_script import ScriptedExtractor
 
 AGENT = "temporal"
 BUDGET_S = 10.0
-"""Large enough that no answer is late: what is recalled is measured here, evals/latency.py measures
-deadlines."""
+"""Large enough that no answer is late: evals/latency.py measures deadlines."""
 LEARN_AFTER = timedelta(minutes=1)
 """How long after its last word a call is learned."""
 NO_MODEL = "none"
@@ -62,8 +60,7 @@ class Telling:
     def __init__(
         self, memories: Memories, extractor: Extractor | None, ingester: GraphIngester | None, clock: Clock
     ) -> None:
-        """`extractor`: None learns nothing, what was said is all there is; `ingester`: None where no graph is
-        fed."""
+        """Without an `extractor` what was said is all there is; without an `ingester` no graph is fed."""
         self._memories, self._memory, self._clock = memories, memories["facts_only"], clock
         self._extractor, self._ingester = extractor, ingester
         self._learner = Learner(self._memory, extractor) if extractor else None

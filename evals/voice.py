@@ -1,5 +1,6 @@
-"""First sound heard in a real room, with memory and without: `python -m evals.voice [--turns N] [--local]
-[--json FILE]`.
+"""First sound heard in a real room, with memory and without.
+
+`python -m evals.voice [--turns N] [--local] [--json FILE]`
 
 One caller in two rooms of one LiveKit server, asking in turn: in one an agent with memory (200 facts and 500
 turns of that caller), in the other LiveKit's own agent with the same ears, model and voice. Those are
@@ -53,8 +54,7 @@ WARM_UP = 2
 PAUSE_S = 0.4
 """Between a reply and the next question."""
 FINE = RoomOptions(audio_input=AudioInputOptions(frame_size_ms=10))
-"""LiveKit hands audio on in pieces of 50 ms: the same for both rooms, but too coarse a clock for a difference
-of 5 ms."""
+"""LiveKit hands audio on in pieces of 50 ms, the same for both rooms: too coarse to see 5 ms."""
 
 
 class TimedAgent(MemoryAgent):

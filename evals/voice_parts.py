@@ -1,5 +1,4 @@
-"""What the two agents of evals/voice.py hear and speak with: scripted parts, or the speech of this machine
-and whatever model is set."""
+"""What the two agents of evals/voice.py hear and speak with: scripted parts, or this machine's speech."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -76,8 +75,7 @@ class ScriptedParts:
 
 
 class LocalParts:
-    """Moonshine hears, Piper speaks, and the model is the one that the settings name; without any, what is
-    remembered is quoted."""
+    """Moonshine hears, Piper speaks, and the settings name the model; without one, memory is quoted."""
 
     def __init__(self, speech: LocalSpeech, voice: Voice, settings: MemorySettings) -> None:
         self._speech, self._voice = speech, voice

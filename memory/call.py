@@ -12,7 +12,7 @@ from uuid import UUID
 from echoic.memory.errors import ConfigInvalid, MemoryFault
 from echoic.memory.graph.types import item_of
 from echoic.memory.recall.prompt import estimate_tokens
-from echoic.memory.recall.recaller import Asked
+from echoic.memory.recall.recaller import PendingRecall
 from echoic.memory.recall.recent_turns import PROFILE_FACTS, TURNS_BEFORE, TURNS_NOW, RecentTurns
 from echoic.memory.store.consent import Consent, Policy, keeps, must_ask
 from echoic.memory.store.turns import turn_id_for
@@ -41,7 +41,7 @@ class CallMemory:
 
     memory: Stores
     caller: Caller
-    kept: bool = True
+    persistent: bool = True
     """False: nothing of this call is written, looked up or learned; its words stay in this process until the
     call ends."""
     recent: RecentTurns = field(default_factory=RecentTurns)
@@ -51,7 +51,7 @@ class CallMemory:
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     consent: Consent = "unknown"
     """What the caller has said about being remembered."""
-    gone: set[UUID] = field(default_factory=set)
+    forgotten_ids: set[UUID] = field(default_factory=set)
     """Turns and facts that were forgotten during the call: the model is not shown them either."""
     _next_position: int = 0
     _unrecorded: dict[str, Turn] = field(default_factory=dict)
@@ -62,12 +62,12 @@ class CallMemory:
     _tokens_waiting: int = 0
     _jobs: set[asyncio.Task] = field(default_factory=set)
 
-    def load_soon(self) -> None:
+    def start_loading(self) -> None:
         """Begin to fill tier 1 with the last turns and the profile; a call that is not kept has none."""
-        if not self.kept:
+        if not self.persistent:
             self.loaded = True
             return
-        self.memory.versions.own(self.caller.call_id, self.caller.user_id)
+        self.memory.versions.ignore_changes_from(self.caller.call_id, self.caller.user_id)
         self.memory.calls.add(self)
         self.memory.search.hold(self.caller)
         self._loading = self._in_background(self._load(), "call.load")
@@ -126,7 +126,7 @@ class CallMemory:
             previous_user_text: the caller's words before these.
         """
         # a store that is down may still hold those
-        context = {self._turn_id(item_id) for item_id in context_item_ids} | self.gone
+        context = {self._turn_id(item_id) for item_id in context_item_ids} | self.forgotten_ids
         return await self.memory.recaller.recall(
             self.caller,
             text,
@@ -134,15 +134,15 @@ class CallMemory:
             context=context,
             previous=previous_user_text,
             budget_s=budget_s,
-            stores=self.kept,
+            stores=self.persistent,
         )
 
-    def prefetch(self, text: str, *, previous_user_text: str = "") -> Asked | None:
+    def prefetch(self, text: str, *, previous_user_text: str = "") -> PendingRecall | None:
         """Start looking up words that are still being spoken; returns at once.
 
         None: there is nothing to look up, or nowhere.
         """
-        if not self.kept or self.paused:
+        if not self.persistent or self.paused:
             return None
         return self.memory.recaller.prefetch(self.caller, text, self.recent, previous=previous_user_text)
 
@@ -162,16 +162,16 @@ class CallMemory:
         """
         said_at = said_at or datetime.now(UTC)
         await self.wait_loaded()
-        if self._in_pause(said_at) or self._turn_id(item_id) in self.gone:
+        if self._in_pause(said_at) or self._turn_id(item_id) in self.forgotten_ids:
             return None
-        if self.kept:
-            await self.settle()
+        if self.persistent:
+            await self.flush()
         turn = self._unrecorded.get(item_id) or self._take_over(item_id, role, text, said_at, interrupted)
-        if self.kept and not self.undecided:
+        if self.persistent and not self.consent_pending:
             await self._make_durable(item_id, turn)
         return turn
 
-    async def settle(self) -> None:
+    async def flush(self) -> None:
         """Return when tier 1 is loaded, and what was adopted is durable.
 
         Raises:
@@ -179,7 +179,7 @@ class CallMemory:
                 and at the end.
         """
         await self.wait_loaded()
-        if self.undecided:
+        if self.consent_pending:
             return
         if not keeps(self._policy, self.consent):
             self._adopted.clear()
@@ -192,7 +192,7 @@ class CallMemory:
                 await self._make_durable(item_id, turn)
                 before._unrecorded.pop(item_id, None)
 
-    def adopt(self, before: "CallMemory") -> None:
+    def merge_anonymous(self, before: "CallMemory") -> None:
         """What was said in a call that was not kept becomes this user's, before anything said later: it was
         the same person."""
         self._adopted.append(before)
@@ -218,30 +218,30 @@ class CallMemory:
             StoreUnavailable: it counts for this call only, or words of this call could not be stored yet.
         """
         await self.wait_loaded()
-        undecided, self.consent = self.undecided, "on" if granted else "off"
+        consent_pending, self.consent = self.consent_pending, "on" if granted else "off"
         if granted:
             self.resume()
         else:
             self.pause()
-        if undecided and not granted:
+        if consent_pending and not granted:
             self._unrecorded.clear()
             self._adopted.clear()
-        if not self.kept:
+        if not self.persistent:
             return
         try:
             await self.memory.consents.write(self.caller.user_id, self.consent)
         finally:
-            if undecided and granted:
+            if consent_pending and granted:
                 await self._keep_held()
 
     @property
-    def undecided(self) -> bool:
+    def consent_pending(self) -> bool:
         """Has the caller yet to say whether to be remembered?
 
         Until then their words are in this process only.
         """
         loaded = self._loading is not None and self._loading.done()
-        return self.kept and loaded and must_ask(self._policy, self.consent)
+        return self.persistent and loaded and must_ask(self._policy, self.consent)
 
     @property
     def _policy(self) -> Policy:
@@ -249,7 +249,7 @@ class CallMemory:
 
     def forget_items(self, ids: Collection[UUID]) -> None:
         """These turns and facts are gone; what of them comes later is not kept."""
-        self.gone.update(ids)
+        self.forgotten_ids.update(ids)
         self.recent.remove(ids)
         self._unrecorded = {
             item_id: turn for item_id, turn in self._unrecorded.items() if turn.turn_id not in ids
@@ -263,7 +263,7 @@ class CallMemory:
 
     async def end(self) -> None:
         """The call is over: have its turns learned at once, stop its lookups, forget tier 1."""
-        if not self.kept:
+        if not self.persistent:
             self._unrecorded.clear()
             self.recent.clear()
             return
@@ -271,19 +271,19 @@ class CallMemory:
         await self.memory.jobs.enqueue_learn(self.caller.user_id, hurry=True)
         self.memory.recaller.forget_call(self.caller)
         self.memory.search.drop(self.caller.call_id)
-        self.memory.versions.disown(self.caller.call_id)
+        self.memory.versions.watch_changes_from(self.caller.call_id)
         self.memory.calls.discard(self)
         for task in list(self._jobs):
             await task
 
     async def _keep_held(self) -> None:
-        await self.settle()
+        await self.flush()
         for item_id, turn in list(self._unrecorded.items()):
             await self._make_durable(item_id, turn)
 
     async def _settle_last(self) -> None:
         try:
-            await self.settle()
+            await self.flush()
         except MemoryFault as exc:
             log.error("call.not_adopted", extra={"error": type(exc).__name__})
 
@@ -314,7 +314,7 @@ class CallMemory:
         )
         self._next_position += 1
         self.recent.add(turn)
-        if self.kept:
+        if self.persistent:
             self.memory.search.add(turn)
         self._unrecorded[item_id] = turn
         return turn
@@ -342,15 +342,15 @@ class CallMemory:
         return task
 
 
-def start_call(stores: Stores, caller: Caller, *, kept: bool = True) -> CallMemory:
+def start_call(stores: Stores, caller: Caller, *, persistent: bool = True) -> CallMemory:
     """The memory of one caller in one call, at once; what earlier calls said is read meanwhile.
 
     Raises:
         ConfigInvalid: the user id is empty or too long.
     """
     check_user_id(caller.user_id)
-    call = CallMemory(stores, caller, kept)
-    call.load_soon()
+    call = CallMemory(stores, caller, persistent)
+    call.start_loading()
     return call
 
 

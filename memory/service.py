@@ -37,30 +37,30 @@ class Memory(Stores):
 
     __slots__ = ()
 
-    async def open_call(self, caller: Caller, *, kept: bool = True) -> CallMemory:
+    async def open_call(self, caller: Caller, *, persistent: bool = True) -> CallMemory:
         """Load what the call needs in process (two short reads).
 
         If the stores are down the call starts without, and says so.
 
         Args:
-            kept: False for a caller who is nobody in particular: what is said is known to this call, and
+            persistent: False for a caller who is nobody in particular: what is said is known to this call, and
                 never written anywhere.
 
         Raises:
             ConfigInvalid: the user id is empty or too long.
         """
-        call = self.start_call(caller, kept=kept)
+        call = self.start_call(caller, persistent=persistent)
         await call.wait_loaded()
         return call
 
-    def start_call(self, caller: Caller, *, kept: bool = True) -> CallMemory:
+    def start_call(self, caller: Caller, *, persistent: bool = True) -> CallMemory:
         """As `open_call`, at once: what earlier calls said is read meanwhile, and turns recorded before wait
         for that.
 
         Raises:
             ConfigInvalid: the user id is empty or too long.
         """
-        return start_call(self, caller, kept=kept)
+        return start_call(self, caller, persistent=persistent)
 
 
 @asynccontextmanager
@@ -180,7 +180,7 @@ def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], dateti
         now,
     )
     memory.graph, memory.graph_fault = backend, fault
-    versions.on_erased, versions.on_gap, versions.on_forgotten = (
+    versions.on_erased, versions.on_reconnect, versions.on_forgotten = (
         memory.forget_erased,
         memory.check_erased,
         memory.forget_items,

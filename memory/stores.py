@@ -33,7 +33,7 @@ class OpenCall(Protocol):
     caller: Caller
     recent: RecentTurns
     began: datetime
-    gone: set[UUID]
+    forgotten_ids: set[UUID]
 
     def forget_items(self, ids: Collection[UUID]) -> None: ...
 
@@ -93,7 +93,7 @@ class Stores:
 
 async def _was_forgotten(connection: Connection, call: OpenCall) -> set[UUID]:
     rows = await connection.fetch(query("forgotten_since"), call.caller.user_id, call.began)
-    return {row["id"] for row in rows} - call.gone
+    return {row["id"] for row in rows} - call.forgotten_ids
 
 
 async def _was_erased(connection: Connection, call: OpenCall) -> bool:

@@ -1,4 +1,4 @@
-"""What a test of the agent needs: a model that says what it is told to, and a call's memory without stores."""
+"""What a test of the agent needs: a model that says what it is told, and a call's memory without stores."""
 
 import json
 import uuid
@@ -19,8 +19,7 @@ from tests.fake_llm import FakeLLM, Reply
 
 
 class ScriptedLLM(FakeLLM):
-    """Gives one scripted reply a call, and keeps what the model was shown: `seen[n]` is OpenAI's list of
-    messages."""
+    """Gives one scripted reply a call, and keeps in `seen[n]` the messages that the model was shown."""
 
     def __init__(self, *replies: Reply | Sequence[Reply]) -> None:
         super().__init__()
@@ -56,9 +55,9 @@ class FakeCallMemory:
     recorded: list[Turn] = field(default_factory=list)
     refuse: Callable[[], BaseException | None] = lambda: None
     ended: int = 0
-    gone: set[UUID] = field(default_factory=set)
-    undecided: bool = False
-    kept: bool = True
+    forgotten_ids: set[UUID] = field(default_factory=set)
+    consent_pending: bool = False
+    persistent: bool = True
 
     async def recall(
         self, text: str, *, context_item_ids: frozenset[str], previous_user_text: str = ""

@@ -1,5 +1,6 @@
-"""Stores for tests: one real Postgres and Redis a session, a database copied from a migrated template for
-each test.
+"""Stores for tests: one real Postgres and Redis a session, and a database of its own for each test.
+
+The databases are copies of a migrated template. A real FalkorDB is there for those that ask for it.
 
 And a real FalkorDB for those that ask for it.
 """
@@ -32,8 +33,7 @@ _numbers = count(1)
 
 @pytest.fixture(scope="session", autouse=True)
 def model_loaded_once() -> Iterator[None]:
-    """All embedders of this process share what is loaded from disk: each of its own would take a second and
-    100 MB."""
+    """All embedders of this process share what is loaded from disk, which takes a second and 100 MB."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embed, "_load", cache(embed._load))
         yield
@@ -68,8 +68,10 @@ def database_url(stores: Stores) -> Iterator[str]:
 
 @contextmanager
 def _quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """In memory where there is room: a database of 300 files for each test takes 25 ms there, and 80 to 300
-    on a disk (ext4)."""
+    """In memory where there is room.
+
+    A database has 300 files: made for each test, that takes 25 ms there, and 80 to 300 on a disk (ext4).
+    """
     if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
         with TemporaryDirectory(prefix="echoic-tests-", dir=MEMORY) as folder:
             yield Path(folder)
@@ -78,8 +80,7 @@ def _quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def _need_not_outlive_the_machine(stores: Stores) -> None:
-    """A killed process loses nothing by it, only a machine without power; on a disk a database is made and
-    dropped in half the time."""
+    """Only a machine without power loses something by it, and a database is made in half the time."""
     with psycopg.connect(stores.database_url, autocommit=True) as admin:
         for setting in ("fsync", "full_page_writes"):
             admin.execute(f"alter system set {setting} = off")
@@ -100,10 +101,10 @@ def redis_url(stores: Stores) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def falkordb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The session's embedded FalkorDB, started for the first test that asks: `unix:///…`, which redis-py's
-    `from_url` takes.
+    """The session's embedded FalkorDB, started for the first test that asks for it.
 
-    All tests share it: each uses groups of its own names.
+    Its address is `unix:///…`, which redis-py's `from_url` takes. All tests share it: each uses groups of its
+    own names.
     """
     with open_graph(tmp_path_factory.mktemp("graph")) as url:
         yield url
@@ -111,8 +112,7 @@ def falkordb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def embedder() -> Iterator[LocalEmbedder]:
-    """The local model in this process, for `open_memory(settings, embedder=embedder)`: loading it for each
-    test would take a second."""
+    """The local model in this process, for `open_memory(settings, embedder=embedder)`, loaded once."""
     shared = LocalEmbedder()
     closing, shared.close = shared.close, _stay_open  # type: ignore[method-assign]
     yield shared

@@ -13,7 +13,7 @@ from echoic.memory.text.words import terms
 
 
 class WordEmbedder:
-    """A bag of hashed words as a unit vector; any name and length, so that two of them stand for two models."""
+    """A bag of hashed words as a unit vector, of any name and length: two of them stand for two models."""
 
     def __init__(self, name: str = "words", dimensions: int = 64) -> None:
         self.name, self.dimensions = name, dimensions

@@ -1,5 +1,4 @@
-"""A language model whose words are known, for LiveKit: what it says is one method, what it does before is
-another."""
+"""A language model for LiveKit whose words are known; what it says, and does before, are methods."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -16,8 +15,7 @@ class FakeLLM(llm.LLM):
 
     @abstractmethod
     def reply(self, context: llm.ChatContext) -> Reply | Sequence[Reply]:
-        """What is said to this context: words, the call of a tool, a fault that is raised, or several of them
-        in turn.
+        """What is said to this context: words, a tool's call, a fault to raise, or several of them in turn.
 
         Asked once a call: a retry says the same.
         """

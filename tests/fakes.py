@@ -1,5 +1,4 @@
-"""A language model that says what a test tells it to, over real HTTP: scripted where the model is, and
-nowhere else."""
+"""A language model that says what a test tells it to, over real HTTP: scripted here and nowhere else."""
 
 import json
 import threading
@@ -11,8 +10,7 @@ from typing import Any
 
 Request = dict[str, Any]
 Scripted = str | dict[str, Any] | int | Callable[[Request], "Scripted"]
-"""What the model says: text; an object, sent as JSON text; a number: that HTTP status; or a function of the
-request."""
+"""Text; an object, sent as JSON text; a number, which is an HTTP status; or a function of the request."""
 LONGEST_HOLD_S = 60.0
 
 

@@ -1,5 +1,4 @@
-"""What every graph server must do for us: run on the fake, on FalkorDB (tests/contract) and on Neo4j
-(tests/graph).
+"""What every graph server must do for us: the fake, FalkorDB (tests/contract) and Neo4j (tests/graph).
 
 What is read was written by Graphiti's own save, through the store of the workers.
 """
@@ -217,8 +216,7 @@ async def test_named_things_bring_their_relations(store, group):
 
 
 async def test_neighbours_of_the_best_come_along(store, group):
-    """Who introduced me to the dentist: the dentist is found by meaning, and who is joined to the dentist by
-    that."""
+    """Who introduced me to the dentist: found by who is joined to the dentist, who is found by meaning."""
     await store.enter(group, "Dr. Okafor is the dentist", towards(1), target="Dr. Okafor")
     await store.enter(group, "Priya put them in touch", towards(7), source="Priya", target="Dr. Okafor")
     for number in range(30):

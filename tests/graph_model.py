@@ -1,5 +1,4 @@
-"""What a perfect model answers to Graphiti's questions, for sentences that a test names: put it into a
-`ScriptedModel`."""
+"""What a perfect model answers to Graphiti's questions, for sentences of a test: for a `ScriptedModel`."""
 
 import json
 import re

@@ -1,5 +1,7 @@
-"""An agent worker whose calls only count: `python -m tests.metered_worker PORT`, told what to do line by line
-on standard input."""
+"""An agent worker whose calls only count: `python -m tests.metered_worker PORT`.
+
+It is told what to do line by line on standard input.
+"""
 
 import asyncio
 import math
@@ -18,7 +20,7 @@ server = AgentServer(port=0, host="127.0.0.1", num_idle_processes=0, load_thresh
 
 @server.rtc_session()
 async def call(job: JobContext) -> None:
-    """One recall and one turn, with the tier's breaker open; a call whose room is named `short` ends at once."""
+    """One recall and one turn, with the tier's breaker open; a call in the room `short` ends at once."""
     breaker = Breaker(failures=1, pause_s=60)
     breaker.failed()
     recall = Recall({"facts": TierResult("ok", (), 12.0)}, "", (), 15.0)

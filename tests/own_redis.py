@@ -1,5 +1,4 @@
-"""A Redis of a test's own, with FalkorDB's module or without: it can be halted, killed and started again, and
-keeps nothing."""
+"""A Redis of a test's own, with FalkorDB's module or without, to be halted, killed and started again."""
 
 import signal
 import subprocess
@@ -53,7 +52,7 @@ class OwnRedis:
         """It hangs, with its connections open, until `go_on`."""
         self._signal(signal.SIGSTOP)
 
-    def go_on(self) -> None:
+    def resume_conversation(self) -> None:
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:

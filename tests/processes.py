@@ -1,5 +1,4 @@
-"""Other processes for tests: clients of a data folder's stores, users without privileges, and whether a
-process is gone."""
+"""Other processes for tests: clients of a data folder's stores, unprivileged users, whether one is gone."""
 
 import fcntl
 import json
@@ -120,8 +119,7 @@ def ordinary_user() -> list[str]:
 
 
 def root_without_namespaces() -> list[str]:
-    """What to put before a command to run it as Docker does by default: as root, further user namespaces
-    refused."""
+    """What to put before a command to run it as Docker does: as root, further user namespaces refused."""
     return _tried([sys.executable, "-c", WITHOUT_NAMESPACES])
 
 

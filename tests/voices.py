@@ -1,5 +1,4 @@
-"""A call by voice in one process, without a server: ears that hear what a test says, a mouth of tones, and
-what was really played."""
+"""A call by voice in one process: ears that hear what a test says, a mouth of tones, and what was played."""
 
 import asyncio
 import time

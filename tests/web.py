@@ -53,8 +53,7 @@ def json_server(answers: dict[str, Answer]) -> Iterator[str]:
 
 @contextmanager
 def garbage_server() -> Iterator[str]:
-    """Answers every request for a reply of a model with something else, politely; gives the address of such a
-    model."""
+    """Answers every request for a model's reply politely, with something else; gives its address."""
 
     def handle(request: BaseHTTPRequestHandler) -> None:
         body = b"data: {not json at all: My dog is called Biscuit\n\ndata: <html>\n\n"
@@ -77,7 +76,7 @@ def send(
 
 @dataclass
 class Download:
-    """A file behind HTTP as a hub serves it: with ranges, and with a connection that breaks after some bytes."""
+    """A file behind HTTP as a hub serves it: with ranges, and a connection that may break."""
 
     data: bytes
     breaks_after: int | None = None

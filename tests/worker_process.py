@@ -1,5 +1,4 @@
-"""`python -m echoic.workers.main` as a process of its own, and what holds it still at a step of its work, so
-that a test may kill it there."""
+"""`python -m echoic.workers.main` as a process of its own, held still at a step of its work."""
 
 import asyncio
 import os

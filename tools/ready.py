@@ -115,11 +115,10 @@ def own_uv() -> str:
 
 
 def lock(options: list[str]) -> None:
-    """Resolve pyproject.toml into locks/: dev first, the smaller ones constrained by it, all for every
-    platform and Python we support.
+    """Resolve pyproject.toml into locks/, for every platform and Python we support.
 
-    Pins stay as they are unless `options` say otherwise (--upgrade). Always by the uv of locks/uv.txt: two
-    people get the same file.
+    Dev comes first; the smaller ones are constrained by it. Pins stay as they are unless `options` say
+    otherwise (--upgrade). Always by the uv of locks/uv.txt: two people get the same file.
     """
     uv = own_uv()
     common = [
@@ -167,7 +166,7 @@ def _stamp() -> dict[str, str]:
 
 
 def _fingerprint(level: str) -> str:
-    """Changes when .venv must be made anew: other pins, another Python, or a project folder that was moved."""
+    """Changes when .venv must be made anew: other pins, another Python, or a folder that was moved."""
     digest = hashlib.sha256(f"{ROOT}\0{sys.base_prefix}\0{sys.version}".encode())
     for path in (ROOT / "pyproject.toml", LOCKS / "build.txt", LOCKS / f"{level}.txt"):
         digest.update(path.read_bytes())
@@ -228,8 +227,7 @@ def _install(uv: str, level: str) -> None:
 
 
 def _uv_environment() -> dict[str, str]:
-    """The environment, with what pip was told about a mirror repeated for uv, which does not read pip's
-    settings."""
+    """The environment, with pip's settings for a mirror repeated for uv, which does not read them."""
     environment = {name: value for name, value in os.environ.items() if name not in NOT_FOR_UV}
     environment["UV_CUSTOM_COMPILE_COMMAND"] = "make lock"
     told = _pip_settings()

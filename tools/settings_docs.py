@@ -1,5 +1,4 @@
-"""Writes the settings into docs/settings.md and .env.example, from the fields of the settings classes and the text
-under each.
+"""Writes the settings into docs/settings.md and .env.example, from their fields and the text under each.
 
 `python -m tools.settings_docs` (part of `make docs`); tests/unit/test_settings_docs.py fails when the files
 differ from the code.
@@ -25,7 +24,7 @@ ENV_MARKS = ("# --- settings: written by `make docs` ---\n", "# --- settings end
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One environment variable: its names (the first wins), its default as one writes it, and what it means."""
+    """One environment variable: its names (the first wins), its default as one writes it, its meaning."""
 
     names: tuple[str, ...]
     default: str

@@ -1,5 +1,7 @@
-"""Writes the tree of modules into docs/architecture.md, each with the first sentence of its docstring; part of `make
-docs`."""
+"""Writes the tree of modules into docs/architecture.md, each with its docstring's first sentence.
+
+Part of `make docs`.
+"""
 
 import ast
 from collections.abc import Iterator

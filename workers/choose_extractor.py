@@ -1,4 +1,4 @@
-"""Which extractor the settings and the configured model allow; a model too weak to extract is not asked to."""
+"""Which extractor the settings and the configured model allow: one too weak to extract is not asked."""
 
 import hashlib
 import json
@@ -43,8 +43,7 @@ class ExtractorChoice:
 
 
 async def open_extractor(settings: MemorySettings, memory: Memory) -> ExtractorChoice:
-    """The extractor that the settings name, if a model is configured and passed the probe (asked once, then
-    remembered).
+    """The extractor that the settings name, if a model is configured and passed the probe (asked once).
 
     Raises:
         StoreUnavailable: the verdict on the model can be neither read nor kept.

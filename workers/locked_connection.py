@@ -17,7 +17,7 @@ LEARNING, GRAPH = 1, 2
 """What the lock is for: the two kinds of work on one user do not wait for each other."""
 STORE_S = 30.0
 """Hard limit of one step of the ledger; a commit takes milliseconds, past this Postgres hangs."""
-LAST_WORD_S = 2.0
+FINAL_WRITE_S = 2.0
 
 
 @asynccontextmanager
@@ -42,7 +42,7 @@ async def within(connection: asyncpg.Connection, work: Awaitable[T], limit_s: fl
     try:
         done, _ = await asyncio.wait({task}, timeout=limit_s)
     except asyncio.CancelledError:
-        done, _ = await asyncio.wait({task}, timeout=LAST_WORD_S)  # a commit on its way may still arrive
+        done, _ = await asyncio.wait({task}, timeout=FINAL_WRITE_S)  # a commit on its way may still arrive
         if not done:
             connection.terminate()
             task.cancel()

@@ -30,8 +30,7 @@ log = logging.getLogger("echoic.worker")
 POLL_S = 0.2
 JOB_LIMIT_S = 900
 AT_ONCE = 4
-"""Users learned at the same time; each waits for a model most of the time and holds one Postgres connection.
-"""
+"""Users learned at the same time; each mostly waits for a model, and holds one Postgres connection."""
 RECONNECT_S = 2.0
 BACK_OFF_S = (2, 5, 15, 60, 300)
 BUSY_S = 1.0
@@ -89,8 +88,7 @@ async def _ingester(memory: Memory) -> GraphIngester | None:
 
 
 async def _drain(memory: Memory, learner: Learner | None, ingester: GraphIngester | None) -> None:
-    """Learn what is open now, due or not, and feed the graphs; a batch that fails is tried as often as it may
-    fail."""
+    """Learn what is open now, due or not, and feed the graphs; a batch is tried as often as it may fail."""
     for _ in range(MOST_FAILURES):
         learned = await sweep(memory, learner, idle_s=0)
         if not await sweep_graphs(memory, ingester) + learned:
@@ -171,7 +169,7 @@ async def _work(
 
 
 async def _stop(task: asyncio.Future[Any]) -> None:
-    """Cancel, and again until it is heard: arq swallows a cancellation that comes while it connects to Redis."""
+    """Cancel until it is heard: arq swallows a cancellation that comes while it connects to Redis."""
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=POLL_S)

@@ -47,7 +47,7 @@ class Call:
     ) -> None:
         self.call_memory = call_memory
         self.identified = identified or Identified(
-            call_memory.caller.user_id, "application", proven=True, kept=True
+            call_memory.caller.user_id, "application", proven=True, persistent=True
         )
         self.since: datetime | None = None
         """When this person began to speak; None for the one whom the call began with."""
@@ -79,7 +79,8 @@ class Call:
                 the next turn.
         """
         await self.switch(
-            Identified(user_id, "application", proven=True, kept=True), same_person=not self.identified.proven
+            Identified(user_id, "application", proven=True, persistent=True),
+            same_person=not self.identified.proven,
         )
 
     async def switch(self, identified: Identified, *, same_person: bool) -> None:
@@ -109,20 +110,23 @@ class Call:
         self.identified, before_who = identified, self.identified
         if identified.user_id == before_who.user_id:
             return None
-        before, adopts = self.call_memory, same_person and not before_who.kept and self._keep_before_confirmed
+        before, adopts = (
+            self.call_memory,
+            same_person and not before_who.persistent and self._keep_before_confirmed,
+        )
         if not same_person:
             self.since = datetime.now(UTC)
         self.call_memory = self._memory_of(identified)
         if self.capture is not None:
-            self.capture.turn_to(self.call_memory)
-        if adopts and identified.kept:
-            self.call_memory.adopt(before)
+            self.capture.switch_memory(self.call_memory)
+        if adopts and identified.persistent:
+            self.call_memory.merge_anonymous(before)
             self._memories.pop(before_who.user_id)
         elif same_person and before.paused:
             self.call_memory.pause()
         log.info(
             "call.user_changed",
-            extra={"how": identified.how, "proven": identified.proven, "kept": identified.kept},
+            extra={"how": identified.how, "proven": identified.proven, "kept": identified.persistent},
         )
         for changed in self.on_changed:
             changed(self.call_memory)
@@ -167,14 +171,14 @@ class Call:
             self.call_memory.caller, user_id=identified.user_id, call_id=self._call_id_for(identified.user_id)
         )
         opened = self._memories[identified.user_id] = start_call(
-            self.call_memory.memory, caller, kept=identified.kept
+            self.call_memory.memory, caller, persistent=identified.persistent
         )
         return opened
 
     def _call_id_for(self, user_id: str) -> str:
         """The call's own id for the first person whose words are kept, one derived from it for each other."""
         if not any(
-            memory.kept and memory.caller.call_id == self._call_id for memory in self._memories.values()
+            memory.persistent and memory.caller.call_id == self._call_id for memory in self._memories.values()
         ):
             return self._call_id
         return f"{self._call_id}.{hashlib.sha256(user_id.encode()).hexdigest()[:8]}"
@@ -183,9 +187,9 @@ class Call:
         if before is None:
             return
         if self.capture is not None:
-            await self.capture.retarget(self.call_memory)
-        if self.call_memory.kept:
-            await self.call_memory.settle()
+            await self.capture.switch_memory_and_flush(self.call_memory)
+        if self.call_memory.persistent:
+            await self.call_memory.flush()
 
     async def _finish_quietly(self, before: CallMemory | None) -> None:
         try:

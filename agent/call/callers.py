@@ -69,7 +69,9 @@ class Callers:
         if found.how == "token":
             self._taken[participant.identity] = _token_of(participant)
         self._known[participant.identity] = found
-        log.info("caller.identified", extra={"how": found.how, "proven": found.proven, "kept": found.kept})
+        log.info(
+            "caller.identified", extra={"how": found.how, "proven": found.proven, "kept": found.persistent}
+        )
         return found
 
     @property
@@ -152,7 +154,7 @@ class Callers:
         if user_id is None:
             return None
         self._taken[participant.identity] = token
-        found = self._known[participant.identity] = Identified(user_id, "token", proven=True, kept=True)
+        found = self._known[participant.identity] = Identified(user_id, "token", proven=True, persistent=True)
         return found
 
     def _note(self, participant: rtc.RemoteParticipant, *, all_at_once: bool = False) -> None:

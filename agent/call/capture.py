@@ -117,7 +117,7 @@ class Capture:
             self._silence.cancel()
         self._keep(self._waiting.segments)
 
-    def turn_to(self, call_memory: CallMemory) -> None:
+    def switch_memory(self, call_memory: CallMemory) -> None:
         """From now on, and at once, this memory takes what is heard; what was heard until now is still stored
         where it was heard."""
         if call_memory is not self._call_memory:
@@ -125,9 +125,9 @@ class Capture:
             self.keep_unanswered()
             self._before, self._call_memory, self._since = self._call_memory, call_memory, datetime.now(UTC)
 
-    async def retarget(self, call_memory: CallMemory) -> None:
+    async def switch_memory_and_flush(self, call_memory: CallMemory) -> None:
         """As `turn_to`; returns when everything heard before is durable, or `fault` says why not."""
-        self.turn_to(call_memory)
+        self.switch_memory(call_memory)
         await self.drained()
 
     async def drained(self) -> None:
@@ -198,6 +198,6 @@ class Capture:
         if turn is None:
             return  # said while the caller did not want to be remembered
         elapsed_ms = (time.perf_counter() - heard.seen_s) * 1000
-        durable = heard.call_memory.kept and not heard.call_memory.undecided
+        durable = heard.call_memory.persistent and not heard.call_memory.consent_pending
         if self._on_stored is not None and durable:
             self._on_stored(turn, elapsed_ms)

@@ -42,7 +42,7 @@ class Identified:
     how: How
     proven: bool
     """False: a phone number, which can be forged, or nobody in particular."""
-    kept: bool
+    persistent: bool
     """False: memory for this call only, and nothing is written."""
 
 
@@ -102,19 +102,19 @@ def resolve(
             everyone in it.
     """
     if user_id := believed("token", lambda: user_of_token(participant, room_name, rules, borrowed=borrowed)):
-        return Identified(user_id, "token", proven=True, kept=True)
+        return Identified(user_id, "token", proven=True, persistent=True)
     if user_id := believed("dispatch", lambda: _user_of_dispatch(participant, job_metadata, rules, first)):
-        return Identified(user_id, "dispatch", proven=True, kept=True)
+        return Identified(user_id, "dispatch", proven=True, persistent=True)
     if user_id := believed("phone", lambda: _user_of_line(participant, rules)):
-        return Identified(user_id, "phone", proven=False, kept=True)
+        return Identified(user_id, "phone", proven=False, persistent=True)
     if user_id := believed("identity", lambda: _user_of_identity(participant, rules)):
-        return Identified(user_id, "identity", proven=True, kept=True)
+        return Identified(user_id, "identity", proven=True, persistent=True)
     return anonymous()
 
 
 def anonymous() -> Identified:
     """Nobody in particular, and never the same one twice."""
-    return Identified(f"anonymous:{uuid.uuid4().hex}", "anonymous", proven=False, kept=False)
+    return Identified(f"anonymous:{uuid.uuid4().hex}", "anonymous", proven=False, persistent=False)
 
 
 def believed(source: str, rule: Callable[[], str | None]) -> str | None:

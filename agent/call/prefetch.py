@@ -11,7 +11,7 @@ from echoic.agent.assistant import previous_words
 from echoic.agent.call.call import shown_items
 from echoic.agent.call.transcripts import UNANSWERED_AFTER_S, Waiting
 from echoic.memory.call import CallMemory
-from echoic.memory.recall.recaller import Asked
+from echoic.memory.recall.recaller import PendingRecall
 from echoic.memory.text.words import normalise, terms
 
 SETTLE_S = 0.12
@@ -62,7 +62,7 @@ class Prefetch:
         self._words = ""
         self._content: list[str] = []
         self._askable = False
-        self._started: list[Asked] = []
+        self._started: list[PendingRecall] = []
         self._settling: asyncio.TimerHandle | None = None
         self._turn_ended = False
         self._heard_at = 0.0
@@ -83,18 +83,18 @@ class Prefetch:
         `none`: there was nothing to ask, because nothing was said that is worth a lookup, or the words came
         typed.
         """
-        adopted = [asked.adopted for asked in self._started if asked.adopted is not None]
-        return adopted[-1] if adopted else "miss" if self._started and self._askable else "none"
+        claimed = [asked.claimed for asked in self._started if asked.claimed is not None]
+        return claimed[-1] if claimed else "miss" if self._started and self._askable else "none"
 
     @property
     def counts(self) -> Counts:
         """All lookups of the call; those of the newest turn count as wasted until they are asked."""
-        before, adopted = self._earlier, [asked.adopted for asked in self._started]
+        before, claimed = self._earlier, [asked.claimed for asked in self._started]
         return Counts(
-            started=before.started + len(adopted),
-            hit=before.hit + adopted.count("hit"),
-            late=before.late + adopted.count("late"),
-            wasted=before.wasted + adopted.count(None),
+            started=before.started + len(claimed),
+            hit=before.hit + claimed.count("hit"),
+            late=before.late + claimed.count("late"),
+            wasted=before.wasted + claimed.count(None),
         )
 
     def on_transcribed(self, event: UserInputTranscribedEvent) -> None:
@@ -146,7 +146,7 @@ class Prefetch:
         self._content = terms(text)
         asked = self._call_memory.prefetch(text, previous_user_text=self._words_before())
         self._askable = asked is not None
-        if asked is None or asked.adopted is not None or any(asked is one for one in self._started):
+        if asked is None or asked.claimed is not None or any(asked is one for one in self._started):
             return
         self._started.append(asked)
         self._give_up(self._running()[:-RUNNING])
@@ -157,10 +157,10 @@ class Prefetch:
             return ""
         return previous_words(shown_items(self._call, self._session.current_agent.chat_ctx.items))
 
-    def _running(self) -> list[Asked]:
-        return [asked for asked in self._started if asked.adopted is None and asked.running]
+    def _running(self) -> list[PendingRecall]:
+        return [asked for asked in self._started if asked.claimed is None and asked.running]
 
-    def _give_up(self, superseded: Sequence[Asked]) -> None:
+    def _give_up(self, superseded: Sequence[PendingRecall]) -> None:
         for asked in superseded:
             self._call_memory.memory.recaller.give_up(asked)
 

@@ -14,7 +14,7 @@ def context_of(recent: RecentTurns) -> llm.ChatContext:
     return llm.ChatContext([_message(item) for item in recent.now])
 
 
-def go_on(session: AgentSession, recent: RecentTurns, words: str) -> None:
+def resume_conversation(session: AgentSession, recent: RecentTurns, words: str) -> None:
     """Say at once that somebody is there again; then answer the caller's last words, if nobody has.
 
     Waits for neither.

@@ -16,7 +16,7 @@ from echoic.agent.call.capture import Capture
 from echoic.agent.call.identity import Identified, Rules
 from echoic.agent.call.phone import open_phone_key
 from echoic.agent.call.prefetch import Prefetch
-from echoic.agent.call.resume import context_of, go_on
+from echoic.agent.call.resume import context_of, resume_conversation
 from echoic.agent.call.telemetry import open_tracing
 from echoic.agent.call.turn_log import TurnLog
 from echoic.agent.config import AgentSettings
@@ -63,7 +63,7 @@ class RoomCall:
         if self.callers is not None:
             self.callers.follow(session, self.call)
         if self.lease.resumed:
-            go_on(session, recent, self._settings.back_words)
+            resume_conversation(session, recent, self._settings.takeover_message)
 
     async def hang_up(self) -> None:
         """Everything heard is durable, its learning is enqueued, and the last turn is in the log."""
@@ -98,11 +98,11 @@ async def open_room_call(
     who = (
         callers.identify(participant)
         if callers is not None
-        else Identified(CONSOLE_USER, "application", proven=True, kept=True)
+        else Identified(CONSOLE_USER, "application", proven=True, persistent=True)
     )
     who = _confirmed_before(lease, participant) or who
     caller = Caller(who.user_id, memory.settings.agent_id, lease.call_id, memory.settings.timezone)
-    call_memory = await memory.open_call(caller, kept=who.kept)
+    call_memory = await memory.open_call(caller, persistent=who.persistent)
     async with Capture(call_memory) as capture:
         call = Call(call_memory, who, keep_before_confirmed=settings.keep_before_confirmed)
         call.capture, prefetch = capture, Prefetch(call)
@@ -139,7 +139,7 @@ def _note_heard(call: Call, lease: LeaseThread, identity: str) -> None:
     """Should this agent die, the next one cannot find out whom it heard, and what the application had said of
     them."""
     who = call.identified
-    told = who.user_id if who.how == "application" and who.kept else ""
+    told = who.user_id if who.how == "application" and who.persistent else ""
     call.in_background(lease.note(user_id=told, participant=_hashed(identity)), "call.note")
 
 
@@ -156,7 +156,7 @@ def _heard_before(job: JobContext, lease: LeaseThread) -> rtc.RemoteParticipant 
 def _confirmed_before(lease: LeaseThread, participant: rtc.RemoteParticipant) -> Identified | None:
     notes = lease.notes
     if lease.resumed and notes.get("user_id") and notes.get("participant") == _hashed(participant.identity):
-        return Identified(notes["user_id"], "application", proven=True, kept=True)
+        return Identified(notes["user_id"], "application", proven=True, persistent=True)
     return None
 
 

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 from livekit.agents import llm
 
-from echoic.agent.commands.memory_commands import Request, asked_of_memory
+from echoic.agent.commands.memory_commands import MemoryCommand, parse_memory_command
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import MemoryFault
-from echoic.memory.privacy.forget import Wanted, forget, restated, stems
+from echoic.memory.privacy.forget import ForgetRequest, forget, restated, stems
 from echoic.memory.store.turns import turn_id_for
 from echoic.memory.text.spoken_dates import said
 from echoic.memory.text.words import is_small_talk
@@ -54,7 +54,7 @@ class Captures(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class CommandContext:
     """The call, as a wish finds it."""
 
     call_memory: CallMemory
@@ -68,7 +68,7 @@ class Spoken:
         return turn_id_for(self.call_memory.caller.call_id, message.id)
 
 
-async def carry_out(request: Request, spoken: Spoken) -> str:
+async def execute(request: MemoryCommand, spoken: CommandContext) -> str:
     """Do what the caller asked, and return the one sentence that confirms it, or says why it could not be
     done. Never raises a fault."""
     if spoken.capture is not None:
@@ -90,7 +90,7 @@ async def carry_out(request: Request, spoken: Spoken) -> str:
             return await _forget_last(spoken, FORGOTTEN)
 
 
-async def _forget_last(spoken: Spoken, done: str, *, this_alone: bool = False) -> str:
+async def _forget_last(spoken: CommandContext, done: str, *, this_alone: bool = False) -> str:
     """Forget the last exchange: what the caller said before this wish, the reply, and what of memory that
     reply told again.
 
@@ -107,20 +107,22 @@ async def _forget_last(spoken: Spoken, done: str, *, this_alone: bool = False) -
     turns |= {item.id for item in told_again if item.kind == "turn"}
     facts = frozenset(item.id for item in told_again if item.kind == "fact")
     relations = tuple(item for item in told_again if item.kind == "relation")
-    return await _forget(spoken, Wanted(frozenset(turns), facts, relations=relations), done)
+    return await _forget(spoken, ForgetRequest(frozenset(turns), facts, relations=relations), done)
 
 
-async def _forget_about(spoken: Spoken, about: str) -> str:
+async def _forget_about(spoken: CommandContext, about: str) -> str:
     """Forget every turn and fact in which all that is named stands; the wish itself names it too."""
     named, wish = stems(about), spoken.messages[-1:]
     own = {spoken.turn_id(message) for message in wish}
     in_call = {
         spoken.turn_id(message) for message in spoken.messages if named <= stems(message.text_content or "")
     }
-    return await _forget(spoken, Wanted(frozenset(own | in_call), about=named), FORGOTTEN, besides=own)
+    return await _forget(spoken, ForgetRequest(frozenset(own | in_call), about=named), FORGOTTEN, besides=own)
 
 
-async def _forget(spoken: Spoken, wanted: Wanted, done: str, *, besides: set[UUID] | None = None) -> str:
+async def _forget(
+    spoken: CommandContext, wanted: ForgetRequest, done: str, *, besides: set[UUID] | None = None
+) -> str:
     call = spoken.call_memory
     # at once: neither recalled nor shown any more, whatever a store says
     call.forget_items(wanted.turn_ids | wanted.fact_ids)
@@ -133,7 +135,7 @@ async def _forget(spoken: Spoken, wanted: Wanted, done: str, *, besides: set[UUI
     return done if gone.turns - (besides or set()) or gone.facts else NOT_FOUND
 
 
-async def _stop(spoken: Spoken) -> str:
+async def _stop(spoken: CommandContext) -> str:
     call = spoken.call_memory
     try:
         await call.decide(granted=False)
@@ -144,7 +146,7 @@ async def _stop(spoken: Spoken) -> str:
 
 
 async def _remember(call: CallMemory) -> str:
-    if not call.kept:
+    if not call.persistent:
         return NOBODY
     if call.memory.settings.consent == "off":
         return NEVER_HERE
@@ -159,7 +161,7 @@ async def _remember(call: CallMemory) -> str:
 async def _tell(call: CallMemory) -> str:
     """What is known, most important first; where nothing was learned yet, what they said last."""
     try:
-        facts = [item.text for item in call.recent.profile] if not call.kept else await _facts(call)
+        facts = [item.text for item in call.recent.profile] if not call.persistent else await _facts(call)
     except MemoryFault:
         facts = [item.text for item in call.recent.profile]
         if not facts and not call.recent.now:
@@ -190,10 +192,10 @@ def _told_last(call: CallMemory) -> str:
 
 
 def _says_something(text: str) -> bool:
-    return not is_small_talk(text) and asked_of_memory(text) is None and not text.rstrip().endswith("?")
+    return not is_small_talk(text) and parse_memory_command(text) is None and not text.rstrip().endswith("?")
 
 
-def _heard_since(spoken: Spoken, exchange: Sequence[llm.ChatMessage]) -> set[UUID]:
+def _heard_since(spoken: CommandContext, exchange: Sequence[llm.ChatMessage]) -> set[UUID]:
     """Also the words of these moments that never became a part of the conversation."""
     if not exchange:
         return set()

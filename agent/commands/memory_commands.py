@@ -6,7 +6,7 @@ from typing import Literal
 
 from echoic.memory.text.words import is_small_talk, normalise, terms
 
-Wish = Literal[
+CommandName = Literal[
     "what_do_you_know",
     "forget_that",
     "dont_remember_this",
@@ -17,10 +17,10 @@ Wish = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class MemoryCommand:
     """One wish about memory. Its name is the name of the tool that carries it out."""
 
-    wish: Wish
+    wish: CommandName
     about: str = ""
     """What is named: "my dog" in "forget about my dog"."""
     this_alone: bool = False
@@ -57,7 +57,7 @@ _ALL_OF_IT = (
     r"(?: about me| of me| on me)?)"
 )
 
-_RULES: tuple[tuple[Wish, str], ...] = (
+_RULES: tuple[tuple[CommandName, str], ...] = (
     (
         "what_do_you_know",
         r"(?:tell me |do you know |so )?(?:what|which things|how much)(?: all| else| exactly)? "
@@ -130,7 +130,7 @@ _NO = re.compile(
 _DOUBT = re.compile(r"\b(?:not|dont|no|but|only|except|unless|maybe|if|why|what|how)\b")
 
 
-def asked_of_memory(words: str, *, answering: bool = False) -> Request | None:
+def parse_memory_command(words: str, *, answering: bool = False) -> MemoryCommand | None:
     """What the caller wants of memory with these words; None when they speak of something else, or it takes a
     model to tell.
 
@@ -145,25 +145,25 @@ def asked_of_memory(words: str, *, answering: bool = False) -> Request | None:
         return answer
     for wish, rule in _WISHES:
         if rule.fullmatch(plain):
-            return Request(wish)
+            return MemoryCommand(wish)
     if named := _NAMED.fullmatch(plain) or _NAMED_AS_MINE.fullmatch(plain):
         return (
-            Request("forget_that", about=named["about"])
+            MemoryCommand("forget_that", about=named["about"])
             if 0 < len(set(terms(named["about"]))) <= MOST_NAMED
             else None
         )
-    return Request("dont_remember_this", this_alone=True) if _THIS_ALONE.fullmatch(plain) else None
+    return MemoryCommand("dont_remember_this", this_alone=True) if _THIS_ALONE.fullmatch(plain) else None
 
 
-def _answer(plain: str) -> Request | None:
+def _answer(plain: str) -> MemoryCommand | None:
     """A plain yes or no to "may I remember?". Anything in between is no consent, and no refusal either."""
     no = None if plain.startswith("no problem") else _NO.match(plain)
     if no is not None:
-        return Request("stop_remembering", rest=_unanswered(plain[no.end() :]))
+        return MemoryCommand("stop_remembering", rest=_unanswered(plain[no.end() :]))
     yes = _YES.match(plain)
     if yes is None or _DOUBT.search(plain[yes.end() :]):
         return None
-    return Request("remember_again", rest=_unanswered(plain[yes.end() :]))
+    return MemoryCommand("remember_again", rest=_unanswered(plain[yes.end() :]))
 
 
 def _unanswered(rest: str) -> str:

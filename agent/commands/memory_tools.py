@@ -17,8 +17,8 @@ from typing import Any
 from livekit.agents import AgentSession, RunContext, function_tool, llm
 
 from echoic.agent.call.call import shown_items
-from echoic.agent.commands.command_handlers import NO_MEMORY, Spoken, carry_out
-from echoic.agent.commands.memory_commands import Request, asked_of_memory
+from echoic.agent.commands.command_handlers import NO_MEMORY, CommandContext, execute
+from echoic.agent.commands.memory_commands import MemoryCommand, parse_memory_command
 from echoic.memory.call import CallMemory
 from echoic.memory.store.turns import turn_id_for
 from echoic.memory.text.words import normalise
@@ -30,7 +30,7 @@ USED_HELD = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Heeded:
+class ReplyPlan:
     """What is to be said to the caller's last words, as far as memory is concerned."""
 
     items: list[llm.ChatItem]
@@ -40,7 +40,7 @@ class Heeded:
     """Those that the model is shown."""
     first: llm.ChatChunk | str | None = None
     """Said before the model speaks."""
-    asks_model: bool = True
+    call_model: bool = True
     """False: everything is said with `first`."""
     last: str = ""
     """Said after the model's words, if there are any: the question whether the caller may be remembered."""
@@ -64,13 +64,13 @@ class Used:
         return self._used.get(normalise(asked[-1].text_content or ""), ()) if asked else ()
 
 
-def heed(
+def plan_reply(
     items: Sequence[llm.ChatItem],
     tools: Sequence[llm.Tool],
     call_memory: CallMemory,
     *,
     model_calls_tools: bool,
-) -> Heeded:
+) -> ReplyPlan:
     """Look at the caller's words before the model does: a plain wish about memory is called out, and its
     result spoken, here.
 
@@ -87,12 +87,12 @@ def heed(
     if results:
         rest = request is not None and bool(request.rest)
         spoken = " ".join(dict.fromkeys(results))
-        return Heeded(
-            seen, others, spoken + (" " if rest else question), asks_model=rest, last=question if rest else ""
+        return ReplyPlan(
+            seen, others, spoken + (" " if rest else question), call_model=rest, last=question if rest else ""
         )
     if request is not None and _tool_of(request) in tools and _is_last(items):
-        return Heeded(seen, others, _call(request), asks_model=False)
-    return Heeded(seen, list(tools) if model_calls_tools else others, last=question)
+        return ReplyPlan(seen, others, _call(request), call_model=False)
+    return ReplyPlan(seen, list(tools) if model_calls_tools else others, last=question)
 
 
 def has_words(chunk: object) -> bool:
@@ -102,7 +102,7 @@ def has_words(chunk: object) -> bool:
     return isinstance(chunk, str) and bool(chunk.strip())
 
 
-def _request(items: Sequence[llm.ChatItem]) -> Request | None:
+def _request(items: Sequence[llm.ChatItem]) -> MemoryCommand | None:
     """The wish in the caller's last words."""
     messages = [
         item for item in items if isinstance(item, llm.ChatMessage) and item.role in ("user", "assistant")
@@ -110,7 +110,7 @@ def _request(items: Sequence[llm.ChatItem]) -> Request | None:
     last = next((at for at in reversed(range(len(messages))) if messages[at].role == "user"), None)
     if last is None:
         return None
-    return asked_of_memory(
+    return parse_memory_command(
         messages[last].text_content or "", answering=last > 0 and _asks(messages[last - 1])
     )
 
@@ -135,12 +135,12 @@ def _results(items: Sequence[llm.ChatItem]) -> list[str]:
     )
 
 
-def _call(request: Request) -> llm.ChatChunk:
+def _call(request: MemoryCommand) -> llm.ChatChunk:
     arguments: dict[str, Any] = {}
     if request.about:
         arguments["about"] = request.about
     if request.this_alone:
-        arguments["said_in_the_same_breath"] = True
+        arguments["applies_to_this_message"] = True
     call = llm.FunctionToolCall(
         name=request.wish, arguments=json.dumps(arguments), call_id=f"wish_{uuid.uuid4().hex[:12]}"
     )
@@ -179,15 +179,17 @@ def _take_plain_wish(kept: list[llm.ChatItem]) -> bool:
 def is_gone(item: llm.ChatItem, call_memory: CallMemory) -> bool:
     """Was this item of the conversation forgotten?"""
     return (
-        bool(call_memory.gone)
+        bool(call_memory.forgotten_ids)
         and item.type == "message"
-        and turn_id_for(call_memory.caller.call_id, item.id) in call_memory.gone
+        and turn_id_for(call_memory.caller.call_id, item.id) in call_memory.forgotten_ids
     )
 
 
 def _question(seen: Sequence[llm.ChatItem], call_memory: CallMemory) -> str:
     """The question that consent needs, unless it was heard in this call already."""
-    if not call_memory.undecided or any(isinstance(item, llm.ChatMessage) and _asks(item) for item in seen):
+    if not call_memory.consent_pending or any(
+        isinstance(item, llm.ChatMessage) and _asks(item) for item in seen
+    ):
         return ""
     return f" {QUESTION}"
 
@@ -196,7 +198,7 @@ def _asks(message: llm.ChatMessage) -> bool:
     return message.role == "assistant" and normalise(QUESTION) in normalise(message.text_content or "")
 
 
-async def _by_tool(request: Request, context: RunContext[Any]) -> str:
+async def _by_tool(request: MemoryCommand, context: RunContext[Any]) -> str:
     """Carry it out for the agent that is speaking; once begun it is finished, also when the caller speaks
     over it."""
     session, agent = context.session, context.session.current_agent
@@ -208,7 +210,7 @@ async def _by_tool(request: Request, context: RunContext[Any]) -> str:
         item for item in seen if isinstance(item, llm.ChatMessage) and item.role in ("user", "assistant")
     ]
     used = getattr(agent, "used", None)
-    spoken = Spoken(
+    spoken = CommandContext(
         call_memory,
         messages,
         used.of(messages) if isinstance(used, Used) else (),
@@ -217,9 +219,9 @@ async def _by_tool(request: Request, context: RunContext[Any]) -> str:
     return await call_memory.finish(_finished(request, spoken, session), "say.carry_out")
 
 
-async def _finished(request: Request, spoken: Spoken, session: AgentSession[Any]) -> str:
-    sentence = await carry_out(request, spoken)
-    if spoken.call_memory.gone:
+async def _finished(request: MemoryCommand, spoken: CommandContext, session: AgentSession[Any]) -> str:
+    sentence = await execute(request, spoken)
+    if spoken.call_memory.forgotten_ids:
         await _take_out(session, spoken.call_memory)
     return sentence
 
@@ -247,7 +249,7 @@ async def what_do_you_know(context: RunContext[Any]) -> str:
 
     Not for questions about one particular thing.
     """
-    return await _by_tool(Request("what_do_you_know"), context)
+    return await _by_tool(MemoryCommand("what_do_you_know"), context)
 
 
 @function_tool
@@ -257,36 +259,36 @@ async def forget_that(context: RunContext[Any], about: str = "") -> str:
     Args:
         about: the thing, in the caller's own words, such as "my dog"; empty for what was just said.
     """
-    return await _by_tool(Request("forget_that", about=about), context)
+    return await _by_tool(MemoryCommand("forget_that", about=about), context)
 
 
 @function_tool
-async def dont_remember_this(context: RunContext[Any], said_in_the_same_breath: bool = False) -> str:
+async def dont_remember_this(context: RunContext[Any], applies_to_this_message: bool = False) -> str:
     """The caller does not want something remembered that they just said, or say now.
 
     Args:
-        said_in_the_same_breath: their last message itself holds what must not be remembered.
+        applies_to_this_message: their last message itself holds what must not be remembered.
     """
-    return await _by_tool(Request("dont_remember_this", this_alone=said_in_the_same_breath), context)
+    return await _by_tool(MemoryCommand("dont_remember_this", this_alone=applies_to_this_message), context)
 
 
 @function_tool
 async def stop_remembering(context: RunContext[Any]) -> str:
     """The caller does not want to be remembered from now on, or refused when they were asked whether they may
     be."""
-    return await _by_tool(Request("stop_remembering"), context)
+    return await _by_tool(MemoryCommand("stop_remembering"), context)
 
 
 @function_tool
 async def remember_again(context: RunContext[Any]) -> str:
     """The caller agrees to be remembered, or wants it again after having stopped it."""
-    return await _by_tool(Request("remember_again"), context)
+    return await _by_tool(MemoryCommand("remember_again"), context)
 
 
 @function_tool
 async def forget_everything(context: RunContext[Any]) -> str:
     """The caller wants everything about them erased."""
-    return await _by_tool(Request("forget_everything"), context)
+    return await _by_tool(MemoryCommand("forget_everything"), context)
 
 
 TOOLS: tuple[llm.FunctionTool[..., Any], ...] = (
@@ -301,5 +303,5 @@ NAMES = frozenset(tool.info.name for tool in TOOLS)
 FORGETTING = frozenset({"forget_that", "dont_remember_this"})
 
 
-def _tool_of(request: Request) -> llm.Tool:
+def _tool_of(request: MemoryCommand) -> llm.Tool:
     return next(tool for tool in TOOLS if tool.info.name == request.wish)

@@ -13,10 +13,10 @@ from livekit.agents import JobContext
 from echoic.agent.takeover.lease import (
     BEAT_S,
     LEFT,
-    LOOK_S,
-    LOOKS,
-    Beat,
-    Facts,
+    POLL_S,
+    MISSED_POLLS,
+    Heartbeat,
+    LeaseInfo,
     Leases,
     first_epoch,
     lease_name,
@@ -40,16 +40,16 @@ class Claim:
 
     name: str
     job_id: str
-    facts: Facts
+    facts: LeaseInfo
 
     @classmethod
     def of(cls, job: JobContext) -> "Claim":
         """The room's sid names the call: a room's name may come again."""
         room, name = job.job.room, job.job.agent_name
         if job.is_fake_job():  # at the console: there is no room, and nobody who could take over
-            return cls("", job.job.id, Facts(room.sid, room.sid, "", ""))
+            return cls("", job.job.id, LeaseInfo(room.sid, room.sid, "", ""))
         identity = "" if job.is_fake_job() else job.local_participant_identity
-        facts = Facts(room.sid, room.sid, job.job.dispatch_id, identity)
+        facts = LeaseInfo(room.sid, room.sid, job.job.dispatch_id, identity)
         return cls(lease_name(os.environ.get("LIVEKIT_API_SECRET", ""), room.name, name), job.job.id, facts)
 
 
@@ -74,8 +74,8 @@ class Lease:
     ) -> None:
         self._leases, self._name, self._on_lost, self._alive = leases, claim.name, on_lost, alive
         self._facts, self._unwritten = claim.facts, False
-        self._mine = Beat(first_epoch(), claim.job_id)
-        self._stands: Beat | None = None
+        self._mine = Heartbeat(first_epoch(), claim.job_id)
+        self._stands: Heartbeat | None = None
         """What Redis held when it last answered us."""
         self._beating: asyncio.Task[None] | None = None
         self._turn, self._ending = asyncio.Lock(), asyncio.Event()
@@ -137,7 +137,7 @@ class Lease:
         try:
             async with self._turn:
                 if not self.lost:
-                    await self._put(self._leases, Beat(self._mine.epoch, LEFT) if hand_over else None)
+                    await self._put(self._leases, Heartbeat(self._mine.epoch, LEFT) if hand_over else None)
         except StoreUnavailable as exc:
             # a watcher will find that nobody is in the room
             log.warning("lease.not_released", extra={"error": type(exc).__name__})
@@ -159,17 +159,21 @@ class Lease:
                 self.lost = True
                 raise CallTaken
             else:
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(POLL_S)
 
-    def _may_take(self, beat: Beat | None, facts: Facts | None, looks: int) -> bool:
+    def _may_take(self, beat: Heartbeat | None, facts: LeaseInfo | None, looks: int) -> bool:
         return (
-            beat is None or facts is None or not self._is_same_call(facts) or not beat.held or looks > LOOKS
+            beat is None
+            or facts is None
+            or not self._is_same_call(facts)
+            or not beat.held
+            or looks > MISSED_POLLS
         )
 
-    def _is_same_call(self, facts: Facts) -> bool:
+    def _is_same_call(self, facts: LeaseInfo) -> bool:
         return facts.room_sid == self._facts.room_sid
 
-    def _claimed(self, beat: Beat | None, facts: Facts | None) -> Beat:
+    def _claimed(self, beat: Heartbeat | None, facts: LeaseInfo | None) -> Heartbeat:
         """Take over what is known of the call, and the epoch that a rescuer set."""
         if beat is None:
             return self._mine
@@ -178,7 +182,7 @@ class Lease:
             self._facts = replace(
                 self._facts, call_id=facts.call_id, rescues=facts.rescues, notes=facts.notes
             )
-        return Beat(max(self._mine.epoch, beat.epoch + 1), self._mine.owner)
+        return Heartbeat(max(self._mine.epoch, beat.epoch + 1), self._mine.owner)
 
     async def _beat_on(self) -> None:
         while not self.lost and not await self._ends_within(BEAT_S):
@@ -206,7 +210,7 @@ class Lease:
                 log.info("lease.heard_again", extra={"call_id": self.call_id})
             self._silent = False
 
-    async def _put(self, leases: Leases, new: Beat | None) -> None:
+    async def _put(self, leases: Leases, new: Heartbeat | None) -> None:
         """One change by the owner, whatever became of the change before; or find that there is another owner."""
         expected = self._stands
         while True:
@@ -225,7 +229,7 @@ class Lease:
                 True,
             )
 
-    def _is_mine(self, stands: Beat | None) -> bool:
+    def _is_mine(self, stands: Heartbeat | None) -> bool:
         return (
             stands is None
             or stands.epoch < self._mine.epoch

@@ -18,8 +18,8 @@ from echoic.memory.errors import StoreUnavailable
 from echoic.memory.store.jobs import unreachable
 
 BEAT_S = 0.5
-LOOK_S = 0.25
-LOOKS = 6
+POLL_S = 0.25
+MISSED_POLLS = 6
 """Looks that find the same beat, after which an agent counts as dead: 1.5 s, three beats.
 
 Looks are counted and not seconds, so that a Redis that hung, or a watcher that was stopped, makes nobody else
@@ -47,7 +47,7 @@ return ARGV[3]
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class Heartbeat:
     """One sign of life, and the right to the call."""
 
     epoch: int
@@ -61,14 +61,14 @@ class Beat:
         return f"{self.epoch} {self.owner} {self.count}"
 
     @classmethod
-    def parse(cls, text: str) -> "Beat | None":
+    def parse(cls, text: str) -> "Heartbeat | None":
         if not text:
             return None
         epoch, owner, count = text.split(" ")
         return cls(int(epoch), owner, int(count))
 
     @property
-    def next(self) -> "Beat":
+    def next(self) -> "Heartbeat":
         return replace(self, count=self.count + 1)
 
     @property
@@ -78,7 +78,7 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class LeaseInfo:
     """What a rescuer and the next agent must know of a call. Ids only."""
 
     call_id: str
@@ -92,7 +92,7 @@ class Facts:
     """What the agent of the call knows and the next one cannot find out: see `Lease.note`."""
 
     @classmethod
-    def parse(cls, text: str) -> "Facts":
+    def parse(cls, text: str) -> "LeaseInfo":
         """Facts that a newer version wrote are read too: during an upgrade both watch."""
         known = {one.name for one in fields(cls)}
         return cls(**{name: value for name, value in json.loads(text).items() if name in known})
@@ -109,26 +109,26 @@ class Leases:
             redis_url, decode_responses=True, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S
         )
 
-    async def beats(self) -> dict[str, Beat]:
+    async def beats(self) -> dict[str, Heartbeat]:
         """The last beat of every call."""
         try:
             found: dict[str, str] = await self._redis.hgetall(_BEATS)
         except (redis.RedisError, OSError, TimeoutError) as exc:
             raise StoreUnavailable(unreachable(exc)) from exc
-        return {name: beat for name, text in found.items() if (beat := Beat.parse(text)) is not None}
+        return {name: beat for name, text in found.items() if (beat := Heartbeat.parse(text)) is not None}
 
-    async def read(self, name: str) -> tuple[Beat | None, Facts | None]:
+    async def read(self, name: str) -> tuple[Heartbeat | None, LeaseInfo | None]:
         """One call's last beat and facts."""
         try:
             beat: str | None = await self._redis.hget(_BEATS, name)
             facts: str | None = await self._redis.hget(_FACTS, name)
         except (redis.RedisError, OSError, TimeoutError) as exc:
             raise StoreUnavailable(unreachable(exc)) from exc
-        return Beat.parse(beat or ""), Facts.parse(facts) if facts else None
+        return Heartbeat.parse(beat or ""), LeaseInfo.parse(facts) if facts else None
 
     async def swap(
-        self, name: str, expected: Beat | None, new: Beat | None, facts: Facts | None = None
-    ) -> Beat | None:
+        self, name: str, expected: Heartbeat | None, new: Heartbeat | None, facts: LeaseInfo | None = None
+    ) -> Heartbeat | None:
         """Put `new` where `expected` stands (None: nothing), and return what stands there now: another's beat
         if it was not so.
 
@@ -140,7 +140,7 @@ class Leases:
             stands: str = await self._redis.eval(_SWAP, 2, _BEATS, _FACTS, name, *texts, text)
         except (redis.RedisError, OSError, TimeoutError) as exc:
             raise StoreUnavailable(unreachable(exc)) from exc
-        return Beat.parse(stands)
+        return Heartbeat.parse(stands)
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -14,7 +14,7 @@ from livekit import api
 from livekit.agents import AgentServer
 from livekit.agents.job import DEFAULT_PARTICIPANT_KINDS
 
-from echoic.agent.takeover.lease import LEFT, LOOK_S, LOOKS, RESCUE, Beat, Facts, Leases
+from echoic.agent.takeover.lease import LEFT, POLL_S, MISSED_POLLS, RESCUE, Heartbeat, LeaseInfo, Leases
 from echoic.memory.errors import StoreUnavailable
 
 log = logging.getLogger("echoic.rescue")
@@ -32,7 +32,7 @@ PEOPLE = frozenset(int(kind) for kind in DEFAULT_PARTICIPANT_KINDS)
 class Seen:
     """One call's last beat, and how often it was found unchanged."""
 
-    beat: Beat
+    beat: Heartbeat
     looks: int = 0
 
 
@@ -62,7 +62,7 @@ class Watch:
         try:
             while True:
                 await self.look()
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(POLL_S)
         finally:
             for task in self._rescues.values():
                 task.cancel()
@@ -98,14 +98,14 @@ class Watch:
         while self._rescues:
             await asyncio.wait(set(self._rescues.values()))
 
-    def _counted(self, name: str, beat: Beat) -> Seen:
+    def _counted(self, name: str, beat: Heartbeat) -> Seen:
         seen = self._seen.get(name)
         return Seen(beat, seen.looks + 1) if seen is not None and seen.beat == beat else Seen(beat)
 
     def _may_be_dead(self, seen: Seen) -> bool:
         if seen.beat.owner == RESCUE:
             return seen.looks >= COMING_LOOKS
-        return seen.looks >= LOOKS or seen.beat.owner == LEFT or seen.beat.owner in self._died
+        return seen.looks >= MISSED_POLLS or seen.beat.owner == LEFT or seen.beat.owner in self._died
 
     def _begin(self, name: str, seen: Seen) -> None:
         task = asyncio.create_task(self._rescue_within_limit(name, seen), name="rescue")
@@ -138,12 +138,12 @@ class Watch:
         else:
             await self._send(name, seen.beat, facts, dispatch)
 
-    async def _send(self, name: str, dead: Beat, facts: Facts, dispatch: api.AgentDispatch) -> None:
+    async def _send(self, name: str, dead: Heartbeat, facts: LeaseInfo, dispatch: api.AgentDispatch) -> None:
         """First the lease, so that the old agent is silent and other watchers stay away; then the ghost; then
         the new agent."""
         begun = time.monotonic()
         # two watches must not write the same: both would think they had won
-        taken = Beat(dead.epoch + 1, RESCUE, secrets.randbits(48))
+        taken = Heartbeat(dead.epoch + 1, RESCUE, secrets.randbits(48))
         if await self._leases.swap(name, dead, taken, replace(facts, rescues=facts.rescues + 1)) != taken:
             return  # it lives, or another watcher was first
         await self._remove(dispatch.room, facts.identity)
@@ -169,7 +169,7 @@ class Watch:
         rooms = (await self._livekit.room.list_rooms(api.ListRoomsRequest())).rooms
         return next((room.name for room in rooms if room.sid == sid), "")
 
-    async def _dispatch_of(self, facts: Facts, room: str) -> api.AgentDispatch | None:
+    async def _dispatch_of(self, facts: LeaseInfo, room: str) -> api.AgentDispatch | None:
         """What brought the dead agent here; None when somebody has deleted it, which is how an agent is sent
         away."""
         return await self._livekit.agent_dispatch.get_dispatch(facts.dispatch_id, room)
@@ -198,7 +198,7 @@ class Watch:
         self._deaf = exc is not None
 
 
-def _is_due(seen: Seen, facts: Facts) -> bool:
+def _is_due(seen: Seen, facts: LeaseInfo) -> bool:
     """False while an agent that was sent may still come."""
     return seen.beat.owner != RESCUE or seen.looks >= COMING_LOOKS * 2 ** (facts.rescues - 1)
 

@@ -3,7 +3,7 @@
 import gc
 
 
-def settle_collector() -> None:
+def freeze_gc() -> None:
     """Take what start-up made out of the collector's sight: it lives as long as the process.
 
     Without this a full collection walks LiveKit's 200,000 objects and stops every call of the process for

@@ -23,7 +23,7 @@ from echoic.agent.speech import check_speech, choose_speech, open_speech
 from echoic.agent.takeover.call_lease import CallTaken
 from echoic.agent.takeover.lease_thread import hold
 from echoic.agent.takeover.rescue import watching
-from echoic.agent.worker.gc_tuning import settle_collector
+from echoic.agent.worker.gc_tuning import freeze_gc
 from echoic.agent.worker.health import HealthyServer
 from echoic.agent.worker.load import Load
 from echoic.memory.config import MemorySettings, load_settings
@@ -116,7 +116,7 @@ def prewarm(process: JobProcess) -> None:
     settings, agent_settings = load_settings(), load_agent_settings()
     held = process.userdata[HELD] = ExitStack()  # kept: with it goes the process's share in the local voices
     process.userdata[SPEECH] = held.enter_context(open_speech(agent_settings, settings.data_dir))
-    settle_collector()
+    freeze_gc()
 
 
 load = Load(AgentSettings.model_fields["max_load"].default, on_refused=partial(count_refused, "busy"))

@@ -1,4 +1,4 @@
-"""`echoic graph`: who and what one person's graph knows, and what is true of them, now or at an earlier time."""
+"""`echoic graph`: who and what one person's graph knows, and what is true of them, now or earlier."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence

@@ -21,7 +21,7 @@ from echoic.local.dev.livekit_program import find_program
 from echoic.local.paths import open_data_dir, private_folder, write_private
 from echoic.local.ports import LOOPBACK, are_free, free_ports, is_ok
 from echoic.local.servers.daemon import Server, serve
-from echoic.local.servers.daemon_client import joined
+from echoic.local.servers.daemon_client import join_servers
 from echoic.memory.errors import ConfigInvalid, MemoryFault, StoreUnavailable
 
 GROUP = "livekit"
@@ -92,7 +92,9 @@ def open_livekit(
     folder = open_data_dir(data_dir)
     program = program or find_program(folder, env)
     run_dir = private_folder(folder / "run")
-    with joined(run_dir, GROUP, ["echoic.local.dev.livekit_server", str(run_dir), str(program)]) as state:
+    with join_servers(
+        run_dir, GROUP, ["echoic.local.dev.livekit_server", str(run_dir), str(program)]
+    ) as state:
         address = Address.read(Path(state.addresses[GROUP]))
         yield LiveKitServer(f"ws://{LOOPBACK}:{address.port}", address.key, address.secret)
 

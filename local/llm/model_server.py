@@ -19,7 +19,7 @@ from pathlib import Path
 from echoic.local.paths import open_data_dir, private_folder, write_private
 from echoic.local.ports import LOOPBACK, are_free, free_ports, is_ok
 from echoic.local.servers.daemon import Server, serve
-from echoic.local.servers.daemon_client import joined
+from echoic.local.servers.daemon_client import join_servers
 from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
 
 LOAD_S = 180.0  # a large file from a slow disk; 1.1 GB takes 2-4 s
@@ -54,7 +54,7 @@ def served(file: Path, name: str, data_dir: Path) -> Iterator[tuple[str, str]]:
     keeper = ["echoic.local.llm.model_server", str(run_dir), group, str(file), name]
     with ExitStack() as stack:
         try:
-            state = stack.enter_context(joined(run_dir, group, keeper, start_s=LOAD_S))
+            state = stack.enter_context(join_servers(run_dir, group, keeper, start_s=LOAD_S))
         except StoreUnavailable as exc:
             raise ModelUnavailable(str(exc)) from exc
         address = Address.read(Path(state.addresses[group]))

@@ -82,7 +82,7 @@ class _Running:
     """Where this start's lines begin in its log."""
 
 
-class Keeper:
+class Daemon:
     """Keeps the servers of one group running for its clients."""
 
     def __init__(self, run_dir: Path, group: str, make_servers: Callable[[], Sequence[Server]]) -> None:
@@ -280,7 +280,7 @@ def serve(run_dir: Path, group: str, make_servers: Callable[[], Sequence[Server]
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter(LOG_FORMAT, defaults={"server": "-", "code": "-"}))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    Keeper(run_dir, group, make_servers).run()
+    Daemon(run_dir, group, make_servers).run()
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:

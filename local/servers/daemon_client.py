@@ -117,7 +117,9 @@ def forget_state(run_dir: Path, group: str) -> None:
 
 
 @contextmanager
-def joined(run_dir: Path, group: str, keeper: Sequence[str], *, start_s: float = 90.0) -> Iterator[State]:
+def join_servers(
+    run_dir: Path, group: str, keeper: Sequence[str], *, start_s: float = 90.0
+) -> Iterator[State]:
     """Share the servers of `group`, started if need be by the Python module and arguments `keeper`, until the
     block ends.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from echoic.local.paths import open_data_dir, private_folder, socket_folder
 from echoic.local.servers.daemon import serve
-from echoic.local.servers.daemon_client import joined
+from echoic.local.servers.daemon_client import join_servers
 from echoic.local.servers.redis_server import RedisServer, from_wheel
 from echoic.memory.errors import ConfigInvalid, MemoryFault
 
@@ -39,7 +39,7 @@ def open_graph(data_dir: Path) -> Iterator[str]:
     """
     folder = open_data_dir(data_dir)
     run_dir = private_folder(folder / "run")
-    with joined(run_dir, GROUP, ["echoic.local.servers.graph_server", str(folder)]) as state:
+    with join_servers(run_dir, GROUP, ["echoic.local.servers.graph_server", str(folder)]) as state:
         yield state.addresses[GROUP]
 
 

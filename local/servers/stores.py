@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from echoic.local.paths import open_data_dir, private_folder
-from echoic.local.servers.daemon_client import joined
+from echoic.local.servers.daemon_client import join_servers
 from echoic.memory.errors import StoreUnavailable
 
 ANSWERS_S = 15.0  # a Postgres that was killed replays its log first; one that hangs is not waited for longer
@@ -49,7 +49,7 @@ def open_servers(data_dir: Path) -> Iterator[Stores]:
     """`open_stores` with the schema as it is: for whoever restores it, or looks at an older one."""
     folder = open_data_dir(data_dir)
     run_dir = private_folder(folder / "run")
-    with joined(run_dir, "stores", ["echoic.local.servers.stores_daemon", str(folder)]) as state:
+    with join_servers(run_dir, "stores", ["echoic.local.servers.stores_daemon", str(folder)]) as state:
         yield Stores(state.addresses["postgres"], state.addresses["redis"], folder)
 
 

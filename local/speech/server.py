@@ -15,7 +15,7 @@ from pathlib import Path
 
 from echoic.local.paths import open_data_dir, private_folder, socket_folder
 from echoic.local.servers.daemon import Server, serve
-from echoic.local.servers.daemon_client import joined
+from echoic.local.servers.daemon_client import join_servers
 from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
 
 GROUP = "speech"
@@ -61,7 +61,7 @@ def speech_served(data_dir: Path) -> Iterator[SpeechServers]:
     run_dir = private_folder(open_data_dir(data_dir) / "run")
     with (
         _model_faults(),
-        joined(run_dir, GROUP, ["echoic.local.speech.server", str(run_dir)], start_s=LOAD_S) as state,
+        join_servers(run_dir, GROUP, ["echoic.local.speech.server", str(run_dir)], start_s=LOAD_S) as state,
     ):
         yield SpeechServers(Path(state.addresses["ears"]), Path(state.addresses["voice"]))
 

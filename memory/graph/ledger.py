@@ -23,7 +23,7 @@ Kind = Literal["edge", "node", "turn"]
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class GraphRef:
     """A graph that may be behind what was learned."""
 
     user_id: str
@@ -54,13 +54,13 @@ async def users_due(db: Database, limit: int = 1_000) -> list[str]:
     return [row["user_id"] for row in rows]
 
 
-async def due(connection: Connection, user_id: str) -> list[Due]:
+async def due(connection: Connection, user_id: str) -> list[GraphRef]:
     """The user's graphs that may be behind."""
     rows = await connection.fetch(query("due_graphs"), user_id)
-    return [Due(user_id, row["agent_id"], row["asked_at"]) for row in rows]
+    return [GraphRef(user_id, row["agent_id"], row["asked_at"]) for row in rows]
 
 
-async def done(connection: Connection, one: Due) -> None:
+async def done(connection: Connection, one: GraphRef) -> None:
     """The graph has caught up with what was learned until it was asked for; later asking stands."""
     await connection.execute(query("graph_done"), one.user_id, one.agent_id, one.asked_at)
 
@@ -78,7 +78,7 @@ async def mark_behind(connection: Connection, user_id: str) -> None:
     await connection.execute(query("mark_graphs_behind"), user_id)
 
 
-async def note_store(db: Database, name: str) -> None:
+async def remember_backend(db: Database, name: str) -> None:
     """Remember on which kind of server the graphs are; when that was another one, all of them are entered
     anew."""
 
@@ -91,23 +91,23 @@ async def note_store(db: Database, name: str) -> None:
     await db.transaction(note)
 
 
-async def mode_of(connection: Connection, one: Due) -> tuple[Mode, int] | None:
+async def mode_of(connection: Connection, one: GraphRef) -> tuple[Mode, int] | None:
     """How a graph was fed until now, and how many relations it holds at least; None when there is none."""
     row = await connection.fetchrow(query("graph_group"), one.user_id, one.agent_id)
     return None if row is None else (row["mode"], row["least"])
 
 
-async def add_group(connection: Connection, one: Due, mode: Mode) -> None:
+async def add_group(connection: Connection, one: GraphRef, mode: Mode) -> None:
     """Note the graph before anything is put into it, so that an erasure knows of it."""
     await connection.execute(query("add_graph_group"), one.user_id, one.agent_id, one.group_id, mode)
 
 
-async def reset(connection: Connection, one: Due, mode: Mode) -> None:
+async def reset(connection: Connection, one: GraphRef, mode: Mode) -> None:
     """Nothing stands in this graph any more: all of it is entered anew."""
     await connection.execute(query("reset_graph_group"), one.user_id, one.group_id, mode)
 
 
-async def refresh(connection: Connection, one: Due, edges: int, digest: str) -> None:
+async def refresh(connection: Connection, one: GraphRef, edges: int, digest: str) -> None:
     """Note what the graph holds now, unless more was learned or forgotten since it was asked for.
 
     `digest`: JSON.
@@ -117,7 +117,7 @@ async def refresh(connection: Connection, one: Due, edges: int, digest: str) -> 
     )
 
 
-async def facts_of(connection: Connection, one: Due) -> list[Fact]:
+async def facts_of(connection: Connection, one: GraphRef) -> list[Fact]:
     """What this agent was told, closed facts too, oldest first."""
     rows = await connection.fetch(query("graph_facts"), one.user_id, one.agent_id)
     return [fact_from(row["id"], row["payload"]) for row in rows]
@@ -129,7 +129,7 @@ async def vectors_of(connection: Connection, user_id: str, fact_ids: Collection[
     return {row["id"]: row["vector"].to_numpy() for row in rows}
 
 
-async def entered(connection: Connection, one: Due) -> dict[Kind, dict[UUID, str]]:
+async def entered(connection: Connection, one: GraphRef) -> dict[Kind, dict[UUID, str]]:
     """What stands in the graph, by kind: id and version."""
     found: dict[Kind, dict[UUID, str]] = {"edge": {}, "node": {}, "turn": {}}
     for row in await connection.fetch(query("graph_entered"), one.user_id, one.group_id):
@@ -137,30 +137,30 @@ async def entered(connection: Connection, one: Due) -> dict[Kind, dict[UUID, str
     return found
 
 
-async def enter(connection: Connection, one: Due, kind: Kind, versions: Mapping[UUID, str]) -> None:
+async def enter(connection: Connection, one: GraphRef, kind: Kind, versions: Mapping[UUID, str]) -> None:
     """These stand in the graph now."""
     await connection.execute(
         query("enter_in_graph"), one.user_id, one.group_id, kind, list(versions), list(versions.values())
     )
 
 
-async def leave(connection: Connection, one: Due, ids: Collection[UUID]) -> None:
+async def leave(connection: Connection, one: GraphRef, ids: Collection[UUID]) -> None:
     """These stand in the graph no more."""
     await connection.execute(query("leave_graph"), one.user_id, one.group_id, list(ids))
 
 
-async def lost_turns(connection: Connection, one: Due) -> dict[UUID, str]:
+async def lost_turns(connection: Connection, one: GraphRef) -> dict[UUID, str]:
     """Turns that were forgotten after they went into the graph, each with its episode ("" for none)."""
     rows = await connection.fetch(query("graph_lost_turns"), one.user_id, one.group_id)
     return {row["id"]: row["version"] for row in rows}
 
 
-async def leave_with_episodes(connection: Connection, one: Due, episodes: Collection[str]) -> None:
+async def leave_with_episodes(connection: Connection, one: GraphRef, episodes: Collection[str]) -> None:
     """The turns of these episodes are open again."""
     await connection.execute(query("leave_graph_with_episode"), one.user_id, one.group_id, list(episodes))
 
 
-async def open_turns(connection: Connection, one: Due, limit: int) -> list[Turn]:
+async def open_turns(connection: Connection, one: GraphRef, limit: int) -> list[Turn]:
     """The oldest turns that this agent heard and that are not in its graph."""
     rows = await connection.fetch(query("graph_open_turns"), one.user_id, one.agent_id, one.group_id, limit)
     return [Turn(**dict(row)) for row in rows]
@@ -181,7 +181,7 @@ async def turns_of_episodes(
     return {str(row["batch_id"]): [str(turn_id) for turn_id in row["turn_ids"]] for row in rows}
 
 
-async def running(connection: Connection, one: Due) -> GraphBatch | None:
+async def running(connection: Connection, one: GraphRef) -> GraphBatch | None:
     """The batch that a dead worker left, or that failed before."""
     row = await connection.fetchrow(query("running_graph_batch"), one.user_id, one.agent_id)
     if row is None:
@@ -191,7 +191,7 @@ async def running(connection: Connection, one: Due) -> GraphBatch | None:
 
 
 async def begin(
-    connection: Connection, one: Due, before: GraphBatch | None, ids: Sequence[UUID]
+    connection: Connection, one: GraphRef, before: GraphBatch | None, ids: Sequence[UUID]
 ) -> GraphBatch:
     """Note that a worker takes these ids, committed before any model or graph server is asked."""
     if before is None:
@@ -202,34 +202,38 @@ async def begin(
     return GraphBatch(before.batch_id, tuple(ids), before.starts + 1, before.failures, before.result)
 
 
-async def keep_result(connection: Connection, one: Due, batch: GraphBatch, result: Mapping[str, Any]) -> None:
+async def keep_result(
+    connection: Connection, one: GraphRef, batch: GraphBatch, result: Mapping[str, Any]
+) -> None:
     """Keep what a model made of the batch until it stands in the graph."""
     await connection.execute(query("keep_graph_result"), one.user_id, batch.batch_id, json.dumps(result))
 
 
-async def count_cost(connection: Connection, one: Due, batch: GraphBatch, calls: int, tokens: int) -> None:
+async def count_cost(
+    connection: Connection, one: GraphRef, batch: GraphBatch, calls: int, tokens: int
+) -> None:
     """Add to what the batch has cost."""
     await connection.execute(query("count_graph_cost"), one.user_id, batch.batch_id, calls, tokens)
 
 
-async def finish(connection: Connection, one: Due, batch: GraphBatch, relations: int) -> None:
+async def finish(connection: Connection, one: GraphRef, batch: GraphBatch, relations: int) -> None:
     """Mark the batch done, in the caller's transaction."""
     await connection.execute(query("finish_graph_batch"), one.user_id, batch.batch_id, relations)
 
 
-async def drop(connection: Connection, one: Due, batch: GraphBatch) -> None:
+async def drop(connection: Connection, one: GraphRef, batch: GraphBatch) -> None:
     """Forget a void batch."""
     await connection.execute(query("drop_graph_batch"), one.user_id, batch.batch_id)
 
 
-async def fail(connection: Connection, one: Due, batch: GraphBatch, error: str, most: int) -> bool:
+async def fail(connection: Connection, one: GraphRef, batch: GraphBatch, error: str, most: int) -> bool:
     """Count a failure of the batch itself; True when it was the last one allowed, and the batch is dead."""
     return bool(
         await connection.fetchval(query("fail_graph_batch"), one.user_id, batch.batch_id, error, most)
     )
 
 
-async def put_back(connection: Connection, one: Due, batch: GraphBatch) -> None:
+async def put_back(connection: Connection, one: GraphRef, batch: GraphBatch) -> None:
     """An outage: this start does not count."""
     await connection.execute(query("put_graph_batch_back"), one.user_id, batch.batch_id)
 

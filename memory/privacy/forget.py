@@ -22,7 +22,7 @@ IDS_A_NOTICE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ForgetRequest:
     """What is to be forgotten of one caller, as their agent knows them."""
 
     turn_ids: frozenset[UUID] = frozenset()
@@ -44,7 +44,7 @@ class Forgotten:
     """Turns that are learned again, because a forgotten fact came from them too."""
 
 
-async def forget(call: CallMemory, wanted: Wanted) -> Forgotten:
+async def forget(call: CallMemory, wanted: ForgetRequest) -> Forgotten:
     """Forget, in every store and in this process, and let every other process know. Safe to repeat.
 
     Rows, words, vectors and facts go in one transaction, with a note of the ids: a copy that arrives later
@@ -57,13 +57,15 @@ async def forget(call: CallMemory, wanted: Wanted) -> Forgotten:
     """
     gone = Forgotten(set(wanted.turn_ids), set(wanted.fact_ids))
     gone.turns |= _held_here(call, wanted.about)
-    if not call.kept:
+    if not call.persistent:
         call.forget_items(gone.turns)
         return gone
     memory, user_id = call.memory, call.caller.user_id
     try:
         gone.turns |= await _spooled(call, wanted.about)
-        await memory.db.transaction(partial(_forget_rows, caller=call.caller, wanted=wanted, gone=gone))
+        await memory.db.transaction(
+            partial(_forget_rows, caller=call.caller, wanted=wanted, gone=gone)
+        )
     except asyncpg.PostgresError as exc:
         raise StoreUnavailable(f"Postgres refused to forget ({type(exc).__name__}).") from exc
     finally:
@@ -107,7 +109,9 @@ def _is_about(text: str, about: AbstractSet[str]) -> bool:
     return bool(about) and about <= stems(text)
 
 
-async def _forget_rows(connection: Connection, *, caller: Caller, wanted: Wanted, gone: Forgotten) -> None:
+async def _forget_rows(
+    connection: Connection, *, caller: Caller, wanted: ForgetRequest, gone: Forgotten
+) -> None:
     """Under the lock that keeps every other writer of this user out."""
     user_id = caller.user_id
     await connection.execute(query("lock_user_exclusive"), user_id)

@@ -17,7 +17,7 @@ import asyncpg
 import numpy as np
 
 from echoic.memory.embedding.embedder import Vector
-from echoic.memory.recall.postgres_search import in_order, integers, item_of, longs, sources_of
+from echoic.memory.recall.postgres_search import in_order, unpack_int32, item_of, unpack_int64, sources_of
 from echoic.memory.recall.query_vector import QueryVector
 from echoic.memory.recall.ranking import Corpus, Floats, Ints, Postings, Ranking
 from echoic.memory.store.database import Connection, Database
@@ -33,32 +33,32 @@ ROOM = 64
 """Turns for which the matrix grows at a time."""
 
 
-async def load_held(db: Database, caller: Caller) -> "HeldMemory | None":
+async def load_corpus(db: Database, caller: Caller) -> "CallCorpus | None":
     """Everything that this caller's agent may recall; None if that is more than HELD_ROWS.
 
     Raises:
         StoreUnavailable: Postgres did not answer.
     """
 
-    async def read(connection: Connection) -> "HeldMemory | None":
+    async def read(connection: Connection) -> "CallCorpus | None":
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            return await held(connection)
+            return await load(connection)
 
-    async def held(connection: Connection) -> "HeldMemory | None":
+    async def load(connection: Connection) -> "CallCorpus | None":
         if await connection.fetchval(query("hold_size"), caller.user_id, caller.agent_id) > HELD_ROWS:
             return None
         packed = await connection.fetchrow(
             query("hold_arrays"), caller.user_id, caller.agent_id, caller.call_id
         )
         postings = await connection.fetch(query("hold_postings"), caller.user_id)
-        return HeldMemory(
+        return CallCorpus(
             packed, postings, await connection.fetch(query("hold_items"), caller.user_id, caller.agent_id)
         )
 
     return await db.run(read)
 
 
-class HeldMemory:
+class CallCorpus:
     """One caller's turns and facts as arrays. Not for threads: belongs to the event loop."""
 
     def __init__(
@@ -67,17 +67,20 @@ class HeldMemory:
         self._rows = {row["ref"]: row for row in rows}
         self._items: dict[int, Item] = {}
         self._call_no: int = packed["call_no"]
-        self._turn_refs, self._turn_calls = longs(packed["turn_refs"]), longs(packed["turn_calls"])
+        self._turn_refs, self._turn_calls = (
+            unpack_int64(packed["turn_refs"]),
+            unpack_int64(packed["turn_calls"]),
+        )
         self._turn_positions, self._turn_words = (
-            integers(packed["turn_positions"]),
-            integers(packed["turn_words"]),
+            unpack_int32(packed["turn_positions"]),
+            unpack_int32(packed["turn_words"]),
         )
         self._turn_vectors = _placed(
-            packed["turn_vectors"], ">f2", longs(packed["embedded_refs"]), self._turn_refs
+            packed["turn_vectors"], ">f2", unpack_int64(packed["embedded_refs"]), self._turn_refs
         )
         self._fact_refs, self._fact_words, self._fact_sources = (
-            longs(packed["fact_refs"]),
-            integers(packed["fact_words"]),
+            unpack_int64(packed["fact_refs"]),
+            unpack_int32(packed["fact_words"]),
             sources_of(packed),
         )
         self._fact_until = np.frombuffer(packed["fact_until"] or b"", ">f8").astype(np.float64)
@@ -165,7 +168,7 @@ class HeldMemory:
     def _told(self, asked: list[str]) -> Postings:
         found: Postings = {}
         for term in asked:
-            parts = [longs(self._postings[term]).reshape(-1, 2)] if term in self._postings else []
+            parts = [unpack_int64(self._postings[term]).reshape(-1, 2)] if term in self._postings else []
             if term in self._said:
                 parts.append(np.array(self._said[term], np.int64))
             if parts:

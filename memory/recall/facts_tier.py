@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from echoic.memory.embedding.embedder import Vector
 from echoic.memory.errors import MemoryFault, StoreUnavailable
-from echoic.memory.recall.call_corpus import HeldMemory, load_held
-from echoic.memory.recall.postgres_search import search_stored
+from echoic.memory.recall.call_corpus import CallCorpus, load_corpus
+from echoic.memory.recall.postgres_search import search_postgres
 from echoic.memory.recall.recaller import Question
 from echoic.memory.store.database import Database
 from echoic.memory.store.versions import Versions
@@ -36,7 +36,7 @@ class Hold:
 
     caller: Caller
     version: tuple[int, int, int] | None = None
-    memory: HeldMemory | None = None
+    memory: CallCorpus | None = None
     too_large: bool = False
     said: dict[UUID, Turn] = field(default_factory=dict)
     vectors: dict[UUID, Vector] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class HybridSearch:
         deaf = hold is not None and hold.memory is not None and not self._versions.hears
         try:
             patience_s = DEAF_PATIENCE_S if deaf else None
-            return await search_stored(
+            return await search_postgres(
                 self._db,
                 caller,
                 asked,
@@ -168,7 +168,7 @@ class HybridSearch:
             await self._versions.wait_heard()
             # before reading: what changes meanwhile makes it old
             version = self._versions.of(caller.user_id, caller.call_id)
-            memory = await load_held(self._db, caller)
+            memory = await load_corpus(self._db, caller)
         except MemoryFault as exc:
             log.info("search.not_held", extra={"error": type(exc).__name__})
             return

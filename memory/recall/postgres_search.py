@@ -20,7 +20,7 @@ from echoic.memory.store.queries import query
 from echoic.memory.types import FACTS_TIER, Caller, Item
 
 
-async def search_stored(
+async def search_postgres(
     db: Database,
     caller: Caller,
     asked: list[str],
@@ -57,23 +57,25 @@ async def _postings(db: Database, caller: Caller, asked: list[str], timeout_s: f
     rows = await db.run(
         lambda connection: connection.fetch(query("postings"), caller.user_id, asked), timeout_s=timeout_s
     )
-    return {row["term"]: longs(row["pairs"]).reshape(-1, 2) for row in rows}
+    return {row["term"]: unpack_int64(row["pairs"]).reshape(-1, 2) for row in rows}
 
 
 async def _scored(
     connection: Connection, caller: Caller, vector: np.ndarray | None, past: bool, now: datetime
 ) -> tuple[Corpus, Floats]:
     row = await connection.fetchrow(query("score"), caller.user_id, caller.agent_id, vector, past, now)
-    order = in_order(longs(row["turn_calls"]), integers(row["turn_positions"]))
+    order = in_order(unpack_int64(row["turn_calls"]), unpack_int32(row["turn_positions"]))
     corpus = Corpus(
-        turn_refs=longs(row["turn_refs"])[order],
-        turn_calls=longs(row["turn_calls"])[order],
-        turn_words=integers(row["turn_words"])[order].astype(np.float64),
-        fact_refs=longs(row["fact_refs"]),
-        fact_words=integers(row["fact_words"]).astype(np.float64),
+        turn_refs=unpack_int64(row["turn_refs"])[order],
+        turn_calls=unpack_int64(row["turn_calls"])[order],
+        turn_words=unpack_int32(row["turn_words"])[order].astype(np.float64),
+        fact_refs=unpack_int64(row["fact_refs"]),
+        fact_words=unpack_int32(row["fact_words"]).astype(np.float64),
         fact_sources=sources_of(row),
     )
-    return corpus, np.concatenate([doubles(row["fact_scores"]), doubles(row["turn_scores"])[order]])
+    return corpus, np.concatenate(
+        [unpack_float64(row["fact_scores"]), unpack_float64(row["turn_scores"])[order]]
+    )
 
 
 async def _read(connection: Connection, caller: Caller, ranked: list[Ranked], now: datetime) -> list[Item]:
@@ -103,19 +105,19 @@ def in_order(calls: Ints, positions: Ints) -> Ints:
 def sources_of(row: asyncpg.Record) -> Ints:
     """Three references a fact."""
     return np.stack(
-        [longs(row[name]) for name in ("first_sources", "second_sources", "third_sources")], axis=1
+        [unpack_int64(row[name]) for name in ("first_sources", "second_sources", "third_sources")], axis=1
     )
 
 
-def longs(packed: bytes | None) -> Ints:
+def unpack_int64(packed: bytes | None) -> Ints:
     return np.frombuffer(packed or b"", ">i8").astype(np.int64)
 
 
-def integers(packed: bytes | None) -> Ints:
+def unpack_int32(packed: bytes | None) -> Ints:
     return np.frombuffer(packed or b"", ">i4").astype(np.int64)
 
 
-def doubles(packed: bytes | None) -> Floats:
+def unpack_float64(packed: bytes | None) -> Floats:
     return np.frombuffer(packed or b"", ">f8").astype(np.float64)  # nan: a turn that is not embedded yet
 
 

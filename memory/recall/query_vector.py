@@ -16,7 +16,7 @@ class QueryVector:
 
     def __init__(self, task: asyncio.Task[Vector] | None, breaker: Breaker) -> None:
         self._task, self._breaker = task, breaker
-        self._settled = asyncio.Event()
+        self._done = asyncio.Event()
         self._patience: asyncio.TimerHandle | None = None
         self._given_up = False
 
@@ -25,7 +25,7 @@ class QueryVector:
         cls,
         embedder: Embedder,
         text: str,
-        patience_s: float | None,
+        timeout_s: float | None,
         breaker: Breaker,
         hold: Callable[..., asyncio.Task],
     ) -> "QueryVector":
@@ -37,20 +37,20 @@ class QueryVector:
         vector = cls(task, breaker)
         if task is not None:
             task.add_done_callback(vector._ended)
-        if patience_s is not None:
-            vector.hurry(patience_s)
+        if timeout_s is not None:
+            vector.set_deadline(timeout_s)
         return vector
 
-    def hurry(self, patience_s: float) -> None:
+    def set_deadline(self, timeout_s: float) -> None:
         """A reply waits from now on: give up after `patience_s`, unless an earlier patience ends before."""
         if self._task is not None and not self._task.done() and self._patience is None:
-            self._patience = asyncio.get_running_loop().call_later(patience_s, self._settled.set)
+            self._patience = asyncio.get_running_loop().call_later(timeout_s, self._done.set)
 
     async def get(self) -> Vector | None:
         """The vector, or None if it failed or took longer than the question's patience."""
         if self._task is None:
             return None
-        await self._settled.wait()
+        await self._done.wait()
         if not self._task.done():
             self._give_up()
             return None
@@ -68,7 +68,7 @@ class QueryVector:
             self._breaker.failed()
 
     def _ended(self, task: asyncio.Task[Vector]) -> None:
-        self._settled.set()
+        self._done.set()
         if self._patience is not None:
             self._patience.cancel()
         if task.cancelled():

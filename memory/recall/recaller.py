@@ -65,26 +65,26 @@ class Tier(Protocol):
 
 
 @dataclass(slots=True)
-class Lookup:
+class TierLookup:
     """One tier being asked one question; shared by everyone who asks the same."""
 
     task: asyncio.Task[Sequence[Item]] | None
     started: float
     ended: float | None = None
     counted_late: bool = False
-    alone: bool = False
+    is_probe: bool = False
     """Nobody waits for it: it only tries whether an extra tier that failed is back, and has the whole budget
     for that."""
 
 
 @dataclass(slots=True)
-class Asked:
+class PendingRecall:
     """One question and its lookups, by tier; a tier that the breaker held back has no task."""
 
-    lookups: dict[str, Lookup]
+    lookups: dict[str, TierLookup]
     vector: QueryVector
     at: float
-    adopted: Literal["hit", "late"] | None = None
+    claimed: Literal["hit", "late"] | None = None
     """What the first `recall` for these words met: every answer there, or still under way. None: nobody has
     asked yet."""
 
@@ -92,7 +92,7 @@ class Asked:
     def running(self) -> bool:
         """Is any tier still being asked that a reply would wait for?"""
         return any(
-            lookup.task is not None and not lookup.task.done() and not lookup.alone
+            lookup.task is not None and not lookup.task.done() and not lookup.is_probe
             for lookup in self.lookups.values()
         )
 
@@ -119,7 +119,7 @@ class Recaller:
         self._tiers, self._embedder, self._versions, self._settings = tiers, embedder, versions, settings
         self._extras = frozenset(extras)
         self._clock, self._now = clock, now
-        self._asked: OrderedDict[Key, Asked] = OrderedDict()
+        self._asked: OrderedDict[Key, PendingRecall] = OrderedDict()
         self._tasks: set[asyncio.Task] = set()
         self.breakers = {name: self._breaker() for name in (EMBEDDER, *(tier.name for tier in tiers))}
 
@@ -165,7 +165,9 @@ class Recaller:
         block, used = self._compose(caller, question, recent, found, context)
         return Recall({RecentTurns.name: result} | results, block, used, _ms(self._clock() - began))
 
-    def prefetch(self, caller: Caller, text: str, recent: RecentTurns, *, previous: str = "") -> Asked | None:
+    def prefetch(
+        self, caller: Caller, text: str, recent: RecentTurns, *, previous: str = ""
+    ) -> PendingRecall | None:
         """Start the lookups for words still being spoken; a `recall` for the same words adopts them.
 
         Returns at once.
@@ -181,9 +183,9 @@ class Recaller:
             else self._join_or_start(caller, asked_text(text, clean(previous)), recent, None)
         )
 
-    def give_up(self, asked: Asked) -> None:
+    def give_up(self, asked: PendingRecall) -> None:
         """Stop a prefetch whose words were superseded, unless a `recall` has adopted it."""
-        if asked.adopted is None:
+        if asked.claimed is None:
             for key in [key for key, held in self._asked.items() if held is asked]:
                 self._drop(self._asked.pop(key))
 
@@ -210,8 +212,10 @@ class Recaller:
         self, caller: Caller, text: str, recent: RecentTurns, began: float, limit_s: float
     ) -> dict[str, TierResult]:
         asked = self._join_or_start(caller, text, recent, limit_s * VECTOR_SHARE)
-        asked.adopted = asked.adopted or ("late" if asked.running else "hit")
-        asked.vector.hurry(limit_s * VECTOR_SHARE)  # of a prefetch, which had no patience: nobody waited
+        asked.claimed = asked.claimed or ("late" if asked.running else "hit")
+        asked.vector.set_deadline(
+            limit_s * VECTOR_SHARE
+        )  # of a prefetch, which had no patience: nobody waited
         await self._wait(asked, limit_s - (self._clock() - began))
         return {tier: self._outcome(tier, asked) for tier in asked.lookups}
 
@@ -226,8 +230,8 @@ class Recaller:
         return [RecentTurns.name, *(tier.name for tier in self._tiers)]
 
     def _join_or_start(
-        self, caller: Caller, text: str, recent: RecentTurns, patience_s: float | None
-    ) -> Asked:
+        self, caller: Caller, text: str, recent: RecentTurns, timeout_s: float | None
+    ) -> PendingRecall:
         version = self._versions.of(caller.user_id, caller.call_id)
         key = (caller.user_id, caller.agent_id, caller.call_id, version, normalise(text))
         held = self._asked.get(key)
@@ -236,14 +240,14 @@ class Recaller:
             return held
         if held is not None:
             self._drop(self._asked.pop(key))
-        asked = self._asked[key] = self._start(caller, text, recent, patience_s)
+        asked = self._asked[key] = self._start(caller, text, recent, timeout_s)
         while len(self._asked) > LOOKUPS_HELD:
             _, oldest = self._asked.popitem(last=False)
-            if oldest.adopted is None:  # else a reply may be waiting for it; it ends by its own limit
+            if oldest.claimed is None:  # else a reply may be waiting for it; it ends by its own limit
                 self._drop(oldest)
         return asked
 
-    def _worth_again(self, asked: Asked) -> bool:
+    def _worth_again(self, asked: PendingRecall) -> bool:
         """Did a lookup fail, while its tier may be asked again?"""
         failed = [
             tier
@@ -252,17 +256,21 @@ class Recaller:
         ]
         return any(self.breakers[tier].state == "closed" for tier in failed)
 
-    def _start(self, caller: Caller, text: str, recent: RecentTurns, patience_s: float | None) -> Asked:
-        vector = QueryVector.start(self._embedder, text, patience_s, self.breakers[EMBEDDER], self._hold)
+    def _start(
+        self, caller: Caller, text: str, recent: RecentTurns, timeout_s: float | None
+    ) -> PendingRecall:
+        vector = QueryVector.start(self._embedder, text, timeout_s, self.breakers[EMBEDDER], self._hold)
         question = Question(caller, text, vector, self._now())
         lookups = {tier.name: self._look_up(tier, question, recent) for tier in self._tiers}
-        return Asked(lookups, vector, self._clock())
+        return PendingRecall(lookups, vector, self._clock())
 
-    def _look_up(self, tier: Tier, question: Question, recent: RecentTurns) -> Lookup:
+    def _look_up(self, tier: Tier, question: Question, recent: RecentTurns) -> TierLookup:
         breaker = self.breakers[tier.name]
         if not breaker.allows():
-            return Lookup(None, self._clock())
-        lookup = Lookup(None, self._clock(), alone=tier.name in self._extras and breaker.state == "trial")
+            return TierLookup(None, self._clock())
+        lookup = TierLookup(
+            None, self._clock(), is_probe=tier.name in self._extras and breaker.state == "trial"
+        )
         lookup.task = self._hold(self._bounded(tier, question), f"recall.{tier.name}")
         lookup.task.add_done_callback(lambda task: self._ended(tier.name, lookup, task, recent))
         return lookup
@@ -272,7 +280,7 @@ class Recaller:
             return await tier.search(question)
 
     def _ended(
-        self, tier: str, lookup: Lookup, task: asyncio.Task[Sequence[Item]], recent: RecentTurns
+        self, tier: str, lookup: TierLookup, task: asyncio.Task[Sequence[Item]], recent: RecentTurns
     ) -> None:
         lookup.ended = self._clock()
         breaker = self.breakers[tier]
@@ -280,30 +288,30 @@ class Recaller:
             breaker.forget_trial()
             return
         if error := task.exception():
-            if lookup.alone or not lookup.counted_late:
+            if lookup.is_probe or not lookup.counted_late:
                 breaker.failed()
             log.warning("recall.failed", extra={"tier": tier, "error": type(error).__name__})
             return
         if lookup.counted_late:
             recent.offer(task.result())
-        if lookup.alone and lookup.ended - lookup.started > self._settings.recall_budget_s:
+        if lookup.is_probe and lookup.ended - lookup.started > self._settings.recall_budget_s:
             breaker.failed()
-        elif lookup.alone or not lookup.counted_late:
+        elif lookup.is_probe or not lookup.counted_late:
             breaker.succeeded()
 
-    async def _wait(self, asked: Asked, budget_s: float) -> None:
-        lookups = [lookup for lookup in asked.lookups.values() if not lookup.alone]
+    async def _wait(self, asked: PendingRecall, budget_s: float) -> None:
+        lookups = [lookup for lookup in asked.lookups.values() if not lookup.is_probe]
         running = [lookup.task for lookup in lookups if lookup.task is not None and not lookup.task.done()]
         if running:
             await asyncio.wait(running, timeout=max(budget_s, 0))
 
-    def _outcome(self, tier: str, asked: Asked) -> TierResult:
+    def _outcome(self, tier: str, asked: PendingRecall) -> TierResult:
         lookup = asked.lookups[tier]
         if lookup.task is None:
             return TierResult("skipped")
         elapsed_ms = _ms((lookup.ended or self._clock()) - lookup.started)
         if not lookup.task.done():
-            if not lookup.counted_late and not lookup.alone:
+            if not lookup.counted_late and not lookup.is_probe:
                 self.breakers[tier].failed()
             lookup.counted_late = True
             return TierResult("late", (), elapsed_ms)
@@ -360,7 +368,7 @@ class Recaller:
         ):
             log.error("recall.defect", extra={"task": task.get_name(), "error": type(error).__name__})
 
-    def _drop(self, asked: Asked) -> None:
+    def _drop(self, asked: PendingRecall) -> None:
         asked.vector.cancel()
         for lookup in asked.lookups.values():
             if lookup.task is not None:

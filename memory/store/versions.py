@@ -44,7 +44,7 @@ class Versions:
         self.on_forgotten: Callable[[str, Collection[UUID]], None] = lambda user_id, ids: None
         """Called with a person and the ids of turns and facts that they had forgotten, by whatever process.
         """
-        self.on_gap: Callable[[], Awaitable[None]] = _nothing_missed
+        self.on_reconnect: Callable[[], Awaitable[None]] = _nothing_missed
         """Awaited when notices are heard again: an erasure may have been missed."""
 
     def start(self) -> None:
@@ -65,12 +65,12 @@ class Versions:
         """Return once notices are heard."""
         await self._heard.wait()
 
-    def own(self, call_id: str, user_id: str) -> None:
+    def ignore_changes_from(self, call_id: str, user_id: str) -> None:
         """This process holds the call: notices about its user count from now on, its own turns excepted (they
         are in its context)."""
         self._calls[call_id] = user_id
 
-    def disown(self, call_id: str) -> None:
+    def watch_changes_from(self, call_id: str) -> None:
         user_id = self._calls.pop(call_id, None)
         if user_id is not None and user_id not in self._calls.values():
             self._raised.pop(user_id, None)
@@ -115,7 +115,7 @@ class Versions:
         self._era += 1  # notices sent while nobody listened are lost: whatever was looked up before is old
         self._salt = salt
         self._heard.set()
-        await self.on_gap()
+        await self.on_reconnect()
         while not connection.is_closed():
             await asyncio.sleep(PING_S)
             await asyncio.wait_for(connection.execute("select 1"), PING_S)

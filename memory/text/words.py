@@ -8,8 +8,7 @@ from functools import lru_cache
 import snowballstemmer
 
 MAX_TERM_CHARS = 40
-"""Longer "words" (keys, links without a stop) are cut: an index entry of Postgres has a limit, and nobody
-says them twice."""
+"""Longer "words" (keys, links) are cut: a Postgres index entry has a limit, and nobody says them twice."""
 
 # English only: in other languages the rarity of a term does the same work.
 STOP_WORDS = frozenset(
@@ -38,8 +37,7 @@ _stemmer_lock = threading.Lock()  # a stemmer keeps the word it works on in itse
 
 
 class _Spaced(dict[int, int | str | None]):
-    """A table for `str.translate`, filled as it is asked: characters of the `kept` categories stay, others
-    become a space."""
+    """A table for `str.translate`, filled as it is asked: other characters than `kept` become a space."""
 
     def __init__(self, kept: str) -> None:
         super().__init__({ord(mark): None for mark in _APOSTROPHES})
@@ -62,8 +60,7 @@ def normalise(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """`text` as Postgres and JSON can hold it: without NUL and lone surrogates; surrogate pairs become their
-    character."""
+    """`text` as Postgres and JSON can hold it: no NUL, no lone surrogates, pairs as one character."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -72,8 +69,7 @@ def clean(text: str) -> str:
 
 
 def terms(text: str) -> list[str]:
-    """The stems of `text` in order, repeated as often as said, without stop words; for questions and stored
-    words alike.
+    """The stems of `text`, in order and as often as said, without stop words; for questions and stored words.
 
     Latin words lose their accents and English endings, numbers stay, other scripts keep whole words; where a
     script has no spaces, a term is a pair of neighbouring characters.
@@ -151,8 +147,10 @@ def is_small_talk(text: str) -> bool:
 
 
 FOLLOW_UP_WORDS, FOLLOW_UP_TERMS = 7, 2
-"""A question of more words, or one with a pronoun and more content than this, names what it is about ("did
-Ana sell her car?")."""
+"""A question of more words, or of a pronoun and more content than this, names what it is about.
+
+"Did Ana sell her car?" is one.
+"""
 
 _OPENERS = re.compile(
     r"(?:and|or|but|also|(?:what|how) about|(?:what|who|where|anything|anyone|someone) else|which ones?)\b"
@@ -175,8 +173,7 @@ _NOT_ANAPHORIC = re.compile(
 
 
 def is_follow_up(text: str) -> bool:
-    """Whether `text` is short and leans on what was asked before: "and hers?", "what about his?", "why?",
-    "when was that?".
+    """Whether `text` is short and leans on what was asked before: "and hers?", "why?", "when was that?".
 
     English only; in other languages the embedding has to do with the words as they are.
     """

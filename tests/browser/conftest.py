@@ -1,5 +1,4 @@
-"""What every test at the join page needs: a Chromium, a LiveKit server to start, a voice, and one `echoic
-dev` for all."""
+"""What every test at the join page needs: a Chromium, a LiveKit server, a voice, one `echoic dev` for all."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,8 +50,7 @@ def voice(request: pytest.FixtureRequest) -> Voice:
 
 @pytest.fixture(scope="session")
 def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page of a running `echoic dev`: speech of this machine, a model that names the dog if it was told
-    about one."""
+    """The page of a running `echoic dev`; its model names the dog if it was told about one."""
     with ScriptedModel(otherwise=_what_it_sees) as model:
         told = {"ECHOIC_LLM_URL": model.url, "ECHOIC_LLM_MODEL": model.name, "ECHOIC_EXTRACTOR": "off"}
         with dev(tmp_path_factory.mktemp("dev") / "data", request.config.stash[PROGRAM], **told) as running:

@@ -1,5 +1,4 @@
-"""The join page as a person meets it: a real Chromium, a real `echoic dev`; only the language model is
-scripted."""
+"""The join page as a person meets it: a real Chromium, a real `echoic dev`, and a scripted language model."""
 
 from pathlib import Path
 
@@ -47,8 +46,7 @@ async def test_who_gives_no_microphone_is_told_so_and_writes(chromium: Path, add
 
 
 async def test_a_visit_asks_nobody_outside_and_leaves_no_error(chromium: Path, address: str, tmp_path: Path):
-    """Page, socket and the servers for a way through: all of this machine, even if one hangs up at the first
-    word of a reply.
+    """All addresses that the page talked to are of this machine, even if one hangs up in mid-reply.
 
     `visiting` looks at the end of every other test, too.
     """

@@ -47,8 +47,9 @@ ICE_ADDRESSES = (
 
 
 def speaks(file: Path, words: bytes) -> Sequence[str]:
-    """Chromium's options for a visitor who gives a microphone, and says these words every 20 s: an agent that
-    came late hears them too.
+    """Chromium's options for a visitor whose microphone says these words.
+
+    They come again every 20 s: an agent that came late hears them too.
 
     Args:
         file: where the sound is kept.
@@ -113,7 +114,7 @@ class Visitor:
                 await asyncio.sleep(0.1)
 
     async def asked(self) -> list[str]:
-        """Addresses that the page loaded, spoke to, or was told to ask for a way through (`stun:`, `turn:`)."""
+        """Addresses that the page loaded, spoke to, or was told of for a way through (`stun:`, `turn:`)."""
         return self._addresses + await self.page.evaluate(ICE_ADDRESSES)
 
     def _asked(self, request: Request | WebSocket) -> None:

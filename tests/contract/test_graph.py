@@ -1,4 +1,4 @@
-"""What every graph server must do, on the fake and on FalkorDB; on Neo4j: tests/graph/test_neo4j_contract.py."""
+"""What every graph server must do, on the fake and on FalkorDB; for Neo4j see tests/graph."""
 
 import pytest
 from pydantic import SecretStr

@@ -56,6 +56,7 @@ async def test_recorded_once(turns):
 
 
 async def test_read_back_as_it_was(turns):
+    """Not a microsecond of the time and not the cut-off is lost on the way into the store and back."""
     cut = turn("half a sent", role="assistant", interrupted=True, said_at=NOW + timedelta(microseconds=7))
     await turns.record(cut)
     await turns.embed_turn(cut)
@@ -63,6 +64,7 @@ async def test_read_back_as_it_was(turns):
 
 
 async def test_in_the_order_they_were_said(turns):
+    """By time and then by place in the call, whatever the order in which they were stored."""
     said = [turn(str(n), said_at=NOW + timedelta(seconds=n // 2), position=n) for n in range(6)]
     for one in reversed(said):
         await turns.record(one)
@@ -83,4 +85,5 @@ async def test_earlier_calls_and_this_call_are_told_apart(turns):
 
 
 async def test_nothing_known_is_empty(turns):
+    """A stranger's turns are an empty list, and no error."""
     assert await turns.list("nobody") == [] and await turns.before(Caller("nobody", "echoic", "c"), 5) == []

@@ -1,5 +1,4 @@
-"""`echoic talk` as a person or a script starts it: processes, pipes, and what happens when something is
-killed midway."""
+"""`echoic talk` as a person or a script starts it, and what happens when something is killed midway."""
 
 import json
 import os
@@ -25,8 +24,7 @@ ECHOIC = [sys.executable, "-m", "echoic"]
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Half of what a command takes to start is reading source: compile it once, as a user's second start has
-    it."""
+    """Compile the source once, as a user's second start finds it: reading it is half of a start."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("compiled")))
@@ -106,8 +104,7 @@ async def turns_of(folder: Path, user: str) -> list[Turn]:
 
 
 def family(pid: int) -> list[int]:
-    """A process and its children: Postgres has one for each connection, and those answer while their parent
-    is halted."""
+    """A process and its children: those of Postgres answer while their parent is halted."""
     rows = subprocess.run(
         ["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True
     ).stdout.split()
@@ -126,7 +123,7 @@ def learners(folder: Path) -> list[str]:
 
 
 def test_said_in_one_process_known_in_the_next(folder: Path):
-    """No model, no key, no settings: the words come back with their date, and `memories` shows the very rows."""
+    """No model, no key, no settings: the words come back with their date, and `memories` shows the rows."""
     first = run("talk", "--user", "maya", "--data-dir", str(folder), text="My dog is called Biscuit.\n")
     assert first.returncode == 0 and "memory" in first.stdout and first.stderr == ""
     second = run(
@@ -148,7 +145,7 @@ def test_said_in_one_process_known_in_the_next(folder: Path):
 async def test_killed_after_a_reply_while_postgres_is_halted_loses_nothing(
     folder: Path, start: Callable[[str], Talking]
 ):
-    """Both promises in one: a halted Postgres costs no reply, and what was acknowledged outlives `kill -9`."""
+    """A halted Postgres costs no reply, and what was acknowledged outlives `kill -9`."""
     talking = start("nora")
     assert talking.ask("My cat is called Tom.")["reply"]
     halted = family(state_of(folder).pids["postgres"])
@@ -174,8 +171,7 @@ async def test_killed_after_a_reply_while_postgres_is_halted_loses_nothing(
 async def test_stores_that_die_midway_cost_no_reply_and_no_turn(
     folder: Path, start: Callable[[str], Talking]
 ):
-    """Redis halted, then both killed: replies go on, and every turn is in the database in the end, once and
-    in order."""
+    """Redis halted, then both killed: replies go on, and every turn is stored in the end, once, in order."""
     talking = start("omar")
     talking.ask("My name is Omar.")
     before = state_of(folder).pids

@@ -1,5 +1,4 @@
-"""A real Neo4j for tests: its jars from Maven Central, started by Neo.java, with a password, gone with the
-process that started it."""
+"""A real Neo4j for tests: jars from Maven Central, a password, and gone with the process that started it."""
 
 import fcntl
 import hashlib
@@ -153,12 +152,11 @@ class Neo4jServer:
         """It hangs, with its connections open, until `go_on`."""
         os.kill(self.pid, signal.SIGSTOP)
 
-    def go_on(self) -> None:
+    def resume_conversation(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """At once, without a chance to write anything; `start` brings it back with what it had promised to
-        keep."""
+        """At once, without a chance to write anything; `start` brings back what it had promised to keep."""
         assert self._process is not None
         self._process.kill()
         self._end()
@@ -166,7 +164,7 @@ class Neo4jServer:
     def stop(self) -> None:
         """In order, if it runs."""
         if self._process is not None:
-            self.go_on()
+            self.resume_conversation()
             self._end()
 
     def _end(self) -> None:

@@ -20,16 +20,19 @@ async def graph_finding(url: str, password: str) -> Finding:
 
 
 async def test_one_that_answers_is_well(neo4j: Neo4jServer):
+    """The finding names the version and how long the answer took."""
     found = await graph_finding(neo4j.url, neo4j.password)
     assert found.state == "ok" and "5.26" in found.says and "answers in" in found.says
 
 
 async def test_wrong_password(neo4j: Neo4jServer):
+    """It names the setting that holds the password."""
     found = await graph_finding(neo4j.url, "wrong-horse-battery")
     assert found.state == "broken" and "ECHOIC_NEO4J_PASSWORD" in found.says
 
 
 async def test_nobody_there():
+    """An address where nothing listens is a broken Neo4j, not a traceback."""
     found = await graph_finding("bolt://127.0.0.1:1", "any")
     assert found.state == "broken" and "Neo4j" in found.says
 
@@ -40,7 +43,7 @@ async def test_one_that_hangs(neo4j: Neo4jServer):
     try:
         found = await graph_finding(neo4j.url, neo4j.password)
     finally:
-        neo4j.go_on()
+        neo4j.resume_conversation()
     assert found.state == "broken"
 
 
@@ -58,5 +61,6 @@ async def test_one_that_is_too_old(tmp_path: Path):
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:7474", "nonsense"])
 async def test_an_address_that_is_none(url: str):
+    """Another scheme, or no address at all, is answered with the setting to mend."""
     found = await graph_finding(url, "any")
     assert found.state == "broken" and "ECHOIC_NEO4J_URL" in found.says

@@ -1,5 +1,4 @@
-"""Feeding the graph while things die, on Neo4j: the same tests as on FalkorDB, and a save that is cut off
-between its transactions."""
+"""Feeding the graph while things die: FalkorDB's tests on Neo4j, and a save cut off between transactions."""
 
 import pytest
 
@@ -22,8 +21,7 @@ def own_server(neo4j):
 
 
 async def test_killed_between_an_episode_and_its_call(episodes, embedder, user):
-    """kill -9 when the words stand there and the call does not know of them yet: it is entered once all the
-    same."""
+    """kill -9 after the words were saved and before the ledger knows: they are entered once all the same."""
     async with feeding(episodes, embedder) as (memory, ingester):
         await say(memory, user, "I live in Berlin.", days=9)
         await ingester.ingest(user)

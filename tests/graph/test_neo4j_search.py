@@ -1,5 +1,4 @@
-"""Reading from a real Neo4j: the packed pages of a large group, and a server that hangs, dies, is slow,
-refuses us or is too old."""
+"""Reading from a real Neo4j: pages of a large group, and a server that hangs, dies, is slow or too old."""
 
 import asyncio
 import time
@@ -61,7 +60,7 @@ async def hasty(neo4j):
         except StoreTimeout:
             continue
     yield backend
-    neo4j.go_on()
+    neo4j.resume_conversation()
     await backend.close()
 
 
@@ -113,8 +112,7 @@ async def test_pages_find_what_comparing_all_would(backend, group):
 
 
 async def test_pages_follow_the_edges(backend, group):
-    """New edges are found after a refresh, removed ones are not, and one that has other vectors now is found
-    by those."""
+    """A refresh finds new edges, loses removed ones, and finds one that changed by its new vector."""
     rows = vectors(EDGES)
     ids = await enter(backend, group, rows)
     await backend.refresh(group)
@@ -179,7 +177,7 @@ async def test_hung_server(neo4j, hasty, group):
     began = time.monotonic()
     await hasty.close()
     assert time.monotonic() - began < 2
-    neo4j.go_on()
+    neo4j.resume_conversation()
     assert await hasty.count(group) == 0
 
 
@@ -191,7 +189,7 @@ async def test_given_up_question_leaves_nothing_behind(neo4j, hasty, group):
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asked
-    neo4j.go_on()
+    neo4j.resume_conversation()
     assert await hasty.relations(group) == []
 
 

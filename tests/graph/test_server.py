@@ -14,12 +14,14 @@ def asked(server: Neo4jServer, query: str, password: str | None = None) -> list[
 
 
 def test_it_is_the_version_that_is_pinned(neo4j: Neo4jServer):
+    """What these tests prove, they prove for the version that they name."""
     (found,) = asked(neo4j, "call dbms.components() yield versions return versions[0]")
     assert found == [VERSION]
 
 
 @pytest.mark.parametrize("password", ["", "wrong-horse-battery"])
 def test_a_wrong_password_is_refused(neo4j: Neo4jServer, password: str):
+    """Nobody gets in without the password, so what passes here has shown it, as on a server that is used."""
     with pytest.raises(AuthError):
         asked(neo4j, "return 1", password)
 

@@ -1,5 +1,4 @@
-"""What every test of feeding a graph needs: sentences and a model that knows them, a caller, settings, and an
-open ingester.
+"""What every test of feeding a graph needs: sentences, a model that knows them, and an open ingester.
 
 Its fixtures come with `import *`, everything else by name. On another graph server: the same with another
 `graph_server`.

@@ -65,8 +65,7 @@ async def settled(memory: Memory) -> None:
 
 
 async def fill(memory: Memory, user_id: str, word: str) -> None:
-    """Something of this user in every store: turns, a live and a closed fact, ledger, a job, the spool,
-    Mem0's table."""
+    """Something of this user in every store: turns, a live and a closed fact, ledger, job, spool, Mem0."""
     call = await memory.open_call(caller(user_id))
     for number in range(3):
         await call.record(uuid4().hex, "user", f"My {word} has the number {number}.")
@@ -101,8 +100,7 @@ async def beside_facts(connection, user_id: str, word: str) -> None:
 
 
 def dump(settings: MemorySettings) -> str:
-    """Everything that every store gives when asked: all tables and statistics of Postgres, all keys of Redis,
-    all files."""
+    """Everything that the stores give when asked: tables and statistics, keys of Redis, files."""
     parts = []
     with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as connection:
         tables = connection.execute("select tablename from pg_tables where schemaname = 'public'")
@@ -123,6 +121,7 @@ def dump(settings: MemorySettings) -> str:
 
 
 async def test_export_holds_every_store_and_nobody_else(memory):
+    """Turns, facts closed ones too, batches, spool, jobs and Mem0's rows; vectors only if asked for."""
     await fill(memory, ANA, SECRET)
     await fill(memory, "bob", "otherword")
     found = await export_user(memory, ANA, vectors=True)
@@ -151,11 +150,13 @@ async def test_export_holds_every_store_and_nobody_else(memory):
 
 
 async def test_export_of_nobody_is_refused(memory):
+    """A user who was never heard of is a mistake with their name in it, not an empty export."""
     with pytest.raises(UserUnknown, match="nobody"):
         await export_user(memory, "nobody")
 
 
 async def test_after_erase_no_store_gives_any_of_the_words(memory, memory_settings):
+    """Not even the planner's statistics; another person's words are all still there."""
     await fill(memory, ANA, SECRET)
     await fill(memory, "bob", "otherword")
     await memory.db.run(lambda connection: connection.execute("analyze"))
@@ -186,6 +187,7 @@ async def test_the_last_person_leaves_nothing_in_the_statistics(memory, memory_s
 
 
 async def test_erasing_nobody_and_erasing_twice(memory):
+    """Neither is an error: nothing is counted, and the second time is noted as the later one."""
     await fill(memory, ANA, SECRET)
     first, second, nobody = (
         await erase_user(memory, ANA),
@@ -228,6 +230,7 @@ async def test_late_events_and_replayed_spools_are_void(memory, memory_settings,
 
 
 async def test_a_spool_that_another_process_holds_is_waited_for(memory, memory_settings):
+    """The erasure ends once that process has let its file go, and the words in it are void."""
     other = Spool(memory_settings.data_dir / "spool")
     await other.append(turn(ANA, SECRET))
     erasing = asyncio.create_task(erase_user(memory, ANA))
@@ -247,6 +250,7 @@ async def was_erased(memory: Memory) -> bool:
 
 
 async def test_a_spool_that_stays_held_is_named(memory, memory_settings, monkeypatch):
+    """After the limit it is told as unfinished, and what comes out of that spool later is refused."""
     monkeypatch.setattr(account, "SPOOL_LIMIT_S", 0.05)
     other = Spool(memory_settings.data_dir / "spool")
     await other.append(turn(ANA, SECRET))
@@ -272,8 +276,7 @@ async def test_a_job_that_runs_meanwhile_learns_nothing(memory):
 
 
 async def test_a_running_job_is_void_also_when_the_clock_of_the_call_was_fast(memory):
-    """The call's machine is two minutes ahead of Postgres: its turns look as if they were said after the
-    erasure."""
+    """With a call two minutes ahead of Postgres, its turns look as if they were said after the erasure."""
     await memory.turns.record(turn(ANA, f"I live with {SECRET}.", datetime.now(UTC) + timedelta(minutes=2)))
     extractor = Learns()
     learning = asyncio.create_task(Learner(memory, extractor).learn(ANA))
@@ -285,6 +288,7 @@ async def test_a_running_job_is_void_also_when_the_clock_of_the_call_was_fast(me
 
 
 async def test_a_writer_that_commits_first_is_waited_for_and_erased(memory):
+    """A turn on its way when the erasure begins is counted, and gone with the rest."""
     async with writing(memory, ANA, f"{SECRET} at the last moment"):
         erasing = asyncio.create_task(erase_user(memory, ANA))
         await someone_waits(memory)
@@ -325,6 +329,7 @@ async def someone_waits(memory: Memory) -> None:
 
 
 async def test_a_writer_that_comes_second_finds_itself_erased(memory):
+    """A turn that waited for the erasure to end is refused when its turn comes."""
     late = turn(ANA, f"{SECRET} at the last moment")
     async with memory.db.dedicated() as connection:
         async with connection.transaction():
@@ -351,6 +356,7 @@ async def test_many_writers_against_an_erasure(memory):
 
 
 async def test_a_hung_writer_stops_the_erasure_with_a_sentence(memory, monkeypatch):
+    """Erasing half is never an option: nothing is gone, not even the tombstone is set."""
     monkeypatch.setattr(account, "WRITERS_LIMIT_MS", 100)
     await memory.turns.record(turn(ANA, SECRET))
     async with writing(memory, ANA, "hangs"):
@@ -361,6 +367,7 @@ async def test_a_hung_writer_stops_the_erasure_with_a_sentence(memory, monkeypat
 
 
 async def test_without_redis_the_words_go_and_the_rest_is_named(memory_settings):
+    """Jobs in a Redis that is away are the only thing left undone, and the report says so."""
     settings = memory_settings.model_copy(
         update={"redis_url": type(memory_settings.redis_url)("redis://127.0.0.1:1/0")}
     )
@@ -372,6 +379,7 @@ async def test_without_redis_the_words_go_and_the_rest_is_named(memory_settings)
 
 
 async def test_without_postgres_nothing_is_erased_and_it_says_so(memory_settings, tmp_path):
+    """The spool stays as it was: an erasure without its tombstone would not last."""
     settings = memory_settings.model_copy(
         update={"database_url": type(memory_settings.database_url)("postgresql://echoic@127.0.0.1:1/x")}
     )

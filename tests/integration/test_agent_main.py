@@ -1,5 +1,4 @@
-"""The LiveKit worker's entry: what it refuses, and one whole call on real stores, with the room and the
-models left out."""
+"""The LiveKit worker's entry: what it refuses, and one whole call on real stores without a room."""
 
 import contextlib
 import os
@@ -45,8 +44,7 @@ def test_each_missing_setting_is_named(missing: str, monkeypatch: pytest.MonkeyP
 
 
 async def test_one_call_is_remembered(memory_settings: MemorySettings, monkeypatch: pytest.MonkeyPatch):
-    """Entry, two calls' worth of words, hang-up: turns are stored, the next call sees them, and everything is
-    closed."""
+    """Turns of a call are stored, the next call sees them, and everything is closed at the end."""
     model, speech = ScriptedLLM("Nice to meet you.", "It is Biscuit."), contextlib.nullcontext(object())
     settings = memory_settings.model_copy(update={"llm_model": "quote"})
     monkeypatch.setattr(main, "load_settings", lambda: settings)

@@ -1,5 +1,4 @@
-"""`echoic talk` on real stores, in process: what a person types, and what comes of it when the model
-misbehaves."""
+"""`echoic talk` on real stores, in process: what a person types, and what a model may do wrong."""
 
 import signal
 from typing import Any
@@ -44,7 +43,7 @@ async def turns_of(settings: MemorySettings, user: str) -> list[Turn]:
 
 
 async def test_the_next_call_is_answered_from_memory(memory_settings: MemorySettings):
-    """Said in one call, known in the next; the JSON object is the promised one, and both its rows are there."""
+    """Said in one call, known in the next; the JSON is the promised one, and both its rows are there."""
     await talk(memory_settings, "My dog is called Biscuit.")
     (answer,) = (await talk(memory_settings, "What is my dog called?")).results
     assert set(answer) == {"user", "reply", "recall", "turn_ids"}
@@ -101,8 +100,7 @@ async def test_odd_lines_are_turns_or_nothing(memory_settings: MemorySettings):
 
 
 async def test_forget_asks_and_erases(memory_settings: MemorySettings):
-    """Without a yes nothing is erased, and the line that came instead is a turn; with it everything is, this
-    call's words too."""
+    """Without a yes nothing is erased, and the line is a turn; with it everything is, this call too."""
     lines = (
         "My dog is called Biscuit.",
         "/forget",

@@ -50,8 +50,7 @@ def turns(database_url: str) -> list[str]:
 
 
 def test_round_trip(saved, home):
-    """Rows with what triggers filled in, the salt of erasures, queued jobs with their time to live, and the
-    spool."""
+    """Rows with what triggers filled in, the salt of erasures, queued jobs that expire, and the spool."""
     restore(saved, home / "second")
     with open_stores(home / "second") as stores, psycopg.connect(stores.database_url) as connection:
         assert turns(stores.database_url) == [WORDS]

@@ -1,5 +1,4 @@
-"""Whose memory a call is, on real stores: nobody's, a caller's who becomes known, and another person's when
-the link moves."""
+"""Whose memory a call is, on real stores: nobody's, a known caller's, another's when the link moves."""
 
 import asyncio
 import time
@@ -38,12 +37,14 @@ async def memory(memory_settings: MemorySettings) -> AsyncIterator[Memory]:
 
 
 async def call_of(memory: Memory, who: Identified, **options: Any) -> Call:
-    call_memory = await memory.open_call(Caller(who.user_id, "echoic", uuid4().hex), kept=who.kept)
+    call_memory = await memory.open_call(
+        Caller(who.user_id, "echoic", uuid4().hex), persistent=who.persistent
+    )
     return Call(call_memory, who, **options)
 
 
 def known(user_id: str) -> Identified:
-    return Identified(user_id, "token", proven=True, kept=True)
+    return Identified(user_id, "token", proven=True, persistent=True)
 
 
 def said(capture: Capture, *texts: str, role: str = "user", at: float | None = None) -> None:
@@ -88,8 +89,7 @@ async def test_of_an_anonymous_caller_nothing_is_written(memory: Memory, redis_u
 
 
 async def test_words_said_before_the_caller_was_confirmed_become_theirs(memory: Memory):
-    """In the order they were said, before those that come later; and the agent knows at once what earlier
-    calls told."""
+    """In the order they were said, before later ones; and the agent knows at once what was told earlier."""
     before = await memory.open_call(Caller("maya", "echoic", "earlier"))
     await before.record("1", "user", "My dog is called Biscuit.")
     await before.end()
@@ -102,7 +102,7 @@ async def test_words_said_before_the_caller_was_confirmed_become_theirs(memory: 
         await confirming
         await call.capture.drained()
         assert "Biscuit" in await recalled(call, "What is my dog called?")
-        assert call.call_memory.kept and call.shown(
+        assert call.call_memory.persistent and call.shown(
             [llm.ChatMessage(role="user", content=["x"], created_at=1.0)]
         )
         await call.hang_up()
@@ -115,6 +115,7 @@ async def test_words_said_before_the_caller_was_confirmed_become_theirs(memory: 
 
 
 async def test_words_before_the_confirmation_are_dropped_if_the_setting_says_so(memory: Memory):
+    """Only what is said after the caller is known becomes theirs."""
     call = await call_of(memory, anonymous(), keep_before_confirmed=False)
     async with Capture(call.call_memory) as call.capture:
         said(call.capture, "My cat is called Tom.")
@@ -128,8 +129,7 @@ async def test_words_before_the_confirmation_are_dropped_if_the_setting_says_so(
 async def test_words_that_could_not_be_stored_at_the_confirmation_are_stored_with_the_next(
     memory: Memory, monkeypatch: pytest.MonkeyPatch
 ):
-    """Database and disk refuse just then: the application is told, the caller is who they are, and no word is
-    lost."""
+    """Database and disk refuse just then: the application is told, the caller is known, no word is lost."""
     record = memory.recorder.record
 
     async def refuse(_turn: object) -> bool:
@@ -150,9 +150,8 @@ async def test_words_that_could_not_be_stored_at_the_confirmation_are_stored_wit
 
 
 async def test_a_phone_caller_who_is_confirmed_is_the_same_person(memory: Memory):
-    """What was said stays with the number that said it; what follows is the user's, and the conversation goes
-    on."""
-    call = await call_of(memory, Identified("phone:1", "phone", proven=False, kept=True))
+    """What was said stays with the number that said it; what follows is the user's, in the same talk."""
+    call = await call_of(memory, Identified("phone:1", "phone", proven=False, persistent=True))
     async with Capture(call.call_memory) as call.capture:
         said(call.capture, "My cat is called Tom.")
         await call.confirm("maya")
@@ -166,6 +165,7 @@ async def test_a_phone_caller_who_is_confirmed_is_the_same_person(memory: Memory
 
 
 async def test_an_impossible_user_is_refused_and_nothing_changes(memory: Memory):
+    """The caller stays who they were."""
     call = await call_of(memory, known("maya"))
     with pytest.raises(ConfigInvalid):
         await call.confirm("m" * 201)
@@ -174,8 +174,10 @@ async def test_an_impossible_user_is_refused_and_nothing_changes(memory: Memory)
 
 
 async def test_when_another_person_speaks_nothing_of_the_one_before_is_there(memory: Memory):
-    """Tier 1 is empty, at once; words on their way are stored for the one who said them, also a reply that
-    ends after they left."""
+    """Tier 1 is empty at once; words on their way are stored for who said them.
+
+    Also a reply that ends after they left.
+    """
     call = await call_of(memory, known("maya"))
     async with Capture(call.call_memory) as call.capture:
         said(call.capture, "My dog is called Biscuit.")
@@ -200,8 +202,10 @@ async def test_when_another_person_speaks_nothing_of_the_one_before_is_there(mem
 
 
 async def test_the_model_is_not_shown_what_the_one_before_said(memory: Memory):
-    """Their words are in the session's history, and in no prompt after the link moved; what the agent was
-    told to be still is."""
+    """Their words stay in the session's history, and in no prompt after the link moved.
+
+    What the agent was told to be still is there.
+    """
     model = ScriptedLLM("Nice.", "I do not know.")
     call = await call_of(memory, known("maya"))
     async with Capture(call.call_memory) as call.capture, text_session(model, userdata=call) as session:
@@ -323,8 +327,10 @@ async def in_room(
 
 
 async def test_the_memory_follows_the_link(memory: Memory):
-    """Two known people and a telephone in one room; each is heard as themselves, and what is said to one
-    stops for the other."""
+    """Two known people and a telephone in one room: each is heard as themselves.
+
+    What is said to one stops for the other.
+    """
     room = Room(
         Person("web-1", **{USER_TOKEN: token("maya")}),
         Person("line", SIP, **{"sip.phoneNumber": "+4930123456"}),
@@ -345,12 +351,13 @@ async def test_the_memory_follows_the_link(memory: Memory):
 
 
 async def test_a_dispatch_is_about_the_first_caller_not_about_the_next(memory: Memory):
+    """Whoever is linked later is a stranger, also when the link comes back to them a second time."""
     room = Room(Person("web-1"), Person("web-2"))
     _, session, call = await in_room(memory, room, "web-1", '{"user_id": "maya"}')
     assert call.identified.user_id == "maya"
     session.set_participant("web-2")
     stranger = call.identified
-    assert stranger.how == "anonymous" and not call.call_memory.kept
+    assert stranger.how == "anonymous" and not call.call_memory.persistent
     session.set_participant("web-1")
     session.set_participant("web-2")
     assert call.identified == stranger
@@ -403,8 +410,7 @@ async def test_a_token_that_was_read_off_another_participant_counts_for_nobody_e
 
 
 async def test_fifty_who_come_and_go_leave_nothing_behind(memory: Memory):
-    """Nobody of them is linked: no memory is opened, and no token of theirs that does not count is
-    remembered."""
+    """Nobody of them is linked: no memory is opened, and no token that does not count is kept in mind."""
     room = Room(Person("web-1", **{USER_TOKEN: token("maya")}))
     callers, _, call = await in_room(memory, room, "web-1")
     for number in range(50):

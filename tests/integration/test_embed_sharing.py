@@ -102,6 +102,7 @@ def end(user: "subprocess.Popen[bytes]") -> None:
 
 
 async def test_vectors_are_those_of_the_model_in_process(shared):
+    """By way of the server nothing changes, whatever the text: not a bit of a question's vector."""
     local = LocalEmbedder()
     try:
         for text in ("What is my dog called?", "", "x" * 100_000, "שלום", "a\ud83d"):
@@ -117,6 +118,7 @@ async def test_vectors_are_those_of_the_model_in_process(shared):
 
 
 async def test_questions_at_once_get_their_own_answers(shared):
+    """Forty at once are answered exactly as one after the other: none gets another's vector."""
     texts = [f"I have {number} cats" for number in range(40)]
     alone = [await shared.embed(text) for text in texts]
     together = await asyncio.gather(*map(shared.embed, texts))
@@ -124,6 +126,7 @@ async def test_questions_at_once_get_their_own_answers(shared):
 
 
 async def test_a_cancelled_question_leaves_nothing_behind(shared):
+    """The next question is answered at once, and no answer is waited for that nobody wants."""
     asked = [asyncio.create_task(shared.embed(f"word {number}")) for number in range(50)]
     await asyncio.sleep(0.01)
     for task in asked:
@@ -154,6 +157,7 @@ def test_processes_that_start_at_once_share_one_server(host):
 
 
 async def test_a_killed_server_is_started_again_and_no_question_waits_for_it(host):
+    """Its two users get one new server between them; a question meanwhile fails in time."""
     shared, other = SharedEmbedder(host), SharedEmbedder(host)
     await shared.wait_ready()
     await other.wait_ready()
@@ -172,6 +176,7 @@ async def test_a_killed_server_is_started_again_and_no_question_waits_for_it(hos
 
 
 async def test_a_batch_outlives_its_server(host, shared):
+    """Two hundred texts under way when the server is killed all come back."""
     batch = asyncio.create_task(
         shared.embed_batch([f"a long turn about matter {number}" for number in range(200)])
     )
@@ -183,6 +188,7 @@ async def test_a_batch_outlives_its_server(host, shared):
 
 
 async def test_a_hung_server_is_ended_and_replaced(host, monkeypatch):
+    """A server that stands still with its connections open is killed, and another one answers."""
     monkeypatch.setattr(embed_client, "HUNG_S", 0.5)
     shared = SharedEmbedder(host)
     await shared.wait_ready()
@@ -198,6 +204,7 @@ async def test_a_hung_server_is_ended_and_replaced(host, monkeypatch):
 
 
 async def test_a_server_that_hangs_before_one_connects_is_replaced_too(host):
+    """Who comes to a host whose server stands still is not kept waiting for it."""
     first = SharedEmbedder(host)
     await first.wait_ready()
     hung = host.server_pid()
@@ -232,6 +239,7 @@ async def test_a_server_that_cannot_start_says_why(host, monkeypatch):
 
 
 def test_a_folder_of_somebody_else_or_a_link_is_refused(tmp_path):
+    """Nobody can lay a trap where the socket will be; a folder of our own is closed to others."""
     link = tmp_path / "link"
     link.symlink_to(tmp_path)
     with pytest.raises(ConfigInvalid, match="made by somebody else"):
@@ -241,6 +249,7 @@ def test_a_folder_of_somebody_else_or_a_link_is_refused(tmp_path):
 
 
 def test_the_server_sees_no_secrets(host, monkeypatch):
+    """The server outlives who started it, so it has none of their keys in its environment."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     monkeypatch.setenv("ECHOIC_DATABASE_URL", "postgresql://u:secret@h/d")
     user = start_user(host)
@@ -253,6 +262,7 @@ def test_the_server_sees_no_secrets(host, monkeypatch):
 
 
 async def test_settings_choose_the_server_or_an_endpoint():
+    """Another model than ours needs an address, and the refusal names that setting."""
     remote = open_shared_embedder(load_settings(embedding_url="http://127.0.0.1:9/v1", embedding_model="m"))
     assert isinstance(remote, RemoteEmbedder)
     await remote.close()
@@ -262,7 +272,7 @@ async def test_settings_choose_the_server_or_an_endpoint():
 
 @pytest.mark.parametrize("fault", [signal.SIGSTOP, signal.SIGKILL])
 async def test_a_question_is_answered_by_words_while_the_server_is_away(host, memory_settings, fault):
-    """Hung or dead, it costs at most the patience for a vector, and the answer still comes within the budget."""
+    """Hung or dead, it costs at most the patience for a vector, and the answer comes within the budget."""
     settings = memory_settings.model_copy(update={"recall_budget_ms": 2_000})
     shared = SharedEmbedder(host)
     await shared.wait_ready()

@@ -1,5 +1,4 @@
-"""A store that hangs or dies in the middle of a call: replies keep their budget, turns are kept, everything
-comes back."""
+"""A store that hangs or dies in the middle of a call: replies keep their budget, and turns are kept."""
 
 import asyncio
 import os
@@ -20,8 +19,7 @@ from tests.processes import state_of
 
 BUDGET_MS = 150
 SLACK_MS = 100
-"""Shared machines stall; what is proved here is that nobody waits for the hung store (seconds), not the exact
-budget."""
+"""Shared machines stall: proved is that nobody waits for the hung store (seconds), not the exact budget."""
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +43,7 @@ async def memory(own_stores):
 
 @pytest.fixture
 def stop(own_stores):
-    """Stops all processes of a store, as a machine that swaps or a suspended container would; they go on
-    afterwards."""
+    """Stops all processes of a store, as a suspended container would; they go on afterwards."""
     stopped: list[int] = []
 
     def stop(name):
@@ -78,8 +75,7 @@ async def call_of(memory, user_id):
 
 
 async def test_hung_postgres_costs_three_budgets_and_no_turn(memory, stop):
-    """SIGSTOP: three late answers, then the tier is skipped; turns go to the spool and into Postgres when it
-    goes on."""
+    """Three late answers, then the tier is skipped; turns wait in the spool until it goes on."""
     user_id = uuid4().hex
     call = await call_of(memory, user_id)
     await call.record("before", "user", "My dog is called Biscuit.")
@@ -104,8 +100,7 @@ async def test_hung_postgres_costs_three_budgets_and_no_turn(memory, stop):
 
 
 async def test_what_is_held_answers_while_postgres_hangs(memory, stop):
-    """A call whose memory was read when it began does not notice; what is said is found too, as soon as it is
-    said."""
+    """A call whose memory was read before does not notice, and finds what is said as soon as it is said."""
     call, other = await two_calls(memory)
     stop("postgres")
     assert (await other.recall("What is my dog called?")).tiers["facts"].status == "ok"

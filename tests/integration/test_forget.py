@@ -9,7 +9,7 @@ import pytest
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import StoreUnavailable
 from echoic.memory.privacy.account import erase_user, export_user
-from echoic.memory.privacy.forget import Wanted, forget, stems
+from echoic.memory.privacy.forget import ForgetRequest, forget, stems
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.store.batches import users_with_open_turns
 from echoic.memory.types import Caller, Turn
@@ -80,11 +80,12 @@ async def heard(memory: Memory) -> None:
 
 
 async def test_a_turn_and_what_was_learned_from_it_are_gone_from_every_store(memory, memory_settings):
+    """Row, fact, index, postings: a dump of all stores holds no word of it, and the other turn stays."""
     call = await a_call(memory)
     dog, _ = await say(call, DOG, TOWN)
     await learn(memory)
     assert "xylquor" in dump(memory_settings).lower()
-    gone = await forget(call, Wanted(frozenset({dog})))
+    gone = await forget(call, ForgetRequest(frozenset({dog})))
     assert (len(gone.turns), len(gone.facts)) == (1, 1)
     assert await known(memory) == ([TOWN], [f"Said: {TOWN}"])
     assert "xylquor" not in dump(memory_settings).lower()
@@ -113,7 +114,7 @@ async def test_it_is_recalled_no_more_in_this_call_and_in_others(memory, memory_
             await call.memory.search.wait_held(call.caller.call_id)
             assert "Xylquor" in str(await call.recall("What is my dog called?"))
             call.prefetch("What is the name of my dog?")
-        await forget(same, Wanted(frozenset({dog})))
+        await forget(same, ForgetRequest(frozenset({dog})))
         for call in (first, same):
             assert "Xylquor" not in str(
                 [
@@ -146,9 +147,9 @@ async def test_what_is_named_goes_wherever_it_stands_and_nothing_else(memory):
     await say(bob, DOG)
     sales = await memory.open_call(Caller("ana", "sales", uuid4().hex))
     await say(sales, "My dog needs food.")
-    gone = await forget(call, Wanted(about=stems("my sister's dog")))
+    gone = await forget(call, ForgetRequest(about=stems("my sister's dog")))
     assert len(gone.turns) == len(gone.facts) == 1
-    await forget(call, Wanted(about=stems("my dog")))
+    await forget(call, ForgetRequest(about=stems("my dog")))
     assert await known(memory) == (
         [TOWN, "I like cats.", "My dog needs food."],
         [f"Said: {TOWN}", "Said: I like cats."],
@@ -157,9 +158,10 @@ async def test_what_is_named_goes_wherever_it_stands_and_nothing_else(memory):
 
 
 async def test_nothing_named_forgets_nothing(memory):
+    """Words that name nothing ("that", "then") match nothing, rather than everything."""
     call = await a_call(memory)
     await say(call, DOG)
-    gone = await forget(call, Wanted(about=stems("that, then")))
+    gone = await forget(call, ForgetRequest(about=stems("that, then")))
     assert not gone.turns and not gone.facts and (await known(memory))[0] == [DOG]
 
 
@@ -170,7 +172,7 @@ async def test_a_copy_that_arrives_later_does_not_come_back(memory):
     await left_in_spool(memory, late)
     await memory.db.run(lambda c: c.execute("select 1"))
     said = await call.record("item-1", "user", DOG)
-    await forget(call, Wanted(frozenset({said.turn_id, late.turn_id})))
+    await forget(call, ForgetRequest(frozenset({said.turn_id, late.turn_id})))
     assert await memory.spool.of_user("ana") == []
     assert await memory.turns.record(said) is False and await memory.turns.record(late) is False
     assert await call.record("item-1", "user", DOG) is None
@@ -178,22 +180,23 @@ async def test_a_copy_that_arrives_later_does_not_come_back(memory):
 
 
 async def test_named_words_in_the_spool_go_too(memory):
+    """A turn that waits on the disk for Postgres is not replayed after it was forgotten."""
     call = await a_call(memory)
     await left_in_spool(memory, Turn(uuid4(), "ana", "echoic", "call", 0, "user", DOG, call.began))
     await left_in_spool(memory, Turn(uuid4(), "ana", "echoic", "call", 1, "user", TOWN, call.began))
-    await forget(call, Wanted(about=stems("my dog")))
+    await forget(call, ForgetRequest(about=stems("my dog")))
     await memory.spool.replay(memory.turns.record)
     assert (await known(memory))[0] == [TOWN]
 
 
 async def test_a_batch_that_is_being_learned_learns_nothing_of_it(memory):
-    """The worker is in the model's hands when it is forgotten; the rest of its batch is learned afterwards."""
+    """It is forgotten while the worker asks the model; the rest of its batch is learned afterwards."""
     call = await a_call(memory)
     dog, _ = await say(call, DOG, TOWN)
     extractor = Learns()
     learning = asyncio.create_task(Learner(memory, extractor).learn("ana"))
     await extractor.asked.wait()
-    await forget(call, Wanted(frozenset({dog})))
+    await forget(call, ForgetRequest(frozenset({dog})))
     extractor.go.set()
     await learning
     await learn(memory)
@@ -207,13 +210,14 @@ async def test_what_a_forgotten_fact_came_from_as_well_is_learned_again(memory):
     await learn(memory)
     both = "update facts set sources = (select array_agg(ref) from turns) where user_id = 'ana'"
     await memory.db.run(lambda c: c.execute(both))
-    gone = await forget(call, Wanted(frozenset({dog})))
+    gone = await forget(call, ForgetRequest(frozenset({dog})))
     assert (len(gone.facts), gone.reopened) == (2, 1)
     await learn(memory)
     assert await known(memory) == ([TOWN], [f"Said: {TOWN}"])
 
 
 async def test_without_postgres_it_is_gone_from_this_process_and_said_so(memory, monkeypatch):
+    """The store's fault is raised, and this call repeats the words no more."""
     call = await a_call(memory)
     (dog,) = await say(call, DOG)
 
@@ -223,7 +227,7 @@ async def test_without_postgres_it_is_gone_from_this_process_and_said_so(memory,
     monkeypatch.setattr(memory.db, "run", down)
     monkeypatch.setattr(memory.db, "transaction", down)
     with pytest.raises(StoreUnavailable):
-        await forget(call, Wanted(frozenset({dog})))
+        await forget(call, ForgetRequest(frozenset({dog})))
     assert "Xylquor" not in str([await call.recall("What is my dog called?"), call.recent.now])
 
 
@@ -232,7 +236,7 @@ async def test_erasing_and_exporting_a_person_includes_what_they_asked(memory):
     for answer, left in ((True, "unknown"), (False, "off")):
         call = await a_call(memory)
         turns = await say(call, DOG)
-        await forget(call, Wanted(frozenset(turns)))
+        await forget(call, ForgetRequest(frozenset(turns)))
         await call.decide(granted=answer)
         exported = await export_user(memory, "ana")
         assert [one["granted"] for one in exported["consents"]] == [answer] and exported["forgotten"]
@@ -243,8 +247,7 @@ async def test_erasing_and_exporting_a_person_includes_what_they_asked(memory):
 
 
 async def test_stop_counts_at_once_everywhere(memory, memory_settings):
-    """Not recorded, not looked up ahead, not learned; not in this call, not in another, not from another
-    process, not later."""
+    """Not recorded, looked up ahead or learned: in this call, in another, in another process, or later."""
     call, same = await a_call(memory), await a_call(memory)
     await say(call, TOWN)
     await call.decide(granted=False)
@@ -268,6 +271,7 @@ async def test_stop_counts_at_once_everywhere(memory, memory_settings):
 
 
 async def test_stop_reaches_a_batch_that_is_being_learned(memory):
+    """The turn said before stays; what the model makes of it after the stop is not kept."""
     call = await a_call(memory)
     await say(call, DOG)
     extractor = Learns()
@@ -280,36 +284,40 @@ async def test_stop_reaches_a_batch_that_is_being_learned(memory):
 
 
 async def test_nothing_is_kept_until_a_yes_and_then_the_call_so_far(asking):
+    """The agent remembers within the call meanwhile; who said yes is not asked again."""
     call = await a_call(asking)
     await say(call, DOG)
-    assert call.undecided and await known(asking) == ([], [])
+    assert call.consent_pending and await known(asking) == ([], [])
     assert "Xylquor" in str(call.recent.now)
     await call.decide(granted=True)
     await say(call, TOWN)
     assert (await known(asking))[0] == [DOG, TOWN]
     assert [turn.position for turn in await asking.turns.list("ana")] == [0, 1]
     later = await a_call(asking)
-    assert not later.undecided and not later.paused
+    assert not later.consent_pending and not later.paused
 
 
 async def test_a_no_is_remembered_as_a_no(asking):
+    """Nothing of the call is kept, and the next call keeps nothing without asking again."""
     call = await a_call(asking)
     await say(call, DOG)
     await call.decide(granted=False)
     await say(call, TOWN)
     await call.end()
     later = await a_call(asking)
-    assert not later.undecided and later.paused and await known(asking) == ([], [])
+    assert not later.consent_pending and later.paused and await known(asking) == ([], [])
 
 
 async def test_without_an_answer_nothing_is_kept_and_they_are_asked_again(asking):
+    """Silence is not a yes."""
     call = await a_call(asking)
     await say(call, DOG)
     await call.end()
-    assert (await a_call(asking)).undecided and await known(asking) == ([], [])
+    assert (await a_call(asking)).consent_pending and await known(asking) == ([], [])
 
 
 async def test_where_the_setting_is_off_nothing_is_kept(memory_settings):
+    """No turn gets an id, and no row is written."""
     async with open_memory(
         memory_settings.model_copy(update={"consent": "off"}), embedder=WordEmbedder()
     ) as memory:

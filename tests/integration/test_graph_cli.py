@@ -28,7 +28,7 @@ NASTY = 'R&D "Lab" \\N\n\x1b[31m'
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A data folder in which Ana told of two homes, and Eve of nothing; its servers run while these tests do."""
+    """A data folder in which Ana told of two homes and Eve of nothing, with its servers running."""
     with tempfile.TemporaryDirectory(prefix="echoic-") as name:
         folder = Path(name) / "data"
         with open_stores(folder) as stores, open_graph(folder) as url:
@@ -96,6 +96,7 @@ def texts(done: subprocess.CompletedProcess[str]) -> set[str]:
 
 
 def test_table_of_what_is_true_now(folder):
+    """A relation with its beginning, without the one that has ended, and without colours for a pipe."""
     done = echoic(folder, "--user", "ana")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -121,6 +122,7 @@ def test_as_it_was_then(folder):
 
 
 def test_json_is_all_there_is_on_standard_output(folder):
+    """A script can parse it whole: all things that are known, and the relations that hold now."""
     done = echoic(folder, "--user", "ana", "--json")
     value = json.loads(done.stdout)
     assert value["user_id"] == "ana" and value["at"] is None
@@ -172,12 +174,14 @@ def test_nobody_is_a_sentence_and_creates_nothing(folder, user):
     ],
 )
 def test_what_is_wrong_is_said(folder, words, env, sentence):
+    """One line on standard error that says what to mend, and nothing on standard output."""
     done = echoic(folder, *words, env=env)
     assert done.returncode == 1 and sentence in done.stderr and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_two_forms_at_once_are_refused(folder):
+    """JSON and DOT in one stream would be neither: it is a mistake in the command's use."""
     assert echoic(folder, "--user", "ana", "--json", "--dot").returncode == 2
 
 
@@ -190,6 +194,7 @@ def test_a_graph_that_is_turned_off_is_still_shown(folder):
 
 
 def test_without_a_graph_the_command_says_so(tmp_path):
+    """It names the setting that turns the graph on, and starts no server to find out."""
     done = echoic(tmp_path / "new", "--user", "ana", env={"ECHOIC_GRAPH": "off"})
     assert done.returncode == 1 and "ECHOIC_GRAPH=on turns it on" in done.stderr
     assert not (tmp_path / "new" / "graph").exists()

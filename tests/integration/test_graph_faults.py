@@ -1,5 +1,4 @@
-"""A FalkorDB that hangs, dies, is slow, refuses us or is none: a fault of ours in time, a free event loop,
-and no harm afterwards."""
+"""A FalkorDB that hangs, dies, is slow, refuses us or is none: our fault in time, and no harm after it."""
 
 import asyncio
 import os
@@ -106,8 +105,7 @@ async def longest_stall(work) -> float:
 
 
 async def test_hung_server(server, backend):
-    """Stopped with its connections open: over within the limit, on warm connections and cold; it goes on as
-    if nothing had been."""
+    """Stopped with its connections open: over within the limit, warm or cold, and it goes on as before."""
     assert await ask(backend) == ["Ana likes tea"]
     server.signal(signal.SIGSTOP)
     for _ in range(2):
@@ -205,5 +203,6 @@ async def test_redis_without_the_module(tmp_path_factory):
 
 
 async def test_address_of_something_else():
+    """An address of another kind is refused before anything connects, and the sentence shows a right one."""
     with pytest.raises(ConfigInvalid, match="redis://"):
         FalkorBackend("http://127.0.0.1:6379")

@@ -28,8 +28,7 @@ def asked(model):
 
 
 async def test_turns_become_episodes(episodes, embedder, model, user):
-    """One batch of a call is one episode, with the time of the words and the call as saga; relations know
-    their turns."""
+    """One batch of a call is one episode at the time of its words, its call a saga; relations know turns."""
     async with feeding(episodes, embedder) as (memory, ingester):
         berlin, porto = await say(memory, user, "I live in Berlin.", "My sister Ana lives in Porto.", days=90)
         report = await ingester.ingest(user)
@@ -130,7 +129,7 @@ async def test_a_forgotten_turn_takes_its_episode_along(episodes, embedder, user
 
 @pytest.mark.parametrize("status", [503, 429, 401])
 async def test_a_provider_outage_counts_for_nothing(episodes, embedder, model, user, status):
-    """The turns wait, and are entered when the provider is back; also when it goes in the middle of a batch."""
+    """The turns wait for the provider's return, also when it goes in the middle of a batch."""
     async with feeding(episodes, embedder) as (memory, ingester):
         await say(memory, user, "I live in Berlin.")
         model.answers = [status, GraphitiAnswers([BERLIN]), status] * 3
@@ -147,8 +146,7 @@ async def test_a_provider_outage_counts_for_nothing(episodes, embedder, model, u
     ["Sure! Here you are.", '{"extracted_entities": "none"}', "[]", '{"extracted_entities": [{"name": 5}]}'],
 )
 async def test_garbage_three_times_is_a_dead_letter(episodes, embedder, model, user, garbage):
-    """Listed with its error and no word of the caller, out of the way of what comes after, and run again on
-    demand."""
+    """Listed with its error and no word of the caller, in nobody's way, and run again on demand."""
     async with feeding(episodes, embedder) as (memory, ingester):
         await say(memory, user, "I live in Berlin.", days=90, call="first")
         model.answers = [garbage] * 3
@@ -221,7 +219,7 @@ async def test_a_lost_graph_is_entered_anew(settings, embedder, user, way):
         await memory.graph.erase(group_of(user, "echoic"))
         await fetch(memory, "update settings set value = 'another' where key = 'graph'")
     async with feeding(settings, embedder) as (memory, ingester):
-        await graph_ledger.note_store(memory.db, memory.graph.name)
+        await graph_ledger.remember_backend(memory.db, memory.graph.name)
         assert await sweep_graphs(memory, ingester) == 1
     assert graph(settings, user) == before != []
 

@@ -1,5 +1,4 @@
-"""Facts enter a real graph server through real Graphiti, as they are: no model is asked, and each stands
-there once."""
+"""Facts enter a real graph server through real Graphiti as they are, once each, and no model is asked."""
 
 import asyncio
 import json
@@ -73,8 +72,7 @@ async def test_a_replay_of_facts_changes_nothing(settings, embedder, user):
 
 
 async def test_a_fact_that_ended_ends_its_relation(settings, embedder, user):
-    """It stays for questions about the past; whoever closed it, the agent that was told it keeps the
-    relation."""
+    """It stays for questions about the past, in the graph of the agent that was told it."""
     async with feeding(settings, embedder) as (memory, ingester):
         (leeds,) = await learn(memory, user, "Lives in Leeds")
         await ingester.ingest(user)

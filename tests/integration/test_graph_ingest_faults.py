@@ -1,5 +1,4 @@
-"""Feeding the graph while things die: the worker at each step of a batch, the graph server in the middle of
-it. Nothing lost or doubled."""
+"""Feeding the graph while worker or graph server die at any step: nothing is lost or doubled."""
 
 import asyncio
 import time
@@ -66,8 +65,7 @@ async def begin(memory, ingester, user):
 
 
 async def wait_up_to_date(ingester, memory, user):
-    """Feed the graph as the sweeper would, again after a while if it must: a killed process's connection may
-    take a moment to go."""
+    """Feed the graph as the sweeper would, again if a killed process's connection is still there."""
 
     async def is_up_to_date():
         # a server that has just begun takes longer than a save may, on a busy machine
@@ -89,8 +87,7 @@ async def assert_whole(settings, memory, user):
 
 @asynccontextmanager
 async def at_step(step, settings, memory, model, user, start):
-    """Who feeds the graph, which `start` sets to work, stands still at a step of the batch while the block
-    runs."""
+    """Whatever `start` sets to work stands still at a step of the batch while the block runs."""
     if step in (THINKING, THINKING_ON):
         before, held = len(model.requests), asyncio.Event()
         model.otherwise, answers = held_answers(model, before + int(step[-1]), held), model.otherwise
@@ -130,8 +127,7 @@ def held_answers(model, count, held):
     [*(("episodes", step) for step in EPISODE_STEPS), *(("facts", step) for step in FACT_STEPS)],
 )
 async def test_killed_at_any_step_a_batch_is_entered_once(way, step, settings, embedder, model, user):
-    """kill -9; whoever sweeps next saves what was thought up already, or thinks it up, and it stands there
-    exactly once."""
+    """kill -9; whoever sweeps next saves what was thought up, or thinks it up: it stands there once."""
     settings = settings.model_copy(update={"graph_ingest": way})
     async with feeding(settings, embedder) as (memory, ingester):
         await begin(memory, ingester, user)
@@ -174,8 +170,7 @@ async def test_a_batch_in_which_workers_die_ends_dead(settings, embedder, user):
 
 
 async def test_what_cannot_be_entered_ends_alone(settings, embedder, user, monkeypatch):
-    """A batch that fails gets smaller, until what is wrong is a dead letter by itself and the rest stands in
-    the graph."""
+    """A batch that fails gets smaller, until what is wrong is a dead letter alone and the rest is entered."""
     async with feeding(settings, embedder) as (memory, ingester):
         texts = [f"Friend Tom{number} likes boat number {number}" for number in range(40)]
         await learn(memory, user, *texts)
@@ -224,8 +219,7 @@ def short_limits(monkeypatch, embedder):
 
 @pytest.mark.parametrize("way", ["facts", "episodes"])
 async def test_a_hung_server_is_given_up_in_time(way, settings, own_server, embedder, user, short_limits):
-    """Stopped before it is asked: the hard limit ends it, nothing is counted, and it goes on when the server
-    does."""
+    """Stopped before it is asked: the hard limit ends it, nothing is counted, and it goes on later."""
     settings = settings.model_copy(update=own_server.settings | {"graph_ingest": way})
     async with feeding(settings, embedder) as (memory, ingester):
         await begin(memory, ingester, user)
@@ -237,7 +231,7 @@ async def test_a_hung_server_is_given_up_in_time(way, settings, own_server, embe
                         with pytest.raises(StoreUnavailable):
                             await ingester.ingest(user)
         finally:
-            own_server.go_on()
+            own_server.resume_conversation()
         await wait_up_to_date(ingester, memory, user)
         await assert_whole(settings, memory, user)
 
@@ -246,8 +240,7 @@ async def test_a_hung_server_is_given_up_in_time(way, settings, own_server, embe
 async def test_a_server_that_hangs_in_the_middle_of_a_save(
     way, settings, own_server, embedder, model, user, short_limits
 ):
-    """Given up in time too; whether what was under way arrives when it goes on, or never, it stands there
-    once."""
+    """Given up in time too; whether what was under way arrives or not, it stands there once."""
     settings = settings.model_copy(update=own_server.settings | {"graph_ingest": way})
     async with feeding(settings, embedder) as (memory, ingester):
         await begin(memory, ingester, user)
@@ -260,7 +253,7 @@ async def test_a_server_that_hangs_in_the_middle_of_a_save(
                         with pytest.raises(StoreUnavailable):
                             await feed.task
                 finally:
-                    own_server.go_on()
+                    own_server.resume_conversation()
         asked = len(model.requests)
         await wait_up_to_date(ingester, memory, user)
         await assert_whole(settings, memory, user)
@@ -290,7 +283,7 @@ async def test_a_killed_server_that_comes_back(way, step, settings, own_server, 
 async def test_a_graph_lost_before_it_was_ever_counted(
     way, told, settings, own_server, embedder, model, user
 ):
-    """The first batch stands in the ledger, and its server dies before anybody has looked how much is there."""
+    """The first batch stands in the ledger, and its server dies before anybody has counted."""
     settings = settings.model_copy(update=own_server.settings | {"graph_ingest": way})
     async with feeding(settings, embedder) as (memory, ingester):
         await learn(memory, user, "Lives in Leeds")
@@ -328,8 +321,7 @@ class Feeding:
         self.task = asyncio.create_task(self._ingester.ingest(self._user))
 
     async def wait_given_up(self, server):
-        """It ended for want of its server, which comes back then, whatever came of it: all tests may share
-        it."""
+        """It ended for want of its server, which comes back for all tests, whatever came of this one."""
         try:
             with pytest.raises(StoreUnavailable):
                 await self.task

@@ -20,7 +20,7 @@ from echoic.memory.graph.groups import digest_json, group_of, read_group
 from echoic.memory.graph.types import Relation, item_of, relation_as_json
 from echoic.memory.privacy import account
 from echoic.memory.privacy.account import erase_user, export_user
-from echoic.memory.privacy.forget import Wanted, forget
+from echoic.memory.privacy.forget import ForgetRequest, forget
 from echoic.memory.service import open_memory
 from echoic.memory.store.queries import query
 from echoic.memory.types import Caller
@@ -117,7 +117,7 @@ async def has_graph(memory, graph, *relations, user_id="ana", agent_id="echoic")
 
     async def note(connection):
         await connection.execute(query("add_graph_group"), user_id, agent_id, group, "facts")
-        one = graph_ledger.Due(user_id, agent_id, datetime.now(UTC))
+        one = graph_ledger.GraphRef(user_id, agent_id, datetime.now(UTC))
         await graph_ledger.refresh(connection, one, len(relations), digest_json(relations[:8]))
         await connection.execute(
             query("enter_in_graph"),
@@ -141,11 +141,13 @@ async def group_of_ana(memory):
 
 
 async def test_nobody_asks_about_a_caller_without_a_graph(memory, graph):
+    """The server hears nothing of a caller of whom it holds nothing, and no graph is made."""
     found = await (await a_call(memory)).recall("who is the sister of Bruno")
     assert found.tiers["graph"].status == "empty" and not graph.asked["search"] and not graph.groups
 
 
 async def test_what_the_graph_finds_stands_in_the_block_and_says_so(memory, graph):
+    """A relation that has ended is told with its end, and `why` names the graph as its source."""
     await has_graph(memory, graph, relation(valid_until=NOW - timedelta(days=1)))
     found = await (await a_call(memory)).recall("who was the sister of Bruno before")
     assert found.tiers["graph"].status == "ok" and f"{SISTER} (true until" in found.block
@@ -155,12 +157,14 @@ async def test_what_the_graph_finds_stands_in_the_block_and_says_so(memory, grap
 
 
 async def test_one_agents_graph_is_not_anothers(memory, graph):
+    """Neither what another agent was told nor what another person told comes into the block."""
     await has_graph(memory, graph, relation(), agent_id="sales")
     await has_graph(memory, graph, relation(), user_id="bob")
     assert SISTER not in (await (await a_call(memory)).recall("who is the sister of Bruno")).block
 
 
 async def test_a_fact_that_the_graph_holds_too_is_one_line(memory, graph):
+    """It names both tiers and keeps the turn it was learned from."""
     call = await a_call(memory)
     said = await call.record("item-1", "user", "My aunt Xylquor keeps bees.")
     await settled(memory)
@@ -178,6 +182,7 @@ async def test_a_fact_that_the_graph_holds_too_is_one_line(memory, graph):
 
 
 async def test_a_call_begins_with_the_digest_although_the_graph_is_down(memory, graph):
+    """What the graph knew best is read from Postgres, without what has ended."""
     await has_graph(memory, graph, relation(), relation("Ended", valid_until=NOW))
     graph.fault = StoreUnavailable()
     call = await a_call(memory)
@@ -187,6 +192,7 @@ async def test_a_call_begins_with_the_digest_although_the_graph_is_down(memory, 
 
 
 async def test_a_late_answer_serves_the_next_question(memory, graph):
+    """It is not lost: the next words that it fits have it, though the graph is late again."""
     await has_graph(memory, graph, *(relation(f"Filler number {number}") for number in range(8)), relation())
     call = await a_call(memory)
     graph.answers.clear()
@@ -201,14 +207,13 @@ async def test_a_late_answer_serves_the_next_question(memory, graph):
 
 
 async def test_forgetting_silences_the_graph_until_it_has_forgotten_too(memory, graph):
-    """Digest, late answers, held answers and the graph itself; when a worker has caught up, what is left is
-    found again."""
+    """Digest, late answers, held answers and the graph itself, until a worker has caught up."""
     call = await a_call(memory)
     said = await call.record("item-1", "user", "My cousin is called Xylquor.")
     await has_graph(memory, graph, relation(turn_ids=(said.turn_id,)))
     same, later = await a_call(memory), None
     assert SISTER in (await same.recall("who is the sister of Bruno")).block
-    await forget(call, Wanted(frozenset({said.turn_id})))
+    await forget(call, ForgetRequest(frozenset({said.turn_id})))
     asked = graph.asked["search"]
     later = await a_call(memory)
     for one in (call, same, later):
@@ -221,11 +226,12 @@ async def test_forgetting_silences_the_graph_until_it_has_forgotten_too(memory, 
 
 
 async def test_a_worker_that_began_before_the_forgetting_does_not_wake_the_graph(memory, graph):
+    """What it read before is not written after: a graph at rest stays at rest."""
     call = await a_call(memory)
     said = await call.record("item-1", "user", "My cousin is called Xylquor.")
     await has_graph(memory, graph, relation())
-    began = graph_ledger.Due("ana", "echoic", datetime.now(UTC))
-    await forget(call, Wanted(frozenset({said.turn_id})))
+    began = graph_ledger.GraphRef("ana", "echoic", datetime.now(UTC))
+    await forget(call, ForgetRequest(frozenset({said.turn_id})))
     await memory.db.run(
         lambda connection: graph_ledger.refresh(connection, began, 1, digest_json([relation()]))
     )
@@ -233,6 +239,7 @@ async def test_a_worker_that_began_before_the_forgetting_does_not_wake_the_graph
 
 
 async def test_forgetting_what_the_graph_told_forgets_its_fact_and_its_turn(memory, graph):
+    """A relation of a whole batch takes along only the turn that its words come from."""
     call = await a_call(memory)
     said = await call.record("item-1", "user", "My cousin Xylquor keeps bees.")
     other = await call.record("item-2", "user", "I live in Porto.")
@@ -245,12 +252,13 @@ async def test_forgetting_what_the_graph_told_forgets_its_fact_and_its_turn(memo
         relation("Xylquor keeps bees", turn_ids=whole),
         relation("Said: My cousin Xylquor keeps bees.", turn_ids=whole),
     ]
-    gone = await forget(call, Wanted(relations=tuple(item_of(one) for one in told)))
+    gone = await forget(call, ForgetRequest(relations=tuple(item_of(one) for one in told)))
     assert gone.turns == {said.turn_id} and len(gone.facts) == 1
     assert [turn.text for turn in await memory.turns.list("ana")] == ["I live in Porto."]
 
 
 async def test_export_includes_the_graphs_with_their_intervals(memory, graph):
+    """One's own graphs only, and since when and until when each relation holds."""
     ended = relation(valid_from=NOW - timedelta(days=90), valid_until=NOW - timedelta(days=1))
     group = await has_graph(memory, graph, ended)
     await has_graph(memory, graph, relation("otherword"), user_id="bob")
@@ -275,6 +283,7 @@ async def test_an_export_without_its_graph_is_refused(memory, memory_settings, g
 
 
 async def test_erasing_removes_the_graph_and_nobody_elses(memory, graph):
+    """All agents' graphs of the person go, digest and queue too; their names wait for a second look."""
     await has_graph(memory, graph, relation())
     await has_graph(memory, graph, relation(), agent_id="sales")
     bobs = await has_graph(memory, graph, relation("otherword"), user_id="bob")
@@ -307,6 +316,7 @@ async def counts(memory):
 async def test_a_graph_that_could_not_be_removed_is_named_asked_by_nobody_and_removed_later(
     memory, graph, fault
 ):
+    """The rest of the person is erased all the same, and a second attempt finishes."""
     await has_graph(memory, graph, relation())
     graph.fault = fault
     report = await erase_user(memory, "ana")
@@ -320,8 +330,7 @@ async def test_a_graph_that_could_not_be_removed_is_named_asked_by_nobody_and_re
 
 
 async def test_a_save_that_a_hung_server_carries_out_late_does_not_stay(memory, graph, monkeypatch):
-    """It was given up before the person was erased: a removed graph is looked at once more, and then its name
-    is forgotten too."""
+    """Given up before the erasure: a removed graph is looked at once more, then its name goes too."""
     group = await has_graph(memory, graph, relation())
     late = graph.groups[group]
     assert (await erase_user(memory, "ana")).graphs == 1 and not graph.groups
@@ -348,6 +357,7 @@ async def test_who_comes_back_is_not_removed_by_the_second_look(memory, graph, m
 
 
 async def test_a_graph_that_is_off_is_named(memory, memory_settings, graph):
+    """A process without the graph says what to turn on, and one that has it finishes the erasure."""
     await has_graph(memory, graph, relation())
     async with open_memory(memory_settings, embedder=WordEmbedder()) as without:
         report = await erase_user(without, "ana")
@@ -356,6 +366,7 @@ async def test_a_graph_that_is_off_is_named(memory, memory_settings, graph):
 
 
 async def test_the_names_that_wait_say_nothing_about_the_person(memory, graph):
+    """What is left after an erasure is a group's name, from which no user id can be read."""
     await has_graph(memory, graph, relation())
     graph.fault = StoreUnavailable()
     await erase_user(memory, "ana")
@@ -392,6 +403,7 @@ async def test_without_postgres_no_graph_is_erased(memory, graph, monkeypatch):
 
 
 async def test_a_wrong_password_is_said_and_calls_go_on(settings, graph, caplog):
+    """The call is answered from the other tiers, and the log has the reason once."""
     graph.fault = ConfigInvalid("Neo4j refuses the password: check ECHOIC_NEO4J_PASSWORD.")
     with caplog.at_level(logging.WARNING, "echoic.memory"):
         async with open_memory(settings, embedder=WordEmbedder()) as memory:

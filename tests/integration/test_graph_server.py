@@ -1,5 +1,4 @@
-"""The embedded graph server: apart from the other stores, private, kept across a kill, in backups, and
-rewritten by a shred."""
+"""The embedded graph server: private, apart, kept across a kill, in backups, rewritten by a shred."""
 
 import os
 import signal
@@ -114,6 +113,7 @@ def test_it_runs_only_while_the_graph_is_on(home, clean_environment, monkeypatch
 
 
 def test_one_that_is_named_is_used_and_none_is_started(home, clean_environment, monkeypatch):
+    """An address in the environment is enough: the data folder gets no graph of its own."""
     monkeypatch.setenv("ECHOIC_GRAPH", "on")
     monkeypatch.setenv("ECHOIC_NEO4J_URL", "bolt://127.0.0.1:1")
     with opened_stores(home / "data", "test") as settings:
@@ -122,8 +122,7 @@ def test_one_that_is_named_is_used_and_none_is_started(home, clean_environment, 
 
 
 def test_backup_and_restore_bring_the_graph_back(home):
-    """While somebody uses it; and an older graph in the folder that is restored into is moved away with the
-    rest."""
+    """While it is used; and an older graph in the folder that is restored into is moved away."""
     with open_stores(home / "a"), open_graph(home / "a") as url:
         asked(
             url,
@@ -150,6 +149,7 @@ def test_backup_and_restore_bring_the_graph_back(home):
 
 
 def test_a_graph_in_use_is_not_restored_over(home):
+    """Not even with `force`: a running server would write its old data over the new."""
     with open_stores(home / "a"):
         saved = backup(home / "a", home / "saved.tar.gz")
     with open_graph(home / "b"), pytest.raises(ConfigInvalid, match="in use"):
@@ -157,6 +157,7 @@ def test_a_graph_in_use_is_not_restored_over(home):
 
 
 async def test_after_a_shred_no_file_holds_the_words(database_url, redis_url, home):
+    """What was deleted is gone from the graph's files too, and the other person's graph still answers."""
     with open_graph(home / "data") as url:
         asked(url, "e1", f"create (:Entity {{name: '{SECRET}'}})")
         asked(url, "e2", "create (:Entity {name: 'otherpersonsword'})")

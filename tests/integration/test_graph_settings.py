@@ -50,6 +50,7 @@ async def say(memory, text):
 
 @pytest.mark.parametrize("wrong", WRONG)
 async def test_the_call_goes_on_and_the_log_says_why(settings, wrong, caplog):
+    """The reply has the fact, the graph is no tier of this process, and one line names the setting."""
     with caplog.at_level(logging.ERROR, "echoic.memory"):
         async with open_memory(settings.model_copy(update=WRONG[wrong])) as memory:
             call = await say(memory, "My boat is called Petrel.")
@@ -86,6 +87,7 @@ async def test_flush_feeds_the_graph(settings, falkordb_url):
 
 
 async def test_flush_says_what_stands_in_the_graphs_way(settings):
+    """What was learned is told first; then that the graph is behind, and why."""
     async with open_memory(
         settings.model_copy(update={"falkordb_url": SecretStr("redis://localhost:1")})
     ) as memory:

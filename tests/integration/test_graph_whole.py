@@ -13,7 +13,7 @@ import redis
 from echoic.memory.graph import ledger as graph_ledger
 from echoic.memory.graph.groups import group_of
 from echoic.memory.privacy.account import erase_user, export_user
-from echoic.memory.privacy.forget import Wanted, forget
+from echoic.memory.privacy.forget import ForgetRequest, forget
 from echoic.memory.service import open_memory
 from echoic.memory.types import Caller
 from echoic.workers.graph.ingest import open_ingester
@@ -72,6 +72,7 @@ def graphs_of(falkordb_url) -> set[str]:
 
 
 async def test_what_was_learned_is_found_in_both_and_said_once(memory, ingester, user_id):
+    """Facts and graph both answer, and the block has one line that names both."""
     await told(memory, ingester, user_id, SISTER, TOWN)
     later = await a_call(memory, user_id)
     found = await later.recall("where does Xylquor live")
@@ -81,6 +82,7 @@ async def test_what_was_learned_is_found_in_both_and_said_once(memory, ingester,
 
 
 async def test_asking_about_a_stranger_makes_no_graph(memory, user_id, falkordb_url):
+    """FalkorDB makes a graph for any query that names one; ours leave the server as it was."""
     before = graphs_of(falkordb_url)
     call = await a_call(memory, user_id)
     assert (await call.recall("where does my sister live")).tiers["graph"].status == "empty"
@@ -97,10 +99,11 @@ async def test_asking_about_a_stranger_makes_no_graph(memory, user_id, falkordb_
 
 
 async def test_what_is_forgotten_leaves_the_graph(memory, ingester, user_id):
+    """At once for every call, and from the server when the worker has been; the rest stands there again."""
     call, (sister, _) = await told(memory, ingester, user_id, SISTER, TOWN)
     group = group_of(user_id, "echoic")
     assert "Xylquor" in json.dumps(await memory.graph.export(group))
-    await forget(call, Wanted(frozenset({sister.turn_id})))
+    await forget(call, ForgetRequest(frozenset({sister.turn_id})))
     assert "Xylquor" not in str(await (await a_call(memory, user_id)).recall("where does Xylquor live"))
     await ingester.ingest(user_id)
     assert "Xylquor" not in json.dumps(await memory.graph.export(group))
@@ -109,6 +112,7 @@ async def test_what_is_forgotten_leaves_the_graph(memory, ingester, user_id):
 
 
 async def test_a_fact_that_ended_is_told_only_to_who_asks_about_the_past(memory, ingester, user_id):
+    """In the present it is not found; asked what was before, it comes with its end."""
     await told(memory, ingester, user_id, TOWN)
     (fact,) = await memory.facts.list(user_id)
 
@@ -130,6 +134,7 @@ async def test_a_fact_that_ended_is_told_only_to_who_asks_about_the_past(memory,
 
 
 async def test_export_and_erase_reach_the_server_and_nobody_else(memory, ingester, user_id, falkordb_url):
+    """The other person's graph still answers, and who comes back begins anew."""
     bob = f"bob-{uuid4().hex}"
     await told(memory, ingester, user_id, SISTER)
     await told(memory, ingester, bob, TOWN)

@@ -1,5 +1,4 @@
-"""A caller's memory held in process answers as Postgres would, is never older than what this process was
-told, and outlives the store."""
+"""A caller's memory held in process answers as Postgres would, is never stale, and outlives the store."""
 
 import asyncio
 import random
@@ -12,7 +11,7 @@ import pytest
 from echoic.memory.privacy.account import erase_user
 from echoic.memory.recall import call_corpus as held
 from echoic.memory.recall.facts_tier import FOUND
-from echoic.memory.recall.postgres_search import search_stored
+from echoic.memory.recall.postgres_search import search_postgres
 from echoic.memory.recall.recaller import EMBEDDER, Question
 from echoic.memory.service import open_memory
 from tests.embedders import WordEmbedder
@@ -70,12 +69,11 @@ def forbid_store(monkeypatch):
     async def asked(*_args, **_options):
         raise AssertionError("Postgres was asked")
 
-    monkeypatch.setattr("echoic.memory.recall.facts_tier.search_stored", asked)
+    monkeypatch.setattr("echoic.memory.recall.facts_tier.search_postgres", asked)
 
 
 async def fill(memory, seed=7):
-    """Calls of the same and of another agent, facts of both scopes, closed ones, facts with and without
-    turns."""
+    """Calls of two agents, facts of both scopes, closed ones, facts with and without turns."""
     rnd = random.Random(seed)
     said = []
     for agent in ("echoic", "echoic", "echoic", "other"):
@@ -116,7 +114,7 @@ async def test_both_forms_give_the_same_answer(memory, agent, past):
         ours = await memory.search._holds[who.call_id].memory.search(
             terms, vector, past=past, now=NOW, limit=FOUND
         )
-        theirs = await search_stored(
+        theirs = await search_postgres(
             memory.db, who, list(dict.fromkeys(terms)), vector, past=past, now=NOW, limit=FOUND
         )
         assert [item.score for item in ours] == pytest.approx([item.score for item in theirs], abs=0.01)
@@ -139,8 +137,7 @@ async def test_a_question_needs_no_store(memory, monkeypatch):
 
 
 async def test_turns_of_this_call_are_found_as_they_are_said(memory, monkeypatch):
-    """By words at once and by meaning a moment later: the context that a model sees may be shorter than the
-    call."""
+    """By words at once, by meaning a moment later: the model's context may be shorter than the call."""
     call = await open_held(memory, caller())
     forbid_store(monkeypatch)
     await call.record("one", "user", "The alarm code is behind the zebra painting.")
@@ -193,7 +190,7 @@ async def test_a_quote_ends_with_what_was_learned_from_it(memory):
     )
     await learn(memory, fact("Cat", turn_ids=(partly.turn_id,)), fact("River", turn_ids=(holds.turn_id,)))
     held = await open_held(memory, caller())
-    theirs = await search_stored(
+    theirs = await search_postgres(
         memory.db, held.caller, ["dog"], vector_of(memory, "dog"), past=False, now=NOW, limit=FOUND
     )
     for found in (await ask(memory, held.caller, "dog"), theirs):

@@ -1,5 +1,7 @@
-"""The caller breaks in: only what was heard is stored, no word of theirs is lost, and nothing of it is left
-behind. Real stores."""
+"""The caller breaks in: only what was heard is stored, and no word of theirs is lost.
+
+Real stores; nothing of the reply that was cut off is left behind.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -124,8 +126,7 @@ async def test_broken_in_before_the_first_word_was_heard(call_memory: CallMemory
 
 
 async def test_broken_in_during_retrieval(memory: Memory, call_memory: CallMemory):
-    """Nothing was asked of the model yet; the words are stored, and the lookup that nobody waits for ends by
-    itself."""
+    """The model was not asked yet: the words are stored, and the lookup nobody waits for ends by itself."""
     model, embedder = ThinkingLLM("Both, then."), memory.embedder
     assert isinstance(embedder, GatedEmbedder)
     async with (
@@ -177,8 +178,7 @@ async def test_words_over_a_reply_that_cannot_be_interrupted_are_kept(call_memor
 
 
 async def test_words_during_a_hand_off_are_kept(call_memory: CallMemory):
-    """One agent is leaving, the next not there yet: what the caller says then is answered by nobody, and not
-    lost."""
+    """One agent is leaving, the next not there yet: what the caller says is not answered, and not lost."""
     leaving, may_leave = asyncio.Event(), asyncio.Event()
 
     class Sales(RemembersCaller):

@@ -16,20 +16,20 @@ from livekit.protocol.models import Room
 
 from echoic.agent.takeover import call_lease
 from echoic.agent.takeover.call_lease import CallTaken, Claim, Lease
-from echoic.agent.takeover.lease import LEFT, RESCUE, Beat, Facts, Leases
+from echoic.agent.takeover.lease import LEFT, RESCUE, Heartbeat, LeaseInfo, Leases
 from echoic.agent.takeover.lease_thread import hold
 from echoic.local.servers.stores import Stores
 from tests.processes import state_of
 
 NAME = "a-room"
-FACTS = Facts(call_id="call-1", room_sid="RM_1", dispatch_id="AD_1", identity="agent-1")
+FACTS = LeaseInfo(call_id="call-1", room_sid="RM_1", dispatch_id="AD_1", identity="agent-1")
 
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch):
     """Beats and looks ten times as fast."""
     monkeypatch.setattr(call_lease, "BEAT_S", 0.05)
-    monkeypatch.setattr(call_lease, "LOOK_S", 0.025)
+    monkeypatch.setattr(call_lease, "POLL_S", 0.025)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def job(redis_url: str) -> Callable[..., "Job"]:
 class Job:
     """One agent's side of a call."""
 
-    def __init__(self, redis_url: str, job_id: str, facts: Facts) -> None:
+    def __init__(self, redis_url: str, job_id: str, facts: LeaseInfo) -> None:
         self.lost = asyncio.Event()
         self.lease = Lease(Leases(redis_url), Claim(NAME, job_id, facts), on_lost=self.lost.set)
 
@@ -69,7 +69,7 @@ class Job:
         await self.lease._leases.close()
 
 
-async def beat_of(leases: Leases) -> Beat | None:
+async def beat_of(leases: Leases) -> Heartbeat | None:
     return (await leases.beats()).get(NAME)
 
 
@@ -119,7 +119,7 @@ async def test_second_agent_is_refused_while_the_first_lives(
 
 
 async def test_second_agent_waits_for_a_call_that_ends(job: Callable[..., Job]):
-    """A caller who comes back while the old agent stores its last turns gets a new call, not a resumed one."""
+    """A caller who returns while the old agent stores its last turns gets a new call, not a resumed one."""
     first, second = job("job-1"), job("job-2")
     async with first.holding():
         taking = asyncio.create_task(second.lease.take())
@@ -143,8 +143,7 @@ async def test_a_dead_agents_call_is_resumed(job: Callable[..., Job]):
 
 
 async def test_the_same_room_name_in_another_call_is_not_resumed(job: Callable[..., Job], leases: Leases):
-    """A name may come again: a room with another sid is another call, taken at once, and an agent that still
-    lives leaves."""
+    """A room with another sid is another call, taken at once; an agent that still lives leaves it."""
     first = job("job-1")
     async with (
         first.holding(),
@@ -168,13 +167,12 @@ async def test_a_stopped_worker_hands_over(job: Callable[..., Job], leases: Leas
 
 
 async def test_an_agent_that_was_stopped_finds_its_call_taken(job: Callable[..., Job], leases: Leases):
-    """After SIGCONT the old agent's first beat is refused: it leaves, and lets go of nothing that is
-    another's."""
+    """The old agent's first beat after SIGCONT is refused: it leaves, and lets go of nothing of others."""
     first = job("job-1")
     async with first.holding():
         mine = await beat_of(leases)
         assert mine
-        taken = Beat(mine.epoch + 1, RESCUE)
+        taken = Heartbeat(mine.epoch + 1, RESCUE)
         while (stands := await leases.swap(NAME, mine, taken)) != taken:
             assert stands
             mine = stands
@@ -203,7 +201,7 @@ async def test_two_who_want_a_call_one_gets_it(job: Callable[..., Job], monkeypa
 
 
 async def test_redis_that_lost_its_data(job: Callable[..., Job], leases: Leases, redis_url: str):
-    """The holder writes its lease again; an agent that lost its call before cannot get it back in this way."""
+    """The holder writes its lease again; an agent that lost its call before cannot get it back so."""
     first = job("job-1")
     async with first.holding():
         with redis.Redis.from_url(redis_url) as client:
@@ -211,7 +209,7 @@ async def test_redis_that_lost_its_data(job: Callable[..., Job], leases: Leases,
         await asyncio.sleep(0.3)
         again, facts = await leases.read(NAME)
         assert again and again.owner == "job-1" and facts == FACTS and not first.lost.is_set()
-        newer = Beat(again.epoch + 5, "job-2")
+        newer = Heartbeat(again.epoch + 5, "job-2")
         with redis.Redis.from_url(redis_url) as client:
             client.hset("echoic:{calls}:beats", NAME, str(newer))
         await wait_for(first.lost.is_set)
@@ -258,8 +256,7 @@ async def test_no_redis_at_all(job: Callable[..., Job], tmp_path, caplog: pytest
 async def test_who_gets_the_call_when_a_job_ends(
     reason: str, disconnected: int, stays: bool, redis_url: str, leases: Leases
 ):
-    """A worker that stops or an entrypoint that raised leaves the call to the next agent; one that was
-    removed, or hung up, does not."""
+    """A stopped worker or a raised entrypoint leaves the call to the next agent; a hang-up does not."""
     job, room = MagicMock(), rtc.EventEmitter[str]()
     job.job = Job_(id="AJ_1", dispatch_id="AD_1", room=Room(name="call-_+15550100", sid="RM_1"))
     job.local_participant_identity, job.room = "agent-1", room

@@ -35,6 +35,7 @@ async def settled(memory):
 
 
 async def test_said_in_one_call_known_in_the_next(memory):
+    """It leads what is recalled, from both tiers; in the first call nobody was known yet."""
     first = await memory.open_call(caller())
     await say(first, "My dog is called Biscuit.", "I work as a nurse in Porto.")
     await first.end()
@@ -59,6 +60,7 @@ async def _never(turn):
 
 
 async def test_found_by_meaning_without_a_shared_word(memory):
+    """A question in other words than the answer ranks it first."""
     first = await memory.open_call(caller())
     await say(
         first,
@@ -73,6 +75,7 @@ async def test_found_by_meaning_without_a_shared_word(memory):
 
 
 async def test_what_the_sweeper_embeds_is_found_by_meaning(memory, monkeypatch):
+    """Turns whose process died before they had a vector get one later, and once."""
     with monkeypatch.context() as patch:
         patch.setattr(memory.turns, "embed_turn", _never)
         call = await memory.open_call(caller())
@@ -95,8 +98,7 @@ async def test_nobody_else_sees_it(memory, other):
 
 
 async def test_scope_of_facts(memory):
-    """A fact of scope user is shared by a person's agents; one of scope agent is not; nobody else's is ever
-    seen."""
+    """A person's agents share facts of scope user, not of scope agent; nobody else's is ever seen."""
     kept = fact("Account number ends in seven", scope="agent")
     await learn(memory, fact("Dog is called Biscuit"), kept, fact("Dog is Rex", user_id="bob"))
     texts = {}
@@ -126,6 +128,7 @@ async def test_closed_facts_are_history(memory):
 
 
 async def test_the_same_item_is_stored_once(memory):
+    """LiveKit may report one message three times; the caller said it once."""
     call = await memory.open_call(caller())
     for _ in range(3):
         await call.record("item-1", "user", "My dog is called Biscuit.")
@@ -133,6 +136,7 @@ async def test_the_same_item_is_stored_once(memory):
 
 
 async def test_order_within_a_call_is_kept(memory):
+    """Twenty turns written at the same moment come back in the order in which they were said."""
     call = await memory.open_call(caller())
     await asyncio.gather(*(call.record(f"item-{n}", "user", f"sentence {n}", said_at=NOW) for n in range(20)))
     assert [turn.text for turn in await memory.turns.list("ana")] == [f"sentence {n}" for n in range(20)]
@@ -151,6 +155,7 @@ async def test_order_within_a_call_is_kept(memory):
     ],
 )
 async def test_any_text_is_kept_and_found(memory, text):
+    """NUL, half a character, SQL, a block's own tag, 100,000 characters: nothing breaks out or fails."""
     call = await memory.open_call(caller())
     await say(call, f"{text} marker zebra")
     await settled(memory)
@@ -159,8 +164,7 @@ async def test_any_text_is_kept_and_found(memory, text):
 
 
 async def test_recall_stays_exact_after_many_questions_on_one_connection(memory_settings, embedder):
-    """Postgres may change to a generic plan after five uses of a statement; nothing may be lost then (20
-    facts among 2,000)."""
+    """After five uses Postgres may plan a statement otherwise: nothing is lost (20 facts among 2,000)."""
     settings = memory_settings.model_copy(update={"database_pool_size": 1})
     async with open_memory(settings, embedder=embedder) as memory:
         rng = np.random.default_rng(7)
@@ -221,12 +225,14 @@ async def test_a_call_continued_by_another_process_knows_its_turns(memory):
 
 @pytest.mark.parametrize("user_id", ["", "   ", "x" * 201, "a\0b"])
 async def test_absurd_user_ids_are_refused(memory, user_id):
+    """Empty, blank, endless or with a NUL: a sentence before anything is stored."""
     with pytest.raises(ConfigInvalid, match="user id"):
         await memory.open_call(caller(user_id))
 
 
 @pytest.mark.parametrize("user_id", ["o'brien/../../etc", '"quoted"', "ünï/🙂", "%s;--"])
 async def test_odd_user_ids_work(memory, user_id):
+    """Paths, quotes, SQL and emoji are ids like any other."""
     await say(await memory.open_call(caller(user_id)), "My dog is called Biscuit.")
     assert (
         "Biscuit" in (await (await memory.open_call(caller(user_id))).recall("what is my dog called")).block
@@ -249,6 +255,7 @@ async def test_another_embedding_model_is_refused(memory, memory_settings, embed
 
 
 async def test_a_newer_database_is_refused(memory_settings, embedder, database_url):
+    """An older Echoic does not write into tables that it does not know."""
     async with open_memory(memory_settings, embedder=embedder) as memory:
         await memory.db.run(
             lambda connection: connection.execute("insert into schema_migrations (number) values (9999)")
@@ -259,6 +266,7 @@ async def test_a_newer_database_is_refused(memory_settings, embedder, database_u
 
 
 async def test_missing_addresses_are_a_sentence(memory_settings):
+    """Without an address of Postgres the start ends by naming the setting."""
     settings = memory_settings.model_copy(update={"database_url": type(memory_settings.database_url)("")})
     with pytest.raises(ConfigInvalid, match="ECHOIC_DATABASE_URL is not set"):
         async with open_memory(settings):

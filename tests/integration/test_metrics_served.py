@@ -1,5 +1,4 @@
-"""Metrics as Prometheus gets them: from an agent worker whose calls are processes, and from a learning worker
-on real stores."""
+"""Metrics as Prometheus gets them: of an agent worker whose calls are processes, and of a learner."""
 
 import asyncio
 import math
@@ -40,8 +39,7 @@ def scrape(port: int) -> Page:
 
 @contextmanager
 def agent_worker(port: int) -> Iterator[Callable[[str], int]]:
-    """A LiveKit worker in processes of its own; call what is given with a room's name to place a call, which
-    gives its pid."""
+    """A LiveKit worker of processes; called with a room's name it places a call and gives its pid."""
     command = [sys.executable, "-m", "tests.metered_worker", str(port)]
     env = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
     worker = subprocess.Popen(
@@ -69,8 +67,7 @@ def agent_worker(port: int) -> Iterator[Callable[[str], int]]:
 
 
 def test_calls_are_counted_while_they_last_and_after(unused_port: int) -> None:
-    """Calls are processes: what each has counted stays, also of one that ended and one that was killed; their
-    breakers go."""
+    """What each call process counted stays, though one ended and one was killed; their breakers go."""
     with agent_worker(unused_port) as place:
         place("short")
         lasting, killed = place("long"), place("long")

@@ -1,5 +1,4 @@
-"""Retrieval inside `llm_node` does not throw away a reply already begun: one model call a turn, as without
-memory, and as soon."""
+"""Retrieval inside `llm_node` throws no begun reply away: one model call a turn, no later than without."""
 
 import asyncio
 from statistics import median
@@ -101,6 +100,6 @@ async def test_prefetch_is_adopted_with_and_without_preemptive_generation(
                 await voice.ask(text, word_s=0.1, sure_s=SURE_S)
                 outcomes.append(ahead.outcome)
     assert "Biscuit" in model.texts(0)[-1] and len(model.seen) == 3
-    adopted = {"hit", "late"}  # which of the two is the machine's affair
-    assert outcomes[0] in adopted and outcomes[1] == "none" and outcomes[2] in adopted
+    claimed = {"hit", "late"}  # which of the two is the machine's affair
+    assert outcomes[0] in claimed and outcomes[1] == "none" and outcomes[2] in claimed
     assert ahead.counts.hit + ahead.counts.late == 2

@@ -1,5 +1,4 @@
-"""Another embedding model: everything is embedded anew, a kill costs one batch, and no question meets two
-models' vectors."""
+"""Another embedding model: all is embedded anew, a kill costs one batch, and models never mix."""
 
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -61,6 +60,7 @@ async def lengths(db: Database) -> set[int | None]:
 
 
 async def test_everything_gets_a_vector_of_the_new_model(db, filled):
+    """Progress is told from nothing to all; then the new model is served and the old one refused."""
     seen = []
     assert await reembed(db, NEW, lambda done, total: seen.append((done, total))) == 14
     assert seen[0] == (0, 14) and seen[-1] == (14, 14)
@@ -74,7 +74,7 @@ async def test_everything_gets_a_vector_of_the_new_model(db, filled):
 
 
 async def test_graphs_rest_until_they_are_entered_anew(db, filled):
-    """Their relations have vectors of the old model: nobody asks them, and the worker has them on its list."""
+    """Their relations have the old model's vectors: nobody asks them, and the worker has them listed."""
     async with db.dedicated() as connection:
         await connection.execute(
             "insert into graph_groups (group_id, user_id, agent_id) values ('e1', 'ana', 'echoic')"
@@ -85,14 +85,14 @@ async def test_graphs_rest_until_they_are_entered_anew(db, filled):
 
 
 async def test_nothing_to_do_is_nothing_done(db):
+    """With the model that is there already, nothing is embedded."""
     batches = OLD.batches
     assert await reembed(db, OLD) == 0
     assert OLD.batches == batches
 
 
 async def test_killed_it_refuses_starts_and_continues_where_it_stood(db, filled, monkeypatch):
-    """After the second batch the endpoint is gone: neither model may start, and the next run embeds only the
-    rest."""
+    """The endpoint goes after two batches: neither model may start, and the next run embeds the rest."""
     monkeypatch.setattr(module, "BATCH", 4)
     with pytest.raises(ModelUnavailable):
         await reembed(db, Failing("new", 48, after=2))
@@ -106,6 +106,7 @@ async def test_killed_it_refuses_starts_and_continues_where_it_stood(db, filled,
 
 
 async def test_half_done_and_another_model_wanted_starts_again(db, monkeypatch):
+    """Changing one's mind midway leaves no vector of the abandoned model."""
     monkeypatch.setattr(module, "BATCH", 4)
     with pytest.raises(ModelUnavailable):
         await reembed(db, Failing("new", 48, after=2))
@@ -135,6 +136,7 @@ async def test_refused_while_another_process_is_open(db, filled):
 
 
 async def test_only_one_at_a_time(db):
+    """A second one is refused with a sentence while the first one holds the lock."""
     async with db.dedicated() as connection:
         await connection.execute("select pg_advisory_lock($1)", module.LOCK)
         with pytest.raises(StoreUnavailable, match="Another `echoic reembed`"):
@@ -154,6 +156,7 @@ async def test_a_process_from_before_cannot_come_back(db, filled):
 
 
 async def test_an_empty_database_takes_the_new_model(memory_settings):
+    """With nothing to embed it is enough to note the model, and memory opens with it."""
     database = Database(memory_settings.database_url.get_secret_value())
     assert await reembed(database, NEW) == 0
     async with open_memory(memory_settings, embedder=NEW):

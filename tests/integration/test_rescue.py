@@ -1,5 +1,7 @@
-"""What a watch does, look by look, on a real Redis; LiveKit's side of it is scripted here and real in
-tests/rooms/test_takeover.py."""
+"""What a watch does, look by look, on a real Redis.
+
+LiveKit's side of it is scripted here, and real in tests/rooms/test_takeover.py.
+"""
 
 import asyncio
 import os
@@ -12,14 +14,14 @@ import aiohttp
 import pytest
 from livekit import api
 
-from echoic.agent.takeover.lease import LEFT, LOOKS, RESCUE, Beat, Facts, Leases
+from echoic.agent.takeover.lease import LEFT, MISSED_POLLS, RESCUE, Heartbeat, LeaseInfo, Leases
 from echoic.agent.takeover.rescue import COMING_LOOKS, MOST_RESCUES, Watch
 from echoic.local.servers.stores import Stores
 from tests.processes import state_of
 
 NAME, ROOM = "a-name", "call-_+15550100"
-FACTS = Facts(call_id="call-1", room_sid="RM_1", dispatch_id="AD_1", identity="agent-1")
-HELD = Beat(1000, "job-1", 7)
+FACTS = LeaseInfo(call_id="call-1", room_sid="RM_1", dispatch_id="AD_1", identity="agent-1")
+HELD = Heartbeat(1000, "job-1", 7)
 AGENT, PERSON, PHONE = api.ParticipantInfo.AGENT, api.ParticipantInfo.STANDARD, api.ParticipantInfo.SIP
 
 
@@ -90,20 +92,19 @@ async def looked(watch: Watch, times: int) -> None:
         await watch.idle()
 
 
-async def stands(leases: Leases) -> Beat | None:
+async def stands(leases: Leases) -> Heartbeat | None:
     return (await leases.beats()).get(NAME)
 
 
 async def test_a_dead_agent_is_replaced(
     leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]
 ):
-    """After six looks at the same beat: the ghost is removed, then the same agent sent with the same
-    metadata; once."""
+    """After six looks at the same beat the ghost is removed, then the same agent sent, once."""
     await leases.swap(NAME, None, HELD, FACTS)
     watching = watch()
-    await looked(watching, LOOKS)
+    await looked(watching, MISSED_POLLS)
     assert not livekit.done
-    await looked(watching, 1 + LOOKS)
+    await looked(watching, 1 + MISSED_POLLS)
     assert livekit.done == ["remove agent-1", "dispatch"]
     assert livekit.sent[0] == api.CreateAgentDispatchRequest(agent_name="memo", room=ROOM, metadata='{"a":1}')
     beat, facts = await leases.read(NAME)
@@ -117,7 +118,7 @@ async def test_a_living_agent_is_left_alone(
     await leases.swap(NAME, None, HELD, FACTS)
     watching, beat = watch(), HELD
     for _ in range(6):
-        await looked(watching, LOOKS - 1)
+        await looked(watching, MISSED_POLLS - 1)
         assert await leases.swap(NAME, beat, beat.next) == beat.next
         beat = beat.next
     assert not livekit.done
@@ -142,7 +143,8 @@ async def test_own_child_is_replaced_at_the_first_look(
 async def test_a_call_left_by_a_stopped_worker_is_taken_at_once(
     leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]
 ):
-    await leases.swap(NAME, None, Beat(1000, LEFT), FACTS)
+    """Its worker said that it goes: the first look sends another agent."""
+    await leases.swap(NAME, None, Heartbeat(1000, LEFT), FACTS)
     await looked(watch(), 1)
     assert livekit.done[-1] == "dispatch"
 
@@ -153,7 +155,7 @@ async def test_two_watches_send_one_agent(
     """Ten watches find the same dead agent in the same moment; one sends another."""
     await leases.swap(NAME, None, HELD, FACTS)
     watches = [watch() for _ in range(10)]
-    for _ in range(2 * LOOKS):
+    for _ in range(2 * MISSED_POLLS):
         await asyncio.gather(*(looked(one, 1) for one in watches))
     assert livekit.done == ["remove agent-1", "dispatch"]
 
@@ -162,8 +164,7 @@ async def test_two_watches_send_one_agent(
 async def test_nobody_is_sent_where_nobody_waits(
     why: str, leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]
 ):
-    """A room that is closed, or has no people in it, or whose agent was sent away by the application: the
-    lease goes, nothing else."""
+    """A closed room, one without people, or an agent the application sent away: only the lease goes."""
     await leases.swap(NAME, None, HELD, FACTS)
     match why:
         case "room closed":
@@ -172,7 +173,7 @@ async def test_nobody_is_sent_where_nobody_waits(
             livekit.kinds = [AGENT, api.ParticipantInfo.EGRESS]
         case _:
             livekit.dispatches.clear()
-    await looked(watch(), LOOKS + 1)
+    await looked(watch(), MISSED_POLLS + 1)
     assert not livekit.done
     assert await leases.read(NAME) == (None, None)
 
@@ -180,9 +181,10 @@ async def test_nobody_is_sent_where_nobody_waits(
 async def test_a_phone_caller_is_people(
     leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]
 ):
+    """A room with nobody but a telephone in it is a call that is worth a rescue."""
     livekit.kinds = [PHONE]
     await leases.swap(NAME, None, HELD, FACTS)
-    await looked(watch(), LOOKS + 1)
+    await looked(watch(), MISSED_POLLS + 1)
     assert livekit.done[-1] == "dispatch"
 
 
@@ -190,7 +192,7 @@ async def test_an_agent_that_does_not_come_is_sent_again_more_and_more_rarely(
     leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch]
 ):
     """No worker was free: the next is sent after 8 s, then 16 s; and after five the call is given up."""
-    await leases.swap(NAME, None, Beat(1000, LEFT), FACTS)
+    await leases.swap(NAME, None, Heartbeat(1000, LEFT), FACTS)
     watching = watch()
     await looked(watching, 1)
     for number in range(1, MOST_RESCUES):
@@ -206,8 +208,7 @@ async def test_an_agent_that_does_not_come_is_sent_again_more_and_more_rarely(
 async def test_a_call_that_kills_its_agents_is_given_up(
     leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch], caplog: pytest.LogCaptureFixture
 ):
-    """Each agent takes the call and dies: five are sent, then none, and the log says so without the room's
-    name."""
+    """Each agent takes the call and dies: five are sent, then none, and the log names no room."""
     beat, running = HELD, {"job-1"}
     await leases.swap(NAME, None, beat, FACTS)
     watching = watch(lambda: running)
@@ -220,7 +221,7 @@ async def test_a_call_that_kills_its_agents_is_given_up(
             if left is None or facts is None:
                 break
             running.add(f"job-{number}")
-            beat = Beat(left.epoch + 1, f"job-{number}")
+            beat = Heartbeat(left.epoch + 1, f"job-{number}")
             await leases.swap(NAME, left, beat, replace(facts, identity=f"agent-{number}"))
     assert livekit.done.count("dispatch") == MOST_RESCUES
     assert livekit.done[-1] == f"remove agent-{MOST_RESCUES + 1}"
@@ -237,18 +238,17 @@ async def test_redis_hangs_and_nobody_is_dead(
     stores: Stores,
     caplog: pytest.LogCaptureFixture,
 ):
-    """What stood still while Redis hung proves nothing: counting begins anew, so that its agents can beat
-    before."""
+    """What stood still while Redis hung proves nothing: counting begins anew, so that agents can beat."""
     await leases.swap(NAME, None, HELD, FACTS)
     watching, pid = watch(), state_of(stores.data_dir).pids["redis"]
-    await looked(watching, LOOKS)
+    await looked(watching, MISSED_POLLS)
     with caplog.at_level("INFO", logger="echoic.rescue"):
         os.kill(pid, signal.SIGSTOP)
         try:
             await looked(watching, 2)
         finally:
             os.kill(pid, signal.SIGCONT)
-        await looked(watching, LOOKS)
+        await looked(watching, MISSED_POLLS)
         assert not livekit.done
         await looked(watching, 1)
     assert livekit.done[-1] == "dispatch"
@@ -262,12 +262,12 @@ async def test_redis_hangs_and_nobody_is_dead(
 async def test_livekit_does_not_answer(
     leases: Leases, livekit: ScriptedLiveKit, watch: Callable[..., Watch], caplog: pytest.LogCaptureFixture
 ):
-    """A watch that cannot reach LiveKit leaves the call to the others: it neither counts nor takes a rescue."""
+    """A watch that cannot reach LiveKit leaves the call to others: it neither counts nor takes a rescue."""
     await leases.swap(NAME, None, HELD, FACTS)
     livekit.fault = aiohttp.ClientConnectionError("refused")
-    await looked(watch(), LOOKS + 3)
+    await looked(watch(), MISSED_POLLS + 3)
     assert (await leases.read(NAME)) == (HELD, FACTS)
     assert caplog.text.count("call.not_rescued") == 1
     livekit.fault = None
-    await looked(watch(), LOOKS + 1)
+    await looked(watch(), MISSED_POLLS + 1)
     assert livekit.done[-1] == "dispatch"

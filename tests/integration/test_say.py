@@ -1,5 +1,4 @@
-"""The caller has a say, through the real session on real stores: with a model that calls tools, and with one
-that cannot."""
+"""The caller has a say, through the real session on real stores, whether the model calls tools or not."""
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -67,10 +66,10 @@ async def memory(memory_settings):
 
 @asynccontextmanager
 async def talk(
-    memory: Memory, model: llm.LLM | None = None, *, model_calls_tools: bool = False, kept: bool = True
+    memory: Memory, model: llm.LLM | None = None, *, model_calls_tools: bool = False, persistent: bool = True
 ):
     async with AsyncExitStack() as opened:
-        call = Call(await memory.open_call(Caller("ana", "echoic", uuid4().hex), kept=kept))
+        call = Call(await memory.open_call(Caller("ana", "echoic", uuid4().hex), persistent=persistent))
         call.capture = await opened.enter_async_context(Capture(call.call_memory))
         session = await opened.enter_async_context(text_session(model or QuoteLLM(), userdata=call))
         call.capture.listen(session)
@@ -103,7 +102,7 @@ async def test_forget_that(memory):
 
 
 async def test_forget_that_takes_what_memory_told_along(memory):
-    """Asked for, told from an earlier call, and then not wanted any more: the turn of the earlier call goes."""
+    """Told from an earlier call, and then not wanted any more: the turn of the earlier call goes."""
     async with talk(memory) as say:
         await say(DOG)
         await say(TOWN)
@@ -128,6 +127,7 @@ async def test_forget_what_is_named(memory):
 
 
 async def test_nothing_to_forget(memory):
+    """A wish with nothing before it is answered honestly; for "everything" they are told whom to ask."""
     async with talk(memory) as say:
         assert await say("Forget that.") == NOTHING_BEFORE
         assert await say("Forget everything about me.") == NOT_ALL
@@ -187,8 +187,7 @@ async def test_what_do_you_know(memory):
 
 
 async def test_a_model_that_calls_tools(memory):
-    """Words that no rule knows: the model calls the tool, what it returns is spoken as it is, and the model
-    is not asked again."""
+    """Words that no rule knows: the model calls the tool, whose words are spoken without asking again."""
     model = ScriptedLLM("Noted.", tool("forget_that"), "Yes?")
     async with talk(memory, model, model_calls_tools=True) as say:
         await say(DOG)
@@ -211,6 +210,7 @@ async def test_a_plain_wish_never_reaches_the_model(memory):
 
 
 async def test_what_was_forgotten_stands_nowhere_in_the_session(memory):
+    """Neither the session's history nor the agent's context holds the words on for the model."""
     async with talk(memory) as say:
         await say(DOG)
         await say("Forget that.")
@@ -240,6 +240,7 @@ async def test_a_wish_is_carried_out_though_the_caller_speaks_over_it(memory, mo
 
 
 async def test_without_postgres_it_is_said_so(memory, monkeypatch):
+    """The reply does not claim what was not done, and the words come up in this call no more."""
     async with talk(memory) as say:
         await say(DOG)
 
@@ -271,6 +272,7 @@ async def test_consent_is_asked_once_and_a_yes_keeps_the_call_so_far(memory):
 
 
 async def test_a_no_is_kept_and_nothing_else(memory):
+    """Who said no is not asked in the next call, and neither call left a turn."""
     object.__setattr__(memory.settings, "__dict__", memory.settings.__dict__ | {"consent": "ask"})
     async with talk(memory, ScriptedLLM("Hello.", "Good.")) as say:
         await say(TOWN)
@@ -282,9 +284,8 @@ async def test_a_no_is_kept_and_nothing_else(memory):
 
 
 async def test_nobody_and_nowhere(memory, memory_settings):
-    """An anonymous caller is remembered by no wish, nor is anyone where the setting is off; forgetting works
-    in the call."""
-    async with talk(memory, kept=False) as say:
+    """No wish makes an anonymous caller remembered, nor anyone where the setting is off; forgetting works."""
+    async with talk(memory, persistent=False) as say:
         await say(DOG)
         assert DOG.rstrip(".") in await say("What do you know about me?")
         assert await say("You can remember me.") == NOBODY

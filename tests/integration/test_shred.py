@@ -64,8 +64,7 @@ async def to_files(database_url: str) -> None:
 
 @pytest.mark.timeout(120)
 async def test_after_a_shred_no_file_holds_the_words(tmp_path, clean_environment):
-    """Tables, indexes, TOAST, statistics, log segments, append-only file, spool; the other person's words
-    stay, and are found."""
+    """Tables, indexes, TOAST, logs, append-only file, spool; the other person's words stay and are found."""
     with open_stores(tmp_path / "data") as stores:
         settings = load_settings(
             database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir
@@ -111,6 +110,7 @@ async def erased(database_url: str) -> None:
 
 
 async def test_a_table_that_is_held_is_named(database_url, redis_url, monkeypatch):
+    """Somebody's open transaction ends the shred in time with what to do, instead of hanging it."""
     monkeypatch.setattr(module, "LOCK_LIMIT_MS", 100)
     other = await asyncpg.connect(database_url)
     try:
@@ -124,6 +124,7 @@ async def test_a_table_that_is_held_is_named(database_url, redis_url, monkeypatc
 
 @pytest.mark.parametrize("setting", ["database_url", "redis_url", "falkordb_url"])
 async def test_a_store_that_is_down_is_named(database_url, redis_url, setting):
+    """Half a shred is not passed off as a whole one: any store that is away ends it with an error."""
     down = {"database_url": "postgresql://echoic@127.0.0.1:1/x"}.get(setting, "redis://127.0.0.1:1/0")
     settings = load_settings(**{"database_url": database_url, "redis_url": redis_url} | {setting: down})
     with pytest.raises(StoreUnavailable, match="cannot be reached"):

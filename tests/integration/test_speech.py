@@ -1,5 +1,4 @@
-"""Speech without a key, for real: Piper speaks, Moonshine hears it, both in programs that are shared and kept
-running."""
+"""Speech without a key, for real: Piper speaks and Moonshine hears, in programs that are shared."""
 
 import asyncio
 import logging
@@ -92,7 +91,7 @@ async def caller(speech: LocalSpeech) -> AsyncIterator[Caller]:
 
 
 async def test_what_is_spoken_is_heard(speech: LocalSpeech) -> None:
-    """Words come while they are said; the final ones once, in the order of the utterances, with their times."""
+    """Words come while they are said; the final ones once, in order, with their times."""
     async with caller(speech) as someone:
         sentences = await voice(speech, TABLE) + silence(1) + await voice(speech, DOG) + silence(1)
         saying = asyncio.create_task(someone.say(sentences, pace=1))
@@ -208,8 +207,7 @@ async def test_a_whole_recording(speech: LocalSpeech) -> None:
 async def test_servers_that_die_are_started_again(
     speech: LocalSpeech, folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both killed in the middle of a call: they are waited for, no word is lost, and the log says what
-    happened."""
+    """Both are killed in mid-call: they are waited for, no word is lost, and the log says so."""
     # not the limit is tested here, on a machine that may be busy
     monkeypatch.setattr("echoic.local.speech.wire.RESTART_S", 60)
     sentence = await voice(speech, TABLE)
@@ -239,7 +237,7 @@ async def test_a_server_that_stays_away_is_a_fault(tmp_path: Path, monkeypatch: 
 async def test_ears_that_stay_away_do_not_end_the_call(
     speech: LocalSpeech, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Words that nobody could read are lost, and said to be; the caller's stream lives on for the next ones."""
+    """Words that nobody could read are lost, and said to be; the caller's stream lives on."""
     monkeypatch.setattr("echoic.local.speech.wire.RESTART_S", 0.1)
     deaf = LocalSTT(tmp_path / "nobody.sock")
     errors: list[stt.STTError] = []

@@ -18,7 +18,7 @@ import pytest
 import redis
 from arq.connections import RedisSettings, create_pool
 
-from echoic.local.servers.daemon_client import joined, read_state
+from echoic.local.servers.daemon_client import join_servers, read_state
 from echoic.local.servers.stores import open_stores
 from echoic.memory.errors import ConfigInvalid, SchemaMismatch, StoreUnavailable
 from tests.processes import (
@@ -58,7 +58,7 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture
 def folder(made_folder: Path) -> Iterator[Path]:
-    """Shared by this module's tests, because making one takes a second; every test leaves it without servers."""
+    """Shared by this module's tests, as making one takes a second; every test leaves it without servers."""
     yield made_folder
     assert not has_keeper(made_folder)
 
@@ -114,8 +114,7 @@ def server_pids(folder: Path) -> list[int]:
 
 
 def test_two_processes_share_and_the_last_one_stops_the_servers(folder, start):
-    """Naming the same folder gives the same servers; they stay while one of the two is left, and are gone
-    after it."""
+    """The same folder has the same servers; they stay while one of the two is left, and then go."""
     first, second = start(folder), start(folder)
     assert first.answer == second.answer
     pids = server_pids(folder)
@@ -237,8 +236,7 @@ def test_newer_database_is_refused(folder):
 
 
 def test_first_start_keeps_the_modes_above_and_makes_private_folders(home):
-    """Nothing above the data folder is touched, spaces in its path or not; it and all in it is for its owner
-    only."""
+    """Nothing above the data folder is touched, spaces in its path or not; it is for its owner only."""
     data = home / "two words" / "data"
     above = [home, *home.parents, Path(sys.prefix), *Path(sys.prefix).parents]
     before = [stat.S_IMODE(path.stat().st_mode) for path in above]
@@ -285,8 +283,7 @@ def test_ordinary_user(home, start):
 @linux
 @as_root
 def test_root_below_a_folder_of_somebody_else(home, start):
-    """Where a user namespace cannot pass, Postgres runs as `nobody` with one capability; no owner or mode
-    above changes."""
+    """Without user namespaces Postgres runs as `nobody` with one capability; nothing above changes."""
     above = home / "theirs"
     above.mkdir(mode=0o700)
     os.chown(above, 12345, 12345)
@@ -443,7 +440,7 @@ def test_keeper_that_dies_without_a_word_is_a_sentence_at_once(home):
     """A broken installation is not tried again until the time is up."""
     with (
         pytest.raises(StoreUnavailable, match=r"did not start; .*stores\.log says why"),
-        joined(home, "stores", ["local.no_such_module"]),
+        join_servers(home, "stores", ["local.no_such_module"]),
     ):
         pass
     assert "no_such_module" in (home / "stores.log").read_text()

@@ -1,5 +1,4 @@
-"""Children of `echoic dev`: started in order of need, started again when they die, stopped together, and
-never left behind."""
+"""Children of `echoic dev`: started in order of need, again when they die, stopped and never left behind."""
 
 import os
 import signal
@@ -43,7 +42,7 @@ def later(work: object) -> None:
 
 
 def test_it_runs_until_ctrl_c_and_leaves_nothing(tmp_path: Path):
-    """All work before the person is told so; both are gone, and so are the signal handlers, when it returns."""
+    """All work before the person is told; they are gone, and so are the signal handlers, at return."""
     children = [child(tmp_path, WORKS, name) for name in ("one", "two")]
     said: list[str] = []
     before = signal.getsignal(signal.SIGINT)
@@ -60,6 +59,7 @@ def test_it_runs_until_ctrl_c_and_leaves_nothing(tmp_path: Path):
 
 
 def test_one_that_dies_is_started_again_with_a_line(tmp_path: Path):
+    """The person at the terminal reads how it ended, and it works again."""
     one, said = child(tmp_path, WORKS), []
 
     def kill_once() -> None:
@@ -86,12 +86,14 @@ def test_one_that_cannot_work_ends_all_with_its_own_sentence(tmp_path: Path):
 
 
 def test_one_that_never_works_ends_all(tmp_path: Path):
+    """A child that does not come up within its time is an error with its name, and nobody is told "ready"."""
     slow = Child("slow", [sys.executable, "-c", WORKS], tmp_path / "slow.log", lambda _: False, ready_s=0.3)
     with pytest.raises(StoreUnavailable, match="slow did not come up"):
         Supervisor([slow], {}, str).run(lambda: pytest.fail("not ready"))
 
 
 def test_ctrl_c_while_starting_is_heard(tmp_path: Path):
+    """It ends what was started, without an error and without saying "ready" first."""
     never = Child("never", [sys.executable, "-c", WORKS], tmp_path / "never.log", lambda _: bool(interrupt()))
     Supervisor([never], {}, str).run(lambda: pytest.fail("not ready"))
     wait_gone(pids(never))

@@ -170,8 +170,7 @@ def mem0_reader(memory):
 
 
 async def test_mem0_reads_and_searches_what_we_wrote(memory, learner):
-    """Unchanged `AsyncMemory`: live facts are found with their keys, closed ones are hidden, other people's
-    never seen."""
+    """Unchanged `AsyncMemory`: live facts are found with their keys, closed ones and other people's never."""
     await say(memory, "My dog is called Biscuit.")
     await learner.learn("ana")
     closed = Fact(

@@ -1,5 +1,4 @@
-"""An agent worker for tests of takeover: real processes, real memory, real lease and watch; only the model
-and the voice are scripted.
+"""An agent worker for tests of takeover: all of it real, only the model and the voice are scripted.
 
 Run by `tests.rooms.worker.agent_worker(…, entry="tests/rooms/takeover_worker.py")`.
 """
@@ -14,7 +13,7 @@ from livekit.agents import AgentServer, AgentSession, JobContext, JobProcess, ll
 from echoic.agent.assistant import MemoryAgent
 from echoic.agent.call.call import Call
 from echoic.agent.call.capture import Capture
-from echoic.agent.call.resume import context_of, go_on
+from echoic.agent.call.resume import context_of, resume_conversation
 from echoic.agent.takeover.call_lease import CallTaken
 from echoic.agent.takeover.lease_thread import hold
 from echoic.agent.takeover.rescue import watching
@@ -31,8 +30,7 @@ STORY_WORDS = 250  # 20 s
 
 
 class Echo(FakeLLM):
-    """Says how often the caller has spoken, and what; "die" kills its process, and "story" is answered at
-    length."""
+    """Says how often the caller spoke, and what; "die" kills its process, "story" gets a long answer."""
 
     def reply(self, context: llm.ChatContext) -> str:
         said = _said(context)
@@ -109,4 +107,4 @@ async def entrypoint(job: JobContext) -> None:
     )
     await session.start(agent, room=job.room, record=False)
     if lease.resumed:
-        go_on(session, call_memory.recent, BACK)
+        resume_conversation(session, call_memory.recent, BACK)

@@ -1,5 +1,7 @@
-"""Who is heard, in a real room: the link moves, a caller comes back, and the application says who somebody
-is. Written words: no speech."""
+"""Who is heard, in a real room: the link moves, a caller comes back, or is said to be somebody.
+
+Written words: no speech.
+"""
 
 import asyncio
 import time
@@ -54,7 +56,7 @@ class Desk:
         callers = Callers(job.room, Rules(identity_secret=SECRET, phone_key=KEY), job.job.metadata)
         who = callers.identify(await job.wait_for_participant())
         call_memory = await memory.open_call(
-            MemoryCaller(who.user_id, "echoic", job.job.room.sid), kept=who.kept
+            MemoryCaller(who.user_id, "echoic", job.job.room.sid), persistent=who.persistent
         )
         self.call = Call(call_memory, who)
         self.call.capture = await opened.enter_async_context(Capture(call_memory))
@@ -131,8 +133,7 @@ async def stored(settings: MemorySettings, user_id: str) -> list[str]:
 async def test_only_the_linked_caller_is_heard_and_the_memory_moves_with_the_link(
     livekit: LiveKitServer, memory_settings: MemorySettings, desk: Desk, room: str
 ):
-    """What the other one writes is neither answered nor stored; when the link moves, nothing of the one
-    before is shown or mixed."""
+    """The other one is neither answered nor stored; when the link moves, nothing is shown or mixed."""
     maya_options = {"attributes": {USER_TOKEN: token("maya")}, "agent_name": "desk"}
     async with caller(livekit, room, "web-1", **maya_options) as maya:
         await agent_in(maya, desk)
@@ -159,8 +160,7 @@ async def test_only_the_linked_caller_is_heard_and_the_memory_moves_with_the_lin
 async def test_a_caller_who_comes_back_and_is_confirmed_by_the_application(
     livekit: LiveKitServer, memory_settings: MemorySettings, desk: Desk, room: str
 ):
-    """A second connection of the same identity takes the call over; then the application's token makes
-    everything said theirs."""
+    """A second connection takes the call over; then a token makes all that was said theirs."""
     async with caller(livekit, room, "web-1", agent_name="desk", attributes={"user_id": "maya"}) as one:
         await agent_in(one, desk)
         await ask(one, "My dog is called Biscuit.", "Reply 1")

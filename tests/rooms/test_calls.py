@@ -1,5 +1,4 @@
-"""Whole calls with the worker as it ships: real voices, a real room, real stores; only the language model is
-scripted."""
+"""Whole calls with the worker as it ships: real voices, room and stores; only the model is scripted."""
 
 import asyncio
 import os
@@ -114,8 +113,7 @@ async def test_a_web_caller_is_remembered_in_the_next_call(
 async def test_a_phone_caller_is_known_by_number(
     livekit: LiveKitServer, worker: AgentWorker, voice: Voice, stores: Stores
 ):
-    """Another call, another identity, the same number, written in another way; no store holds the number
-    itself."""
+    """The same number, written in another way, in another call; no store holds the number itself."""
     for identity, number, words in (
         ("sip_1", NUMBER, "My dog is called Biscuit."),
         ("sip_2", "+1 (415) 555-0137", "What is the name of my dog?"),
@@ -129,6 +127,7 @@ async def test_a_phone_caller_is_known_by_number(
 
 
 async def test_another_number_knows_nothing(livekit: LiveKitServer, worker: AgentWorker, voice: Voice):
+    """Asked for what the first caller told, the agent says that it does not know."""
     async with call(livekit, kind="sip", attributes={"sip.phoneNumber": "+14155550199"}) as caller:
         await say(caller, await voice("What is the name of my dog?"), "I do not know")
 
@@ -136,8 +135,7 @@ async def test_another_number_knows_nothing(livekit: LiveKitServer, worker: Agen
 async def test_two_callers_at_once_never_see_each_other(
     livekit: LiveKitServer, worker: AgentWorker, voice: Voice, settings: MemorySettings
 ):
-    """Both speak at the same time; each one's words are stored with them, and only the one with the dog hears
-    of it."""
+    """Both speak at once: each one's words are theirs, and only the one with the dog hears of it."""
     one, two = a_user(), a_user()
     async with call(livekit, one) as first, call(livekit, two) as second:
         await asyncio.gather(
@@ -185,8 +183,7 @@ async def test_written_today_known_on_the_phone_tomorrow(
 async def test_a_forged_user_id_is_nobody(
     livekit: LiveKitServer, worker: AgentWorker, voice: Voice, settings: MemorySettings
 ):
-    """What a caller can set freely says nothing: they are anonymous, see no memory, and nothing of them is
-    kept."""
+    """What a caller can set freely says nothing: they are anonymous, and see and leave no memory."""
     victim = a_user()
     async with call(livekit, victim, microphone=False) as caller:
         await caller.chat("My dog is called Biscuit.")
@@ -220,8 +217,7 @@ async def test_every_reply_comes_while_postgres_hangs(
 async def test_silence_noise_and_garbage_leave_a_working_worker(
     livekit: LiveKitServer, worker: AgentWorker, voice: Voice, settings: MemorySettings
 ):
-    """A caller who says nothing, one with noise only and garbage for metadata, one whose track stops in
-    mid-word, 50 who come and go."""
+    """Silence, noise with garbage for metadata, a track that stops in mid-word, 50 who come and go."""
     noise = (np.random.default_rng(1).normal(0, 400, CALLER_RATE * 2)).astype(np.int16).tobytes()
     async with call(livekit, a_user()) as caller:
         await caller.say(silence(1.0))
@@ -250,8 +246,7 @@ async def test_silence_noise_and_garbage_leave_a_working_worker(
 
 
 def wait_few_processes(worker: AgentWorker) -> None:
-    """The processes of calls that have ended are gone: what is left is the fork server, its tracker and the
-    warm ones."""
+    """Processes of ended calls are gone: left are the fork server, its tracker and the warm ones."""
     deadline = time.monotonic() + 40
     while len(left := worker.descendants()) > 6:
         assert time.monotonic() < deadline, [process.cmdline()[:4] for process in left]

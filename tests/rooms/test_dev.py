@@ -1,5 +1,4 @@
-"""`echoic dev` as a person runs it: it says what runs where, a caller who joins by its page is answered, and
-Ctrl-C leaves nothing."""
+"""`echoic dev` as a person runs it: it says what runs where, answers a caller, and Ctrl-C leaves nothing."""
 
 import signal
 import time

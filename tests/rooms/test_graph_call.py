@@ -1,5 +1,4 @@
-"""A call by voice with the graph on: it answers within the deadline, and a graph that hangs costs the caller
-nothing."""
+"""A call by voice with the graph on: it answers in time, and a graph that hangs costs nothing."""
 
 import asyncio
 import json
@@ -89,8 +88,7 @@ async def user(settings: MemorySettings) -> AsyncIterator[str]:
 async def test_the_graph_answers_by_voice_and_may_hang(
     livekit: LiveKitServer, settings: MemorySettings, worker: AgentWorker, voice: Voice, user: str
 ) -> None:
-    """The same question twice: the graph is asked in time, then stands still, and the reply comes all the
-    same."""
+    """The same question twice: the graph answers, then stands still, and the reply comes all the same."""
     question = await voice("What is the name of my dog?")
     with redis.Redis.from_url(settings.falkordb_url.get_secret_value()) as client:
         server = int(client.info("server")["process_id"])

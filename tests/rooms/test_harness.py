@@ -41,8 +41,7 @@ async def test_two_clients_hear_each_other(livekit: LiveKitServer, room: str, vo
 
 
 async def test_an_agent_takes_the_call(livekit: LiveKitServer, room: str):
-    """A worker in this process is dispatched by the caller's token; its reply is heard and read, and the call
-    ends with the caller."""
+    """A worker is dispatched by the caller's token, its reply heard and read; the call ends with them."""
     model, ended = ScriptedLLM("Biscuit is a lovely name."), asyncio.Event()
     here = asyncio.get_running_loop()
 

@@ -1,5 +1,4 @@
-"""Our own LiveKit server: on the loopback interface only, found again after it was killed, and never in
-another one's way."""
+"""Our own LiveKit server: on loopback only, found again after a kill, and never in another's way."""
 
 import os
 import signal
@@ -31,7 +30,7 @@ async def can_talk(livekit: LiveKitServer, voice_pcm: bytes, room: str) -> None:
 
 
 async def test_two_stacks_side_by_side(program: Path, tmp_path: Path, room: str):
-    """Two data folders, two servers; a room of the one is not in the other, and each ends with its own stack."""
+    """A room of the one server is not in the other, and each ends with its own stack."""
     tone = bytes([0, 20] * 24_000)
     with open_livekit(tmp_path / "a", {}, program=program) as a:
         with (

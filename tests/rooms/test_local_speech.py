@@ -1,5 +1,4 @@
-"""A call without any key: the caller's voice goes through the room to Moonshine, the reply comes back from
-Piper."""
+"""A call without any key: the caller's voice goes to Moonshine, the reply comes from Piper."""
 
 import asyncio
 import time

@@ -1,5 +1,4 @@
-"""The LiveKit server dies in the middle of a call and comes back at the same address: nothing is lost, and
-the worker goes on working."""
+"""The LiveKit server dies in mid-call and comes back: nothing is lost, and the worker goes on."""
 
 import asyncio
 import os
@@ -28,7 +27,7 @@ def pid_of(folder: Path) -> int:
 async def test_a_server_that_is_restarted_mid_call(
     program: Path, tmp_path: Path, memory_settings: MemorySettings
 ):
-    """What was said before is stored, the worker registers again, and who joins again is known and answered."""
+    """What was said is stored, the worker registers again, and who joins again is known and answered."""
     folder, user = tmp_path / "livekit", f"user-{uuid4().hex[:8]}"
     who = {"agent_name": "echoic", "job_metadata": f'{{"user_id": "{user}"}}', "microphone": False}
     with (

@@ -1,5 +1,4 @@
-"""A call outlives its agent: real processes are killed, stopped and drained in real rooms, and the caller is
-spoken to again."""
+"""A call outlives its agent: processes are killed in real rooms, and the caller is spoken to again."""
 
 import asyncio
 import os
@@ -118,8 +117,7 @@ async def spoken_with(caller: Listener, words: str) -> str:
 
 
 async def went_on(caller: Listener, old: str, since: float) -> float:
-    """The caller was spoken to again by one other agent, which knows the call; returns the silence in
-    seconds."""
+    """One other agent, which knows the call, spoke to the caller; returns the silence in seconds."""
     heard = await caller.wait_heard(since + FADES_S)
     back = await caller.wait_text(BACK, after=since)
     await caller.chat("again")
@@ -144,8 +142,7 @@ def turns_of(settings: MemorySettings) -> list[tuple[str, str]]:
 async def test_job_killed(
     named: bool, start: Start, alice: Callable[..., Listener], room: str, memory_settings: MemorySettings
 ):
-    """`kill -9` of the call's process: within the aim another agent speaks and knows the call, dispatched by
-    name or automatically."""
+    """Within the aim another agent speaks and knows the call, dispatched by name or automatically."""
     worker = start(name=room if named else "")
     async with alice(room if named else "") as caller:
         old = await spoken_with(caller, "My dog is Biscuit")
@@ -160,8 +157,7 @@ async def test_job_killed(
 
 
 async def test_worker_killed(start: Start, alice: Callable[..., Listener]):
-    """The worker dies with its calls: another worker finds that their beat stands still, and its agent goes
-    on."""
+    """The worker dies with its calls: another one finds their beat standing still, and takes them."""
     first = start()
     async with alice() as caller:
         old = await spoken_with(caller, "My dog is Biscuit")
@@ -174,8 +170,7 @@ async def test_worker_killed(start: Start, alice: Callable[..., Listener]):
 
 
 async def test_agent_stopped_and_continued(start: Start, alice: Callable[..., Listener]):
-    """An agent that stands still in the middle of a sentence is replaced; when it goes on, it is not heard,
-    and leaves."""
+    """An agent that hangs in mid-sentence is replaced; when it goes on, it is not heard, and leaves."""
     first, second = start(), start()
     async with alice() as caller:
         old = await spoken_with(caller, "My dog is Biscuit")
@@ -212,8 +207,7 @@ async def test_two_watchers_send_one_agent(start: Start, alice: Callable[..., Li
 
 
 async def test_drained_worker(start: Start, alice: Callable[..., Listener]):
-    """A worker that drains keeps its call; should the call's process die then, the agent comes from another
-    worker."""
+    """A draining worker keeps its call; if that call's process dies, the agent comes from another."""
     first = start()
     async with alice() as caller:
         old = await spoken_with(caller, "My dog is Biscuit")
@@ -231,8 +225,7 @@ async def test_drained_worker(start: Start, alice: Callable[..., Listener]):
 
 
 async def test_worker_told_to_stop_at_once_hands_over(start: Start, alice: Callable[..., Listener]):
-    """In development SIGTERM ends every call: another worker takes it over, or the same one when it is
-    started again."""
+    """In development SIGTERM ends every call: another worker takes it, or the same one started again."""
     first = start(dev=True)
     async with alice() as caller:
         old = await spoken_with(caller, "My dog is Biscuit")
@@ -259,7 +252,7 @@ async def test_emptied_room(start: Start, alice: Callable[..., Listener], memory
 async def test_hang_up_ends_the_call(
     start: Start, alice: Callable[..., Listener], memory_settings: MemorySettings
 ):
-    """A caller who hangs up leaves no lease, and nobody is sent to an empty room; it takes about two seconds."""
+    """A caller who hangs up leaves no lease, and nobody is sent to the empty room; it takes two seconds."""
     worker = start()
     async with alice() as caller:
         await spoken_with(caller, "My dog is Biscuit")
@@ -304,8 +297,7 @@ async def test_removed_agent_stays_away(
 async def test_deadly_call_is_given_up(
     start: Start, alice: Callable[..., Listener], memory_settings: MemorySettings
 ):
-    """A question that kills each agent that tries to answer it: after five nobody is sent, and the worker
-    takes other calls."""
+    """A question that kills each agent: after five nobody is sent, and the worker takes other calls."""
     worker = start()
     async with alice() as caller:
         await caller.wait_agent()

@@ -47,6 +47,7 @@ def test_a_fact_has_exactly_the_promised_keys():
 
 
 def test_a_turn_has_exactly_the_promised_keys():
+    """Scripts read these names: none is missing, renamed or added, and all of it is JSON."""
     turn = Turn(
         ID, "ana", "echoic", "call", 3, "assistant", "You live in", NOON, interrupted=True, state="learned"
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from echoic.agent.commands.memory_commands import Request, asked_of_memory
+from echoic.agent.commands.memory_commands import MemoryCommand, parse_memory_command
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ from echoic.agent.commands.memory_commands import Request, asked_of_memory
 )
 def test_plain_wishes(words: str, wish: str):
     """As people say them, with and without politeness and punctuation."""
-    found = asked_of_memory(words)
+    found = parse_memory_command(words)
     assert found is not None and found.wish == wish and not found.about
 
 
@@ -54,7 +54,7 @@ def test_plain_wishes(words: str, wish: str):
 )
 def test_one_thing_is_named(words: str, about: str):
     """What is named is given as it was said, without the rest of the sentence."""
-    assert asked_of_memory(words) == Request("forget_that", about=about)
+    assert parse_memory_command(words) == MemoryCommand("forget_that", about=about)
 
 
 @pytest.mark.parametrize(
@@ -85,14 +85,15 @@ def test_one_thing_is_named(words: str, about: str):
 )
 def test_what_only_sounds_like_a_wish(words: str):
     """It reaches the model as it is, and nothing is forgotten."""
-    assert asked_of_memory(words) is None
+    assert parse_memory_command(words) is None
 
 
 @pytest.mark.parametrize(
     "words", ["Don't remember this, but my PIN is 4321.", "Please don't store this: I am pregnant"]
 )
 def test_wish_and_words_in_one_breath(words: str):
-    assert asked_of_memory(words) == Request("dont_remember_this", this_alone=True)
+    """The wish is about the very words that come with it, and about nothing said before."""
+    assert parse_memory_command(words) == MemoryCommand("dont_remember_this", this_alone=True)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_wish_and_words_in_one_breath(words: str):
 )
 def test_answers_to_may_i_remember(words: str, wish: str, rest: str):
     """Only when that was asked; what else was said in the same breath still wants an answer."""
-    assert asked_of_memory(words, answering=True) == Request(wish, rest=rest)
+    assert parse_memory_command(words, answering=True) == MemoryCommand(wish, rest=rest)
 
 
 @pytest.mark.parametrize(
@@ -129,4 +130,4 @@ def test_answers_to_may_i_remember(words: str, wish: str, rest: str):
 )
 def test_what_is_neither_yes_nor_no(words: str):
     """No consent is read into it, and no refusal."""
-    assert asked_of_memory(words, answering=True) is None
+    assert parse_memory_command(words, answering=True) is None

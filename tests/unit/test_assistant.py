@@ -1,4 +1,4 @@
-"""Where the memory block goes, and where it must never go; with the real AgentSession and a scripted model."""
+"""Where the memory block goes, and never goes; with the real AgentSession and a scripted model."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -23,8 +23,7 @@ def memory_agent(memory: FakeCallMemory, **options: Any) -> MemoryAgent:
 
 
 async def test_block_stands_before_the_callers_words_in_this_call_only():
-    """The model sees it at the front of the last user message; history never does, and the system prompt
-    stays the same bytes."""
+    """It leads the last user message; history never has it, and the system prompt stays byte-stable."""
     model, memory = ScriptedLLM("Hello.", "Biscuit."), FakeCallMemory()
     async with text_session(model) as session:
         await session.start(memory_agent(memory), record=False)
@@ -101,8 +100,7 @@ async def test_an_agent_without_memory_still_replies():
 
 
 async def test_every_agent_of_a_hand_off_chain_remembers():
-    """An application's own agents find the memory in the session's userdata, with and without the context of
-    the agent before."""
+    """An application's own agents find the memory in userdata, with the context before them or without."""
 
     class Sales(RemembersCaller):
         pass

@@ -11,6 +11,7 @@ class Clock:
 
 
 def test_opens_after_failures_in_a_row_only():
+    """A success in between starts the count anew."""
     breaker = Breaker(failures=3, pause_s=5, clock=Clock())
     for outcome in ("failed", "failed", "succeeded", "failed", "failed"):
         getattr(breaker, outcome)()
@@ -20,6 +21,7 @@ def test_opens_after_failures_in_a_row_only():
 
 
 def test_one_trial_at_a_time():
+    """A second question does not pass during the trial; a failed one costs the whole pause again."""
     clock = Clock()
     breaker = Breaker(failures=1, pause_s=5, clock=clock)
     breaker.failed()
@@ -36,6 +38,7 @@ def test_one_trial_at_a_time():
 
 
 def test_a_trial_given_up_lets_another_through():
+    """A trial that was cancelled proved nothing, and does not block the tier for good."""
     clock = Clock()
     breaker = Breaker(failures=1, pause_s=5, clock=clock)
     breaker.failed()

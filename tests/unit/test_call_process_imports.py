@@ -20,8 +20,7 @@ HEAVY = (
 
 
 def test_memory_of_a_call_loads_no_model_and_no_extractor() -> None:
-    """The model lives in the embedding server, Mem0 in the worker; an endpoint's client comes with the first
-    question to it."""
+    """The model lives in the embedding server, Mem0 in the worker; an endpoint's client comes when asked."""
     script = (
         "import sys, echoic.memory.service, echoic.memory.embedding.client;"
         "from echoic.memory.config import load_settings;"

@@ -1,5 +1,4 @@
-"""What becomes a turn: committed messages only, once each, in order, as they were heard; and nothing is
-dropped when storing fails."""
+"""What becomes a turn: committed messages only, once each, in order, as heard, and none is dropped."""
 
 import asyncio
 import time
@@ -68,7 +67,7 @@ async def test_what_is_not_spoken_is_not_a_turn():
 
 
 async def test_turns_that_cannot_be_stored_are_tried_again_in_order():
-    """Database and disk both refuse for a while: the words wait in memory, and go first when it works again."""
+    """Database and disk both refuse for a while: the words wait in memory, and go first afterwards."""
     memory = FakeCallMemory()
     memory.refuse = lambda: StoreUnavailable("The disk is full.")
     async with Capture(memory) as capture:
@@ -216,8 +215,7 @@ async def test_typed_words_leave_spoken_ones_alone():
 
 
 async def test_another_person_speaks():
-    """What was heard before the change is stored for the one before, when `retarget` returns; nothing of it
-    for the next.
+    """What was heard before the change is stored for the one before, and nothing of it for the next.
 
     Not even where LiveKit makes its item only after the change: words that were heard, and a reply that was
     cut off by it.
@@ -227,7 +225,7 @@ async def test_another_person_speaks():
         capture.on_item(spoken("I am Ana."))
         reply = message("Hello Ana, your", "assistant", interrupted=True)
         capture.on_transcribed(final("My code is 42."))
-        await capture.retarget(bob)
+        await capture.switch_memory_and_flush(bob)
         assert kept(ana) == [("I am Ana.", False), ("My code is 42.", True)]
         capture.on_item(event(reply))
         capture.on_item(spoken("My code is 42."))

@@ -1,5 +1,4 @@
-"""docker-compose.yml and the Dockerfile, read as Docker would read them: no engine is needed to see these
-mistakes."""
+"""docker-compose.yml and the Dockerfile, read as Docker would read them, without an engine."""
 
 import re
 from pathlib import Path
@@ -57,8 +56,7 @@ def test_worker_is_asked_for_the_sign_of_life_that_it_gives() -> None:
 
 
 def test_agent_is_restarted_only_when_it_does_not_run() -> None:
-    """`/` is 503 while Postgres is away (agent/worker/health.py): a restart for that would end calls that go
-    on without it."""
+    """`/` is 503 while Postgres is away: a restart for that would end calls that go on without it."""
     assert "127.0.0.1:8081/live'" in SERVICES["agent"]["healthcheck"]["test"][-1]
 
 
@@ -66,16 +64,14 @@ def test_agent_is_restarted_only_when_it_does_not_run() -> None:
     ("name", "variable"), [("agent", "ECHOIC_METRICS_PORT"), ("worker", "ECHOIC_WORKER_METRICS_PORT")]
 )
 def test_metrics_reach_this_machine(name: str, variable: str) -> None:
-    """Served on the container's own address, at the port that is published, and by the process that has these
-    metrics."""
+    """Served on the container's own address, at the published port, by the process that has them."""
     environment = SERVICES[name]["environment"]
     assert environment["ECHOIC_METRICS_HOST"] == "0.0.0.0"
     assert [port.rpartition(":")[2] for port in SERVICES[name]["ports"]] == [environment[variable]]
 
 
 def test_agent_and_worker_read_the_settings_of_the_operator() -> None:
-    """Keys of providers, of user tokens and of phone numbers come from .env; nothing here overrides them, not
-    even by an empty text."""
+    """Keys come from .env; nothing here overrides them, not even by an empty text."""
     ours = {"ECHOIC_IDENTITY_SECRET", "ECHOIC_PHONE_KEY", "DEEPGRAM_API_KEY", "OPENAI_API_KEY"}
     for name in ("agent", "worker"):
         assert SERVICES[name]["env_file"] == [{"path": ".env", "required": False}]
@@ -83,8 +79,7 @@ def test_agent_and_worker_read_the_settings_of_the_operator() -> None:
 
 
 def test_no_password_has_a_default() -> None:
-    """A secret is a variable that must be set (with a sentence saying so), or one without a value, which
-    Neo4j refuses."""
+    """A secret is a variable that must be set, with a sentence saying so, or one that Neo4j refuses empty."""
     asked = set()
     for text in strings(SERVICES):
         for found in VARIABLE.finditer(text):
@@ -100,8 +95,7 @@ def test_no_password_has_a_default() -> None:
 
 
 def test_ports_stay_on_this_machine() -> None:
-    """Every published port is bound to loopback unless the operator says otherwise, and only LiveKit's can be
-    opened."""
+    """Every port is bound to loopback unless the operator says otherwise; only LiveKit's can be opened."""
     for name, service in SERVICES.items():
         for port in service.get("ports", []):
             bound = "${LIVEKIT_BIND_ADDRESS:-127.0.0.1}:" if name == "livekit" else "127.0.0.1:"
@@ -140,8 +134,7 @@ def test_image_is_not_root_and_installs_by_hash() -> None:
 
 
 def test_graph_needs_one_setting_beside_the_profile() -> None:
-    """Agent and worker know where Neo4j is and its password; ECHOIC_GRAPH=on in .env is theirs to read, and
-    nothing here sets it."""
+    """Agent and worker know Neo4j's address and password; whether the graph is on stays with .env."""
     for name in ("agent", "worker", "migrate"):
         environment = SERVICES[name]["environment"]
         assert (

@@ -48,6 +48,7 @@ def test_children_find_the_embedded_graph():
     ],
 )
 def test_where_the_graph_is_stands_among_the_rest(settings, env, line):
+    """Which server and where, never its password; no line at all where there is no graph."""
     lines = stack(graph="on", **settings).lines(env)
     assert line in lines and "secret" not in "".join(lines)
     assert not [one for one in stack().lines({}) if one.startswith("Graph")]

@@ -19,8 +19,7 @@ PACKAGES = ("agent", "local", "memory", "workers")
 
 @pytest.mark.timeout(180)  # builds for real
 def test_wheel_holds_what_is_read_at_run_time(tmp_path: Path) -> None:
-    """A wheel built with the pinned backend, no isolation and no network, has every module, the SQL and the
-    tokenizer."""
+    """A wheel built with the pinned backend, offline, has every module, the SQL and the tokenizer."""
     tree = tmp_path / "tree"
     tree.mkdir()
     for name in (*PACKAGES, "echoic", "evals"):
@@ -58,8 +57,7 @@ def test_lock_has_hashes_and_no_addresses(lock: str) -> None:
 
 
 def test_locks_agree_with_each_other_and_with_pyproject() -> None:
-    """server is part of local, local of dev, with the same versions; and every requirement of pyproject.toml
-    is met by them."""
+    """server is part of local, local of dev, in the same versions, and they meet every requirement."""
     dev, local, server = (pins(f"{name}.txt") for name in ("dev", "local", "server"))
     assert server <= local <= dev
     project = PYPROJECT["project"]

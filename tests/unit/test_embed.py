@@ -18,6 +18,7 @@ def local():
 
 
 async def test_a_paraphrase_is_nearer_than_another_matter(local):
+    """By a clear margin, so that ranking by meaning means something."""
     asked, right, wrong = await local.embed_batch(
         ["What is my dog called?", "The puppy's name is Biscuit", "I live in Lisbon"]
     )
@@ -38,11 +39,13 @@ async def test_vectors_are_unit_and_do_not_depend_on_their_batch(local):
 
 @pytest.mark.parametrize("text", ["", "  ", "x" * 100_000, "שלום", "你好" * 5000, "\U0001f600"])
 async def test_any_text_has_a_vector(local, text):
+    """Nothing, spaces, 100,000 characters, any script: the right length, and no NaN."""
     vector = await local.embed(text)
     assert vector.shape == (384,) and np.isfinite(vector).all()
 
 
 def test_another_file_is_refused(tmp_path):
+    """A model of another checksum is never loaded, nor is a missing one passed over."""
     fake = tmp_path / "model.onnx"
     fake.write_bytes(b"not the model")
     with pytest.raises(ConfigInvalid, match=r"model\.onnx is not the file"):
@@ -52,5 +55,6 @@ def test_another_file_is_refused(tmp_path):
 
 
 def test_an_unknown_local_model_is_refused_with_what_to_set():
+    """A model that does not ship needs an endpoint's address."""
     with pytest.raises(ConfigInvalid, match="ECHOIC_EMBEDDING_URL"):
         open_embedder(MemorySettings(embedding_model="other"))

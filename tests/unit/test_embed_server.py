@@ -1,5 +1,4 @@
-"""The embedding server: who goes first, what a malformed frame costs, when it ends; and the frames
-themselves."""
+"""The embedding server: who goes first, what a malformed frame costs, when it ends; its frames."""
 
 import asyncio
 import shutil
@@ -102,6 +101,7 @@ async def connected(socket: Path) -> Client:
 
 
 async def test_questions_go_before_batches_and_first_in_first_out(folder):
+    """A caller who waits overtakes the worker's batches, but not another caller."""
     model = GatedModel()
     async with serving(model, folder) as socket:
         one, other = await connected(socket), await connected(socket)
@@ -122,6 +122,7 @@ async def test_questions_go_before_batches_and_first_in_first_out(folder):
 
 
 async def test_batches_leave_a_thread_for_questions(folder):
+    """Of two threads batches get one at most: a question never waits behind two of them."""
     model = GatedModel()
     async with serving(model, folder, threads=2) as socket:
         client = await connected(socket)
@@ -137,6 +138,7 @@ async def test_batches_leave_a_thread_for_questions(folder):
 
 
 async def test_what_is_cancelled_or_whose_asker_left_is_not_computed(folder):
+    """Nobody waits for it, and it costs those behind it no time."""
     model = GatedModel()
     async with serving(model, folder) as socket:
         stays, leaves = await connected(socket), await connected(socket)
@@ -156,6 +158,7 @@ async def test_what_is_cancelled_or_whose_asker_left_is_not_computed(folder):
 
 
 async def test_a_text_that_fails_the_model_fails_alone(folder):
+    """The connection lives on, and its next question is answered."""
     model = GatedModel()
     model.let(10)
     async with serving(model, folder) as socket:
@@ -178,6 +181,7 @@ async def test_a_text_that_fails_the_model_fails_alone(folder):
     ],
 )
 async def test_nonsense_costs_its_sender_the_connection_and_nobody_else(folder, sent):
+    """Garbage, unknown kinds, wrong lengths and HTTP alike."""
     model = GatedModel()
     model.let(10)
     async with serving(model, folder) as socket:
@@ -191,6 +195,7 @@ async def test_nonsense_costs_its_sender_the_connection_and_nobody_else(folder, 
 
 
 async def test_it_ends_when_the_last_user_left(folder):
+    """Not with the first of two: only when no connection is left, and its socket goes too."""
     async with serving(GatedModel(), folder) as socket:
         one, other = await connected(socket), await connected(socket)
         await one.settled()
@@ -204,6 +209,7 @@ async def test_it_ends_when_the_last_user_left(folder):
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_frames_survive_any_cut(size):
+    """However the bytes are split on their way, the same frames come out, in order."""
     frames = [
         Frame(QUESTION, 7, pack_texts(["", "שלום", "x" * 500])),
         Frame(PING, 2**32 - 1),
@@ -217,6 +223,7 @@ def test_frames_survive_any_cut(size):
 
 
 def test_a_batch_of_the_longest_texts_fits_and_half_a_character_is_no_error():
+    """Only a frame beyond the limit is refused."""
     assert len(pack_texts(["\U0001f600" * 8_000] * 16)) < LIMIT_BYTES
     assert unpack_texts(pack_texts(["a\ud83d"])) == ["a?"]
     with pytest.raises(FrameInvalid):

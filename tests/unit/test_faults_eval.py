@@ -1,5 +1,4 @@
-"""What the bench says about a part of memory that is slow, hung or down, without running it; and what stands
-between it and us."""
+"""What the bench says about a slow, hung or broken part of memory, and what stands between it and us."""
 
 import asyncio
 import io
@@ -28,6 +27,7 @@ def case(part, state):
 
 
 def test_the_rows_have_the_form_of_the_other_rows_and_say_what_was_waited():
+    """One reader does for both benches; longest waits and waits per call stand beside the usual figures."""
     cell = Cell([10.0, 160.0], [9.0, 150.2], Counter(skipped=1, late=1), [8, 6], Counter({0: 1, 1: 0}))
     row = _row(case("graph", "hung"), 16, cell)
     assert {"variant", "load", "calls", "n", "p50_ms", "p95_ms", "p99_ms"} <= row.keys()
@@ -41,6 +41,7 @@ def test_the_rows_have_the_form_of_the_other_rows_and_say_what_was_waited():
 
 
 def test_both_aims_are_told():
+    """The longest recall of all states, and how often the graph was waited for in vain."""
     hung = _row(case("graph", "hung"), 1, Cell([1.0], [151.0], Counter(late=3), [8], Counter({0: 3})))
     postgres = _row(case("postgres", "hung"), 1, Cell([1.0], [9.0], Counter(ok=3), [8], Counter({0: 5})))
     out = io.StringIO()
@@ -52,8 +53,7 @@ def test_both_aims_are_told():
 
 
 async def test_between_delays_halts_and_cuts(tmp_path):
-    """Answers come late, or not at all while the connection stays open, or nobody is there; and then all is
-    well again."""
+    """Answers come late, or never on an open connection, or nobody is there; then all is well again."""
 
     async def echo(reader, writer):
         while data := await reader.read(100):
@@ -90,6 +90,7 @@ async def test_between_delays_halts_and_cuts(tmp_path):
 
 
 async def test_the_endpoint_embeds_hangs_and_goes():
+    """Each fault looks to our client as the real one would, and is over when mended."""
     async with embedding_endpoint() as endpoint:
         fields = {
             "embedding_url": endpoint.url,

@@ -4,6 +4,7 @@ from evals.footprint import report_of
 
 
 def test_report_says_what_memory_adds_by_number_of_calls():
+    """Remembering less plain, for as many calls; also where it came out faster."""
     rows = [
         {"kind": "plain", "calls": 1, "rss_mb": 340.0, "uss_mb": 57.0, "start_s": 0.5},
         {"kind": "remembering", "calls": 1, "rss_mb": 357.04, "uss_mb": 63.0, "start_s": 0.61},

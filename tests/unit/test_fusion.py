@@ -1,5 +1,4 @@
-"""What facts, turns and the graph say about the same thing is said once, and nothing of another thing is
-lost."""
+"""What facts, turns and the graph say alike is said once, and nothing of another thing is lost."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -42,6 +41,7 @@ def texts(items):
 
 
 def test_without_a_graph_nothing_changes():
+    """By score, the newer first among near equals, as before there was a graph."""
     found = [
         fact("old", days=30),
         fact("new", days=1, score=0.98),
@@ -72,6 +72,7 @@ def test_relations_stand_between_the_others_whatever_their_scores():
 
 
 def test_many_relations_leave_most_lines_to_the_rest():
+    """Two lines of eight at most are the graph's, however much it finds."""
     found = [
         *(fact(f"fact {n}", score=9 - n / 10) for n in range(20)),
         *(relation(f"relation {n}") for n in range(20)),
@@ -93,6 +94,7 @@ def test_the_same_words_are_one_line_from_both():
 
 
 def test_the_fuller_words_and_the_newer_date_win():
+    """One line from two: the fact's words and id, the day it was last said."""
     source = uuid4()
     old = fact("Lives in Porto near the river", days=90, turn_ids=(source,))
     new = relation("Caller lives in Porto", days=2, turn_ids=(source,))
@@ -113,6 +115,7 @@ def test_the_fuller_words_and_the_newer_date_win():
     ],
 )
 def test_what_differs_stays_two_lines(said, other):
+    """A negation, a number, another person or direction: nearly the same words, and yet another thing."""
     source = uuid4()
     assert len(fused([fact(said, turn_ids=(source,)), relation(other, turn_ids=(source,))])) == 2
 
@@ -136,6 +139,7 @@ def test_what_begins_alike_but_was_said_at_another_time_stays():
 
 
 def test_one_fact_that_is_two_edges_is_one_line():
+    """A sentence about three people stands in the graph between each two of them."""
     assert (
         len(fused([relation("Ana introduced Bruno to Carla"), relation("Ana introduced Bruno to Carla")]))
         == 1
@@ -143,6 +147,7 @@ def test_one_fact_that_is_two_edges_is_one_line():
 
 
 def test_a_relation_goes_before_the_turn_that_it_retells():
+    """The short form first; the words it was taken from go behind the other facts."""
     said = turn("well you know I moved to Lisbon in May because of the job", score=5.0)
     moved = relation("Maya moved to Lisbon", turn_ids=(said.id,))
     made = block([said, moved, fact("Has a cat", score=0.1)])[0]
@@ -158,6 +163,7 @@ def test_so_does_a_fact_that_the_graph_told_too():
 
 
 def test_a_relation_of_a_whole_batch_pushes_no_turn_back():
+    """It names all turns of its batch, so it retells no single one of them."""
     turns = [turn(f"story number {n} about the garden", score=5 - n / 10) for n in range(5)]
     made = block(
         [
@@ -180,6 +186,7 @@ def test_the_digest_stands_in_the_profile():
 
 
 def test_the_limit_holds_with_relations():
+    """Whatever the graph adds, the block is no longer than it may be."""
     found = [
         *(fact(f"{n} a rather long fact about many things") for n in range(30)),
         *(relation(f"{n} word " * 60) for n in range(30)),
@@ -188,6 +195,7 @@ def test_the_limit_holds_with_relations():
 
 
 def test_a_beginning_that_is_only_the_day_it_was_said_is_not_told():
+    """ "Since" is for what the caller dated, not for when we heard of it."""
     same_day = relation("Has a dog", valid_from=NOW - timedelta(days=10, hours=1))
     assert "since" not in block([same_day])[0]
     assert "since" in block([relation("Has a dog", valid_from=NOW - timedelta(days=400))])[0]

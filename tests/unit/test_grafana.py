@@ -52,6 +52,7 @@ def test_an_expression_names_what_exists(expression: str) -> None:
 
 
 def test_legends_name_labels_of_their_expression() -> None:
+    """A label that the expression has summed away would show as an empty legend."""
     for panel in PANELS:
         for target in panel["targets"]:
             named = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
@@ -72,8 +73,7 @@ def test_everything_counted_is_shown() -> None:
 
 
 def test_the_file_is_a_dashboard() -> None:
-    """What Grafana needs to import it: a schema it migrates from, panels of known kinds on a grid of 24, a
-    data source to choose."""
+    """What Grafana needs to import it: a known schema, known panels on a grid of 24, a data source."""
     assert (
         DASHBOARD["schemaVersion"] >= 36 and DASHBOARD["title"] and DASHBOARD["uid"] and "id" not in DASHBOARD
     )
@@ -98,6 +98,8 @@ def test_the_file_is_a_dashboard() -> None:
 
 
 def test_no_panel_lies_on_another() -> None:
+    """No cell of Grafana's grid belongs to two panels."""
+
     def cells(panel: dict[str, Any]) -> set[tuple[int, int]]:
         at = panel["gridPos"]
         return {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}

@@ -1,5 +1,4 @@
-"""The parts of the graph's reading side that need no server: words, ranking, pages, whose graph it is, and
-which server is meant."""
+"""What of the graph's reading side needs no server: words, ranking, pages, groups, which server."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -52,6 +51,7 @@ def test_words_hold_no_syntax():
 
 
 def test_words_of_a_monologue_are_its_last():
+    """A bounded number of words reaches the server, and the question comes last."""
     words = asked_words(" ".join(f"word{number}" for number in range(500)))
     assert len(words) == MAX_WORDS and words[-1] == "word499"
 
@@ -162,6 +162,7 @@ def test_times_outside_every_calendar_are_none():
 
 
 def test_relation_survives_its_json():
+    """A digest read back is what was written, with dates and turns, or without."""
     whole = relation(valid_from=LONG_AGO, valid_until=NOW, turn_ids=(uuid4(), uuid4()))
     assert relation_from_json(relation_as_json(whole)) == whole
     assert relation_from_json(relation_as_json(relation(edge_id=whole.edge_id))).valid_from is None

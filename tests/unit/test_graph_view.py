@@ -1,5 +1,4 @@
-"""What `echoic graph` prints: a table that cannot move the cursor, JSON, and a picture that is valid DOT
-whatever was said."""
+"""What `echoic graph` prints: a table that moves no cursor, JSON, and DOT that is always valid."""
 
 import re
 from collections.abc import Iterator
@@ -86,6 +85,7 @@ def test_picture_is_valid_whatever_was_said(text):
 
 
 def test_label_shows_the_text():
+    """Quotes and backslashes show as they were said, lines as lines, and a long text is cut."""
     assert shown(quoted('R&D "x" \\N')) == 'R&D "x" \\N'
     assert shown(quoted("Ana", "", "Person")) == "Ana\nPerson"
     assert len(shown(quoted("x" * 100))) == 60
@@ -106,6 +106,7 @@ def test_picture_joins_what_belongs_together():
 
 @pytest.mark.parametrize("text", NASTY, ids=range(len(NASTY)))
 def test_table_cannot_move_the_cursor(text):
+    """Whatever was said, a line holds printable characters only, and any terminal can take it."""
     graph = UserGraph(text, (entity(text, text, summary=text),), (relation(text, source=text, target=text),))
     for line in graph_lines([graph], text, None, "UTC"):
         assert line.isprintable()
@@ -113,6 +114,7 @@ def test_table_cannot_move_the_cursor(text):
 
 
 def test_columns_stand_below_each_other_in_wide_scripts():
+    """Characters two cells wide count as two, and what is too long ends in "…"."""
     rows = list(table([("NAME", "KIND"), ("日本", "x"), ("Ana", "y"), ("n" * 60, "z")]))
     assert rows[0] == "  NAME" + " " * 36 + "  KIND"
     assert rows[1] == "  日本" + " " * 36 + "  x" and rows[2] == "  Ana" + " " * 37 + "  y"
@@ -120,6 +122,7 @@ def test_columns_stand_below_each_other_in_wide_scripts():
 
 
 def test_nobody_is_said_in_a_sentence():
+    """No graph, or an empty one: a sentence instead of an empty table, with the day if one was asked for."""
     assert list(graph_lines([], "ana", None, "UTC")) == ["The graph knows nothing about “ana” yet."]
     empty = UserGraph("echoic", (), ())
     assert list(graph_lines([empty], "ana", SAID, "UTC")) == [
@@ -128,6 +131,7 @@ def test_nobody_is_said_in_a_sentence():
 
 
 def test_how_long_something_was_true():
+    """From what is known of beginning and end; without either, the day it was said."""
     zone, later = ZoneInfo("UTC"), datetime(2026, 5, 1, tzinfo=UTC)
     assert lasted(relation("x"), zone) == "said 5 Mar 2026"
     assert lasted(relation("x", valid_from=SAID), zone) == "since 5 Mar 2026"
@@ -146,11 +150,13 @@ def test_a_day_is_the_end_of_that_day_there():
     "text", ["yesterday", "32637-01-01", "2026-02-30", "9999-12-31", "0001-01-01T00:00+14:00", "", "2026"]
 )
 def test_what_is_no_date_is_refused(text):
+    """Also days that no calendar has, and those that a time zone pushes out of range."""
     with pytest.raises(ValueError):  # noqa: PT011 - the sentence is the command's
         moment(text, "America/New_York")
 
 
 def test_json_has_what_is_known():
+    """Ids, kinds, summaries and dates in ISO form, for scripts."""
     graph = UserGraph(
         "echoic", (entity("Ana", "Person", summary="s"),), (relation("Has a dog", valid_from=SAID),)
     )

@@ -121,8 +121,7 @@ def test_folders_of_a_package_import_each_other_one_way() -> None:
 
 
 def test_only_echoic_is_imported() -> None:
-    """A user's project may have a `memory.py` and an `agent.py` of its own: ours are `echoic.memory` and
-    `echoic.agent`, also in scripts that tests and evals run."""
+    """A user's project may have a `memory.py` of its own: ours is `echoic.memory`, also in our scripts."""
     wrong = re.compile(rf"^\s*(?:from|import) (?:{'|'.join(LINKED)}|cli)\b", re.MULTILINE)
     paths = [path for package in (*SHIPPED, "evals", "tests", "tools") for path in modules(package)]
     assert not [str(path.relative_to(ROOT)) for path in paths if wrong.search(path.read_text())]

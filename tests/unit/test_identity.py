@@ -1,5 +1,7 @@
-"""Who is calling, and above all who is not: whatever a caller can set freely is never believed, and no number
-stands anywhere in clear."""
+"""Who is calling, and above all who is not: what a caller can set freely is never believed.
+
+And no number stands anywhere in clear.
+"""
 
 import json
 import logging
@@ -57,7 +59,7 @@ def who(
 def is_nobody(found: Identified) -> bool:
     return (
         found.how == "anonymous"
-        and not found.kept
+        and not found.persistent
         and not found.proven
         and found.user_id.startswith("anonymous:")
     )
@@ -75,12 +77,12 @@ def test_each_source_and_their_order():
 
 
 def test_nobody_is_never_the_same_one_twice():
+    """Two anonymous calls share no id, and so no memory."""
     assert who(participant()).user_id != who(participant()).user_id
 
 
 def test_what_a_caller_can_set_freely_counts_for_nothing():
-    """Attributes, metadata and name that say who it is; a phone number set by someone on the web; a line that
-    claims an address."""
+    """Attributes, metadata and a name that claim somebody; a number set on the web; a line that claims."""
     forged = participant(
         "web-1", user_id="maya", **{"echoic.user_id": "maya", "sip.phoneNumber": NUMBER, "lk.user_id": "maya"}
     )
@@ -127,6 +129,7 @@ def test_a_token_that_does_not_count_leaves_a_stranger_and_one_line(
 
 
 def test_a_token_for_this_room_and_participant_counts():
+    """Bound to the very room and person it is shown by, it names its user."""
     assert who(showing(token(room="room-1", participant="web-1"))).user_id == "maya"
 
 
@@ -136,6 +139,7 @@ def test_a_token_without_a_secret_counts_for_nothing():
 
 
 def test_a_token_that_another_showed_before_counts_only_if_it_names_its_participant():
+    """A token copied from somebody in the room opens no memory."""
     assert is_nobody(who(showing(token()), borrowed=True))
     assert who(showing(token(participant="web-1")), borrowed=True).user_id == "maya"
 
@@ -148,12 +152,14 @@ def test_a_phone_number_in_a_token_or_a_dispatch_is_the_one_who_calls_from_there
 
 
 def test_a_dispatch_without_a_participant_is_about_the_first_caller_only():
+    """Whoever joins second does not inherit the first one's memory."""
     metadata = json.dumps({"user_id": "maya"})
     assert who(participant(), metadata).user_id == "maya"
     assert is_nobody(who(participant("web-2"), metadata, first=False))
 
 
 def test_a_dispatch_for_one_participant_is_about_nobody_else():
+    """The first to come is a stranger if another is named, who may come later."""
     metadata = json.dumps({"user_id": "maya", "participant": "web-1"})
     assert is_nobody(who(participant("web-2"), metadata))
     assert who(participant("web-1"), metadata, first=False).user_id == "maya"
@@ -181,6 +187,7 @@ def test_a_dispatch_for_one_participant_is_about_nobody_else():
     ],
 )
 def test_garbage_in_the_dispatch_leaves_a_stranger(metadata: str):
+    """Whatever the metadata holds, the call goes on, without anybody's memory."""
     assert is_nobody(who(participant(), metadata))
 
 
@@ -219,8 +226,7 @@ def test_a_withheld_number_is_nobody(number: str | None):
 
 
 def test_one_number_is_one_user_however_it_is_written():
-    """With and without country, spaces and zeros; another number, another key or another extension is another
-    user."""
+    """With or without country, spaces and zeros; another number, key or extension is another user."""
     same = {
         phone_user(text, key=KEY, region="DE")
         for text in (NUMBER, "+49 (30) 123456", "004930123456", "030 123456", "٠٣٠١٢٣٤٥٦")
@@ -249,7 +255,7 @@ def test_a_number_stands_neither_in_the_user_nor_in_a_log(caplog: pytest.LogCapt
 
 
 def test_the_key_is_made_once_and_kept(tmp_path: Path):
-    """Eight processes that start together have one key, and so has the next start; only its owner reads it."""
+    """Eight processes that start together have one key, as has the next start; only its owner reads it."""
     folder = tmp_path / "data"
     with ThreadPoolExecutor(8) as threads:
         keys = set(threads.map(lambda _: open_phone_key(AgentSettings(), folder), range(8)))
@@ -260,6 +266,7 @@ def test_the_key_is_made_once_and_kept(tmp_path: Path):
 
 
 def test_the_setting_comes_first(tmp_path: Path):
+    """With a key in the settings none is made in the data folder."""
     assert open_phone_key(AgentSettings(phone_key=KEY), tmp_path) == KEY
     assert not list(tmp_path.iterdir())
 
@@ -278,6 +285,7 @@ def test_no_place_for_a_key_is_a_sentence(tmp_path: Path):
     ("name", "value"), [("identity_secret", "short"), ("phone_key", "short"), ("phone_region", "Germany")]
 )
 def test_a_wrong_setting_is_named_and_not_shown(name: str, value: str):
+    """The start ends with the variable's name; its value, a secret perhaps, is not repeated."""
     with pytest.raises(ConfigInvalid, match=f"ECHOIC_{name.upper()} is wrong") as caught:
         load_agent_settings(**{name: value})
     assert value not in str(caught.value)

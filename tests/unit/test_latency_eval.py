@@ -34,17 +34,20 @@ def test_the_report_has_the_promised_form():
 
 
 def test_ratios_are_those_of_the_aims():
+    """Echoic over the bare embedding; and beyond it, Echoic's share of Mem0's time."""
     rows = report_of(cells(), [5.0], [3.0])["rows"]
     assert list(ratios(rows).values()) == [1.5, pytest.approx((12 - 8) / (14 - 8), abs=0.01)]
 
 
 def test_no_question_is_asked_twice_or_answered_without_a_search():
+    """Otherwise the bench would time a cache, or nothing."""
     asked = list(islice(questions(), 20_000))
     assert len({normalise(text) for text in asked}) == len(asked)
     assert not any(is_small_talk(text) or is_follow_up(text) for text in asked[:2_000])
 
 
 def test_sentences_are_filled_and_distinct():
+    """No two memories of the bench are the same, and no template shows through."""
     for texts in (said(200), learned(120)):
         assert len(set(texts)) == len(texts) and not any("{" in text for text in texts)
 

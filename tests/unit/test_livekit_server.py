@@ -1,5 +1,4 @@
-"""LiveKit for a laptop: which server is taken, how a missing one is built or asked for, and that ours stays
-on the loopback interface."""
+"""LiveKit for a laptop: which server is taken or built, and that ours stays on loopback."""
 
 import os
 import threading
@@ -37,6 +36,7 @@ def programs(folder: Path, **scripts: str) -> dict[str, str]:
 
 
 def test_a_named_server_is_taken_as_it_is(tmp_path: Path):
+    """Nothing is started or written, and its secret is not shown."""
     env = {"LIVEKIT_URL": "wss://calls.example", "LIVEKIT_API_KEY": "key", "LIVEKIT_API_SECRET": "secret"}
     with open_livekit(tmp_path / "data", env) as livekit:
         assert livekit.environment == env and not livekit.is_ours
@@ -45,6 +45,7 @@ def test_a_named_server_is_taken_as_it_is(tmp_path: Path):
 
 
 def test_a_named_server_needs_its_keys(tmp_path: Path):
+    """An address without its secret ends the start by naming the variable."""
     with (
         pytest.raises(ConfigInvalid, match="LIVEKIT_API_SECRET"),
         open_livekit(tmp_path, {"LIVEKIT_URL": "ws://x", "LIVEKIT_API_KEY": "k"}),
@@ -53,11 +54,13 @@ def test_a_named_server_needs_its_keys(tmp_path: Path):
 
 
 def test_one_on_the_path_comes_before_building(tmp_path: Path):
+    """What is installed is used: Go is not even asked."""
     env = programs(tmp_path / "bin", livekit_server="#!/bin/sh\n", go=GO_THAT_FAILS)
     assert find_program(tmp_path / "data", env) == tmp_path / "bin" / "livekit-server"
 
 
 def test_without_server_and_go_a_sentence_says_what_to_do(tmp_path: Path):
+    """It names all three ways out: the server, Go, or an address."""
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(ConfigInvalid, match=r"(?s)livekit-server.*Go.*LIVEKIT_URL"):
@@ -79,6 +82,7 @@ def test_it_is_built_once_even_if_two_ask(tmp_path: Path, capfd: pytest.CaptureF
 
 
 def test_a_build_that_fails_says_why(tmp_path: Path):
+    """Go's own words reach the person at the terminal."""
     data = tmp_path / "data"
     data.mkdir()
     with pytest.raises(ConfigInvalid, match="module lookup disabled"):
@@ -86,8 +90,7 @@ def test_a_build_that_fails_says_why(tmp_path: Path):
 
 
 def test_ours_names_no_address_outside():
-    """Every address in its configuration is the loopback one; a list without STUN servers would mean those of
-    others."""
+    """Every address in it is loopback; a list without STUN servers would mean those of others."""
     rtc = config(Address(1, 2, "secret"))["rtc"]
     assert (
         rtc["stun_servers"] == ["127.0.0.1:9"]
@@ -98,6 +101,7 @@ def test_ours_names_no_address_outside():
 
 
 def test_free_ports_differ_and_are_free():
+    """A server needs several at once: no two of them are the same."""
     ports = free_ports(5)
     assert len(set(ports)) == 5 and are_free(ports)
 

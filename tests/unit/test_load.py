@@ -45,6 +45,7 @@ def asked() -> tuple[JobRequest, list[object]]:
 
 
 async def test_below_the_limit_a_call_is_taken():
+    """Half the processors in use of a limit of 0.8: nothing is refused, nor counted as such."""
     processor = Processor(0.5)
     load = Load(0.8, sample=processor)
     processor.sample(load)
@@ -54,6 +55,7 @@ async def test_below_the_limit_a_call_is_taken():
 
 
 async def test_a_refused_call_is_logged_counted_and_left_to_another_worker(caplog):
+    """Refused without ending the job, so that LiveKit asks the next worker."""
     processor, counted = Processor(0.9), []
     load = Load(0.8, sample=processor, on_refused=lambda: counted.append(1))
     processor.sample(load)
@@ -66,6 +68,7 @@ async def test_a_refused_call_is_logged_counted_and_left_to_another_worker(caplo
 
 
 async def test_in_development_nothing_is_refused():
+    """At full load a call is still taken, and the load told to LiveKit is none."""
     processor = Processor(1.0)
     load = Load(0.8, sample=processor)
     load.never_refuse = True
@@ -77,7 +80,7 @@ async def test_in_development_nothing_is_refused():
 
 @pytest.mark.parametrize("used", [0.0, 0.4, 0.8, 1.0])
 def test_a_busy_worker_is_still_asked(used):
-    """A LiveKit server would pass over a worker that reports 0.7 or more, and nobody would know of the call."""
+    """LiveKit passes over a worker that reports 0.7 or more, and nobody would know of the call."""
     processor = Processor(used)
     load = Load(0.8, sample=processor)
     processor.sample(load)
@@ -86,6 +89,7 @@ def test_a_busy_worker_is_still_asked(used):
 
 
 def test_one_busy_moment_is_not_a_busy_machine():
+    """A single sample moves the load by its fifth only."""
     processor = Processor(0.2)
     load = Load(0.8, sample=processor)
     processor.sample(load)

@@ -47,8 +47,7 @@ SAMPLE = {
 
 
 def test_a_conversation_is_read(tmp_path: Path) -> None:
-    """Turns with speaker, caption and date; facts with the turns that exist; questions with the evidence that
-    exists."""
+    """Turns with speaker, caption and date; facts with turns and questions with evidence that exist."""
     path = tmp_path / "made-up.json"
     path.write_text(json.dumps([SAMPLE]))
     (conversation,) = read(path)

@@ -65,8 +65,7 @@ def test_small_talk_does_not_make_recall_look_fast(value: Callable[..., float | 
 
 
 def test_ended_processes_stay_counted_and_leave_no_gauge(tmp_path: Path) -> None:
-    """Three calls ended, one lives: four turns, one open breaker; and the files of the dead have become one a
-    kind."""
+    """Three calls ended, one lives: four turns, one open breaker; the dead ones' files became one a kind."""
     ended = [counting_process(tmp_path) for _ in range(3)]
     living = counting_process(tmp_path)
     try:
@@ -122,6 +121,7 @@ def test_metrics_are_served_and_the_port_is_free_again() -> None:
 
 
 def test_a_taken_port_is_said_in_a_sentence() -> None:
+    """It names the address, instead of a traceback from the HTTP server."""
     (port,) = free_ports(1)
     with (
         serve_metrics("127.0.0.1", port),

@@ -1,5 +1,4 @@
-"""`echoic model pull`: whatever breaks, a model file is whole and checked, or it is not there; what came once
-is not fetched again."""
+"""`echoic model pull`: a model file is whole and checked, or not there, and is fetched once."""
 
 import hashlib
 import os

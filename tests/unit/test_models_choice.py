@@ -1,5 +1,4 @@
-"""Which language model speaks: what is named comes before what is found, and every choice says in one line
-what it is."""
+"""Which language model speaks: what is named comes before what is found, and it is said in a line."""
 
 import os
 from pathlib import Path

@@ -1,5 +1,4 @@
-"""Looking up words while they are spoken: what is started, what is adopted, what is given up, and what must
-never be taken."""
+"""Looking up words while they are spoken: what is started, adopted, given up, and never taken."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from echoic.agent.call import prefetch
 from echoic.agent.call.prefetch import LOOKUPS_A_TURN, PARTIALS_LOOKED_UP, RUNNING, Counts, Prefetch
 from echoic.agent.call.transcripts import UNANSWERED_AFTER_S
 from echoic.memory.config import MemorySettings
-from echoic.memory.recall.recaller import Asked, Recaller
+from echoic.memory.recall.recaller import PendingRecall, Recaller
 from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.types import Caller, Recall
 from tests.embedders import WordEmbedder
@@ -50,7 +49,7 @@ class SpokenMemory:
     def memory(self):
         return self
 
-    def prefetch(self, text: str, *, previous_user_text: str = "") -> Asked | None:
+    def prefetch(self, text: str, *, previous_user_text: str = "") -> PendingRecall | None:
         return self.recaller.prefetch(self.caller, text, self.recent, previous=previous_user_text)
 
     async def recall(self, text: str, previous: str = "") -> Recall:
@@ -152,8 +151,7 @@ async def test_an_answer_to_fewer_words_is_never_taken(ahead, spoken, tier):
 
 
 async def test_words_that_change_nothing_wait_until_nothing_follows(ahead, tier, monkeypatch):
-    """Case, punctuation and "uh" start nothing at once; what then stays is looked up, since the model may ask
-    just that."""
+    """Case, punctuation and "uh" start nothing at once; what then stays is looked up after all."""
     monkeypatch.setattr(prefetch, "SETTLE_S", 0.5)
     hear(ahead, "what is my dog called")
     hear(ahead, "What is my dog called,")
@@ -177,6 +175,7 @@ async def test_final_words_do_not_wait(ahead, tier):
 
 
 async def test_nothing_is_looked_up_for_small_talk(ahead, tier):
+    """Neither while it is spoken nor at its end, and it counts as no prefetch, good or bad."""
     for words in ("uh", "uh yes", "yes thank you"):
         hear(ahead, words)
     hear(ahead, "yes, thank you", final=True)
@@ -185,7 +184,7 @@ async def test_nothing_is_looked_up_for_small_talk(ahead, tier):
 
 
 async def test_few_lookups_run_at_once_and_few_are_started(ahead, tier):
-    """A long breath on a slow store: the newest two run, the others are stopped, and there is an end to them."""
+    """A long breath on a slow store: the newest two run, the others are stopped, and it comes to an end."""
     tier.open.clear()
     said = ""
     for number in range(100):

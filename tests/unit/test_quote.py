@@ -1,5 +1,4 @@
-"""The honest responder: quotes what stands in the block or was said in this call, and admits when that is
-nothing."""
+"""The honest responder: quotes the block or this call, and admits when there is nothing."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -117,6 +116,7 @@ def test_the_caller_is_quoted_before_the_agent():
 
 
 def test_a_statement_is_noted_and_small_talk_is_answered():
+    """Without a model it still holds a conversation, and quotes nothing unasked."""
     assert asked("My dog is called Biscuit.") == "Got it, thank you."
     assert asked("Please remember my dog is called Biscuit") == "Got it, thank you."
     assert asked("Thanks!") == "You are welcome."
@@ -162,6 +162,7 @@ def test_a_greeting_quotes_what_is_known():
     ],
 )
 def test_questions(words: str):
+    """With or without a question mark, in any language that marks one, and "tell me"."""
     assert is_question(words)
 
 
@@ -175,6 +176,7 @@ def test_questions(words: str):
     ],
 )
 def test_statements(words: str):
+    """Words of a question inside a statement, or a request to remember, do not make it one."""
     assert not is_question(words)
 
 

@@ -1,5 +1,4 @@
-"""The deadline: what arrives in time is used, what is late or broken is named, and nothing is shared that
-should not be."""
+"""The deadline: what is in time is used, what is late or broken is named, and nothing leaks."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -106,8 +105,7 @@ async def test_reply_keeps_facts_when_graph_hangs(make, recent):
 
 
 async def test_many_questions_at_once_end_none_that_a_reply_waits_for(make, recent):
-    """More calls of one process ask than are kept: what is no longer kept for the same words is still
-    answered."""
+    """More calls ask than answers are kept: a lookup that was let go still answers who waits for it."""
     facts = Gate(answer=[item("Dog is called Biscuit")], is_open=False)
     recaller = make(facts, recall_budget_ms=5_000)
     waiting = [
@@ -240,8 +238,7 @@ async def test_slow_graph_stays_held_back_and_its_late_answer_serves(make, recen
 
 
 async def test_late_relations_are_candidates_although_the_facts_have_answered(make, recent):
-    """Tier 1 gives what it holds for the tier that did not answer, and nothing that the one that did has
-    weighed."""
+    """Tier 1 gives what it holds for the tier that failed, and nothing the other has weighed."""
     said = Turn(uuid4(), "ana", "echoic", "call-0", 0, "user", "Bruno came for dinner", NOW)
     recent.load([said], [])
     recent.offer(
@@ -262,6 +259,7 @@ async def test_late_relations_are_candidates_although_the_facts_have_answered(ma
 
 
 async def test_a_late_relation_that_has_ended_waits_for_a_question_about_the_past(make, recent):
+    """In the present it would be false; asked about the past, it is told with its end."""
     lived = item(
         "Lives in Porto", kind="relation", tier="graph", valid_until=datetime(2025, 1, 1, tzinfo=UTC)
     )
@@ -290,6 +288,7 @@ async def test_the_digest_serves_when_the_graph_always_loses(make, recent):
 
 
 async def test_trial_that_fails_opens_again(make, recent, clock):
+    """One question pays for the trial; the next one skips the tier again."""
     facts = Gate(error=StoreUnavailable())
     recaller = make(facts)
     for n in range(3):
@@ -348,12 +347,14 @@ async def test_prefetch_is_adopted_in_flight(make, recent):
 
 
 async def test_small_talk_asks_nothing(make, recent):
+    """No tier is searched, and the prompt stays as it was."""
     facts = Gate(answer=[item("x")])
     found = await make(facts).recall(ANA, "mm hm", recent)
     assert found.block == "" and found.tiers["facts"].status == "skipped" and not facts.asked
 
 
 async def test_short_follow_up_is_asked_with_the_turn_before(make, recent):
+    """Alone its words name nothing to look for."""
     facts = Gate()
     recaller = make(facts)
     await recaller.recall(ANA, "and hers?", recent, previous="What is my brother's birthday?")
@@ -388,8 +389,7 @@ async def test_a_failed_lookup_is_asked_again(make, recent):
 
 
 async def test_slow_embedding_leaves_the_words(make, recent):
-    """A tier that waits for a vector gets None in time to answer by words, and after three the embedder is
-    skipped."""
+    """A tier that waits for a vector gets None in time to use words; after three it is skipped."""
 
     class Wordy(Gate):
         async def search(self, question):
@@ -406,6 +406,8 @@ async def test_slow_embedding_leaves_the_words(make, recent):
 
 
 async def test_failed_embedding_leaves_the_words(make, recent):
+    """A tier is told that there is no vector, and what it finds by words is used."""
+
     class Wordy(Gate):
         async def search(self, question):
             return [item("found by words")] if await question.vector.get() is None else []
@@ -428,6 +430,7 @@ async def test_tier_one_answers_when_every_store_is_dead(make, recent):
 
 
 async def test_turns_in_the_context_are_not_recalled_again(make, recent):
+    """What the model can read above is not said to it twice; the rest is."""
     seen, unseen = uuid4(), uuid4()
     answer = [
         item("seen words", kind="turn", id=seen, turn_ids=(seen,)),
@@ -440,6 +443,7 @@ async def test_turns_in_the_context_are_not_recalled_again(make, recent):
 
 
 async def test_held_lookups_are_bounded_and_dropped_with_the_call(make, recent):
+    """Of forty partial transcripts 32 are kept, and none outlives the call."""
     facts = Gate(is_open=False)
     recaller = make(facts, breaker_failures=1000)
     for n in range(40):

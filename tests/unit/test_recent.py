@@ -25,18 +25,21 @@ def test_rare_words_decide():
 
 
 def test_what_stands_in_the_context_is_left_out():
+    """A turn is found until the model can read it itself."""
     recent, seen = RecentTurns(), turn("my dog is called Biscuit")
     recent.add(seen)
     assert recent.search("dog") and not recent.search("dog", {seen.turn_id})
 
 
 def test_newest_of_equals_first():
+    """Of two homes told in the same words, the later one leads."""
     recent = RecentTurns()
     recent.load([turn("I live in Porto", days=30), turn("I live in Lisbon", days=1)], [])
     assert [item.text for item in recent.search("where do I live")] == ["I live in Lisbon", "I live in Porto"]
 
 
 def test_late_items_are_scored_and_never_given_as_they_are():
+    """An answer to the last question stays away from the next, unless it fits."""
     recent = RecentTurns()
     recent.offer([Item("fact", uuid4(), "Allergic to penicillin", NOW)])
     assert not recent.search("what is my dog called")
@@ -44,6 +47,7 @@ def test_late_items_are_scored_and_never_given_as_they_are():
 
 
 def test_clear_forgets_everything():
+    """Profile, last call and this call: nothing is left to be told to the next person."""
     recent = RecentTurns()
     recent.load([turn("a")], [fact("b")])
     recent.add(turn("c"))
@@ -52,6 +56,7 @@ def test_clear_forgets_everything():
 
 
 def test_it_stays_small():
+    """An endless call keeps its newest turns only."""
     recent = RecentTurns()
     for n in range(TURNS_NOW + 50):
         recent.add(turn(f"word{n}"))
@@ -63,6 +68,7 @@ def relation(text, **fields):
 
 
 def test_the_digest_joins_the_profile():
+    """It alternates with the facts, says once what both know, and is found like them."""
     recent = RecentTurns()
     recent.load(
         [],
@@ -83,6 +89,7 @@ def test_after_forgetting_no_relation_is_left():
 
 
 def test_the_same_late_answer_is_held_once():
+    """Offered again and again it takes one place, and pushes no other out."""
     recent, late = RecentTurns(), relation("Eva lives in Porto")
     for _ in range(LATE_ITEMS + 1):
         recent.offer([late])

@@ -42,6 +42,7 @@ async def parts(tmp_path):
 
 
 async def test_a_row_when_postgres_answers(parts):
+    """Nothing passes by the disk."""
     turns, spool, recorder = parts
     one = turn()
     assert await recorder.record(one)
@@ -65,6 +66,7 @@ async def test_the_spool_when_it_does_not_and_the_row_afterwards(parts, fault):
 
 
 async def test_only_the_first_turn_waits_for_a_hung_postgres(parts):
+    """Those behind it are on the disk at once, and in order."""
     turns, spool, recorder = parts
     turns.hung = True
     await recorder.record(turn(0))

@@ -39,6 +39,7 @@ class Shelf:
 
 
 async def test_replayed_in_order_and_once(spool, tmp_path):
+    """Whatever characters a turn holds; afterwards the folder is empty."""
     shelf, turns = Shelf(), [turn(f'words {n}\n"quoted" ‏עברית \u2028', position=n) for n in range(5)]
     for one in turns:
         await spool.append(one)
@@ -50,6 +51,7 @@ async def test_replayed_in_order_and_once(spool, tmp_path):
 
 
 async def test_nothing_goes_while_the_store_is_down(spool):
+    """A replay that fails keeps the turn for the next one."""
     shelf = Shelf()
     shelf.down = True
     await spool.append(turn("kept"))
@@ -91,6 +93,7 @@ async def test_a_file_left_by_a_dead_process_is_replayed_by_another(tmp_path):
 
 
 async def test_a_torn_line_was_never_acknowledged(spool, tmp_path):
+    """A machine that stopped in mid-write loses half a line, and no turn before it."""
     shelf = Shelf()
     await spool.append(turn("whole"))
     (path,) = (tmp_path / "spool").iterdir()
@@ -118,6 +121,7 @@ async def test_a_full_disk_is_an_error_and_the_file_stays_good(spool, monkeypatc
 
 
 async def test_an_erased_user_is_taken_out(spool, tmp_path):
+    """Their words are gone from the file itself, and the others' are replayed."""
     await spool.append(turn("a secret of ana"))
     await spool.append(turn("bob speaks", user_id="bob"))
     assert [one.text for one in await spool.of_user("ana")] == ["a secret of ana"]
@@ -129,6 +133,7 @@ async def test_an_erased_user_is_taken_out(spool, tmp_path):
 
 
 async def test_the_files_are_private(spool, tmp_path):
+    """Callers' words on the disk are for the owner of the process only."""
     await spool.append(turn("x"))
     (path,) = (tmp_path / "spool").iterdir()
     assert path.stat().st_mode & 0o077 == 0 and path.parent.stat().st_mode & 0o077 == 0

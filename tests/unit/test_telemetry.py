@@ -1,5 +1,4 @@
-"""The spans of a recall: under LiveKit's, over before the reply's first word, and without words unless that
-is allowed."""
+"""The spans of a recall: under LiveKit's, over before the first word, without words by default."""
 
 import asyncio
 import json
@@ -95,8 +94,7 @@ async def test_a_recall_is_a_span_under_llm_node_with_a_child_a_tier() -> None:
 
 @pytest.mark.usefixtures("restored")
 async def test_words_are_shown_only_where_they_may_be() -> None:
-    """The setting alone puts them into the span; LiveKit's own filter takes them out where the exporter may
-    not have them."""
+    """The setting puts them into the span; LiveKit's own filter takes them out where they may not be."""
     spans = await spans_of(RECALL, load_settings(telemetry_words=True), allow_pii=True)
     attributes = spans["memory.recall"].attributes
     assert attributes and attributes["gen_ai.memory.query.text"] == "What is my dog called?"
@@ -110,6 +108,7 @@ async def test_words_are_shown_only_where_they_may_be() -> None:
 async def test_a_failed_tier_is_an_error_and_broken_telemetry_costs_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """A fault in the spans themselves is logged by its kind, and not raised into the reply."""
     failed = Recall({"facts": TierResult("failed", (), 3.0)}, elapsed_ms=4.0)
     assert not (await spans_of(failed, load_settings(), allow_pii=False))["memory.recall.facts"].status.is_ok
     record_recall(failed, began_ns="never", settings=load_settings(), breakers={})  # type: ignore[arg-type]

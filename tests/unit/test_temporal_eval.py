@@ -150,8 +150,7 @@ def test_the_result_has_the_agreed_keys(tmp_path):
 
 
 def test_our_own_questions_are_well_formed():
-    """At least forty over eight histories; every one asks for something, after something was said, of the
-    perfect extraction beside it."""
+    """At least forty over eight histories, each asking for something that was said before."""
     data = read(DATA)
     script = read_script(script_path(DATA), data)
     assert len(data.questions) >= 40 and len(data.histories) >= 8 and script.keys() == data.histories.keys()

@@ -34,6 +34,7 @@ def test_the_memory_line_says_what_is_degraded():
 
 
 def test_the_json_of_a_turn_is_the_promised_one():
+    """Every key, no other, and letters of any script as they are."""
     answer = json.loads(as_json(ANSWER))
     assert answer == {
         "user": "What is my dog called?",
@@ -51,12 +52,14 @@ def test_the_json_of_a_turn_is_the_promised_one():
 
 
 def test_why_says_what_was_used_and_by_which_tier():
+    """What, from where and how old, how long each tier took; and before anything was said, so."""
     lines = list(why_lines(ANSWER, "Europe/Lisbon"))
     assert "facts" in lines[0] and "9 days ago" in lines[0] and "tier facts: ok, 1 item in 11.9 ms" in lines
     assert list(why_lines(None, "UTC")) == ["Nothing was said yet in this call."]
 
 
 def test_memories_are_listed_or_their_absence_is_said():
+    """Facts with their topic, turns with who said them; for a stranger a sentence."""
     fact = Fact(uuid4(), "maya", "The dog is called Biscuit", "pets", "dog", 0.7, "user", "echoic", NOW)
     text = "\n".join(memories_lines([fact], [TURN], "maya", "UTC"))
     assert "The dog is called Biscuit (pets" in text and "you: What is my dog called?" in text

@@ -79,7 +79,7 @@ class Listening:
 
 
 async def test_a_turn_is_one_line_with_all_that_matters(lines: Lines) -> None:
-    """Ids, each tier, what prefetch was good for, where both sides are stored, and LiveKit's times; no words."""
+    """Ids, tiers, what prefetch was good for, where both sides are stored, LiveKit's times; no words."""
     memory = Memory()
     async with Capture(memory) as capture:
         call = Listening(memory, capture)

@@ -23,6 +23,7 @@ def tokens(items: list[llm.ChatItem]) -> int:
 
 
 def test_a_short_call_is_shown_whole():
+    """Below the limit nothing is left out or changed."""
     context = conversation(5)
     assert fit(context.items, 10_000) == context.items
 
@@ -59,6 +60,7 @@ def test_one_enormous_message_is_shown_by_its_ends_and_history_keeps_it():
 
 
 def test_a_tool_result_is_not_shown_without_its_call():
+    """Providers refuse such a history: wherever the cut falls, what is shown begins with a message."""
     context = llm.ChatContext.empty()
     context.add_message(role="user", content="word " * 400)
     context.items.append(llm.FunctionCall(call_id="1", name="look", arguments="{}"))

@@ -153,18 +153,20 @@ def is_supported(text: str, line: Line, lines: Sequence[Line], known: Sequence[F
     """Whether the caller said it: own words in it, most of the rest too, every name and number, and the same
     yes or no."""
     words = content(text)
-    told = {word for one in lines for word in terms(one.text)}
-    own = words & told
+    informative_turns = {word for one in lines for word in terms(one.text)}
+    own = words & informative_turns
     if not own and not (set(terms(text)) & set(terms(line.text))):
         return False
     asked = set(terms(line.before))
-    linked = {word for fact in known if content(fact.text) & told for word in terms(fact.text)}
-    said = told | asked | linked
+    linked = {word for fact in known if content(fact.text) & informative_turns for word in terms(fact.text)}
+    said = informative_turns | asked | linked
     if (words - said) & {word for fact in known for word in content(fact.text)} or _found(
         words, said
     ) < SUPPORTED * len(words):
         return False  # words of an unrelated known fact are copied, however many others fit
-    sources = [one.text for one in lines] + [fact.text for fact in known if content(fact.text) & told]
+    sources = [one.text for one in lines] + [
+        fact.text for fact in known if content(fact.text) & informative_turns
+    ]
     if line.before.rstrip().endswith("?"):  # a name in a question is answered, a name in an offer is not
         sources.append(line.before)
     names = {normalise(name) for name in _names(text)}

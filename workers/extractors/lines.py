@@ -36,9 +36,9 @@ def lines_of(turns: Sequence[Turn], zone: ZoneInfo) -> list[Line]:
         if turn.role == "assistant":
             before = " ".join(turn.text.split())[-CONTEXT_CHARS:] + ("…" if turn.interrupted else "")
             continue
-        told = stated(" ".join(turn.text.split()))
-        if told:
-            said = resolve(told, turn.said_at.astimezone(zone).date())
+        informative_turns = stated(" ".join(turn.text.split()))
+        if informative_turns:
+            said = resolve(informative_turns, turn.said_at.astimezone(zone).date())
             found.extend(Line(turn, part, before if first else "") for first, part in _parts(said))
         before = ""
     return found

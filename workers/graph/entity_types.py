@@ -1,5 +1,4 @@
-"""What kinds of things callers talk about: the entity and edge types that `episodes` asks a model for,
-replaceable by a setting.
+"""What kinds of things callers talk about: entity and edge types for `episodes`, replaceable by a setting.
 
 A type is a pydantic model; its docstring is what the model reads. None of ours has fields: each field would
 cost one more call a thing.

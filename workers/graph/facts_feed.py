@@ -1,5 +1,4 @@
-"""Facts into the graph as they are: no model is asked, and what is entered is the difference to what stands
-there."""
+"""Facts into the graph as they are, without a model: entered is the difference to what stands there."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ import asyncpg
 
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.graph import ledger as ledger
-from echoic.memory.graph.ledger import Due, GraphBatch, Mode
+from echoic.memory.graph.ledger import GraphRef, GraphBatch, Mode
 from echoic.memory.store.queries import query
 from echoic.memory.types import Fact
 from echoic.workers.chat_model import Cost
@@ -23,13 +22,12 @@ from echoic.workers.locked_connection import within
 
 CHUNK = 250
 """Relations entered together; 0.5 s on FalkorDB, for which an erasure waits."""
-FEWER = 4
+SHRINK_BITS_PER_FAILURE = 4
 """After each failure a batch is this many halvings smaller, so that what cannot be entered ends alone."""
 
 
 class FactsFeed:
-    """Learned facts, closed ones too, become relations; a fact that ends later is entered again, with its
-    end."""
+    """Learned facts, closed ones too, become relations; one that ends later is entered anew, with its end."""
 
     mode: Mode = "facts"
 
@@ -38,7 +36,7 @@ class FactsFeed:
         self._forms = load("echoic.workers.graph.graphiti_triplets", embedder.dimensions)
         self._attempts = Attempts()
 
-    async def step(self, connection: asyncpg.Connection, one: Due, report: GraphReport) -> bool:
+    async def step(self, connection: asyncpg.Connection, one: GraphRef, report: GraphReport) -> bool:
         """See `Feed`."""
         before = await within(connection, ledger.running(connection, one))
         if before is not None and await self._attempts.gave_up(connection, one, before, report):
@@ -60,20 +58,20 @@ class FactsFeed:
     async def _plan(
         self,
         connection: asyncpg.Connection,
-        one: Due,
+        one: GraphRef,
         facts: Sequence[Fact],
         now: datetime,
         before: GraphBatch | None,
     ) -> Change:
         entered = await within(connection, ledger.entered(connection, one))
         wanted = await asyncio.to_thread(triplets_of, one.group_id, facts)  # 0.3 s for two thousand facts
-        most = max(1, CHUNK >> FEWER * (before.failures if before else 0))
+        most = max(1, CHUNK >> SHRINK_BITS_PER_FAILURE * (before.failures if before else 0))
         return change(wanted, entered["edge"], entered["node"], self._embedder, now, most)
 
     async def _enter(
         self,
         connection: asyncpg.Connection,
-        one: Due,
+        one: GraphRef,
         batch: GraphBatch,
         what: Change,
         facts: Sequence[UUID],
@@ -87,7 +85,7 @@ class FactsFeed:
     async def _commit(
         self,
         connection: asyncpg.Connection,
-        one: Due,
+        one: GraphRef,
         batch: GraphBatch,
         what: Change,
         facts: Sequence[UUID],
@@ -123,7 +121,7 @@ class FactsFeed:
 
 
 async def _begin(
-    connection: asyncpg.Connection, one: Due, before: GraphBatch | None, ids: Sequence[UUID]
+    connection: asyncpg.Connection, one: GraphRef, before: GraphBatch | None, ids: Sequence[UUID]
 ) -> GraphBatch:
     async with connection.transaction():
         await connection.execute(query("lock_user_shared"), one.user_id)
@@ -131,9 +129,8 @@ async def _begin(
         return await ledger.begin(connection, one, before, ids)
 
 
-async def _all_there(connection: asyncpg.Connection, one: Due, facts: Sequence[UUID]) -> bool:
-    """Whether nobody forgot or erased any of these since they were read, and the person still wants to be
-    remembered."""
+async def _all_there(connection: asyncpg.Connection, one: GraphRef, facts: Sequence[UUID]) -> bool:
+    """Whether nobody forgot or erased any of these since, and the person still wants to be remembered."""
     if await connection.fetchval(query("is_stopped"), one.user_id):
         return False
     return int(await connection.fetchval(query("count_facts"), one.user_id, list(facts))) == len(facts)

@@ -1,5 +1,4 @@
-"""What the two ways of feeding a graph have in common: one step at a time, begun in the ledger, and how each
-ending is noted."""
+"""What both ways of feeding a graph share: one step at a time, begun in the ledger, its ending noted."""
 
 import asyncio
 import logging
@@ -12,10 +11,10 @@ import asyncpg
 
 from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
 from echoic.memory.graph import ledger as ledger
-from echoic.memory.graph.ledger import Due, GraphBatch, Mode
+from echoic.memory.graph.ledger import GraphRef, GraphBatch, Mode
 from echoic.memory.store.database import UNAVAILABLE
 from echoic.workers.chat_model import Cost
-from echoic.workers.locked_connection import LAST_WORD_S, within
+from echoic.workers.locked_connection import FINAL_WRITE_S, within
 
 log = logging.getLogger("echoic.graph")
 
@@ -52,9 +51,8 @@ class Feed(Protocol):
 
     mode: Mode
 
-    async def step(self, connection: asyncpg.Connection, one: Due, report: GraphReport) -> bool:
-        """Bring the graph one batch further; False when there is nothing left to do (or it failed: see the
-        report).
+    async def step(self, connection: asyncpg.Connection, one: GraphRef, report: GraphReport) -> bool:
+        """Bring the graph one batch further; False when nothing is left to do, or it failed: see the report.
 
         Raises:
             StoreUnavailable, ModelUnavailable, ConfigInvalid: later; counts for nothing.
@@ -70,7 +68,7 @@ class Attempts:
         """Starts of batches that an outage of Postgres ended: no worker died in them."""
 
     async def gave_up(
-        self, connection: asyncpg.Connection, one: Due, batch: GraphBatch, report: GraphReport
+        self, connection: asyncpg.Connection, one: GraphRef, batch: GraphBatch, report: GraphReport
     ) -> bool:
         """Whether too many workers died in it: then it is dead now."""
         if batch.starts - self._forgiven.get(batch.batch_id, 0) - batch.failures < MOST_STARTS:
@@ -82,7 +80,7 @@ class Attempts:
     async def run(
         self,
         connection: asyncpg.Connection,
-        one: Due,
+        one: GraphRef,
         batch: GraphBatch,
         work: Callable[[], Awaitable[None]],
         cost: Cost,
@@ -109,7 +107,7 @@ class Attempts:
     async def _failed(
         self,
         connection: asyncpg.Connection,
-        one: Due,
+        one: GraphRef,
         batch: GraphBatch,
         error: str,
         cost: Cost,
@@ -124,14 +122,14 @@ class Attempts:
         )
 
     async def _put_back(
-        self, connection: asyncpg.Connection, one: Due, batch: GraphBatch, cost: Cost
+        self, connection: asyncpg.Connection, one: GraphRef, batch: GraphBatch, cost: Cost
     ) -> None:
         """An outage, or this worker stops: this start does not count; what the model was asked does."""
         try:
             await within(
-                connection, ledger.count_cost(connection, one, batch, cost.calls, cost.tokens), LAST_WORD_S
+                connection, ledger.count_cost(connection, one, batch, cost.calls, cost.tokens), FINAL_WRITE_S
             )
-            await within(connection, ledger.put_back(connection, one, batch), LAST_WORD_S)
+            await within(connection, ledger.put_back(connection, one, batch), FINAL_WRITE_S)
         except (MemoryFault, asyncpg.PostgresError, *UNAVAILABLE):
             # Postgres is what is down
             self._forgiven[batch.batch_id] = self._forgiven.get(batch.batch_id, 0) + 1

@@ -1,5 +1,4 @@
-"""Graphiti is imported here and nowhere before: it reads the environment at import, and takes 100 MB and a
-second.
+"""Graphiti is imported here and nowhere before: that reads the environment, and takes 100 MB and a second.
 
 Telemetry is off, its vectors have our length, no `.env` file is read on the way, and it logs nothing: its
 messages hold names and facts.

@@ -1,5 +1,4 @@
-"""Turns as a Graphiti episode: Graphiti asks the model and says what it would save; we keep that before
-anything is saved.
+"""Turns as a Graphiti episode: Graphiti says what it would save, and we keep that before it is saved.
 
 Graphiti alone would save at once, and a worker killed after that would have it all thought up, and saved, a
 second time. Imported by `echoic.workers.graph.graphiti_env.load` only.
@@ -67,8 +66,7 @@ class Episode:
 
 
 class MeteredModel(LLMClient):
-    """Our model behind Graphiti's interface: no waits and retries of its own, its cost counted, its first
-    fault remembered.
+    """Our model behind Graphiti's interface: no waits or retries of its own, costs and first fault kept.
 
     Graphiti swallows some errors (a date that could not be asked for); a batch in which that happened must
     not pass for read. A relation without any date that a calendar knows would cost one more call, and could
@@ -150,8 +148,9 @@ class _Thinking(Graphiti):
 async def think(
     store: GraphStore, driver: GraphDriver, model: ChatModel, types: GraphTypes, what: Episode, cost: Cost
 ) -> dict[str, Any]:
-    """What Graphiti makes of an episode, as JSON-ready values: nodes, edges (old ones that it ends too), and
-    the episode itself.
+    """What Graphiti makes of an episode, as JSON-ready values: nodes, edges, and the episode itself.
+
+    Among the edges are old ones that it ends.
 
     Raises:
         ModelUnavailable, ModelAnswerInvalid, StoreUnavailable: nothing is known; `cost` counts what was asked
@@ -236,8 +235,7 @@ def _body(lines: Sequence[Line]) -> str:
 
 
 def _kept(made: AddEpisodeResults, what: Episode, known: Mapping[str, list[str]]) -> dict[str, Any]:
-    """The episode gets the id of its batch, so that the ledger knows its turns; each relation the turns that
-    say it."""
+    """The episode gets its batch's id, so that the ledger knows its turns; each relation its own turns."""
     thought, own = made.episode.uuid, str(what.batch_id)
     made.episode.uuid = own
     edges: dict[str, EntityEdge] = {}
@@ -273,8 +271,7 @@ def _saying(fact: str, lines: Sequence[Line]) -> list[str]:
 
 
 async def _known_turns(driver: GraphDriver, group: str, edges: Sequence[str]) -> dict[str, list[str]]:
-    """The turns of relations that stand in the graph already: Graphiti drops what it does not know of an
-    edge."""
+    """The turns of relations that are in the graph already: Graphiti drops what it does not know."""
     rows, *_ = await driver.execute_query(_TURNS, group=group, ids=list(edges))
     return {row["id"]: row["turn_ids"] or [] for row in rows}
 

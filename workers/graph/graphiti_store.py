@@ -1,5 +1,4 @@
-"""The writing side of a graph server, through Graphiti's own drivers and its bulk save: everything by id, so
-that twice is once.
+"""The writing side of a graph server, through Graphiti's drivers and bulk save: by id, so twice is once.
 
 Apart from the reading side: it may wait longer, and builds the indexes. Imported by
 `echoic.workers.graph.graphiti_env.load` only.
@@ -182,8 +181,7 @@ class GraphStore:
     async def remove_episodes(
         self, driver: GraphDriver, group: str, episodes: Collection[str], turns: Collection[str]
     ) -> None:
-        """Remove episodes and what nothing else says: edges, things, and summaries into which their words
-        went."""
+        """Remove episodes and what nothing else says: edges, things, and summaries that hold their words."""
         ids = sorted(episodes)
         await within(driver.execute_query(_UNSUMMARISE, group=group, ids=ids))
         await within(driver.execute_query(_THIN_EDGES, group=group, ids=ids, turns=sorted(turns)))
@@ -306,8 +304,7 @@ def _falkor(url: str) -> FalkorDB:
 
 
 async def within(work: Awaitable[T], limit_s: float | None = None) -> T:
-    """`work`, with a hard limit, and a driver's errors as ours, without what they say: that may be somebody's
-    words.
+    """`work` with a hard limit; a driver's errors become ours, without its text, which may hold words.
 
     Raises:
         StoreTimeout, StoreUnavailable: later. ConfigInvalid: wrong password. GraphRefused: this will not do.

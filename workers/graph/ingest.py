@@ -1,5 +1,4 @@
-"""A caller's graphs brought up to date with what was learned: in order, one worker at a time for a user, each
-batch exactly once."""
+"""A caller's graphs brought up to date: in order, one worker at a time for a user, each batch once."""
 
 import logging
 from typing import Any
@@ -11,7 +10,7 @@ from echoic.memory.graph import ledger as ledger
 from echoic.memory.graph.backend import GraphBackend
 from echoic.memory.graph.erase import finish_erasures, void_of
 from echoic.memory.graph.groups import digest_json
-from echoic.memory.graph.ledger import Due
+from echoic.memory.graph.ledger import GraphRef
 from echoic.memory.service import Memory
 from echoic.memory.store.database import UNAVAILABLE, unreachable
 from echoic.memory.store.facts import notify
@@ -60,7 +59,7 @@ class GraphIngester:
         try:
             if not self._noted:
                 await self._backend.ping()
-                await ledger.note_store(self._memory.db, self._backend.name)
+                await ledger.remember_backend(self._memory.db, self._backend.name)
                 self._noted = True
             async with locked(self._memory.db, user_id, GRAPH) as connection:
                 if connection is None:
@@ -83,13 +82,13 @@ class GraphIngester:
         if self._model is not None:
             await self._model.close()
 
-    async def _due(self, connection: asyncpg.Connection, user_id: str) -> list[Due]:
+    async def _due(self, connection: asyncpg.Connection, user_id: str) -> list[GraphRef]:
         """Nothing more is entered of a person who wants no more to be kept."""
         if await connection.fetchval(query("is_stopped"), user_id):
             return []
         return await ledger.due(connection, user_id)
 
-    async def _catch_up(self, connection: asyncpg.Connection, one: Due, report: GraphReport) -> None:
+    async def _catch_up(self, connection: asyncpg.Connection, one: GraphRef, report: GraphReport) -> None:
         await self._settle(connection, one)
         while await self._feed.step(connection, one, report):
             continue
@@ -105,7 +104,7 @@ class GraphIngester:
         }
         log.info("graph.done", extra=fields)
 
-    async def _settle(self, connection: asyncpg.Connection, one: Due) -> None:
+    async def _settle(self, connection: asyncpg.Connection, one: GraphRef) -> None:
         """A graph that was fed in the other way, or of which its server has lost something, is begun anew."""
         before = await within(connection, ledger.mode_of(connection, one))
         if before is None:
@@ -118,7 +117,7 @@ class GraphIngester:
         await self._backend.erase(one.group_id)
         await within(connection, ledger.reset(connection, one, self._feed.mode))
 
-    async def _refresh(self, connection: asyncpg.Connection, one: Due) -> None:
+    async def _refresh(self, connection: asyncpg.Connection, one: GraphRef) -> None:
         """What a call begins with, and a notice to every process that this user's memory changed."""
         if await within(connection, ledger.mode_of(connection, one)) is None:
             return
@@ -127,7 +126,7 @@ class GraphIngester:
         await within(connection, _note(connection, one, await self._backend.count(one.group_id), digest))
 
 
-async def _note(connection: asyncpg.Connection, one: Due, edges: int, digest: str) -> None:
+async def _note(connection: asyncpg.Connection, one: GraphRef, edges: int, digest: str) -> None:
     async with connection.transaction():
         await connection.execute(query("lock_user_shared"), one.user_id)
         await ledger.refresh(connection, one, edges, digest)

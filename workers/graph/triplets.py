@@ -1,5 +1,4 @@
-"""Facts as nodes and edges of a graph, without a model: the same facts give the same graph, whenever and
-however often.
+"""Facts as nodes and edges of a graph, without a model: the same facts always give the same graph.
 
 What is entered is the difference between this and what stands in the graph already, so a replay changes
 nothing, a fact that ended is entered again with its end, and one that is gone goes.
@@ -166,7 +165,7 @@ def _heading(group: str, fact: Fact) -> Node:
 
 
 def _node(group: str, one: Named, names: Mapping[str, str], roles: Mapping[str, str], at: datetime) -> Node:
-    """Somebody known by a role has the node of their name; whoever has a role is found by it: "sister Ana"."""
+    """Somebody known by a role has the node of their name, found by the role too: "sister Ana"."""
     name = names.get(one.key, one.name)
     role = roles.get(normalise(name), "")
     shown = name if not role or normalise(role) in normalise(name).split() else f"{role} {name}"

@@ -1,5 +1,4 @@
-"""Turns into the graph as Graphiti's episodes, strictly in order: a batch of one call is thought up once,
-kept, and then saved."""
+"""Turns into the graph as Graphiti's episodes, in order: a batch is thought up once, kept, then saved."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,7 +12,7 @@ import asyncpg
 from echoic.memory.config import MemorySettings
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.graph import ledger as ledger
-from echoic.memory.graph.ledger import Due, GraphBatch, Mode
+from echoic.memory.graph.ledger import GraphRef, GraphBatch, Mode
 from echoic.memory.store.queries import query
 from echoic.memory.types import Turn
 from echoic.workers.chat_model import ChatModel, Cost
@@ -23,9 +22,8 @@ from echoic.workers.graph.feed import Attempts, GraphReport
 from echoic.workers.graph.graphiti_env import load
 from echoic.workers.locked_connection import within
 
-FEWER = 2
-"""After each failure a batch is this many halvings smaller: an answer that was cut off, or a turn that no
-model reads."""
+SHRINK_BITS_PER_FAILURE = 2
+"""Each failure halves a batch this many times: an answer was cut off, or no model reads a turn."""
 
 
 class TurnsFeed:
@@ -41,7 +39,7 @@ class TurnsFeed:
         self._zone = ZoneInfo(settings.timezone)
         self._attempts = Attempts()
 
-    async def step(self, connection: asyncpg.Connection, one: Due, report: GraphReport) -> bool:
+    async def step(self, connection: asyncpg.Connection, one: GraphRef, report: GraphReport) -> bool:
         """See `Feed`."""
         if await self._remove_lost(connection, one, report):
             return True
@@ -73,14 +71,18 @@ class TurnsFeed:
         )
         return not report.failed
 
-    async def _turns(self, connection: asyncpg.Connection, one: Due, before: GraphBatch | None) -> list[Turn]:
+    async def _turns(
+        self, connection: asyncpg.Connection, one: GraphRef, before: GraphBatch | None
+    ) -> list[Turn]:
         """The turns of the batch that waits to be saved, or the oldest open ones of one call."""
         if before is not None and before.result is not None:
             return await ledger.turns_of(connection, one.user_id, before.ids)
-        most = max(1, self._settings.learn_turns >> FEWER * (before.failures if before else 0))
+        most = max(
+            1, self._settings.learn_turns >> SHRINK_BITS_PER_FAILURE * (before.failures if before else 0)
+        )
         return _of_one_call(await ledger.open_turns(connection, one, most), self._settings.learn_tokens)
 
-    async def _remove_lost(self, connection: asyncpg.Connection, one: Due, report: GraphReport) -> bool:
+    async def _remove_lost(self, connection: asyncpg.Connection, one: GraphRef, report: GraphReport) -> bool:
         """Take the episodes of forgotten turns out of the graph; what else was said in them is read again."""
         lost = await within(connection, ledger.lost_turns(connection, one))
         if not lost:
@@ -91,7 +93,7 @@ class TurnsFeed:
         return True
 
     async def _remove(
-        self, connection: asyncpg.Connection, one: Due, lost: Sequence[UUID], episodes: set[str]
+        self, connection: asyncpg.Connection, one: GraphRef, lost: Sequence[UUID], episodes: set[str]
     ) -> None:
         async with connection.transaction():
             await connection.execute(query("lock_user_shared"), one.user_id)
@@ -108,7 +110,7 @@ class TurnsFeed:
     async def _enter(
         self,
         connection: asyncpg.Connection,
-        one: Due,
+        one: GraphRef,
         batch: GraphBatch,
         turns: Sequence[Turn],
         lines: Sequence[Line],
@@ -133,7 +135,7 @@ class TurnsFeed:
     async def _keep(
         self,
         connection: asyncpg.Connection,
-        one: Due,
+        one: GraphRef,
         batch: GraphBatch,
         result: dict[str, Any],
         cost: Cost,
@@ -149,7 +151,7 @@ class TurnsFeed:
     async def _commit(
         self,
         connection: asyncpg.Connection,
-        one: Due,
+        one: GraphRef,
         batch: GraphBatch,
         turns: Sequence[Turn],
         result: dict[str, Any],
@@ -174,7 +176,7 @@ class TurnsFeed:
 
 
 async def _begin(
-    connection: asyncpg.Connection, one: Due, before: GraphBatch | None, ids: Sequence[UUID]
+    connection: asyncpg.Connection, one: GraphRef, before: GraphBatch | None, ids: Sequence[UUID]
 ) -> GraphBatch:
     async with connection.transaction():
         await connection.execute(query("lock_user_shared"), one.user_id)
@@ -182,7 +184,7 @@ async def _begin(
         return await ledger.begin(connection, one, before, ids)
 
 
-async def _pass_by(connection: asyncpg.Connection, one: Due, turns: Sequence[Turn]) -> None:
+async def _pass_by(connection: asyncpg.Connection, one: GraphRef, turns: Sequence[Turn]) -> None:
     """Turns that say nothing are done without an episode."""
     async with connection.transaction():
         await connection.execute(query("lock_user_shared"), one.user_id)
@@ -190,9 +192,8 @@ async def _pass_by(connection: asyncpg.Connection, one: Due, turns: Sequence[Tur
             await ledger.enter(connection, one, "turn", dict.fromkeys((turn.turn_id for turn in turns), ""))
 
 
-async def _all_there(connection: asyncpg.Connection, one: Due, turns: Sequence[Turn]) -> bool:
-    """Whether nobody forgot or erased any of these since they were read, and the person still wants to be
-    remembered."""
+async def _all_there(connection: asyncpg.Connection, one: GraphRef, turns: Sequence[Turn]) -> bool:
+    """Whether nobody forgot or erased any of these since, and the person still wants to be remembered."""
     if await ledger.is_void(connection, one.user_id, _latest(turns)):
         return False
     return int(

@@ -21,7 +21,7 @@ SHORT_CHARS = 60
 NEAREST = 4
 
 
-def told(turns: Sequence[Turn]) -> list[Turn]:
+def informative_turns(turns: Sequence[Turn]) -> list[Turn]:
     """The caller's turns that are more than small talk."""
     return [turn for turn in turns if turn.role == "user" and not is_small_talk(turn.text)]
 
@@ -63,7 +63,7 @@ async def only_new(
 
 
 def _questions(turns: Sequence[Turn]) -> list[tuple[Turn, str]]:
-    wanted = {turn.turn_id for turn in told(turns)}
+    wanted = {turn.turn_id for turn in informative_turns(turns)}
     found = []
     before = ""
     for turn in turns:

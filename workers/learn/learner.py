@@ -20,8 +20,8 @@ from echoic.memory.store.facts import notify
 from echoic.memory.store.queries import query
 from echoic.memory.types import Fact, Turn
 from echoic.workers.extractors.base import Extraction, Extractor, LearnedFact
-from echoic.workers.learn.known_facts import known_facts, only_new, told
-from echoic.workers.locked_connection import LAST_WORD_S, LEARNING, locked, within
+from echoic.workers.learn.known_facts import known_facts, only_new, informative_turns
+from echoic.workers.locked_connection import FINAL_WRITE_S, LEARNING, locked, within
 
 log = logging.getLogger("echoic.learn")
 
@@ -113,7 +113,7 @@ class Learner:
 
     async def _extract(self, batch: Batch) -> tuple[Extraction, Vector]:
         extraction = Extraction()
-        if told(batch.turns):  # small talk never reaches a model
+        if informative_turns(batch.turns):  # small talk never reaches a model
             extraction = await self._extractor.extract(
                 batch.turns, await known_facts(self._memory, batch.turns)
             )
@@ -172,7 +172,7 @@ class Learner:
     async def _put_back(self, connection: asyncpg.Connection, user_id: str, batch: Batch) -> None:
         """An outage, or this worker stops: the turns are open again, and this start does not count."""
         try:
-            await within(connection, batches.put_back(connection, user_id, batch.batch_id), LAST_WORD_S)
+            await within(connection, batches.put_back(connection, user_id, batch.batch_id), FINAL_WRITE_S)
         except (MemoryFault, asyncpg.PostgresError, *UNAVAILABLE):
             self._forgiven[batch.batch_id] += 1  # Postgres is what is down
 

@@ -13,11 +13,9 @@ import numpy as np
 from echoic.memory.graph.types import CALLER_NAMES
 
 EXACT_EDGES = 15_000
-"""Up to so many edges every vector is compared, 3 µs each; above, only those that share a word or a name with
-the question."""
+"""Up to so many edges every vector is compared, 3 µs each; above, those with a word or name in common."""
 SEEN, RERANKED = 40, 400
-"""Candidates of each kind; of those that share a word, where words must do without an exact look at all
-vectors."""
+"""Candidates of each kind; of those that share a word, where not all vectors are compared."""
 NAMED, NEAR, NEIGHBOURS = 5, 3, 12
 """Things taken for named; relations whose neighbours are looked at, and how many of these."""
 HUB, CROWD = 20, 300

@@ -10,13 +10,11 @@ of them more than the search itself.
 from echoic.memory.graph.types import CALLER_NAMES
 
 EXACT_EDGES = 300
-"""Up to so many edges every vector is compared, 20-30 µs each; above, the packed pages bring up candidates
-(memory/graph/pages.py)."""
+"""Up to so many edges every vector is compared, 20-30 µs each; above, packed pages bring up candidates."""
 UNPAGED_EDGES = 2_000
 """The same for a group whose pages were never written; above that, its words must do."""
 SEEN, RERANKED = 40, 200
-"""Candidates of each kind; rows that the full-text index gives, which knows nothing of time, before the live
-ones are picked out."""
+"""Candidates of each kind; rows of the full-text index, which knows no time, to pick live ones from."""
 NEAREST = 150
 """Candidates that pages bring up; those that have ended fall out afterwards."""
 NAMED, NEAR, NEIGHBOURS = 5, 3, 12
@@ -58,8 +56,7 @@ EDGE_VECTORS = """UNWIND $ids AS id MATCH ()-[e:RELATES_TO {uuid: id}]->()
 
 
 def search(*, start: str, by_vector: bool, by_words: bool) -> str:
-    """One question in one query: a part for each way to come up; what comes up in several is merged by who
-    asked.
+    """One question in one query: a part for each way to come up; who asked merges what comes up twice.
 
     Values: `group`, `vector`, `ids` (each with its likeness), `words` (for the relations), `names` (for the
     things), `past`, `now`.
