@@ -1,9 +1,7 @@
-"""The agent that remembers: it asks memory, then lets the model speak. Nothing here writes."""
+"""Agents that remember: `Remembers` for an agent of your own, `MemoryAgent` is Echoic's."""
 
 import asyncio
-import logging
-import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
@@ -12,134 +10,55 @@ from zoneinfo import ZoneInfo
 from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
 from livekit.agents.voice import SpeechHandle
 
-from echoic.agent.call.call import shown_items
-from echoic.agent.call.telemetry import record_recall
-from echoic.agent.commands.memory_tools import TOOLS, ReplyPlan, Used, has_words, plan_reply
+from echoic.agent.call.registry import call_of
+from echoic.agent.livekit_api import current_session
+from echoic.agent.reply import remembering
 from echoic.agent.window import fit
 from echoic.memory.call import CallMemory
 from echoic.memory.recall.prompt import compose
-from echoic.memory.types import Recall, TierResult
-
-log = logging.getLogger("echoic.agent")
 
 GREETING = (
-    "The caller is back. Greet them in one short sentence that shows you remember them, and ask what you can "
-    "do."
+    "The caller is back. Greet them in one short sentence that shows you remember them, "
+    "and ask what you can do."
 )
-UNREACHED = Recall(tiers={"recent": TierResult("failed"), "facts": TierResult("failed")})
-"""What `last_recall` says when memory itself broke: the reply went on without it."""
 
 
-class RemembersCaller(Agent):
-    """A LiveKit agent with its caller's memory in every reply; any number of them may hand a call to each
-    other.
+class Remembers:
+    """Put it before `Agent` among the bases of an agent: every reply is given what is remembered.
 
-    Put it first among the bases of your own agents (`class Sales(RemembersCaller): …`, `class
-    Ask(RemembersCaller, AgentTask[str]): …`). The memory of the call is `call_memory=`, or else
-    `session.userdata.call_memory`.
+    It holds nothing: the memory belongs to the session (`echoic.remember`), so that one instance may serve
+    many calls, and agents may hand a call to each other.
+
+    ```python
+    class Sales(echoic.Remembers, Agent):
+        memory_scope = "sales"  # turns, and facts of scope `agent`, are this agent's own
+    ```
     """
 
-    def __init__(
-        self,
-        *args: Any,
-        call_memory: CallMemory | None = None,
-        tools: Sequence[Any] = (),
-        model_calls_tools: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        """`model_calls_tools`: whether the model is shown the tools of agent/commands/memory_tools.py, for
-        wishes that no rule recognises."""
-        super().__init__(*args, tools=[*tools, *TOOLS], **kwargs)
-        self._call_memory, self._model_calls_tools = call_memory, model_calls_tools
-        self.used = Used()
-        self.last_recall: Recall | None = None
+    memory_scope: str | None = None
+    """Whose memory this agent sees, as `ECHOIC_AGENT_ID`; None for that of the session."""
 
     @property
     def call_memory(self) -> CallMemory:
-        """This call's memory.
+        """The memory of the call that this code runs for.
 
         Raises:
-            LookupError: it was neither passed nor put into the session's userdata.
+            LookupError: the session is not remembered: call `echoic.remember(session, ctx)` before.
         """
-        if self._call_memory is not None:
-            return self._call_memory
-        try:
-            return self._userdata.call_memory
-        except AttributeError as exc:
-            raise LookupError(
-                "Pass call_memory= to the agent, or a userdata with `call_memory` to the session."
-            ) from exc
+        call = call_of(current_session(self))  # type: ignore[arg-type]
+        if call is None:
+            raise LookupError("This session has no memory: await echoic.remember(session, ctx) before.")
+        return call.call_memory
 
-    @property
-    def _userdata(self) -> Any:
-        try:
-            return self.session.userdata
-        except ValueError:
-            return None  # the session has none
-
-    async def llm_node(
+    def llm_node(
         self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
-    ) -> AsyncGenerator[llm.ChatChunk | str | FlushSentinel, None]:
-        """Put what is remembered before the caller's unanswered words, in this call's copy only, and stream
-        the model's answer."""
-        # lists of our own: LiveKit shows its list to the next tool step, and blocks would stack up there
-        said = self._heeded(shown_items(self._userdata, chat_ctx.items), tools)
-        if said.first is not None:
-            yield said.first
-        if not said.call_model:
-            return
-        context, spoke = llm.ChatContext(said.items), False
-        await self._remember(context.items)
-        async with aclosing(Agent.default.llm_node(self, context, said.tools, model_settings)) as chunks:
-            async for chunk in chunks:
-                spoke = spoke or has_words(chunk)
-                yield chunk
-        if spoke and said.last:
-            yield said.last
-
-    def _heeded(self, items: list[llm.ChatItem], tools: list[llm.Tool]) -> ReplyPlan:
-        try:
-            return plan_reply(items, tools, self.call_memory, model_calls_tools=self._model_calls_tools)
-        except Exception as exc:  # whatever is wrong with memory, the caller gets an answer
-            log.error("turn.wish_broke", extra={"error": type(exc).__name__})
-            return ReplyPlan(items, [tool for tool in tools if tool not in TOOLS])
-
-    async def _remember(self, items: list[llm.ChatItem]) -> None:
-        at = unanswered(items)
-        if at is None:
-            return
-        message = items[at]
-        assert isinstance(message, llm.ChatMessage)
-        self.last_recall = await self._recall(message, items, at)
-        if self.last_recall.block:
-            # the items are history itself, only the list is ours: never edit one
-            items[at] = message.model_copy(update={"content": [self.last_recall.block, *message.content]})
-
-    async def _recall(self, message: llm.ChatMessage, items: Sequence[llm.ChatItem], at: int) -> Recall:
-        began_ns, words, recall = time.time_ns(), message.text_content or "", UNREACHED
-        try:
-            memory = self.call_memory.memory
-            recall = await self.call_memory.recall(
-                words,
-                context_item_ids=frozenset(item.id for item in items if item.type == "message"),
-                previous_user_text=previous_words(items[:at]),
-            )
-            self.used.note(words, recall.used)
-            record_recall(
-                recall,
-                began_ns=began_ns,
-                settings=memory.settings,
-                breakers=memory.recaller.breakers,
-                words=words,
-            )
-        except Exception as exc:  # whatever is wrong with memory, the caller gets an answer
-            log.error("turn.recall_broke", extra={"error": type(exc).__name__})
-        if turn_log := getattr(self._userdata, "turn_log", None):
-            turn_log.recalled(message.id, recall)
-        return recall
+    ) -> Any:
+        """Put what is remembered before the caller's unanswered words, and stream the model's answer."""
+        node = super().llm_node  # type: ignore[misc]
+        return remembering(self, node)(chat_ctx, tools, model_settings)  # type: ignore[arg-type]
 
 
-class MemoryAgent(RemembersCaller):
+class MemoryAgent(Remembers, Agent):
     """Echoic's own agent: shows the model as much of the call as fits, and may greet a caller it knows."""
 
     def __init__(
@@ -151,7 +70,7 @@ class MemoryAgent(RemembersCaller):
         self._entered = asyncio.Event()
 
     async def on_enter(self) -> None:
-        """Greet a caller who is known, if the setting says so; not when a hand-off comes back to this agent."""
+        """Greet a caller who is known, if the setting says so; not when a hand-off comes back here."""
         try:
             if (
                 self._greet
@@ -170,7 +89,7 @@ class MemoryAgent(RemembersCaller):
     async def llm_node(
         self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
     ) -> AsyncGenerator[llm.ChatChunk | str | FlushSentinel, None]:
-        """As `RemembersCaller`, with a context no longer than the model can take."""
+        """As `Remembers`, with a context no longer than the model can take."""
         context = llm.ChatContext(fit(chat_ctx.items, self._context_tokens))
         async with aclosing(super().llm_node(context, tools, model_settings)) as chunks:
             async for chunk in chunks:
@@ -188,26 +107,3 @@ def known_block(call_memory: CallMemory) -> str:
     return compose(
         [], recent.profile, recent.last_call, question="", context=(), now=now, zone=zone, **limits
     )[0]
-
-
-def unanswered(items: Sequence[llm.ChatItem]) -> int | None:
-    """Where the caller's last words stand, if nothing has answered them yet.
-
-    A tool's result is not an answer, nor is what was said before the tool was called ("let me look").
-    """
-    in_tool_step = False
-    for at in reversed(range(len(items))):
-        item = items[at]
-        if item.type == "function_call_output":
-            in_tool_step = True
-        elif item.type == "message" and item.role == "user":
-            return at
-        elif item.type == "message" and item.role == "assistant" and not in_tool_step:
-            return None
-    return None
-
-
-def previous_words(items: Sequence[llm.ChatItem]) -> str:
-    """The caller's last words in a conversation, or nothing."""
-    said = (item.text_content for item in reversed(items) if item.type == "message" and item.role == "user")
-    return next((text for text in said if text), "")

@@ -26,6 +26,7 @@ app.add_typer(model_app, name="model")
 for command in (
     calls.talk,
     calls.dev,
+    calls.run,
     calls.worker,
     data.memories,
     data.graph,

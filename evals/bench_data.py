@@ -27,9 +27,8 @@ from evals.sample_words import answered, learned, said
 USERS, TURNS, FACTS = 100, 500, 200
 CALL_TURNS = 20
 SENTENCES = {"user": (said, 200), "assistant": (answered, 80), "fact": (learned, 120)}
-COMPOSED_USERS = (
-    4  # Postgres copies the others from these: whose words they are does not change what a search costs
-)
+# Postgres copies the others from these: whose words they are does not change what a search costs
+COMPOSED_USERS = 4
 JITTER = 0.02  # per dimension: a cosine of 0.93 to the original, about that of a paraphrase
 AGENT = "echoic"
 LOAD_LIMIT_S = 300.0
@@ -39,19 +38,23 @@ TABLES = ("turns", "turn_index", "facts", "postings")
 COPIES = (
     """
         insert into turns (ref, turn_id, user_id, agent_id, call_id, position, role, text, said_at, state)
-        select ref + $3::bigint, md5(turn_id::text || $2)::uuid, $2, agent_id, $2 || call_id, position, role, text, said_at, state
+        select ref + $3::bigint, md5(turn_id::text || $2)::uuid, $2, agent_id, $2 || call_id, position,
+            role, text, said_at, state
         from turns where user_id = $1""",
     """
         insert into turn_index (ref, user_id, agent_id, call_no, position, words, vector)
-        select ref + $3::bigint, $2, agent_id, call_no + $3::bigint, position, words, l2_normalize(vector + $4::vector::halfvec)
+        select ref + $3::bigint, $2, agent_id, call_no + $3::bigint, position, words,
+            l2_normalize(vector + $4::vector::halfvec)
         from turn_index where user_id = $1""",
     """
         insert into facts (ref, id, vector, payload, words, sources)
         select ref + $3::bigint, md5(id::text || $2)::uuid, l2_normalize(vector + $4::vector),
-            payload || jsonb_build_object('user_id', $2::text), words, array(select source + $3::bigint from unnest(sources) source)
+            payload || jsonb_build_object('user_id', $2::text), words,
+            array(select source + $3::bigint from unnest(sources) source)
         from facts where user_id = $1""",
-    "insert into postings (user_id, term, ref, tf) select $2, term, ref + $3::bigint, tf from postings where "
-    "user_id = $1",
+    """
+        insert into postings (user_id, term, ref, tf)
+        select $2, term, ref + $3::bigint, tf from postings where user_id = $1""",
 )
 
 

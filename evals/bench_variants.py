@@ -2,15 +2,19 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import zip_longest
 from typing import Any, Protocol
 
 from livekit.agents import Agent, AgentSession, ModelSettings, llm
 
 from echoic.agent.assistant import MemoryAgent
+from echoic.agent.call.call import Call
+from echoic.agent.call.registry import bind, call_of
 from echoic.agent.config import AgentSettings
 from echoic.memory.call import CallMemory
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.service import Memory
+from echoic.memory.types import Recall
 from evals.bench_data import caller
 from evals.bench_mem0 import open_mem0
 from tests.fake_llm import FakeLLM
@@ -24,8 +28,7 @@ CALL_SO_FAR = (
 class Variant(Protocol):
     """One path.
 
-    `ask` returns when the model's first word would be out; its result is the part that a deadline covers, in
-    ms.
+    `ask` returns when the model's first word would be out; its result is the ms that a deadline covers.
     """
 
     name: str
@@ -46,8 +49,12 @@ class LLMNode:
             context.add_message(role=role, content=words)  # type: ignore[arg-type]
         async for _ in agent.llm_node(context, [], ModelSettings()):  # type: ignore[union-attr]
             break
-        recall = getattr(agent, "last_recall", None)
-        return recall.elapsed_ms if recall else 0
+        return self.last_recall(call).elapsed_ms
+
+    def last_recall(self, call: int) -> Recall:
+        """What memory gave to this call's last question; an empty one without memory."""
+        found = call_of(self._agents[call].session)
+        return (found and found.recalls.last) or Recall()
 
 
 class BareEmbedding:
@@ -82,12 +89,9 @@ async def open_variants(memory: Memory, calls: Sequence[CallMemory]) -> AsyncIte
     settings = AgentSettings()
     plain = [Agent(instructions=settings.instructions) for _ in calls]
     remembering = [
-        MemoryAgent(
-            instructions=settings.instructions, context_tokens=settings.context_tokens, call_memory=call
-        )
-        for call in calls
+        MemoryAgent(instructions=settings.instructions, context_tokens=settings.context_tokens) for _ in calls
     ]
-    async with open_mem0(memory) as mem0, started([*plain, *remembering]):
+    async with open_mem0(memory) as mem0, started(plain), started(remembering, calls):
         yield [
             LLMNode("no_memory", plain),
             BareEmbedding(memory.embedder),
@@ -97,14 +101,16 @@ async def open_variants(memory: Memory, calls: Sequence[CallMemory]) -> AsyncIte
 
 
 @asynccontextmanager
-async def started(agents: Sequence[Agent]) -> AsyncIterator[None]:
-    """Each agent in a running session of its own."""
+async def started(agents: Sequence[Agent], calls: Sequence[CallMemory] = ()) -> AsyncIterator[None]:
+    """Each agent in a running session of its own, with the memory of its call if there is one."""
     async with AsyncExitStack() as stack:
-        for agent in agents:
+        for agent, memory in zip_longest(agents, calls):
             session: AgentSession[None] = AgentSession(
                 llm=InstantLLM(), vad=None, turn_handling={"turn_detection": None}
             )
             await stack.enter_async_context(session)
+            if memory is not None:
+                bind(session, Call(memory))
             await session.start(agent, record=False)
         yield
 

@@ -149,8 +149,7 @@ def _report(job: JobContext, what: str) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.ERROR)
-    from evals.call_process import (
-        measure as measure_here,  # by its name, under which the call processes find it too
-    )
+    # by its name, under which the call processes find it too
+    from evals.call_process import measure as measure_here
 
     print(json.dumps(asyncio.run(measure_here(sys.argv[1], int(sys.argv[2])))), flush=True)

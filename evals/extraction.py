@@ -119,8 +119,8 @@ def main(
         raise typer.Exit(1) from exc
     figures = _figures(score, len(cases), name)
     console.print(
-        f"{extractor}: never-lists broken {score.never}, wrongly closed {score.wrongly_closed}, dead batches "
-        f"{score.failed}"
+        f"{extractor}: never-lists broken {score.never}, wrongly closed {score.wrongly_closed}, "
+        f"dead batches {score.failed}"
     )
     print(json.dumps(figures))
     if json_file is not None:

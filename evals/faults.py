@@ -273,17 +273,13 @@ async def _cell(case: Case, count: int, seconds: float) -> Cell:
         async with _nodes(case.name, calls) as (node, agents):
             asked = questions()
             if not case.new_calls:
-                for number in range(
-                    count
-                    # one after the other: sixteen calls that begin at once on a cold server are another matter
-                ):
+                # one after the other: sixteen calls that begin at once on a cold server are another matter
+                for number in range(count):
                     for _ in range(WARM_UP):
                         await node.ask(number, next(asked))
                 await stack.enter_async_context(case.fault(case.state))
             until = time.perf_counter() + seconds
-            await asyncio.gather(
-                *(_ask(case, node, agents[number], number, asked, until, cell) for number in range(count))
-            )
+            await asyncio.gather(*(_ask(case, node, number, asked, until, cell) for number in range(count)))
         await stack.aclose()  # well again before the calls end: what is stored then is not measured here
         for call in calls:
             await call.end()
@@ -294,28 +290,25 @@ async def _cell(case: Case, count: int, seconds: float) -> Cell:
 async def _nodes(name: str, calls: Sequence[CallMemory]) -> AsyncIterator[tuple[LLMNode, list[MemoryAgent]]]:
     shipped = AgentSettings()
     agents = [
-        MemoryAgent(
-            instructions=shipped.instructions, context_tokens=shipped.context_tokens, call_memory=call
-        )
-        for call in calls
+        MemoryAgent(instructions=shipped.instructions, context_tokens=shipped.context_tokens) for _ in calls
     ]
-    async with started(agents):
+    async with started(agents, calls):
         freeze_gc()
         yield LLMNode(name, agents), agents
 
 
 async def _ask(
-    case: Case, node: LLMNode, agent: MemoryAgent, number: int, asked: Iterator[str], until: float, cell: Cell
+    case: Case, node: LLMNode, number: int, asked: Iterator[str], until: float, cell: Cell
 ) -> None:
     while time.perf_counter() < until:
         began = time.perf_counter()
         recall_ms = await node.ask(number, next(asked))
         cell.ms.append((time.perf_counter() - began) * 1000)
         cell.recall_ms.append(recall_ms)
-        assert agent.last_recall is not None
-        tier = agent.last_recall.tiers.get(case.tier)
+        recall = node.last_recall(number)
+        tier = recall.tiers.get(case.tier)
         cell.outcomes[tier.status if tier else "off"] += 1
-        cell.used.append(len(agent.last_recall.used))
+        cell.used.append(len(recall.used))
         cell.waited[number] += case.state in IN_VAIN and recall_ms >= WAITED * case.settings.recall_budget_ms
 
 

@@ -24,8 +24,10 @@ _FALKOR_EDGES = """UNWIND $rows AS row MATCH (s:Entity {uuid: row.source}) MATCH
 _NEO_NODES = "UNWIND $rows AS row CREATE (n:Entity) SET n = row RETURN collect(1) AS rows"
 _NEO_EDGES = """UNWIND $rows AS row MATCH (s:Entity {uuid: row.source}) MATCH (t:Entity {uuid: row.target})
     CREATE (s)-[e:RELATES_TO]->(t) SET e = row.edge
-    SET e.created_at = datetime(e.created_at), e.valid_at = datetime(e.valid_at), e.invalid_at = datetime(e.invalid_at)
-    WITH e, row CALL db.create.setRelationshipVectorProperty(e, 'fact_embedding', row.vector) RETURN collect(1) AS rows"""
+    SET e.created_at = datetime(e.created_at), e.valid_at = datetime(e.valid_at),
+        e.invalid_at = datetime(e.invalid_at)
+    WITH e, row CALL db.create.setRelationshipVectorProperty(e, 'fact_embedding', row.vector)
+    RETURN collect(1) AS rows"""
 
 
 class Loader(Protocol):

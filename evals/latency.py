@@ -265,8 +265,8 @@ def _show(report: dict[str, Any], console: Console) -> None:
         slowest = stalls["slowest_callback"]
         console.print(f"Event loop, {name}: late by p99 {stalls['p99']} ms, max {stalls['max']} ms")
         console.print(
-            f"  slowest callback {slowest['ms']} ms, {slowest['cpu_ms']} ms of it computing: "
-            f"{slowest['name']}"
+            f"  slowest callback {slowest['ms']} ms, "
+            f"{slowest['cpu_ms']} ms of it computing: {slowest['name']}"
         )
     for name, key in (
         ("A turn is durable after", "captured_ms"),

@@ -238,8 +238,8 @@ def _show(report: dict[str, Any], console: Console) -> None:
     console.print(table)
     console.print(f"{report['left_out']} questions left out: their evidence is not among the turns.")
     console.print(
-        f"p50 {report['p50_ms']:.1f} ms, p95 {report['p95_ms']:.1f} ms; the bare embedding p50 "
-        f"{report['embedding_p50_ms']:.1f} ms"
+        f"p50 {report['p50_ms']:.1f} ms, p95 {report['p95_ms']:.1f} ms; "
+        f"the bare embedding p50 {report['embedding_p50_ms']:.1f} ms"
     )
 
 

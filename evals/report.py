@@ -53,8 +53,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _latency(result: dict[str, Any]) -> str:
     rows = {(row["load"], row["calls"], row["variant"]): row for row in result["rows"]}
     lines = [
-        "**Time memory adds to a reply**, in ms as p50 / p95 / "
-        f"p99{_origin(result, 'python -m evals.latency')}",
+        "**Time memory adds to a reply**, "
+        f"in ms as p50 / p95 / p99{_origin(result, 'python -m evals.latency')}",
         "",
         "| Calls at once | " + " | ".join(VARIANTS.values()) + " | n |",
         "|---|" + "---|" * (len(VARIANTS) + 1),
@@ -76,10 +76,12 @@ def _besides(result: dict[str, Any]) -> Iterator[str]:
         if "bare" in stall
         else ""
     )
-    yield f"Timers of the event loop were late by {_ms(stall['p99'])} ms at p99 and {_ms(stall['max'])} ms at most{bare}."
+    timers = f"{_ms(stall['p99'])} ms at p99 and {_ms(stall['max'])} ms at most{bare}"
+    yield f"Timers of the event loop were late by {timers}."
     yield f"A turn is durable after {_ms(captured['p50'])} ms at p50, {_ms(captured['p99'])} ms at p99."
     if load_ms := result.get("load_ms"):
-        yield f"Loading a caller's memory when a call starts takes {_ms(load_ms['p50'])} ms at p50, {_ms(load_ms['p95'])} ms at p95."
+        loading = f"{_ms(load_ms['p50'])} ms at p50, {_ms(load_ms['p95'])} ms at p95"
+        yield f"Loading a caller's memory when a call starts takes {loading}."
 
 
 def _locomo(result: dict[str, Any]) -> str:
@@ -144,10 +146,9 @@ def _temporal(result: dict[str, Any]) -> str:
         for key, name in (("facts_only", "from facts and turns alone"), ("with_graph", "with the graph"))
     ]
     return (
-        f"**What was true when**: of {result['n']} questions over planted histories, the right dated fact "
-        "and no stale one reached the "
-        f"reply for {' and '.join(shares)}, learned by "
-        f"{result['model']}{_origin(result, 'python -m evals.temporal --graph')}.\n"
+        f"**What was true when**: of {result['n']} questions over planted histories, "
+        f"the right dated fact and no stale one reached the reply for {' and '.join(shares)}, "
+        f"learned by {result['model']}{_origin(result, 'python -m evals.temporal --graph')}.\n"
     )
 
 
@@ -199,13 +200,12 @@ def _voice(results: list[dict[str, Any]]) -> Iterator[str]:
     if not results:
         return
     lines = [
-        "**First sound of a reply in a real room**, after the caller's last "
-        f"word{_origin(results[0], 'python -m evals.voice')}",
+        "**First sound of a reply in a real room**, "
+        f"after the caller's last word{_origin(results[0], 'python -m evals.voice')}",
         "",
-        "| Ears, model and voice | turns | without memory, ms p50 / p95 | **with memory** | model calls a "
-        "turn "
-        "| memory added, ms p50 / p95 | where the last partial held every word | prefetched lookups: hit, "
-        "late, wasted |",
+        "| Ears, model and voice | turns | without memory, ms p50 / p95 | **with memory** "
+        "| model calls a turn | memory added, ms p50 / p95 | where the last partial held every word "
+        "| prefetched lookups: hit, late, wasted |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for result in results:
@@ -232,20 +232,18 @@ def _voice(results: list[dict[str, Any]]) -> Iterator[str]:
 def _takeover(result: dict[str, Any]) -> str:
     silence = result["silence_s"]
     return (
-        "When an agent's process is killed in the middle of a call, its caller hears nothing for "
-        f"{silence['p50']:.2f} s at p50 and "
-        f"{silence['max']:.2f} s at most of {result['n']} "
-        f"times{_origin(result, 'python -m evals.takeover')}.\n"
+        "When an agent's process is killed in the middle of a call, its caller hears nothing "
+        f"for {silence['p50']:.2f} s at p50 and {silence['max']:.2f} s at most "
+        f"of {result['n']} times{_origin(result, 'python -m evals.takeover')}.\n"
     )
 
 
 def _footprint(result: dict[str, Any]) -> str:
     added = ", ".join(f"{megabytes:.0f} MB at {calls}" for calls, megabytes in result["rss_added_mb"].items())
-    once = result["once_a_host"]["embedding_server_rss_mb"]
+    server = f"{result['once_a_host']['embedding_server_rss_mb']:.0f} MB once"
     return (
-        f"Memory adds to the resident size of a call process, by calls at once: {added}; the embedding "
-        "server of a host takes "
-        f"{once:.0f} MB once{_origin(result, 'python -m evals.footprint')}.\n"
+        f"Memory adds to the resident size of a call process, by calls at once: {added}; "
+        f"the embedding server of a host takes {server}{_origin(result, 'python -m evals.footprint')}.\n"
     )
 
 

@@ -8,46 +8,64 @@ import re
 from collections.abc import Iterator
 
 WORDS = {
-    "person": "Anna Bruno Chiara David Elif Farid Grace Hugo Ines Jonas Kemal Lucia Marta Nadia Omar Paula Quentin Rosa Samir Tess".split(),
-    "kin": "sister;brother;mother;father;aunt;uncle;cousin;neighbour;grandmother;daughter;son;colleague;landlord;boss".split(
-        ";"
-    ),
+    "person": (
+        "Anna Bruno Chiara David Elif Farid Grace Hugo Ines Jonas "
+        "Kemal Lucia Marta Nadia Omar Paula Quentin Rosa Samir Tess"
+    ).split(),
+    "kin": (
+        "sister;brother;mother;father;aunt;uncle;cousin;neighbour;"
+        "grandmother;daughter;son;colleague;landlord;boss"
+    ).split(";"),
     "pet": "dog cat rabbit parrot hamster tortoise pony goldfish canary ferret".split(),
-    "name": "Biscuit Pepper Mango Luna Ziggy Clover Bandit Mocha Olive Rocket Pixel Truffle Waffles Juno Sesame".split(),
-    "place": "Lisbon Leeds Kyoto Bergen Porto Graz Ghent Malmo Turin Cork Bilbao Nantes Tartu Lugano Split Aarhus Cadiz Bremen".split(),
-    "street": "Mill Lane;Harbour Street;Oak Avenue;Station Road;Chapel Hill;Orchard Close;Bridge Street;Castle Square".split(
-        ";"
-    ),
-    "job": "nurse;carpenter;pilot;teacher;baker;plumber;translator;gardener;welder;accountant;vet;florist;bus driver;archivist".split(
-        ";"
-    ),
-    "food": "lasagne;lentil soup;rye bread;mushroom risotto;pancakes;sushi;goulash;apple pie;falafel;paella;ramen;dumplings".split(
-        ";"
-    ),
-    "avoid": "peanuts;shellfish;gluten;lactose;strawberries;sesame;penicillin;aspirin;eggs;mustard;celery;soya".split(
-        ";"
-    ),
-    "hobby": "climbing;pottery;chess;birdwatching;choir;sailing;knitting;astronomy;karate;fencing;beekeeping;watercolours".split(
-        ";"
-    ),
-    "thing": "dishwasher;bicycle;heat pump;laptop;sofa;greenhouse;boiler;camper van;piano;router;washing machine;kayak".split(
-        ";"
-    ),
+    "name": (
+        "Biscuit Pepper Mango Luna Ziggy Clover Bandit Mocha Olive Rocket Pixel Truffle Waffles Juno Sesame"
+    ).split(),
+    "place": (
+        "Lisbon Leeds Kyoto Bergen Porto Graz Ghent Malmo Turin "
+        "Cork Bilbao Nantes Tartu Lugano Split Aarhus Cadiz Bremen"
+    ).split(),
+    "street": (
+        "Mill Lane;Harbour Street;Oak Avenue;Station Road;"
+        "Chapel Hill;Orchard Close;Bridge Street;Castle Square"
+    ).split(";"),
+    "job": (
+        "nurse;carpenter;pilot;teacher;baker;plumber;translator;"
+        "gardener;welder;accountant;vet;florist;bus driver;archivist"
+    ).split(";"),
+    "food": (
+        "lasagne;lentil soup;rye bread;mushroom risotto;pancakes;"
+        "sushi;goulash;apple pie;falafel;paella;ramen;dumplings"
+    ).split(";"),
+    "avoid": (
+        "peanuts;shellfish;gluten;lactose;strawberries;sesame;penicillin;aspirin;eggs;mustard;celery;soya"
+    ).split(";"),
+    "hobby": (
+        "climbing;pottery;chess;birdwatching;choir;sailing;"
+        "knitting;astronomy;karate;fencing;beekeeping;watercolours"
+    ).split(";"),
+    "thing": (
+        "dishwasher;bicycle;heat pump;laptop;sofa;greenhouse;"
+        "boiler;camper van;piano;router;washing machine;kayak"
+    ).split(";"),
     "colour": "blue green red yellow grey purple orange turquoise white brown".split(),
     "day": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(),
     "month": "January February March April May June July August September October November December".split(),
-    "hour": "seven;half past eight;nine fifteen;ten;eleven thirty;noon;two;quarter to four;five;six thirty;eight".split(
-        ";"
-    ),
-    "number": "twelve nineteen twenty-three thirty-one forty forty-seven fifty-two sixty eighty-four ninety-six".split(),
-    "event": "wedding;christening;graduation;retirement party;house move;operation;job interview;marathon;school play;reunion".split(
-        ";"
-    ),
+    "hour": (
+        "seven;half past eight;nine fifteen;ten;eleven thirty;noon;two;quarter to four;five;six thirty;eight"
+    ).split(";"),
+    "number": (
+        "twelve nineteen twenty-three thirty-one forty forty-seven fifty-two sixty eighty-four ninety-six"
+    ).split(),
+    "event": (
+        "wedding;christening;graduation;retirement party;house move;"
+        "operation;job interview;marathon;school play;reunion"
+    ).split(";"),
     "doctor": "dentist;eye doctor;physiotherapist;cardiologist;dermatologist;midwife;allergist".split(";"),
     "shop": "bakery;bike shop;pharmacy;garden centre;bookshop;hardware store;fish market;tailor".split(";"),
-    "book": "a book about lighthouses;a crime novel;the history of tea;a field guide to moths;poems;a travel diary;a cookbook".split(
-        ";"
-    ),
+    "book": (
+        "a book about lighthouses;a crime novel;the history of tea;"
+        "a field guide to moths;poems;a travel diary;a cookbook"
+    ).split(";"),
     "mood": "tired;over the moon;a bit worried;relieved;quite proud;nervous;sad;excited;fed up".split(";"),
 }
 

@@ -178,8 +178,8 @@ def _right(answers: Sequence[Answer], form: Form) -> int:
 def _show(answers: Sequence[Answer], model: str, dead: int, console: Console, verbose: bool) -> None:
     if model == NO_MODEL:
         console.print(
-            "No model is configured, so nothing was learned: verbatim turns alone. Set ECHOIC_LLM_URL, or "
-            "name one.",
+            "No model is configured, so nothing was learned: verbatim turns alone. "
+            "Set ECHOIC_LLM_URL, or name one.",
             style="yellow",
         )
     if dead:

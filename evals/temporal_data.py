@@ -114,8 +114,7 @@ def read_script(path: Path, data: Data) -> Script:
     """The perfect extraction that belongs to `data`.
 
     Raises:
-        ValueError: it has another format, names turns that do not exist, or ends a fact that no turn before
-            taught.
+        ValueError: it has another format, names turns that do not exist, or ends a fact not taught before.
     """
     whole = _json(path)
     try:

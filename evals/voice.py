@@ -23,7 +23,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from livekit.agents import Agent, JobContext, llm
+from livekit.agents import Agent, JobContext
 from livekit.agents.voice.room_io import AudioInputOptions, RoomOptions
 from rich.console import Console
 from rich.progress import Progress
@@ -32,6 +32,8 @@ from echoic.agent.assistant import MemoryAgent
 from echoic.agent.call.call import Call
 from echoic.agent.call.capture import Capture
 from echoic.agent.call.prefetch import Counts, Prefetch
+from echoic.agent.call.recall_history import RecallHistory
+from echoic.agent.call.registry import attach
 from echoic.agent.config import AgentSettings
 from echoic.local.command_resources import folder_of
 from echoic.local.dev.livekit_program import find_program
@@ -57,18 +59,16 @@ FINE = RoomOptions(audio_input=AudioInputOptions(frame_size_ms=10))
 """LiveKit hands audio on in pieces of 50 ms, the same for both rooms: too coarse to see 5 ms."""
 
 
-class TimedAgent(MemoryAgent):
-    """Echoic's agent, which keeps what each recall came to."""
+class TimedRecalls(RecallHistory):
+    """Keeps what each recall came to."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.recalls: list[Recall] = []
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[Recall] = []
 
-    async def _remember(self, items: list[llm.ChatItem]) -> None:
-        self.last_recall = None
-        await super()._remember(items)
-        if self.last_recall is not None:
-            self.recalls.append(self.last_recall)
+    def note(self, words: str, recall: Recall) -> None:
+        super().note(words, recall)
+        self.all.append(recall)
 
 
 @dataclass(slots=True)
@@ -78,6 +78,7 @@ class Side:
     parts: Parts
     agent: Agent = field(default_factory=lambda: Agent(instructions=AgentSettings().instructions))
     prefetch: Prefetch | None = None
+    recalls: TimedRecalls = field(default_factory=TimedRecalls)
     first_audio_ms: list[float] = field(default_factory=list)
     added_ms: list[float] = field(default_factory=list)
     added_equal_ms: list[float] = field(default_factory=list)
@@ -151,7 +152,7 @@ def _entry(
         await job.connect()
         side = sides[job.room.name]
         if job.room.name == WITHOUT:
-            await side.parts.session(None).start(side.agent, room=job.room, room_options=FINE, record=False)
+            await side.parts.session().start(side.agent, room=job.room, room_options=FINE, record=False)
             return
         opened = AsyncExitStack()
         job.add_shutdown_callback(opened.aclose)
@@ -167,12 +168,12 @@ async def _remembering(memory: Memory, side: Side, job: JobContext) -> None:
     capture = call.capture = Capture(call.call_memory)
     await capture.__aenter__()
     side.prefetch = Prefetch(call)
-    side.agent = TimedAgent(
+    call.recalls = side.recalls
+    side.agent = MemoryAgent(
         instructions=agent_settings.instructions, context_tokens=agent_settings.context_tokens
     )
-    session = side.parts.session(call)
-    capture.listen(session)
-    side.prefetch.listen(session)
+    session = side.parts.session()
+    attach(session, call, side.prefetch)
     await session.start(side.agent, room=job.room, room_options=FINE, record=False)
 
 
@@ -190,7 +191,7 @@ async def _ask(people: dict[str, Person], sides: dict[str, Side], turns: int, pr
 
 async def _turn(person: Person, side: Side, words: str, *, counts: bool) -> None:
     sound = await side.parts.sound(words)
-    recalls = side.agent.recalls if isinstance(side.agent, TimedAgent) else []
+    recalls = side.recalls.all
     before = len(recalls)
     ended = await person.say(sound)
     first = await person.wait_heard(after=ended)
@@ -251,8 +252,8 @@ def _show(report: dict[str, Any], console: Console) -> None:
     console.print(f"The medians differ by {later:.1f} ms (aim: below 5)")
     console.print(f"Memory added {added['p50']} ms in llm_node (p95 {added['p95']})")
     console.print(
-        f"  where the last partial held every word ({equal['share']:.0%}): {equal['p50']} ms (p95 "
-        f"{equal['p95']}; aim: 2)"
+        f"  where the last partial held every word ({equal['share']:.0%}): "
+        f"{equal['p50']} ms (p95 {equal['p95']}; aim: 2)"
     )
     console.print(f"Prefetch: {prefetch['hit']} hit, {prefetch['late']} late, {prefetch['wasted']} wasted")
     console.print(f"{report['turns']} turns, {report['commit']}, {report['hardware']}")

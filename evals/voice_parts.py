@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from livekit.agents import AgentSession, TurnHandlingOptions, UserInputTranscribedEvent, llm
 
-from echoic.agent.call.call import Call
 from echoic.agent.config import AgentSettings
 from echoic.agent.model import address_of, connect_options, open_llm
 from echoic.agent.speech import open_vad, turn_handling
@@ -37,7 +36,7 @@ class Parts(Protocol):
         """Did the last partial transcript of the newest turn hold every word?"""
         ...
 
-    def session(self, call: Call | None) -> AgentSession[Any]: ...
+    def session(self) -> AgentSession[Any]: ...
 
     async def sound(self, words: str) -> bytes:
         """What the caller sends to say these words."""
@@ -58,14 +57,13 @@ class ScriptedParts:
     def last_partial_equal(self) -> bool:
         return self._ears.last_partial_equal
 
-    def session(self, call: Call | None) -> AgentSession[Any]:
+    def session(self) -> AgentSession[Any]:
         return AgentSession(
             stt=self._ears,
             llm=self._model,
             tts=ToneTTS(REPLY_WORD_S),
             vad=None,
             turn_handling=SCRIPTED_TURNS,
-            userdata=call,
             user_away_timeout=None,
         )
 
@@ -88,7 +86,7 @@ class LocalParts:
         self._last_partial = ""
         self.last_partial_equal, self.calls = False, 0
 
-    def session(self, call: Call | None) -> AgentSession[Any]:
+    def session(self) -> AgentSession[Any]:
         agent_settings = AgentSettings(turn_detection="vad")
         session: AgentSession[Any] = AgentSession(
             stt=self._speech.stt(),
@@ -96,7 +94,6 @@ class LocalParts:
             tts=self._speech.tts(),
             vad=open_vad(),
             turn_handling=turn_handling(agent_settings),
-            userdata=call,
             conn_options=connect_options(agent_settings),
             user_away_timeout=None,
         )

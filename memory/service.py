@@ -15,6 +15,7 @@ from echoic.memory.embedding.embedder import Embedder, open_embedder
 from echoic.memory.errors import ConfigInvalid, MemoryFault, SchemaMismatch
 from echoic.memory.graph.backend import GraphBackend, open_backend
 from echoic.memory.graph.groups import GraphGroups
+from echoic.memory.privacy.forget import PostgresForgetter
 from echoic.memory.recall.facts_tier import HybridSearch
 from echoic.memory.recall.recaller import Recaller, Tier
 from echoic.memory.store.consent import ConsentStore
@@ -177,6 +178,7 @@ def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], dateti
         versions,
         consents,
         groups,
+        PostgresForgetter(db),
         now,
     )
     memory.graph, memory.graph_fault = backend, fault

@@ -24,7 +24,7 @@ from echoic.memory.store.recorder import Recorder
 from echoic.memory.store.spool import Spool
 from echoic.memory.store.turns import TurnStore
 from echoic.memory.store.versions import Versions
-from echoic.memory.types import Caller
+from echoic.memory.types import Caller, ForgetRequest, Forgotten
 
 
 class OpenCall(Protocol):
@@ -36,6 +36,12 @@ class OpenCall(Protocol):
     forgotten_ids: set[UUID]
 
     def forget_items(self, ids: Collection[UUID]) -> None: ...
+
+
+class Forgetter(Protocol):
+    """Takes rows out of the store, with all that was learned from them alone."""
+
+    async def forget_rows(self, caller: Caller, wanted: ForgetRequest, gone: Forgotten) -> None: ...
 
 
 @dataclass(slots=True)
@@ -55,6 +61,7 @@ class Stores:
     versions: Versions
     consents: ConsentStore
     graph_groups: GraphGroups
+    forgetter: Forgetter
     now: Callable[[], datetime]
     graph: GraphBackend | None = None
     """The graph server; None when the graph is off, or its settings are wrong."""

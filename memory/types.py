@@ -147,3 +147,26 @@ class Recall:
     used: tuple[Item, ...] = ()
     """The items that stand in `block`, in its order (for `/why`)."""
     elapsed_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetRequest:
+    """What is to be forgotten of one caller, as their agent knows them."""
+
+    turn_ids: frozenset[UUID] = frozenset()
+    """With everything that was learned from them."""
+    fact_ids: frozenset[UUID] = frozenset()
+    about: frozenset[str] = frozenset()
+    """Stems: turns and facts in which all of them stand."""
+    relations: tuple[Item, ...] = ()
+    """Of the graph: with the facts that they are made of, and the turns whose words they retell."""
+
+
+@dataclass(slots=True)
+class Forgotten:
+    """What is gone."""
+
+    turns: set[UUID] = field(default_factory=set)
+    facts: set[UUID] = field(default_factory=set)
+    reopened: int = 0
+    """Turns that are learned again, because a forgotten fact came from them too."""

@@ -11,6 +11,8 @@ from uuid import UUID
 
 from livekit.agents import AgentSession, llm
 
+from echoic.agent.call.call import Call
+from echoic.agent.call.registry import bind
 from echoic.memory.config import MemorySettings
 from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.store.turns import turn_id_for
@@ -84,11 +86,14 @@ class FakeCallMemory:
         self.ended += 1
 
 
-def text_session(model: llm.LLM, **options: Any) -> AgentSession[Any]:
-    """A session without ears and mouth."""
-    return AgentSession(
+def text_session(model: llm.LLM, call: Any = None, **options: Any) -> AgentSession[Any]:
+    """A session without ears and mouth; `call`: a `Call`, or a call's memory alone."""
+    session: AgentSession[Any] = AgentSession(
         llm=model, vad=None, turn_handling={"turn_detection": None}, user_away_timeout=None, **options
     )
+    if call is not None:
+        bind(session, call if hasattr(call, "recalls") else Call(call))
+    return session
 
 
 def _text(content: Any) -> str:

@@ -103,8 +103,7 @@ def redis_url(stores: Stores) -> Iterator[str]:
 def falkordb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The session's embedded FalkorDB, started for the first test that asks for it.
 
-    Its address is `unix:///…`, which redis-py's `from_url` takes. All tests share it: each uses groups of its
-    own names.
+    Its address is `unix:///…`, which redis-py's `from_url` takes. All tests share it, each with own groups.
     """
     with open_graph(tmp_path_factory.mktemp("graph")) as url:
         yield url

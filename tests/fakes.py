@@ -17,8 +17,7 @@ LONGEST_HOLD_S = 60.0
 class ScriptedModel:
     """An OpenAI-compatible server on this machine: `/v1/chat/completions` (streaming too) and `/v1/models`.
 
-    Each request takes the next scripted answer; when none is left, `otherwise`. Works for this process and
-    for others.
+    Each request takes the next scripted answer; when none is left, `otherwise`. Other processes may ask, too.
     """
 
     def __init__(self, *answers: Scripted, otherwise: Scripted = "ok", name: str = "scripted") -> None:

@@ -12,6 +12,8 @@ from livekit.agents import Agent, AgentSession, APIConnectOptions, llm, stt
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 from livekit.agents.voice import TranscriptSynchronizer, io
 
+from echoic.agent.call.call import Call
+from echoic.agent.call.registry import bind
 from tests.agents import ScriptedLLM
 from tests.fake_llm import Reply
 from tests.tones import RATE, WORD_S, ToneTTS
@@ -188,13 +190,14 @@ class Voice:
 
 @asynccontextmanager
 async def voice_session(
-    agent: Agent, model: llm.LLM, *, listeners: Sequence[Any] = (), **options: Any
+    agent: Agent, model: llm.LLM, *, call: Any = None, listeners: Sequence[Any] = (), **options: Any
 ) -> AsyncIterator[Voice]:
     """A running session with ears and a mouth.
 
     Args:
         listeners: what wants to `listen` to the session before it starts: capture, prefetch.
-        options: of the AgentSession: `userdata`, `turn_handling` (over ours).
+        call: a `Call`, or a call's memory alone.
+        options: of the AgentSession: `turn_handling` (over ours).
     """
     ears, speaker = ScriptedSTT(), Speaker()
     handling = TURN_HANDLING | options.pop("turn_handling", {})
@@ -208,6 +211,8 @@ async def voice_session(
         user_away_timeout=None,
         **options,
     )
+    if call is not None:
+        bind(session, call if hasattr(call, "recalls") else Call(call))
     for listener in listeners:
         listener.listen(session)
     synchronizer = TranscriptSynchronizer(

@@ -218,8 +218,7 @@ def _install(uv: str, level: str) -> None:
         [uv, "pip", "sync", *quiet, *python, "--require-hashes", f"locks/{level}.txt", "locks/build.txt"],
         environment,
     )
-    # hash mode cannot hold the project itself; the build backend is in .venv by now, so nothing more is
-    # loaded
+    # hash mode cannot hold the project itself; the build backend is in .venv by now: nothing more is loaded
     _run(
         [uv, "pip", "install", "--quiet", *python, "--no-deps", "--no-build-isolation", "--editable", "."],
         environment,
@@ -268,8 +267,8 @@ def _pip() -> list[str]:
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
             raise SetupFailed(
                 f"this Python ({_base_python()}) has neither pip nor venv, and there is no uv on PATH. "
-                f"Debian and Ubuntu: apt install python{version}-venv. Elsewhere install uv or pip, then "
-                "call make again."
+                f"Debian and Ubuntu: apt install python{version}-venv. "
+                "Elsewhere install uv or pip, then call make again."
             )
     return [str(own / "bin" / "python"), "-m", "pip"]
 
@@ -302,10 +301,10 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr)
     if done.returncode != 0:
         raise SetupFailed(
-            f"set-up stopped: `{Path(command[0]).name} {' '.join(command[1:4])}` failed, the reason stands "
-            f"above. It needs PyPI or\n"
-            "echoic: a mirror of it (UV_DEFAULT_INDEX or pip's index-url name one), 1 GB of disk, and this "
-            "folder writable.\n"
+            f"set-up stopped: `{Path(command[0]).name} {' '.join(command[1:4])}` failed, "
+            "the reason stands above. It needs PyPI or\n"
+            "echoic: a mirror of it (UV_DEFAULT_INDEX or pip's index-url name one), 1 GB of disk, "
+            "and this folder writable.\n"
             "echoic: Call make again to go on."
         )
 

@@ -16,10 +16,12 @@ WIDTH = 24
 MOST_CHARS = 96
 REST = {
     "memory/store/sql/": "queries.sql (named queries) and migrations/0001_*.sql",
-    "tests/": "unit/ (nothing needed), contract/, integration/ (real stores), e2e/ (a pipe), rooms/ (real calls), browser/ (Chromium)",
+    "tests/": "unit/ (nothing needed), contract/, integration/ (real stores), e2e/ (a pipe), "
+    "rooms/ (real calls), browser/ (Chromium)",
     "tools/": "what make needs: a Python, a uv, the locks, the written parts of this file",
     "locks/": "versions and SHA-256 sums of everything that is installed",
-    "docs/": "decisions.md answers “why this way?”, phone.md connects a number, observability.md and grafana/ show what happens",
+    "docs/": "decisions.md answers “why this way?”, phone.md connects a number, "
+    "observability.md and grafana/ show what happens",
 }
 
 

@@ -53,8 +53,8 @@ async def open_extractor(settings: MemorySettings, memory: Memory) -> ExtractorC
     if not settings.llm_url and not settings.llm_api_key.get_secret_value():
         return ExtractorChoice(
             None,
-            f"No extractor is configured: {SMALL_TALK}. Set OPENAI_API_KEY or ECHOIC_LLM_URL, or `echoic "
-            "model pull`.",
+            f"No extractor is configured: {SMALL_TALK}. "
+            "Set OPENAI_API_KEY or ECHOIC_LLM_URL, or `echoic model pull`.",
         )
     extractor, model = make_extractor(settings)
     try:

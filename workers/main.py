@@ -51,8 +51,8 @@ async def run_worker(
     """
     if not settings.redis_url.get_secret_value():
         raise ConfigInvalid(
-            "ECHOIC_REDIS_URL is not set: name the Redis of the job queue, or use `echoic …`, which starts "
-            "one."
+            "ECHOIC_REDIS_URL is not set: "
+            "name the Redis of the job queue, or use `echoic …`, which starts one."
         )
     async with open_memory(settings, embedder=open_shared_embedder(settings)) as memory:
         choice = await open_extractor(settings, memory)

@@ -1,9 +1,10 @@
 """One call: whose memory it is now, and what happens when that changes.
 
-It is the session's userdata, which all its agents share.
+A session has one, which all its agents share (`agent/call/registry.py`).
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Coroutine, Sequence
@@ -14,14 +15,13 @@ from typing import Any
 from livekit.agents import llm
 
 from echoic.agent.call.capture import Capture
-from echoic.agent.call.identity import Identified
+from echoic.agent.call.recall_history import RecallHistory
 from echoic.agent.call.turn_log import TurnLog
+from echoic.agent.conversation import said_since
+from echoic.agent.identity.identity import Identified
 from echoic.memory.call import CallMemory, check_user_id, start_call
 
 log = logging.getLogger("echoic.call")
-SAID = ("message", "function_call", "function_call_output")
-"""Items that hold somebody's words, or what came of them; the rest is what the agent was told to be."""
-ALWAYS_SHOWN = ("system", "developer")
 
 
 class Call:
@@ -36,6 +36,8 @@ class Call:
         identified: who is speaking; None for a user that the application itself chose.
         keep_before_confirmed: whether what an anonymous caller said becomes theirs once it is known who they
             are.
+        shows_tools: whether the model is shown the tools of agent/commands/memory_tools.py, for wishes that
+            no rule recognises.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Call:
         identified: Identified | None = None,
         *,
         keep_before_confirmed: bool = True,
+        shows_tools: bool = False,
     ) -> None:
         self.call_memory = call_memory
         self.identified = identified or Identified(
@@ -55,13 +58,48 @@ class Call:
         """Set by whoever wires the call; it is told of every change."""
         self.turn_log: TurnLog | None = None
         """Set by whoever wires the call."""
+        self.shows_tools = shows_tools
+        self.recalls = RecallHistory()
+        self.identity_known = asyncio.Event()
+        """Set once somebody is identified; until then replies wait a moment for it."""
+        if identified is None or identified.how != "awaited":
+            self.identity_known.set()
         self.on_changed: list[Callable[[CallMemory], None]] = []
         """Called at once with the new memory when another user's memory is in force: consent is asked for
         anew, a prefetch dropped."""
         self._keep_before_confirmed = keep_before_confirmed
         self._call_id = call_memory.caller.call_id
-        self._memories: dict[str, CallMemory] = {self.identified.user_id: call_memory}
+        self._memories: dict[tuple[str, str], CallMemory] = {}
+        """By user and by scope."""
+        self._memories[self._key(self.identified.user_id)] = call_memory
         self._changing: set[asyncio.Task[None]] = set()
+
+    @property
+    def scope(self) -> str:
+        """The agent whose memory is in force: facts of its scope and its turns are seen."""
+        return self.call_memory.caller.agent_id
+
+    def enter_scope(self, scope: str) -> None:
+        """From now on, and at once, another agent speaks, with a memory of its own of the same person.
+
+        Facts about the person in general are seen in every scope; turns, and facts of one agent, in its own.
+        """
+        if scope == self.scope:
+            return
+        before = self.call_memory
+        self.call_memory = self._memory_of(self.identified, scope)
+        if self.capture is not None:
+            self.capture.switch_memory(self.call_memory)
+        if before.paused:
+            self.call_memory.pause()
+        for changed in self.on_changed:
+            changed(self.call_memory)
+
+    async def wait_identified(self, limit_s: float) -> None:
+        """Return when it is known who is speaking, or after `limit_s` seconds."""
+        if not self.identity_known.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.identity_known.wait(), limit_s)
 
     @property
     def paused(self) -> bool:
@@ -108,6 +146,7 @@ class Call:
         """
         check_user_id(identified.user_id)
         self.identified, before_who = identified, self.identified
+        self.identity_known.set()
         if identified.user_id == before_who.user_id:
             return None
         before, adopts = (
@@ -116,12 +155,12 @@ class Call:
         )
         if not same_person:
             self.since = datetime.now(UTC)
-        self.call_memory = self._memory_of(identified)
+        self.call_memory = self._memory_of(identified, self.scope)
         if self.capture is not None:
             self.capture.switch_memory(self.call_memory)
         if adopts and identified.persistent:
             self.call_memory.merge_anonymous(before)
-            self._memories.pop(before_who.user_id)
+            self._memories.pop(self._key(before_who.user_id))
         elif same_person and before.paused:
             self.call_memory.pause()
         log.info(
@@ -146,10 +185,7 @@ class Call:
     def shown(self, items: Sequence[llm.ChatItem]) -> list[llm.ChatItem]:
         """What of a conversation the model may see: nothing that another person said, or was told, before
         this one began to speak."""
-        if self.since is None:
-            return list(items)
-        began = self.since.timestamp()
-        return [item for item in items if item.created_at >= began or not _said(item)]
+        return said_since(items, self.since)
 
     async def hang_up(self) -> None:
         """The call is over: every word heard is durable, and its learning enqueued, for each person who
@@ -163,25 +199,27 @@ class Call:
         if self.turn_log is not None:
             self.turn_log.finish()
 
-    def _memory_of(self, identified: Identified) -> CallMemory:
-        """The memory of a user in this call: the one they had, or a new one, being loaded."""
-        if (known := self._memories.get(identified.user_id)) is not None:
+    def _key(self, user_id: str) -> tuple[str, str]:
+        return user_id, self.scope
+
+    def _memory_of(self, identified: Identified, scope: str) -> CallMemory:
+        """The memory of a user in this call and scope: the one they had, or a new one, being loaded."""
+        user_id = identified.user_id
+        if (known := self._memories.get((user_id, scope))) is not None:
             return known
-        caller = replace(
-            self.call_memory.caller, user_id=identified.user_id, call_id=self._call_id_for(identified.user_id)
-        )
-        opened = self._memories[identified.user_id] = start_call(
-            self.call_memory.memory, caller, persistent=identified.persistent
-        )
+        call_id = self._call_id_for(user_id, scope)
+        caller = replace(self.call_memory.caller, user_id=user_id, agent_id=scope, call_id=call_id)
+        opened = start_call(self.call_memory.memory, caller, persistent=identified.persistent)
+        self._memories[user_id, scope] = opened
         return opened
 
-    def _call_id_for(self, user_id: str) -> str:
-        """The call's own id for the first person whose words are kept, one derived from it for each other."""
-        if not any(
-            memory.persistent and memory.caller.call_id == self._call_id for memory in self._memories.values()
-        ):
+    def _call_id_for(self, user_id: str, scope: str) -> str:
+        """The call's own id for the first whose words are kept, one derived from it for each other."""
+        taken = {memory.caller.call_id for memory in self._memories.values() if memory.persistent}
+        if self._call_id not in taken:
             return self._call_id
-        return f"{self._call_id}.{hashlib.sha256(user_id.encode()).hexdigest()[:8]}"
+        digest = hashlib.sha256(f"{user_id}\0{scope}".encode()).hexdigest()[:8]
+        return f"{self._call_id}.{digest}"
 
     async def _finish(self, before: CallMemory | None) -> None:
         if before is None:
@@ -196,12 +234,3 @@ class Call:
             await self._finish(before)
         except Exception as exc:  # an event has nobody to tell; the words are tried again with the next turn
             log.error("call.switch_unfinished", extra={"error": type(exc).__name__})
-
-
-def shown_items(userdata: object, items: Sequence[llm.ChatItem]) -> list[llm.ChatItem]:
-    """`Call.shown`, where the session's userdata is a call; else everything, as a new list."""
-    return userdata.shown(items) if isinstance(userdata, Call) else list(items)
-
-
-def _said(item: llm.ChatItem) -> bool:
-    return item.type in SAID and getattr(item, "role", None) not in ALWAYS_SHOWN

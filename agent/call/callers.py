@@ -12,7 +12,7 @@ from livekit import rtc
 from livekit.agents import AgentSession
 
 from echoic.agent.call.call import Call
-from echoic.agent.call.identity import (
+from echoic.agent.identity.identity import (
     USER_TOKEN,
     Identified,
     Refused,
@@ -21,6 +21,7 @@ from echoic.agent.call.identity import (
     resolve,
     user_of_token,
 )
+from echoic.agent.livekit_api import room_io_of
 
 log = logging.getLogger("echoic.callers")
 
@@ -50,13 +51,15 @@ class Callers:
         application said later."""
         self._holders: dict[str, str | None] = {}
         """A valid token -> the identity that showed it first; None when that is not certain."""
-        for participant in room.remote_participants.values():
-            self._note(participant, all_at_once=True)
+        self._room_seen = False
+        self._look_around()
+        room.on("connection_state_changed", self._on_state)
         room.on("participant_connected", self._on_connected)
         room.on("participant_attributes_changed", self._on_attributes)
 
     def identify(self, participant: rtc.RemoteParticipant) -> Identified:
         """Who this is; the same for as long as the call lasts, unless they show a token."""
+        self._look_around()
         self._first = self._first or participant.identity
         self._heard = self._heard or participant.identity
         self._note(participant)
@@ -82,7 +85,8 @@ class Callers:
     def follow(self, session: AgentSession, call: Call) -> None:
         """Keep `call` the call of whoever is linked to this session, which has been started in the room."""
         self._session, self._call = session, call
-        room_io = session.room_io
+        room_io = room_io_of(session)
+        assert room_io is not None
         link = room_io.set_participant
 
         def set_participant(participant_identity: str | None) -> None:
@@ -96,12 +100,20 @@ class Callers:
     def close(self) -> None:
         """Listen to the room no longer."""
         self._session = self._call = None
+        self._room.off("connection_state_changed", self._on_state)
         self._room.off("participant_connected", self._on_connected)
         self._room.off("participant_attributes_changed", self._on_attributes)
 
     def _on_connected(self, participant: rtc.RemoteParticipant) -> None:
         self._note(participant)
-        # whether LiveKit links them is decided by another handler of this event
+        self._look_soon()
+
+    def _on_state(self, _state: object) -> None:
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        """Whether LiveKit links somebody is decided by another handler of the same event."""
+        self._look_around()
         asyncio.get_running_loop().call_soon(self._look)
 
     def _on_attributes(self, changed: dict[str, str], participant: rtc.Participant) -> None:
@@ -113,16 +125,18 @@ class Callers:
 
     def _look(self) -> None:
         """Has the link moved, or has its participant come back?"""
-        linked = self._session.room_io.linked_participant if self._session is not None else None
+        room_io = room_io_of(self._session) if self._session is not None else None
+        linked = room_io.linked_participant if room_io is not None else None
         if linked is None or self._call is None:
             return
         if linked.identity == self._heard:
             self._look_at_token(linked)
             return
+        nobody_before = self._heard is None
         if self._heard is not None:
             self._known[self._heard] = self._call.identified
         self._heard = linked.identity
-        self._change(self.identify(linked), same_person=False)
+        self._change(self.identify(linked), same_person=nobody_before)
 
     def _look_at_token(self, participant: rtc.RemoteParticipant) -> None:
         """A new token: the application says who the caller is.
@@ -156,6 +170,13 @@ class Callers:
         self._taken[participant.identity] = token
         found = self._known[participant.identity] = Identified(user_id, "token", proven=True, persistent=True)
         return found
+
+    def _look_around(self) -> None:
+        """Who is there as the agent comes in, each with the token they show."""
+        if not self._room_seen and self._room.isconnected():
+            self._room_seen = True
+            for participant in self._room.remote_participants.values():
+                self._note(participant, all_at_once=True)
 
     def _note(self, participant: rtc.RemoteParticipant, *, all_at_once: bool = False) -> None:
         """Remember who showed a token first; a token that does not count is not remembered, so that nobody

@@ -7,9 +7,9 @@ from typing import Literal, Protocol
 
 from livekit.agents import AgentSession, ConversationItemAddedEvent, UserInputTranscribedEvent, llm
 
-from echoic.agent.assistant import previous_words
-from echoic.agent.call.call import shown_items
 from echoic.agent.call.transcripts import UNANSWERED_AFTER_S, Waiting
+from echoic.agent.conversation import previous_words
+from echoic.agent.livekit_api import conversation_of
 from echoic.memory.call import CallMemory
 from echoic.memory.recall.recaller import PendingRecall
 from echoic.memory.text.words import normalise, terms
@@ -27,11 +27,13 @@ RUNNING = 2
 Outcome = Literal["hit", "late", "miss", "none"]
 
 
-class Remembers(Protocol):
+class SpokenCall(Protocol):
     """What a prefetch needs of a call."""
 
     @property
     def call_memory(self) -> CallMemory: ...
+
+    def shown(self, items: Sequence[llm.ChatItem]) -> list[llm.ChatItem]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Prefetch:
     words or for another person can therefore never be taken.
     """
 
-    def __init__(self, call: Remembers) -> None:
+    def __init__(self, call: SpokenCall) -> None:
         self._call, self._call_memory = call, call.call_memory
         self._session: AgentSession | None = None
         self._waiting = Waiting()
@@ -155,7 +157,7 @@ class Prefetch:
         """As `llm_node` will find them."""
         if self._session is None:
             return ""
-        return previous_words(shown_items(self._call, self._session.current_agent.chat_ctx.items))
+        return previous_words(self._call.shown(conversation_of(self._session)))
 
     def _running(self) -> list[PendingRecall]:
         return [asked for asked in self._started if asked.claimed is None and asked.running]

@@ -13,22 +13,21 @@ from echoic.agent.assistant import MemoryAgent
 from echoic.agent.call.call import Call
 from echoic.agent.call.callers import Callers
 from echoic.agent.call.capture import Capture
-from echoic.agent.call.identity import Identified, Rules
-from echoic.agent.call.phone import open_phone_key
 from echoic.agent.call.prefetch import Prefetch
+from echoic.agent.call.registry import attach
 from echoic.agent.call.resume import context_of, resume_conversation
 from echoic.agent.call.telemetry import open_tracing
 from echoic.agent.call.turn_log import TurnLog
 from echoic.agent.config import AgentSettings
+from echoic.agent.identity.identity import CONSOLE_USER, Identified, Rules
+from echoic.agent.identity.phone import open_phone_key
+from echoic.agent.livekit_api import start_session
 from echoic.agent.model import address_of, calls_tools, connect_options, open_llm
 from echoic.agent.speech import Speech, open_vad, turn_handling
 from echoic.agent.takeover.lease import lease_name
 from echoic.agent.takeover.lease_thread import LeaseThread
 from echoic.memory.service import Memory, spool_folder
 from echoic.memory.types import Caller
-
-CONSOLE_USER = "me"
-"""Whoever sits at the console of `agent/main.py console`: the same person as in `echoic talk`."""
 
 
 @dataclass(slots=True)
@@ -45,10 +44,8 @@ class RoomCall:
 
     async def start(self, job: JobContext, speech: Speech) -> None:
         """Hear and answer from now on; go on with the conversation if another agent began it."""
-        session = speaking_session(self._memory, self._settings, speech, self.call)
-        for listener in (self.call.capture, self.prefetch, self.call.turn_log):
-            assert listener is not None
-            listener.listen(session)
+        session = speaking_session(self._memory, self._settings, speech)
+        attach(session, self.call, self.prefetch)
         # else the server waits 20 s for the caller to come back
         session.on("close", lambda _: job.shutdown("the call ended"))
         job.add_shutdown_callback(open_tracing(self._memory.settings))
@@ -59,7 +56,8 @@ class RoomCall:
             if self.lease.resumed
             else RoomOptions()
         )
-        await session.start(self._agent(), room=job.room, room_options=link, record=False)
+        before = context_of(recent) if self.lease.resumed else None
+        await start_session(session, self._agent(), before, room=job.room, room_options=link, record=False)
         if self.callers is not None:
             self.callers.follow(session, self.call)
         if self.lease.resumed:
@@ -70,13 +68,11 @@ class RoomCall:
         await self.call.hang_up()
 
     def _agent(self) -> MemoryAgent:
-        settings, address = self._settings, address_of(self._memory.settings)
+        settings = self._settings
         return MemoryAgent(
             instructions=settings.instructions,
             context_tokens=settings.context_tokens,
             greet_on_return=settings.greet_on_return and not self.lease.resumed,
-            model_calls_tools=calls_tools(address.kind, settings.model_tools),
-            chat_ctx=context_of(self.call.call_memory.recent) if self.lease.resumed else None,
         )
 
 
@@ -104,7 +100,12 @@ async def open_room_call(
     caller = Caller(who.user_id, memory.settings.agent_id, lease.call_id, memory.settings.timezone)
     call_memory = await memory.open_call(caller, persistent=who.persistent)
     async with Capture(call_memory) as capture:
-        call = Call(call_memory, who, keep_before_confirmed=settings.keep_before_confirmed)
+        call = Call(
+            call_memory,
+            who,
+            keep_before_confirmed=settings.keep_before_confirmed,
+            shows_tools=calls_tools(address_of(memory.settings).kind, settings.model_tools),
+        )
         call.capture, prefetch = capture, Prefetch(call)
         call.turn_log = TurnLog(call, prefetch)
         if callers is not None:
@@ -113,9 +114,7 @@ async def open_room_call(
         yield RoomCall(call, prefetch, callers, lease, participant, settings, memory)
 
 
-def speaking_session(
-    memory: Memory, settings: AgentSettings, speech: Speech, call: Call
-) -> AgentSession[Call]:
+def speaking_session(memory: Memory, settings: AgentSettings, speech: Speech) -> AgentSession:
     """A session with ears and a mouth.
 
     Voice activity and turn detection run here: no audio goes to LiveKit's cloud.
@@ -126,7 +125,6 @@ def speaking_session(
         tts=speech.tts(),
         vad=open_vad(),
         turn_handling=turn_handling(settings),
-        userdata=call,
         conn_options=connect_options(settings),
     )
 

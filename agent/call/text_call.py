@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from livekit.agents import AgentSession, llm
+from livekit.agents import Agent, AgentSession, llm
 from livekit.agents.voice import SpeechHandle
 from livekit.agents.voice.agent_session import SessionConnectOptions
 from livekit.agents.voice.io import TextOutput
 
-from echoic.agent.assistant import RemembersCaller
 from echoic.agent.call.call import Call
 from echoic.agent.call.capture import Capture
+from echoic.agent.call.registry import attach
 from echoic.agent.call.turn_log import TurnLog
 from echoic.memory.call import CallMemory
 from echoic.memory.types import Recall, Turn
@@ -53,9 +53,7 @@ class TextCall:
 
         Never raises for a model or a store that fails: the answer says so.
         """
-        agent = self._session.current_agent
-        if isinstance(agent, RemembersCaller):
-            agent.last_recall = None
+        self.call.recalls.last = None
         self._stored.clear()
         handle = self._speaking = self._session.generate_reply(user_input=words)
         await handle
@@ -66,7 +64,7 @@ class TextCall:
             for item in handle.chat_items
             if item.type == "message" and item.role == "assistant"
         ]
-        recall = getattr(self._session.current_agent, "last_recall", None) or Recall()
+        recall = self.call.recalls.last or Recall()
         unstored = str(self._capture.fault) if self._capture.fault else ""
         return Answer(words, "\n".join(said), recall, tuple(self._stored), handle.exception(), unstored)
 
@@ -79,7 +77,7 @@ class TextCall:
 @asynccontextmanager
 async def open_text_call(
     call_memory: CallMemory,
-    agent: RemembersCaller,
+    agent: Agent,
     model: llm.LLM,
     *,
     sink: Callable[[str], None],
@@ -90,16 +88,14 @@ async def open_text_call(
     async with Capture(call_memory, on_stored=lambda turn, _elapsed_ms: stored.append(turn)) as capture:
         call = Call(call_memory)
         call.capture, call.turn_log = capture, TurnLog(call)
-        session: AgentSession[Call] = AgentSession(
+        session: AgentSession = AgentSession(
             llm=model,
             vad=None,
             turn_handling={"turn_detection": None},
-            userdata=call,
             conn_options=patience,
             user_away_timeout=None,
         )
-        capture.listen(session)
-        call.turn_log.listen(session)
+        attach(session, call)
         session.output.transcription = _Words(sink)
         try:
             await session.start(agent, record=False)

@@ -13,11 +13,11 @@ from livekit.agents import llm
 from echoic.agent.commands.memory_commands import MemoryCommand, parse_memory_command
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import MemoryFault
-from echoic.memory.privacy.forget import ForgetRequest, forget, restated, stems
+from echoic.memory.privacy.forget import forget, restated, stems
 from echoic.memory.store.turns import turn_id_for
 from echoic.memory.text.spoken_dates import said
 from echoic.memory.text.words import is_small_talk
-from echoic.memory.types import Item
+from echoic.memory.types import ForgetRequest, Item
 
 log = logging.getLogger("echoic.say")
 

@@ -9,24 +9,22 @@ model is asked.
 
 import json
 import uuid
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from livekit.agents import AgentSession, RunContext, function_tool, llm
+from livekit.agents import RunContext, function_tool, llm
 
-from echoic.agent.call.call import shown_items
+from echoic.agent.call.registry import call_of
 from echoic.agent.commands.command_handlers import NO_MEMORY, CommandContext, execute
 from echoic.agent.commands.memory_commands import MemoryCommand, parse_memory_command
+from echoic.agent.livekit_api import conversation_of, take_out
 from echoic.memory.call import CallMemory
 from echoic.memory.store.turns import turn_id_for
 from echoic.memory.text.words import normalise
-from echoic.memory.types import Item
 
 QUESTION = "May I remember what we talk about for next time?"
 """Asked at the end of a reply, once a call, of those who have not said yet, where the setting says `ask`."""
-USED_HELD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,30 +36,12 @@ class ReplyPlan:
     calls."""
     tools: list[llm.Tool]
     """Those that the model is shown."""
-    first: llm.ChatChunk | str | None = None
+    prefix: llm.ChatChunk | str | None = None
     """Said before the model speaks."""
     call_model: bool = True
-    """False: everything is said with `first`."""
-    last: str = ""
+    """False: everything is said with `prefix`."""
+    suffix: str = ""
     """Said after the model's words, if there are any: the question whether the caller may be remembered."""
-
-
-class Used:
-    """What the last replies were given from memory, by the words they answered."""
-
-    def __init__(self) -> None:
-        self._used: OrderedDict[str, tuple[Item, ...]] = OrderedDict()
-
-    def note(self, words: str, used: tuple[Item, ...]) -> None:
-        """The reply to these words was given these items."""
-        self._used[normalise(words)] = used
-        while len(self._used) > USED_HELD:
-            self._used.popitem(last=False)
-
-    def of(self, messages: Sequence[llm.ChatMessage]) -> tuple[Item, ...]:
-        """What the reply before the last of these messages was given."""
-        asked = [message for message in messages[:-1] if message.role == "user"]
-        return self._used.get(normalise(asked[-1].text_content or ""), ()) if asked else ()
 
 
 def plan_reply(
@@ -88,11 +68,15 @@ def plan_reply(
         rest = request is not None and bool(request.rest)
         spoken = " ".join(dict.fromkeys(results))
         return ReplyPlan(
-            seen, others, spoken + (" " if rest else question), call_model=rest, last=question if rest else ""
+            seen,
+            others,
+            spoken + (" " if rest else question),
+            call_model=rest,
+            suffix=question if rest else "",
         )
     if request is not None and _tool_of(request) in tools and _is_last(items):
         return ReplyPlan(seen, others, _call(request), call_model=False)
-    return ReplyPlan(seen, list(tools) if model_calls_tools else others, last=question)
+    return ReplyPlan(seen, list(tools) if model_calls_tools else others, suffix=question)
 
 
 def has_words(chunk: object) -> bool:
@@ -198,53 +182,30 @@ def _asks(message: llm.ChatMessage) -> bool:
     return message.role == "assistant" and normalise(QUESTION) in normalise(message.text_content or "")
 
 
-async def _by_tool(request: MemoryCommand, context: RunContext[Any]) -> str:
+async def _by_tool(request: MemoryCommand, context: RunContext) -> str:
     """Carry it out for the agent that is speaking; once begun it is finished, also when the caller speaks
     over it."""
-    session, agent = context.session, context.session.current_agent
-    call_memory, userdata = getattr(agent, "call_memory", None), _userdata(session)
-    if not isinstance(call_memory, CallMemory):
+    session, call = context.session, call_of(context.session)
+    if call is None:
         return NO_MEMORY
-    seen = _without_wishes(shown_items(userdata, agent.chat_ctx.items), call_memory)
+    call_memory = call.call_memory
+    seen = _without_wishes(call.shown(conversation_of(session)), call_memory)
     messages = [
         item for item in seen if isinstance(item, llm.ChatMessage) and item.role in ("user", "assistant")
     ]
-    used = getattr(agent, "used", None)
-    spoken = CommandContext(
-        call_memory,
-        messages,
-        used.of(messages) if isinstance(used, Used) else (),
-        getattr(userdata, "capture", None),
-    )
+    spoken = CommandContext(call_memory, messages, call.recalls.used_before(messages), call.capture)
     return await call_memory.finish(_finished(request, spoken, session), "say.carry_out")
 
 
-async def _finished(request: MemoryCommand, spoken: CommandContext, session: AgentSession[Any]) -> str:
+async def _finished(request: MemoryCommand, spoken: CommandContext, session: Any) -> str:
     sentence = await execute(request, spoken)
     if spoken.call_memory.forgotten_ids:
-        await _take_out(session, spoken.call_memory)
+        await take_out(session, lambda item: is_gone(item, spoken.call_memory))
     return sentence
 
 
-async def _take_out(session: AgentSession[Any], call_memory: CallMemory) -> None:
-    """What was forgotten stands no longer in the conversation that LiveKit keeps and hands from agent to
-    agent."""
-    agent = session.current_agent
-    context = agent.chat_ctx.copy()
-    context.items = [item for item in context.items if not is_gone(item, call_memory)]
-    await agent.update_chat_ctx(context)
-    session.history.items[:] = [item for item in session.history.items if not is_gone(item, call_memory)]
-
-
-def _userdata(session: AgentSession[Any]) -> object:
-    try:
-        return session.userdata
-    except ValueError:  # a session without any
-        return None
-
-
 @function_tool
-async def what_do_you_know(context: RunContext[Any]) -> str:
+async def what_do_you_know(context: RunContext) -> str:
     """The caller asks what you know or remember about them, in general.
 
     Not for questions about one particular thing.
@@ -253,7 +214,7 @@ async def what_do_you_know(context: RunContext[Any]) -> str:
 
 
 @function_tool
-async def forget_that(context: RunContext[Any], about: str = "") -> str:
+async def forget_that(context: RunContext, about: str = "") -> str:
     """The caller wants something forgotten: what was just said, or one thing that they name.
 
     Args:
@@ -263,7 +224,7 @@ async def forget_that(context: RunContext[Any], about: str = "") -> str:
 
 
 @function_tool
-async def dont_remember_this(context: RunContext[Any], applies_to_this_message: bool = False) -> str:
+async def dont_remember_this(context: RunContext, applies_to_this_message: bool = False) -> str:
     """The caller does not want something remembered that they just said, or say now.
 
     Args:
@@ -273,20 +234,20 @@ async def dont_remember_this(context: RunContext[Any], applies_to_this_message: 
 
 
 @function_tool
-async def stop_remembering(context: RunContext[Any]) -> str:
+async def stop_remembering(context: RunContext) -> str:
     """The caller does not want to be remembered from now on, or refused when they were asked whether they may
     be."""
     return await _by_tool(MemoryCommand("stop_remembering"), context)
 
 
 @function_tool
-async def remember_again(context: RunContext[Any]) -> str:
+async def remember_again(context: RunContext) -> str:
     """The caller agrees to be remembered, or wants it again after having stopped it."""
     return await _by_tool(MemoryCommand("remember_again"), context)
 
 
 @function_tool
-async def forget_everything(context: RunContext[Any]) -> str:
+async def forget_everything(context: RunContext) -> str:
     """The caller wants everything about them erased."""
     return await _by_tool(MemoryCommand("forget_everything"), context)
 

@@ -13,8 +13,8 @@ from livekit.agents import JobContext
 from echoic.agent.takeover.lease import (
     BEAT_S,
     LEFT,
-    POLL_S,
     MISSED_POLLS,
+    POLL_S,
     Heartbeat,
     LeaseInfo,
     Leases,

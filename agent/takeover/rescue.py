@@ -14,7 +14,7 @@ from livekit import api
 from livekit.agents import AgentServer
 from livekit.agents.job import DEFAULT_PARTICIPANT_KINDS
 
-from echoic.agent.takeover.lease import LEFT, POLL_S, MISSED_POLLS, RESCUE, Heartbeat, LeaseInfo, Leases
+from echoic.agent.takeover.lease import LEFT, MISSED_POLLS, POLL_S, RESCUE, Heartbeat, LeaseInfo, Leases
 from echoic.memory.errors import StoreUnavailable
 
 log = logging.getLogger("echoic.rescue")

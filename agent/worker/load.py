@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable
 
 from livekit.agents import JobRequest
-from livekit.agents.utils.hw import get_cpu_monitor
+
+from echoic.agent.livekit_api import cpu_share
 
 log = logging.getLogger("echoic.load")
 
@@ -35,7 +36,7 @@ class Load:
         limit: float,
         *,
         on_refused: Callable[[], None] = lambda: None,
-        sample: Callable[[], float] = lambda: get_cpu_monitor().cpu_percent(SAMPLE_S),
+        sample: Callable[[], float] = lambda: cpu_share(SAMPLE_S),
     ) -> None:
         self.limit, self._on_refused, self._sample = limit, on_refused, sample
         self.never_refuse = False

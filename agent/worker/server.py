@@ -15,9 +15,9 @@ from functools import partial
 from livekit.agents import JobContext, JobProcess
 from livekit.agents.worker import ServerEnvOption
 
-from echoic.agent.call.phone import open_phone_key
 from echoic.agent.call.room_call import RoomCall, open_room_call
 from echoic.agent.config import AgentSettings, load_agent_settings
+from echoic.agent.identity.phone import open_phone_key
 from echoic.agent.model import address_of
 from echoic.agent.speech import check_speech, choose_speech, open_speech
 from echoic.agent.takeover.call_lease import CallTaken

@@ -1,18 +1,15 @@
-"""Commands that take calls: talk, dev, worker."""
+"""Commands that take calls: talk, dev, run, worker."""
 
 import asyncio
 import signal
 import sys
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from echoic.commands.options import DEFAULT_USER, AsJson, DataDir, User
-
-if TYPE_CHECKING:
-    pass
 
 
 def talk(user: User = DEFAULT_USER, data_dir: DataDir = None, as_json: AsJson = False) -> None:
@@ -48,6 +45,19 @@ def talk(user: User = DEFAULT_USER, data_dir: DataDir = None, as_json: AsJson = 
             asyncio.run(converse(user, settings, agent_settings, choice, terminal, as_json=as_json))
         if terminal.interactive:
             terminal.stream("\n")  # the shell's prompt begins on a line of its own
+
+
+def run(
+    command: Annotated[
+        list[str],
+        typer.Argument(metavar="-- COMMAND…", help="What to run, such as `python src/agent.py dev`."),
+    ],
+    data_dir: DataDir = None,
+) -> None:
+    """Run an agent of your own beside stores that remember: no database to set up."""
+    from echoic.local.dev.run_command import run_command
+
+    raise typer.Exit(run_command(command, data_dir, lambda line: typer.echo(line, err=True)))
 
 
 def worker(

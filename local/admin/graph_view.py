@@ -86,7 +86,8 @@ def graph_lines(
     for graph in graphs:
         if not graph.entities and not graph.relations:
             continue
-        yield f"What “{printable(user_id)}” told {printable(graph.agent_id)}, as it {f'was{when}' if at else 'is now'}:"
+        stand = f"was{when}" if at else "is now"
+        yield f"What “{printable(user_id)}” told {printable(graph.agent_id)}, as it {stand}:"
         yield ""
         yield from table([("NAME", "KIND", "ABOUT"), *map(_entity_row, graph.entities)])
         yield ""

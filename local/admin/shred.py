@@ -21,15 +21,15 @@ LOCK_LIMIT_MS = 30_000  # VACUUM FULL waits for a table that a healthy process h
 SNAPSHOT_LIMIT_S = 30.0
 REDIS_LIMIT_S = 60.0
 POLL_S = 0.05
-MAX_SWITCHES = (
-    500  # segments of 16 MB that one checkpoint cycle may have kept ahead: 80 MB by default, 1 GB at most
-)
+# segments of 16 MB that one checkpoint cycle may have kept ahead: 80 MB by default, 1 GB at most
+MAX_SWITCHES = 500
 
-# Every table of ours and of Mem0, and the statistics, which ANALYZE does not clear of an emptied table's
-# samples.
-TABLES_SQL = """select quote_ident(nspname) || '.' || quote_ident(relname) from pg_class join pg_namespace n on n.oid = relnamespace
+# Ours, Mem0's, and the statistics, which ANALYZE does not clear of an emptied table's samples.
+TABLES_SQL = """select quote_ident(nspname) || '.' || quote_ident(relname)
+    from pg_class join pg_namespace n on n.oid = relnamespace
     where relkind = 'r' and nspname = current_schema() union all select 'pg_catalog.pg_statistic'"""
-OLD_SNAPSHOTS_SQL = """select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()
+OLD_SNAPSHOTS_SQL = """select count(*) from pg_stat_activity
+    where backend_type = 'client backend' and pid <> pg_backend_pid()
     and age(backend_xmin) > age($1::text::xid)"""
 WAL_SQL = "select name from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$'"
 CURRENT_WAL_SQL = "select pg_walfile_name(pg_current_wal_insert_lsn())"
@@ -86,8 +86,8 @@ async def _wait_old_snapshots(connection: asyncpg.Connection) -> None:
     while await connection.fetchval(OLD_SNAPSHOTS_SQL, now):
         if time.monotonic() > until:
             raise StoreTimeout(
-                "A transaction older than the erasure is still open (see pg_stat_activity): end it and shred "
-                "again."
+                "A transaction older than the erasure is still open (see pg_stat_activity): "
+                "end it and shred again."
             )
         await asyncio.sleep(POLL_S)
 
@@ -111,8 +111,8 @@ async def _leave_old_wal(connection: asyncpg.Connection) -> None:
         await connection.execute("select pg_logical_emit_message(true, 'shred', '')")
         await connection.execute("select pg_switch_wal()")
     raise StoreTimeout(
-        "Postgres keeps old log segments (a replication slot, wal_keep_size or archiving): end that and "
-        "shred again."
+        "Postgres keeps old log segments (a replication slot, wal_keep_size or archiving): "
+        "end that and shred again."
     )
 
 

@@ -17,6 +17,7 @@ from livekit import api
 from echoic.local.command_resources import folder_of, opened_model, opened_stores, with_model
 from echoic.local.dev.join_page import Door, join_page
 from echoic.local.dev.livekit_server import LiveKitServer, open_livekit
+from echoic.local.dev.run_command import addresses
 from echoic.local.dev.supervisor import Child, Supervisor
 from echoic.local.llm.models import ONE_AT_A_TIME, ModelChoice
 from echoic.local.paths import private_folder
@@ -68,18 +69,18 @@ class Stack:
     def environment(self, identity_secret: str, env: Mapping[str, str] = os.environ) -> dict[str, str]:
         """What the children are told beside this process's own environment."""
         settings, choice = with_model(self.settings, self.choice), self.choice
-        told = self.livekit.environment | {
-            "ECHOIC_DATABASE_URL": settings.database_url.get_secret_value(),
-            "ECHOIC_REDIS_URL": settings.redis_url.get_secret_value(),
-            "ECHOIC_FALKORDB_URL": settings.falkordb_url.get_secret_value(),
-            "ECHOIC_DATA_DIR": str(settings.data_dir),
-            "ECHOIC_LLM_URL": choice.url,
-            "ECHOIC_LLM_API_KEY": choice.api_key,
-            "ECHOIC_LLM_MODEL": choice.model or choice.kind,
-            "ECHOIC_EXTRACTOR": settings.extractor,
-            "ECHOIC_SPEECH": speech_of(env),
-            "ECHOIC_IDENTITY_SECRET": identity_secret,
-        }
+        told = (
+            self.livekit.environment
+            | dict(addresses(settings))
+            | {
+                "ECHOIC_LLM_URL": choice.url,
+                "ECHOIC_LLM_API_KEY": choice.api_key,
+                "ECHOIC_LLM_MODEL": choice.model or choice.kind,
+                "ECHOIC_EXTRACTOR": settings.extractor,
+                "ECHOIC_SPEECH": speech_of(env),
+                "ECHOIC_IDENTITY_SECRET": identity_secret,
+            }
+        )
         if self.choice.context_tokens is not None and not env.get("ECHOIC_CONTEXT_TOKENS"):
             told["ECHOIC_CONTEXT_TOKENS"] = str(self.choice.context_tokens)
         return told

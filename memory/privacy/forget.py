@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID
 
@@ -12,36 +11,13 @@ from echoic.memory.call import CallMemory
 from echoic.memory.errors import StoreUnavailable
 from echoic.memory.graph.ledger import mark_behind
 from echoic.memory.recall.fusion import retells
-from echoic.memory.store.database import Connection
+from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.text.words import terms
-from echoic.memory.types import Caller, Item
+from echoic.memory.types import Caller, ForgetRequest, Forgotten, Item
 
 IDS_A_NOTICE = 100
 """A notice of Postgres holds 8,000 bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class ForgetRequest:
-    """What is to be forgotten of one caller, as their agent knows them."""
-
-    turn_ids: frozenset[UUID] = frozenset()
-    """With everything that was learned from them."""
-    fact_ids: frozenset[UUID] = frozenset()
-    about: frozenset[str] = frozenset()
-    """Stems: turns and facts in which all of them stand."""
-    relations: tuple[Item, ...] = ()
-    """Of the graph: with the facts that they are made of, and the turns whose words they retell."""
-
-
-@dataclass(slots=True)
-class Forgotten:
-    """What is gone."""
-
-    turns: set[UUID] = field(default_factory=set)
-    facts: set[UUID] = field(default_factory=set)
-    reopened: int = 0
-    """Turns that are learned again, because a forgotten fact came from them too."""
 
 
 async def forget(call: CallMemory, wanted: ForgetRequest) -> Forgotten:
@@ -63,9 +39,7 @@ async def forget(call: CallMemory, wanted: ForgetRequest) -> Forgotten:
     memory, user_id = call.memory, call.caller.user_id
     try:
         gone.turns |= await _spooled(call, wanted.about)
-        await memory.db.transaction(
-            partial(_forget_rows, caller=call.caller, wanted=wanted, gone=gone)
-        )
+        await memory.forgetter.forget_rows(call.caller, wanted, gone)
     except asyncpg.PostgresError as exc:
         raise StoreUnavailable(f"Postgres refused to forget ({type(exc).__name__}).") from exc
     finally:
@@ -107,6 +81,21 @@ async def _spooled(call: CallMemory, about: AbstractSet[str]) -> set[UUID]:
 
 def _is_about(text: str, about: AbstractSet[str]) -> bool:
     return bool(about) and about <= stems(text)
+
+
+class PostgresForgetter:
+    """Forgets rows, words, vectors and facts in one transaction."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def forget_rows(self, caller: Caller, wanted: ForgetRequest, gone: Forgotten) -> None:
+        """Add to `gone` what belongs to it, and remove it all.
+
+        Raises:
+            StoreUnavailable: Postgres did not do it.
+        """
+        await self._db.transaction(partial(_forget_rows, caller=caller, wanted=wanted, gone=gone))
 
 
 async def _forget_rows(

@@ -17,7 +17,7 @@ import asyncpg
 import numpy as np
 
 from echoic.memory.embedding.embedder import Vector
-from echoic.memory.recall.postgres_search import in_order, unpack_int32, item_of, unpack_int64, sources_of
+from echoic.memory.recall.postgres_search import in_order, item_of, sources_of, unpack_int32, unpack_int64
 from echoic.memory.recall.query_vector import QueryVector
 from echoic.memory.recall.ranking import Corpus, Floats, Ints, Postings, Ranking
 from echoic.memory.store.database import Connection, Database

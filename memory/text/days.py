@@ -35,7 +35,10 @@ _NUMBERS = {
 _NUMBERS |= {"a": 1, "an": 1, "a couple of": 2, "couple of": 2}
 
 _NAMED = "|".join(month for month in _MONTHS if month not in ("march", "may"))
-_BEFORE_MONTH = r"\b(?:in|of|on|since|last|this|early|late|mid|until|till|before|after|during|around|from|\d(?:st|nd|rd|th)?)[ -]"
+_BEFORE_MONTH = (
+    r"\b(?:in|of|on|since|last|this|early|late|mid|until|till|before|after|during|around|from"
+    r"|\d(?:st|nd|rd|th)?)[ -]"
+)
 # "may" and "march" are verbs too: they need a word or a number beside them
 _MONTH = re.compile(
     rf"\b(?P<plain>{_NAMED})\b|{_BEFORE_MONTH}(?P<after>march|may)\b|\b(?P<before>march|may) (?=\d)"

@@ -13,23 +13,25 @@ MAX_TERM_CHARS = 40
 # English only: in other languages the rarity of a term does the same work.
 STOP_WORDS = frozenset(
     """
-    a about above after again all also am an and any are arent as at be because been before being below between both but by can cant could
-    couldnt did didnt do does doesnt doing dont down during each few for from further get got had hadnt has hasnt have havent having he hed
-    her here heres hers herself hes hey him himself his how hows i id if ill im in into is isnt it its itself ive just let lets me more
-    most my myself no nor not now of off oh on once only or other our ours ourselves out over own really same she shed shes should so some
-    such than that thats the their theirs them themselves then there theres these they theyd theyll theyre theyve this those through to too
-    under until up us very was wasnt we wed well were werent weve what whats when whens where wheres which while who whom whos why with
-    wont would wouldnt yeah yes you youd youll your youre yours yourself youve
+    a about above after again all also am an and any are arent as at be because been before being below
+    between both but by can cant could couldnt did didnt do does doesnt doing dont down during each few for
+    from further get got had hadnt has hasnt have havent having he hed her here heres hers herself hes hey him
+    himself his how hows i id if ill im in into is isnt it its itself ive just let lets me more most my myself
+    no nor not now of off oh on once only or other our ours ourselves out over own really same she shed shes
+    should so some such than that thats the their theirs them themselves then there theres these they theyd
+    theyll theyre theyve this those through to too under until up us very was wasnt we wed well were werent
+    weve what whats when whens where wheres which while who whom whos why with wont would wouldnt yeah yes you
+    youd youll your youre yours yourself youve
     """.split()
 )
 
 _APOSTROPHES = "'’ʼ`"
 _POSSESSIVE = re.compile(rf"[{_APOSTROPHES}]s\b")
 _ACCENTS = re.compile("[\u0300-\u036f]")
-# Scripts written without spaces (and Hangul, whose particles stick to the word): their runs become pairs of
-# characters.
+# Scripts without spaces, and Hangul, whose particles stick to the word: runs become pairs of characters.
 _UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003134f]+"
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003134f]+"
 )
 
 _stemmer = snowballstemmer.stemmer("english")
@@ -115,19 +117,23 @@ def _pairs(run: str) -> list[str]:
 
 
 # Said to keep the talk going. A text made of these alone holds nothing to look up and nothing to learn.
+# A line ends after a comma: a phrase broken over two lines would match nothing.
 _FILLERS = """
-    yes, yeah, yea, yep, yup, ya, no, nope, nah, ok, okay, k, alright, all right, right, sure, fine, good, great, cool, nice, perfect,
-    lovely, wonderful, awesome, amazing, excellent, exactly, indeed, absolutely, definitely, of course, got it, i see, i know, i
-    understand, understood, makes sense, sounds good, sounds great, thats it, that is it, thats all, that is all, thats good, thats great,
-    thats nice, thats right, that is right, thats fine, thanks, thank you, thank you for that, thx, cheers, very much, so much, a lot,
-    please, sorry, pardon, excuse me, no problem, no worries, never mind, nevermind, youre welcome, you are welcome, welcome, hi, hello,
-    hey, hiya, hi there, hello there, hey there, hi again, hello again, good morning, good afternoon, good evening, good night, good day,
-    morning, how are you, how are you doing, how are you today, hows it going, whats up, im good, im fine, im ok, im okay, im well, i am
-    good, i am fine, i am well, nice to meet you, nice to see you, bye, goodbye, see you, see you later, see you soon, see you then, see
-    you around, see you tomorrow, see ya, talk to you later, talk to you soon, take care, have a good one, have a good day, have a nice
-    day, have a great day, have a good evening, have a good night, have a good weekend, you too, and you, are you there, can you hear me,
-    one moment, one second, hold on, wait, so, well, very, really, lets see, let me see, let me think, huh, ha, haha, hahaha, lol, wow,
-    whoa, oops
+    yes, yeah, yea, yep, yup, ya, no, nope, nah, ok, okay, k, alright, all right, right, sure, fine, good,
+    great, cool, nice, perfect, lovely, wonderful, awesome, amazing, excellent, exactly, indeed, absolutely,
+    definitely, of course, got it, i see, i know, i understand, understood, makes sense, sounds good,
+    sounds great, thats it, that is it, thats all, that is all, thats good, thats great, thats nice,
+    thats right, that is right, thats fine, thanks, thank you, thank you for that, thx, cheers, very much,
+    so much, a lot, please, sorry, pardon, excuse me, no problem, no worries, never mind, nevermind,
+    youre welcome, you are welcome, welcome, hi, hello, hey, hiya, hi there, hello there, hey there, hi again,
+    hello again, good morning, good afternoon, good evening, good night, good day, morning, how are you,
+    how are you doing, how are you today, hows it going, whats up, im good, im fine, im ok, im okay, im well,
+    i am good, i am fine, i am well, nice to meet you, nice to see you, bye, goodbye, see you, see you later,
+    see you soon, see you then, see you around, see you tomorrow, see ya, talk to you later, talk to you soon,
+    take care, have a good one, have a good day, have a nice day, have a great day, have a good evening,
+    have a good night, have a good weekend, you too, and you, are you there, can you hear me, one moment,
+    one second, hold on, wait, so, well, very, really, lets see, let me see, let me think, huh, ha, haha,
+    hahaha, lol, wow, whoa, oops
 """
 _SOUNDS = "m+|m+ ?h+m+|h+m+|u+h+|u+m+|e+r+m*|a+h+|o+h+"
 _PHRASES = "|".join(re.split(r",\s+", _FILLERS.strip()))
@@ -158,13 +164,13 @@ _OPENERS = re.compile(
 _ALONE = re.compile(
     r"(?:why|how|when|where|who|whose|what|which|really)"
     r"(?: not| come| so| much| many| long| old| far| often| for| to| from| with| time| day| year)?"
-    r"|(?:since|until) when|with whom?|for example|(?:like|such as)(?: what| who)?|go on|tell me "
-    r"more|more|are you sure"
+    r"|(?:since|until) when|with whom?|for example|(?:like|such as)(?: what| who)?|go on"
+    r"|tell me more|more|are you sure"
 )
 _ANAPHORS = frozenset(
     """
-    he she it they him her hers his its them their theirs that this those these one ones hes shes theyre thats himself herself themselves
-    there then same other others
+    he she it they him her hers his its them their theirs that this those these one ones hes shes theyre thats
+    himself herself themselves there then same other others
     """.split()
 )
 _NOT_ANAPHORIC = re.compile(

@@ -34,9 +34,11 @@ window.RTCPeerConnection = class extends RTCPeerConnection {
 """
 ENERGY = """
 async () => {
-  const plays = [...document.querySelectorAll("audio")].some((one) => !one.paused && !one.muted && one.volume && one.currentTime);
+  const plays = [...document.querySelectorAll("audio")].some(
+    (one) => !one.paused && !one.muted && one.volume && one.currentTime);
   const open = peers.filter((peer) => peer.connectionState === "connected");
-  const reports = (await Promise.all(open.map((peer) => peer.getStats()))).flatMap((stats) => [...stats.values()]);
+  const stats = await Promise.all(open.map((peer) => peer.getStats()));
+  const reports = stats.flatMap((one) => [...one.values()]);
   const sounds = reports.filter((one) => one.type === "inbound-rtp" && one.kind === "audio");
   return plays ? sounds.reduce((sum, one) => sum + one.totalAudioEnergy, 0) : 0;
 }

@@ -31,8 +31,8 @@ START_S = 120.0  # 12 s; seven times that on a machine that is busy
 STOP_S = 60.0
 POLL_S = 0.05
 MISSING = (
-    "The Neo4j tests need Java 17 or newer (a JDK) and Maven: {} not found. Install them, or leave these "
-    "tests to CI."
+    "The Neo4j tests need Java 17 or newer (a JDK) and Maven: {} not found. "
+    "Install them, or leave these tests to CI."
 )
 
 
@@ -76,8 +76,9 @@ def _fetch(folder: Path, version: str) -> None:
         unfinished.mkdir()
         shutil.copy(HERE / "pom.xml", name)
         lib = unfinished / "lib"
-        _run("Maven", "mvn", "-q", "-B", "-f", f"{name}/pom.xml", f"-Dneo4j.version={version}", "dependency:copy-dependencies",
-             f"-DoutputDirectory={lib}", "-DincludeScope=runtime")  # fmt: skip
+        maven = ["mvn", "-q", "-B", "-f", f"{name}/pom.xml", f"-Dneo4j.version={version}"]
+        copy = ["dependency:copy-dependencies", f"-DoutputDirectory={lib}", "-DincludeScope=runtime"]
+        _run("Maven", *maven, *copy)
         _run("javac", "javac", "-cp", f"{lib}/*", "-d", str(unfinished), str(HERE / "Neo.java"))
         unfinished.rename(folder)
 

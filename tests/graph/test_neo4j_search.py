@@ -19,13 +19,15 @@ from echoic.memory.graph.neo4j.driver import GRACE_S
 LIMIT_S = 1.0
 EDGES = queries.EXACT_EDGES + 250
 ENDLESS = (
-    "UNWIND range(1, 9999) AS a UNWIND range(1, 9999) AS b UNWIND range(1, 9999) AS c RETURN [[count(*)]] AS "
-    "rows"
+    "UNWIND range(1, 9999) AS a UNWIND range(1, 9999) AS b UNWIND range(1, 9999) AS c "
+    "RETURN [[count(*)]] AS rows"
 )
 ENTER = """UNWIND $edges AS edge MERGE (s:Entity {uuid: $group + 's', group_id: $group, name: 'Caller'})
     MERGE (t:Entity {uuid: $group + edge.id, group_id: $group, name: edge.fact})
-    MERGE (s)-[e:RELATES_TO {uuid: edge.id}]->(t) SET e.group_id = $group, e.fact = edge.fact, e.created_at = datetime()
-    WITH e, edge CALL db.create.setRelationshipVectorProperty(e, 'fact_embedding', edge.vector) RETURN collect([1]) AS rows"""
+    MERGE (s)-[e:RELATES_TO {uuid: edge.id}]->(t)
+    SET e.group_id = $group, e.fact = edge.fact, e.created_at = datetime()
+    WITH e, edge CALL db.create.setRelationshipVectorProperty(e, 'fact_embedding', edge.vector)
+    RETURN collect([1]) AS rows"""
 INDEX = "CREATE INDEX relation_uuid IF NOT EXISTS FOR ()-[e:RELATES_TO]-() ON (e.uuid)"
 PAGES = "MATCH (p:EdgePage) WHERE p.group_id = $group RETURN collect([size(p.ids)]) AS rows"
 
@@ -145,8 +147,8 @@ async def test_small_group_has_no_pages_and_erasing_leaves_none(backend, group):
     ids = await enter(backend, group, vectors(EDGES))
     await backend.refresh(group)
     await backend._driver.ask(
-        "MATCH ()-[e:RELATES_TO]->() WHERE e.group_id = $group AND e.uuid IN $ids DELETE e RETURN "
-        "collect([1]) AS rows",
+        "MATCH ()-[e:RELATES_TO]->() WHERE e.group_id = $group AND e.uuid IN $ids DELETE e "
+        "RETURN collect([1]) AS rows",
         {"group": group, "ids": list(map(str, ids[10:]))},
         30,
         write=True,
@@ -198,8 +200,8 @@ async def test_slow_query_is_ended_by_the_server(hasty):
     with pytest.raises(StoreTimeout):
         await hasty._driver.ask(ENDLESS, {}, LIMIT_S)
     running = (
-        "SHOW TRANSACTIONS YIELD currentQuery WHERE currentQuery STARTS WITH 'UNWIND range(1, 9999)' RETURN "
-        "collect([1]) AS rows"
+        "SHOW TRANSACTIONS YIELD currentQuery WHERE currentQuery STARTS WITH 'UNWIND range(1, 9999)' "
+        "RETURN collect([1]) AS rows"
     )
     deadline = time.monotonic() + 10
     while await hasty._driver.ask(running, {}, 10):

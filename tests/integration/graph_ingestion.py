@@ -1,7 +1,7 @@
 """What every test of feeding a graph needs: sentences, a model that knows them, and an open ingester.
 
-Its fixtures come with `import *`, everything else by name. On another graph server: the same with another
-`graph_server`.
+Its fixtures come with `import *`, everything else by name.
+On another graph server: the same with another `graph_server`.
 """
 
 from contextlib import asynccontextmanager

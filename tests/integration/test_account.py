@@ -82,6 +82,11 @@ async def fill(memory: Memory, user_id: str, word: str) -> None:
     await memory.db.run(lambda connection: beside_facts(connection, user_id, word))
 
 
+def counts(report: EraseReport) -> tuple[int, ...]:
+    """What was erased: turns, facts, batches, Mem0's rows, spooled turns, jobs."""
+    return (report.turns, report.facts, report.batches, report.mem0_rows, report.spooled, report.jobs)
+
+
 async def left_in_spool(memory: Memory, said: Turn) -> None:
     """By a process that was killed."""
     assert memory.settings.data_dir is not None
@@ -131,16 +136,8 @@ async def test_export_holds_every_store_and_nobody_else(memory):
         f"My {SECRET} has the number {number}." for number in range(3)
     ]
     assert len(found["facts"]) == 3 and sum(one["valid_until"] is not None for one in found["facts"]) == 1
-    assert {
-        "id",
-        "topic",
-        "sub_topic",
-        "importance",
-        "scope",
-        "valid_from",
-        "valid_until",
-        "turn_ids",
-    } <= found["facts"][0].keys()
+    keys = "id topic sub_topic importance scope valid_from valid_until turn_ids".split()
+    assert set(keys) <= found["facts"][0].keys()
     assert len(found["facts"][0]["vector"]) == len(found["turns"][0]["vector"]) == 64
     assert [one["state"] for one in found["batches"]] == ["done"]
     assert [one["text"] for one in found["spooled_turns"]] == [f"The {SECRET} waits in the spool."]
@@ -162,14 +159,7 @@ async def test_after_erase_no_store_gives_any_of_the_words(memory, memory_settin
     await memory.db.run(lambda connection: connection.execute("analyze"))
     assert SECRET in dump(memory_settings)
     report = await erase_user(memory, ANA)
-    assert (report.turns, report.facts, report.batches, report.mem0_rows, report.spooled, report.jobs) == (
-        3,
-        3,
-        1,
-        1,
-        1,
-        1,
-    )
+    assert counts(report) == (3, 3, 1, 1, 1, 1)
     assert report.unfinished == ()
     left = dump(memory_settings)
     assert SECRET not in left.lower() and "hara/" not in left
@@ -196,14 +186,7 @@ async def test_erasing_nobody_and_erasing_twice(memory):
     )
     assert first.turns == 3
     for report in (second, nobody):
-        assert (
-            report.turns,
-            report.facts,
-            report.batches,
-            report.mem0_rows,
-            report.spooled,
-            report.jobs,
-        ) == (0,) * 6
+        assert counts(report) == (0,) * 6
     assert second.erased_at > first.erased_at
 
 
@@ -303,20 +286,9 @@ async def writing(memory: Memory, user_id: str, text: str):
     said = turn(user_id, text)
     async with memory.db.dedicated() as connection, connection.transaction():
         await connection.execute(query("lock_user_shared"), user_id)
-        args = (
-            said.agent_id,
-            said.call_id,
-            said.turn_id,
-            0,
-            said.role,
-            said.text,
-            said.said_at,
-            False,
-            1,
-            ["word"],
-            [1],
-        )
-        assert await connection.fetchval(query("insert_turn"), user_id, *args)
+        ids = (user_id, said.agent_id, said.call_id, said.turn_id)
+        what = (0, said.role, said.text, said.said_at, False, 1)
+        assert await connection.fetchval(query("insert_turn"), *ids, *what, ["word"], [1])
         yield
 
 

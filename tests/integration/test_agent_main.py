@@ -52,7 +52,7 @@ async def test_one_call_is_remembered(memory_settings: MemorySettings, monkeypat
     monkeypatch.setattr(
         room_call,
         "speaking_session",
-        lambda _memory, _settings, _speech, call: text_session(model, userdata=call),
+        lambda _memory, _settings, _speech: text_session(model),
     )
     for words in ("My dog is called Biscuit.", "What is my dog called?"):
         with fake_job_context() as job:

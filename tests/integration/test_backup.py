@@ -20,7 +20,8 @@ from echoic.memory.errors import ConfigInvalid, SchemaMismatch
 WORDS = "my dog is called Biscuit"
 INSERT = """insert into turns (turn_id, user_id, agent_id, call_id, position, role, text, said_at)
     values (gen_random_uuid(), 'ana', 'echoic', 'call', %s, 'user', %s, now())"""
-FACT = """insert into facts (id, vector, payload) values (gen_random_uuid(), '[1,0,0]', '{"user_id": "ana", "data": "has a dog"}')"""
+FACT = """insert into facts (id, vector, payload)
+    values (gen_random_uuid(), '[1,0,0]', '{"user_id": "ana", "data": "has a dog"}')"""
 
 
 @pytest.fixture(scope="module")

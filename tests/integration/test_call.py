@@ -17,7 +17,7 @@ from echoic.agent.assistant import MemoryAgent
 from echoic.agent.call.call import Call
 from echoic.agent.call.callers import Callers
 from echoic.agent.call.capture import Capture
-from echoic.agent.call.identity import USER_TOKEN, Identified, Rules, anonymous
+from echoic.agent.identity.identity import USER_TOKEN, Identified, Rules, anonymous
 from echoic.memory.config import MemorySettings
 from echoic.memory.errors import ConfigInvalid, StoreUnavailable
 from echoic.memory.service import Memory, open_memory
@@ -208,7 +208,7 @@ async def test_the_model_is_not_shown_what_the_one_before_said(memory: Memory):
     """
     model = ScriptedLLM("Nice.", "I do not know.")
     call = await call_of(memory, known("maya"))
-    async with Capture(call.call_memory) as call.capture, text_session(model, userdata=call) as session:
+    async with Capture(call.call_memory) as call.capture, text_session(model, call=call) as session:
         call.capture.listen(session)
         await session.start(MemoryAgent(instructions="Be kind.", context_tokens=2_000), record=False)
         await session.run(user_input="My dog is called Biscuit.")
@@ -267,6 +267,7 @@ class Room(rtc.EventEmitter):
     def __init__(self, *people: Any) -> None:
         super().__init__()
         self.remote_participants = {person.identity: person for person in people}
+        self.isconnected = lambda: True
 
     def join(self, person: Any) -> None:
         self.remote_participants[person.identity] = person

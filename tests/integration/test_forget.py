@@ -9,10 +9,10 @@ import pytest
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import StoreUnavailable
 from echoic.memory.privacy.account import erase_user, export_user
-from echoic.memory.privacy.forget import ForgetRequest, forget, stems
+from echoic.memory.privacy.forget import forget, stems
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.store.batches import users_with_open_turns
-from echoic.memory.types import Caller, Turn
+from echoic.memory.types import Caller, ForgetRequest, Turn
 from echoic.workers.learn.learner import Learner
 from tests.embedders import WordEmbedder
 from tests.integration.test_account import Learns, dump, left_in_spool, settled
@@ -89,15 +89,9 @@ async def test_a_turn_and_what_was_learned_from_it_are_gone_from_every_store(mem
     assert (len(gone.turns), len(gone.facts)) == (1, 1)
     assert await known(memory) == ([TOWN], [f"Said: {TOWN}"])
     assert "xylquor" not in dump(memory_settings).lower()
-    assert (
-        await memory.db.run(
-            lambda c: c.fetchval(
-                "select count(*) from postings where ref not in (select ref from turns union select ref from "
-                "facts)"
-            )
-        )
-        == 0
-    )
+    known_refs = "select ref from turns union select ref from facts"
+    orphans = f"select count(*) from postings where ref not in ({known_refs})"
+    assert await memory.db.run(lambda c: c.fetchval(orphans)) == 0
     assert await memory.db.run(lambda c: c.fetchval("select count(*) from turn_index")) == 1
 
 

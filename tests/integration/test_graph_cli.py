@@ -67,7 +67,10 @@ def relation(
     url: str, group: str, text: str, target: str, *, valid_from: str, valid_until: str | None = None
 ) -> None:
     ended = ", invalid_at: $ended" if valid_until else ""
-    edge = f"{{uuid: $uuid, name: 'LIVES_IN', fact: $text, group_id: $group, created_at: $begun, valid_at: $begun{ended}}}"
+    edge = (
+        "{uuid: $uuid, name: 'LIVES_IN', fact: $text, group_id: $group, "
+        f"created_at: $begun, valid_at: $begun{ended}}}"
+    )
     query = (
         f"match (a:Entity {{name: 'Ana'}}), (b:Entity {{name: $target}}) create (a)-[:RELATES_TO {edge}]->(b)"
     )
@@ -127,12 +130,8 @@ def test_json_is_all_there_is_on_standard_output(folder):
     value = json.loads(done.stdout)
     assert value["user_id"] == "ana" and value["at"] is None
     (graph,) = value["graphs"]
-    assert graph["agent_id"] == "echoic" and {entity["name"] for entity in graph["entities"]} == {
-        "Ana",
-        "Porto",
-        "Lisbon",
-        NASTY,
-    }
+    names = {entity["name"] for entity in graph["entities"]}
+    assert graph["agent_id"] == "echoic" and names == {"Ana", "Porto", "Lisbon", NASTY}
     assert texts(done) == {"Lives in Lisbon", f"Works at {NASTY}"}
 
 

@@ -17,10 +17,9 @@ from echoic.memory.graph.falkordb.backend import GRACE_S, FalkorBackend
 
 LIMIT_S = 0.3
 VECTOR = np.array([1, 0], np.float32)
-RELATION = """CREATE (:Entity {name: 'Ana'})-[:RELATES_TO {uuid: '0825c7cc-67e8-4707-ac71-7f158895787f', fact: 'Ana likes tea',
-    fact_embedding: vecf32([1, 0]), created_at: '2026-01-01T00:00:00+00:00'}]->(:Entity {name: 'tea'})"""
-
-
+RELATION = """CREATE (:Entity {name: 'Ana'})-[:RELATES_TO {
+    uuid: '0825c7cc-67e8-4707-ac71-7f158895787f', fact: 'Ana likes tea', fact_embedding: vecf32([1, 0]),
+    created_at: '2026-01-01T00:00:00+00:00'}]->(:Entity {name: 'tea'})"""
 ENDLESS = "UNWIND range(1, 9999) AS a UNWIND range(1, 9999) AS b UNWIND range(1, 9999) AS c RETURN count(*)"
 
 

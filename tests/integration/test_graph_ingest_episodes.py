@@ -35,14 +35,14 @@ async def test_turns_become_episodes(episodes, embedder, model, user):
         rows = graph(
             episodes,
             user,
-            "MATCH (s {group_id: $group})-[e:RELATES_TO]->(t) RETURN s.name, t.name, e.turn_ids[0], "
-            "size(e.turn_ids) ORDER BY t.name",
+            "MATCH (s {group_id: $group})-[e:RELATES_TO]->(t) "
+            "RETURN s.name, t.name, e.turn_ids[0], size(e.turn_ids) ORDER BY t.name",
         )
         told = graph(
             episodes,
             user,
-            "MATCH (g:Saga {group_id: $group})-[:HAS_EPISODE]->(e) RETURN g.name, e.content, "
-            "left(toString(e.valid_at), 19)",
+            "MATCH (g:Saga {group_id: $group})-[:HAS_EPISODE]->(e) "
+            "RETURN g.name, e.content, left(toString(e.valid_at), 19)",
         )
     assert rows == [("Caller", "Berlin", str(berlin.turn_id), 1), ("Ana", "Porto", str(porto.turn_id), 1)]
     assert told == [

@@ -22,8 +22,8 @@ from tests.integration.graph_ingestion import feeding, fetch, forget, learn, say
 from tests.remembered import NOW
 
 EVERYTHING = (
-    "MATCH (n {group_id: $group}) OPTIONAL MATCH (n)-[e]->(m) RETURN n.uuid, e.uuid, m.uuid ORDER BY n.uuid, "
-    "e.uuid"
+    "MATCH (n {group_id: $group}) OPTIONAL MATCH (n)-[e]->(m) "
+    "RETURN n.uuid, e.uuid, m.uuid ORDER BY n.uuid, e.uuid"
 )
 NAMES = "MATCH (n {group_id: $group}) RETURN n.name"
 

@@ -20,10 +20,10 @@ from echoic.memory.graph.groups import digest_json, group_of, read_group
 from echoic.memory.graph.types import Relation, item_of, relation_as_json
 from echoic.memory.privacy import account
 from echoic.memory.privacy.account import erase_user, export_user
-from echoic.memory.privacy.forget import ForgetRequest, forget
+from echoic.memory.privacy.forget import forget
 from echoic.memory.service import open_memory
 from echoic.memory.store.queries import query
-from echoic.memory.types import Caller
+from echoic.memory.types import Caller, ForgetRequest
 from echoic.workers.learn.learner import Learner
 from tests.embedders import WordEmbedder
 from tests.integration.test_account import Learns, settled, was_erased

@@ -174,7 +174,7 @@ def test_a_library_that_is_missing_is_named(tmp_path):
     server = GraphServer(tmp_path, tmp_path)
     why = "libgomp.so.1: cannot open shared object file: No such file or directory"
     said = (
-        f"# Module /x/falkordb.so failed to load: {why}\n# Can't load module from /x/falkordb.so: server "
-        f"aborting\n"
+        f"# Module /x/falkordb.so failed to load: {why}\n"
+        "# Can't load module from /x/falkordb.so: server aborting\n"
     )
     assert "libgomp.so.1" in str(server.explain(said)) and isinstance(server.explain(said), ConfigInvalid)

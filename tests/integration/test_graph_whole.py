@@ -13,9 +13,9 @@ import redis
 from echoic.memory.graph import ledger as graph_ledger
 from echoic.memory.graph.groups import group_of
 from echoic.memory.privacy.account import erase_user, export_user
-from echoic.memory.privacy.forget import ForgetRequest, forget
+from echoic.memory.privacy.forget import forget
 from echoic.memory.service import open_memory
-from echoic.memory.types import Caller
+from echoic.memory.types import Caller, ForgetRequest
 from echoic.workers.graph.ingest import open_ingester
 from echoic.workers.learn.learner import Learner
 from tests.embedders import WordEmbedder

@@ -17,7 +17,10 @@ from echoic.memory.service import open_memory
 from tests.embedders import WordEmbedder
 from tests.remembered import NOW, caller, fact, learn
 
-WORDS = "dog cat boat river garden mother brother Lisbon Porto piano doctor coffee tea winter summer school bridge violin bread market".split()
+WORDS = (
+    "dog cat boat river garden mother brother Lisbon Porto piano "
+    "doctor coffee tea winter summer school bridge violin bread market"
+).split()
 
 
 @pytest.fixture

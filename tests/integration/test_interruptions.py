@@ -11,7 +11,8 @@ from uuid import uuid4
 import pytest
 from livekit.agents import Agent, RunContext, function_tool, llm
 
-from echoic.agent.assistant import MemoryAgent, RemembersCaller
+from echoic.agent.assistant import MemoryAgent, Remembers
+from echoic.agent.call.call import Call
 from echoic.agent.call.capture import Capture
 from echoic.agent.call.prefetch import Prefetch
 from echoic.memory.call import CallMemory
@@ -23,8 +24,8 @@ from tests.fake_llm import Reply
 from tests.voices import ThinkingLLM, Voice, voice_session
 
 LONG = (
-    "It was a dark and stormy night when the old dog Biscuit walked home alone over the hills and far away "
-    "from the sea."
+    "It was a dark and stormy night when the old dog Biscuit walked home alone "
+    "over the hills and far away from the sea."
 )
 TURNS = 200
 
@@ -58,11 +59,9 @@ async def call_memory(memory: Memory) -> AsyncIterator[CallMemory]:
     await call_memory.end()
 
 
-class Sofa(MemoryAgent):
+def sofa() -> MemoryAgent:
     """An agent on Echoic's sofa."""
-
-    def __init__(self, call_memory: CallMemory) -> None:
-        super().__init__(instructions="Be kind.", context_tokens=2_000, call_memory=call_memory)
+    return MemoryAgent(instructions="Be kind.", context_tokens=2_000)
 
 
 async def stored(call_memory: CallMemory) -> list[Turn]:
@@ -85,7 +84,7 @@ async def test_a_reply_is_stored_as_far_as_it_was_heard(call_memory: CallMemory)
     model = ThinkingLLM(LONG, "You are welcome.")
     async with (
         Capture(call_memory) as capture,
-        voice_session(Sofa(call_memory), model, listeners=[capture]) as voice,
+        voice_session(sofa(), model, call=call_memory, listeners=[capture]) as voice,
     ):
         await voice.ears.say("Tell me a story.")
         await break_in(voice, "Thank you, stop.")
@@ -105,7 +104,7 @@ async def test_broken_in_before_the_first_word_was_heard(call_memory: CallMemory
     model = ThinkingLLM("Never heard.", "Both, then.")
     async with (
         Capture(call_memory) as capture,
-        voice_session(Sofa(call_memory), model, listeners=[capture]) as voice,
+        voice_session(sofa(), model, call=call_memory, listeners=[capture]) as voice,
     ):
         model.free.clear()
         await voice.ears.say("Tell me a story.")
@@ -131,7 +130,7 @@ async def test_broken_in_during_retrieval(memory: Memory, call_memory: CallMemor
     assert isinstance(embedder, GatedEmbedder)
     async with (
         Capture(call_memory) as capture,
-        voice_session(Sofa(call_memory), model, listeners=[capture]) as voice,
+        voice_session(sofa(), model, call=call_memory, listeners=[capture]) as voice,
     ):
         embedder.open.clear()
         await voice.ears.say("What is my dog called?")
@@ -158,7 +157,7 @@ async def test_words_over_a_reply_that_cannot_be_interrupted_are_kept(call_memor
     model = ThinkingLLM("Fine.")
     async with (
         Capture(call_memory) as capture,
-        voice_session(Sofa(call_memory), model, listeners=[capture]) as voice,
+        voice_session(sofa(), model, call=call_memory, listeners=[capture]) as voice,
     ):
         warning = voice.session.say(
             "Please listen to this warning to its very end.", allow_interruptions=False
@@ -181,11 +180,11 @@ async def test_words_during_a_hand_off_are_kept(call_memory: CallMemory):
     """One agent is leaving, the next not there yet: what the caller says is not answered, and not lost."""
     leaving, may_leave = asyncio.Event(), asyncio.Event()
 
-    class Sales(RemembersCaller):
+    class Sales(Remembers, Agent):
         async def on_enter(self) -> None:
             self.session.say("Sales.")
 
-    class Desk(RemembersCaller):
+    class Desk(Remembers, Agent):
         async def on_exit(self) -> None:
             leaving.set()
             await may_leave.wait()
@@ -193,12 +192,15 @@ async def test_words_during_a_hand_off_are_kept(call_memory: CallMemory):
         @function_tool
         async def to_sales(self, context: RunContext) -> Agent:
             """Hand over to sales."""
-            return Sales(instructions="Sell.", call_memory=call_memory)
+            return Sales(instructions="Sell.")
 
     handing_over: Reply = llm.FunctionToolCall(name="to_sales", arguments="{}", call_id="c1")
     model = ThinkingLLM([handing_over])
-    desk = Desk(instructions="Direct.", call_memory=call_memory)
-    async with Capture(call_memory) as capture, voice_session(desk, model, listeners=[capture]) as voice:
+    desk = Desk(instructions="Direct.")
+    async with (
+        Capture(call_memory) as capture,
+        voice_session(desk, model, call=call_memory, listeners=[capture]) as voice,
+    ):
         await voice.ears.say("I want to buy a boat.")
         await asyncio.wait_for(leaving.wait(), 10)
         await voice.ears.say("A red one, by the way.")
@@ -218,11 +220,11 @@ async def test_words_during_a_hand_off_are_kept(call_memory: CallMemory):
 async def test_two_hundred_interrupted_turns_leave_nothing_behind(memory: Memory, call_memory: CallMemory):
     """No task, lookup, timer or connection is left, and every word of the caller is stored, once."""
     model = ThinkingLLM(*[LONG] * (TURNS + 1))
-    agent = Sofa(call_memory)
+    call = Call(call_memory)
     before = set(asyncio.all_tasks())
     async with Capture(call_memory) as capture:
-        ahead = Prefetch(agent)
-        async with voice_session(agent, model, listeners=[capture, ahead]) as voice:
+        ahead = Prefetch(call)
+        async with voice_session(sofa(), model, call=call, listeners=[capture, ahead]) as voice:
             for number in range(TURNS):
                 await voice.ears.say(f"Tell me of the town number {number}", word_s=0.001)
                 await asyncio.wait_for(voice.speaker.sounding.wait(), 10)

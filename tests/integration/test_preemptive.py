@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from livekit.agents import Agent, llm
 
-from echoic.agent.assistant import MemoryAgent, RemembersCaller
+from echoic.agent.assistant import MemoryAgent, Remembers
+from echoic.agent.call.call import Call
 from echoic.agent.call.prefetch import Prefetch
 from echoic.memory.config import MemorySettings
 from echoic.memory.service import open_memory
@@ -46,15 +47,15 @@ async def first_sounds(agent: Agent, model: ThinkingLLM, **options: Any) -> list
         return [item.metrics["e2e_latency"] for item in voice.items("assistant")]
 
 
-def remembering(memory: FakeCallMemory) -> MemoryAgent:
-    return MemoryAgent(instructions="Be kind.", context_tokens=2_000, call_memory=memory)
+def remembering() -> MemoryAgent:
+    return MemoryAgent(instructions="Be kind.", context_tokens=2_000)
 
 
 async def test_one_model_call_a_turn_and_the_first_sound_as_early_as_without_memory():
     """The reply that was begun before the end of the turn is the one that is spoken, block and all."""
     plain, with_memory = ThinkingLLM(thinks_s=THINKS_S), ThinkingLLM(thinks_s=THINKS_S)
     without_s = await first_sounds(Agent(instructions="Be kind."), plain)
-    with_s = await first_sounds(remembering(SlowMemory()), with_memory)
+    with_s = await first_sounds(remembering(), with_memory, call=SlowMemory())
     print(
         f"end of turn to first sound, median: {median(with_s) * 1000:.0f} ms with memory, "
         f"{median(without_s) * 1000:.0f} ms without"
@@ -70,14 +71,14 @@ async def test_one_model_call_a_turn_and_the_first_sound_as_early_as_without_mem
 async def test_a_hook_would_cost_a_second_model_call():
     """What this test can tell apart: memory added in `on_user_turn_completed` throws the reply away."""
 
-    class Hooked(RemembersCaller):
+    class Hooked(Remembers, Agent):
         async def on_user_turn_completed(
             self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage
         ) -> None:
             turn_ctx.add_message(role="system", content="The dog is called Biscuit.")
 
     model = ThinkingLLM(thinks_s=THINKS_S)
-    await first_sounds(Hooked(instructions="Be kind.", call_memory=FakeCallMemory()), model)
+    await first_sounds(Hooked(instructions="Be kind."), model, call=FakeCallMemory())
     assert len(model.seen) == 2 * len(TURNS)
 
 
@@ -91,10 +92,12 @@ async def test_prefetch_is_adopted_with_and_without_preemptive_generation(
         before = await memory.open_call(Caller("maya", "echoic", "before"))
         await before.record("1", "user", "My dog is called Biscuit.")
         call_memory = await memory.open_call(Caller("maya", "echoic", "now"))
-        agent = MemoryAgent(instructions="Be kind.", context_tokens=2_000, call_memory=call_memory)
-        ahead = Prefetch(agent)
+        call = Call(call_memory)
+        ahead = Prefetch(call)
         handling = TURN_HANDLING | {"preemptive_generation": {"enabled": preemptive}}
-        async with voice_session(agent, model, listeners=[ahead], turn_handling=handling) as voice:
+        async with voice_session(
+            remembering(), model, call=call, listeners=[ahead], turn_handling=handling
+        ) as voice:
             outcomes = []
             for text in ("What is my dog called?", "thank you", "and his birthday?"):
                 await voice.ask(text, word_s=0.1, sure_s=SURE_S)

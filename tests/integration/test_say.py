@@ -6,9 +6,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from livekit.agents import AgentSession, llm
+from livekit.agents import Agent, AgentSession, llm
 
-from echoic.agent.assistant import RemembersCaller
+from echoic.agent.assistant import Remembers
 from echoic.agent.call.call import Call
 from echoic.agent.call.capture import Capture
 from echoic.agent.commands import command_handlers as wishes
@@ -64,18 +64,21 @@ async def memory(memory_settings):
         yield opened
 
 
+class Kind(Remembers, Agent):
+    """An agent of an application."""
+
+
 @asynccontextmanager
 async def talk(
     memory: Memory, model: llm.LLM | None = None, *, model_calls_tools: bool = False, persistent: bool = True
 ):
     async with AsyncExitStack() as opened:
-        call = Call(await memory.open_call(Caller("ana", "echoic", uuid4().hex), persistent=persistent))
+        caller = Caller("ana", "echoic", uuid4().hex)
+        call = Call(await memory.open_call(caller, persistent=persistent), shows_tools=model_calls_tools)
         call.capture = await opened.enter_async_context(Capture(call.call_memory))
-        session = await opened.enter_async_context(text_session(model or QuoteLLM(), userdata=call))
+        session = await opened.enter_async_context(text_session(model or QuoteLLM(), call=call))
         call.capture.listen(session)
-        await session.start(
-            RemembersCaller(instructions="Be kind.", model_calls_tools=model_calls_tools), record=False
-        )
+        await session.start(Kind(instructions="Be kind."), record=False)
         yield Talk(session, call, model or QuoteLLM())
         await call.hang_up()
 
@@ -332,7 +335,7 @@ async def test_spoken_it_is_carried_out_once_and_only_when_the_turn_has_ended_so
     async with (
         Capture(call.call_memory) as call.capture,
         voice_session(
-            RemembersCaller(instructions="Be kind."), QuoteLLM(), listeners=[call.capture], userdata=call
+            Kind(instructions="Be kind."), QuoteLLM(), listeners=[call.capture], call=call
         ) as voice,
     ):
         await voice.ask(DOG)

@@ -171,8 +171,8 @@ async def test_an_interrupted_reply_stops_the_synthesis(speech: LocalSpeech) -> 
     """Nothing goes on speaking for nobody: the phrase at work is stopped, those behind it are never begun."""
     before, _ = await ask(speech.voice, {"count": True})
     long = (
-        "that she found a new position as a nurse at a large hospital near the river and likes it very much "
-        "indeed; " * 8
+        "that she found a new position as a nurse at a large hospital near the river "
+        "and likes it very much indeed; " * 8
     )
     async with speech.tts().stream() as reply:
         reply.push_text(long)

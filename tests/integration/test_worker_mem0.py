@@ -81,12 +81,8 @@ async def test_mem0s_pipeline_learns_in_our_transaction(memory, learner, model):
     turn = await say(memory, "My dog is called Biscuit.")
     await learner.learn("ana")
     (fact,) = await memory.facts.list("ana")
-    assert (fact.text, fact.topic, fact.sub_topic, fact.importance) == (
-        "Dog is called Biscuit",
-        "pets",
-        "dog",
-        1.0,
-    )
+    known = (fact.text, fact.topic, fact.sub_topic, fact.importance)
+    assert known == ("Dog is called Biscuit", "pets", "dog", 1.0)
     assert fact.turn_ids == (turn.turn_id,) and len(model.requests) == 2
 
 

@@ -98,7 +98,7 @@ async def entrypoint(job: JobContext) -> None:
     call = job.proc.userdata["call"] = Call(call_memory)
     call.capture = await opened.enter_async_context(Capture(call_memory))
     session: AgentSession[Call] = AgentSession(
-        llm=Echo(), tts=ToneTTS(), vad=None, turn_handling={"turn_detection": None}, userdata=call
+        llm=Echo(), tts=ToneTTS(), vad=None, turn_handling={"turn_detection": None}, call=call
     )
     call.capture.listen(session)
     session.on("close", lambda _: job.shutdown("the call ended"))

@@ -19,7 +19,7 @@ from echoic.agent.assistant import MemoryAgent
 from echoic.agent.call.call import Call
 from echoic.agent.call.callers import Callers
 from echoic.agent.call.capture import Capture
-from echoic.agent.call.identity import USER_TOKEN, Rules
+from echoic.agent.identity.identity import USER_TOKEN, Rules
 from echoic.local.dev.livekit_server import LiveKitServer
 from echoic.memory.config import MemorySettings
 from echoic.memory.service import open_memory
@@ -60,7 +60,7 @@ class Desk:
         )
         self.call = Call(call_memory, who)
         self.call.capture = await opened.enter_async_context(Capture(call_memory))
-        self.session = text_session(self.model, userdata=self.call)
+        self.session = text_session(self.model, call=self.call)
         self.call.capture.listen(self.session)
         self.session.on("close", lambda _: job.shutdown("the call ended"))
         options = RoomOptions(audio_input=False, audio_output=False)

@@ -27,18 +27,8 @@ def test_a_fact_has_exactly_the_promised_keys():
         turn_ids=(ID,),
     )
     shown = json.loads(json.dumps(fact_as_json(fact)))
-    assert list(shown) == [
-        "id",
-        "text",
-        "topic",
-        "sub_topic",
-        "importance",
-        "scope",
-        "said_at",
-        "valid_from",
-        "valid_until",
-        "turn_ids",
-    ]
+    keys = "id text topic sub_topic importance scope said_at valid_from valid_until turn_ids"
+    assert list(shown) == keys.split()
     assert (shown["id"], shown["turn_ids"], shown["importance"]) == (str(ID), [str(ID)], 0.8)
     assert (
         shown["said_at"] == shown["valid_from"] == "2026-11-21T12:00:00+00:00"

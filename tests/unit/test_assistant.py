@@ -7,26 +7,27 @@ from uuid import uuid4
 import pytest
 from livekit.agents import Agent, RunContext, function_tool, llm
 
-from echoic.agent.assistant import UNREACHED, MemoryAgent, RemembersCaller, unanswered
+from echoic.agent.assistant import MemoryAgent, Remembers
 from echoic.agent.call.call import Call
 from echoic.agent.call.capture import Capture
+from echoic.agent.call.registry import call_of
+from echoic.agent.conversation import unanswered
+from echoic.agent.reply import UNREACHED
 from echoic.memory.types import Turn
 from tests.agents import FakeCallMemory, ScriptedLLM, text_session
 
 BLOCK = "<memory>\n- The dog is called Biscuit\n</memory>\n"
 
 
-def memory_agent(memory: FakeCallMemory, **options: Any) -> MemoryAgent:
-    return MemoryAgent(
-        **{"instructions": "Be kind.", "context_tokens": 2_000, "call_memory": memory} | options
-    )
+def memory_agent(**options: Any) -> MemoryAgent:
+    return MemoryAgent(**{"instructions": "Be kind.", "context_tokens": 2_000} | options)
 
 
 async def test_block_stands_before_the_callers_words_in_this_call_only():
     """It leads the last user message; history never has it, and the system prompt stays byte-stable."""
     model, memory = ScriptedLLM("Hello.", "Biscuit."), FakeCallMemory()
-    async with text_session(model) as session:
-        await session.start(memory_agent(memory), record=False)
+    async with text_session(model, memory) as session:
+        await session.start(memory_agent(), record=False)
         await session.run(user_input="I am Maya.")
         await session.run(user_input="What is my dog called?")
         history = [item.text_content for item in session.history.items if item.type == "message"]
@@ -38,8 +39,8 @@ async def test_block_stands_before_the_callers_words_in_this_call_only():
 async def test_memory_is_told_what_the_model_sees_anyway():
     """The ids of the context's messages, this one's included, and the words before these."""
     model, memory = ScriptedLLM("Hello.", "Biscuit."), FakeCallMemory()
-    async with text_session(model) as session:
-        await session.start(memory_agent(memory), record=False)
+    async with text_session(model, memory) as session:
+        await session.start(memory_agent(), record=False)
         await session.run(user_input="I am Maya.")
         await session.run(user_input="and my dog?")
         messages = {item.id for item in session.history.items if item.type == "message"}
@@ -58,10 +59,8 @@ async def test_block_does_not_stack_up_on_tool_steps():
 
     call = llm.FunctionToolCall(name="look_up", arguments="{}", call_id="c1")
     model, memory = ScriptedLLM(["Let me look. ", call], "It is 42."), FakeCallMemory()
-    async with text_session(model) as session:
-        await session.start(
-            WithTool(instructions="Be kind.", context_tokens=2_000, call_memory=memory), record=False
-        )
+    async with text_session(model, memory) as session:
+        await session.start(WithTool(instructions="Be kind.", context_tokens=2_000), record=False)
         await session.run(user_input="What is the answer?")
     assert [sum(text.count("<memory>") for text in model.texts(call)) for call in (0, 1)] == [1, 1]
     assert [asked["text"] for asked in memory.asked] == ["What is the answer?"] * 2
@@ -70,8 +69,8 @@ async def test_block_does_not_stack_up_on_tool_steps():
 async def test_nothing_is_recalled_for_words_that_were_answered():
     """`generate_reply(instructions=)` after an answer: the last user message is an old one."""
     model, memory = ScriptedLLM("Hello.", "Still there?"), FakeCallMemory()
-    async with text_session(model) as session:
-        await session.start(memory_agent(memory), record=False)
+    async with text_session(model, memory) as session:
+        await session.start(memory_agent(), record=False)
         await session.run(user_input="I am Maya.")
         await session.generate_reply(instructions="Ask whether they are still there.")
     assert len(memory.asked) == 1
@@ -82,30 +81,29 @@ async def test_nothing_is_recalled_for_words_that_were_answered():
 async def test_a_fault_in_memory_does_not_cost_the_reply(fault: Exception):
     """Whatever breaks, the model is asked, with the caller's words alone."""
     model, memory = ScriptedLLM("Hello."), FakeCallMemory(fault=fault)
-    agent = memory_agent(memory)
-    async with text_session(model) as session:
-        await session.start(agent, record=False)
+    async with text_session(model, memory) as session:
+        await session.start(memory_agent(), record=False)
         result = await session.run(user_input="I am Maya.")
         result.expect.next_event().is_message(role="assistant")
     assert model.texts() == ["Be kind.", "I am Maya."]
-    assert agent.last_recall is UNREACHED
+    assert call_of(session).recalls.last is UNREACHED
 
 
 async def test_an_agent_without_memory_still_replies():
-    """Neither passed nor in userdata: a mistake of the application's, which its callers do not pay for."""
+    """Nobody gave the session a memory: a mistake of the application's, which its callers do not pay for."""
     model = ScriptedLLM("Hello.")
     async with text_session(model) as session:
-        await session.start(RemembersCaller(instructions="Be kind."), record=False)
+        await session.start(memory_agent(), record=False)
         (await session.run(user_input="I am Maya.")).expect.next_event().is_message(role="assistant")
 
 
 async def test_every_agent_of_a_hand_off_chain_remembers():
-    """An application's own agents find the memory in userdata, with the context before them or without."""
+    """An application's own agents find the session's memory, with the context before them or without."""
 
-    class Sales(RemembersCaller):
+    class Sales(Remembers, Agent):
         pass
 
-    class Desk(RemembersCaller):
+    class Desk(Remembers, Agent):
         @function_tool
         async def to_sales(self, context: RunContext) -> Agent:
             """Hand over to sales."""
@@ -113,7 +111,7 @@ async def test_every_agent_of_a_hand_off_chain_remembers():
 
     call = llm.FunctionToolCall(name="to_sales", arguments="{}", call_id="c1")
     model, memory = ScriptedLLM(call, "Hello from sales.", "Biscuit."), FakeCallMemory()
-    async with Capture(memory) as capture, text_session(model, userdata=Call(memory)) as session:
+    async with Capture(memory) as capture, text_session(model, call=Call(memory)) as session:
         capture.listen(session)
         await session.start(Desk(instructions="Direct."), record=False)
         await session.run(user_input="I want to buy.")
@@ -132,8 +130,8 @@ async def test_a_known_caller_is_greeted_if_the_setting_says_so():
         [Turn(uuid4(), "maya", "echoic", "old", 0, "user", "My dog is called Biscuit.", datetime.now(UTC))],
         [],
     )
-    async with text_session(model) as session:
-        agent = memory_agent(memory, greet_on_return=True)
+    async with text_session(model, memory) as session:
+        agent = memory_agent(greet_on_return=True)
         await session.start(agent, record=False)
         assert await agent.wait_greeted() is not None
         history = [item.text_content for item in session.history.items if item.type == "message"]
@@ -143,8 +141,8 @@ async def test_a_known_caller_is_greeted_if_the_setting_says_so():
 async def test_a_stranger_is_not_greeted():
     """There is nothing to greet with: the caller speaks first."""
     model, memory = ScriptedLLM("Hello."), FakeCallMemory()
-    async with text_session(model) as session:
-        agent = memory_agent(memory, greet_on_return=True)
+    async with text_session(model, memory) as session:
+        agent = memory_agent(greet_on_return=True)
         await session.start(agent, record=False)
         assert await agent.wait_greeted() is None
     assert model.seen == []

@@ -74,13 +74,8 @@ def test_a_day_of_the_caller_may_touch_two_days_in_utc() -> None:
 def test_since_a_month_is_every_month_from_it():
     """Each with its year; one that lies ahead was last year's."""
     now = datetime(2026, 2, 10, tzinfo=UTC)
-    assert set(asked_days("what changed since December?", now, ZoneInfo("UTC"))) == {
-        "@12",
-        "@2025",
-        "@2026",
-        "@01",
-        "@02",
-    }
+    found = asked_days("what changed since December?", now, ZoneInfo("UTC"))
+    assert set(found) == {"@12", "@2025", "@2026", "@01", "@02"}
     assert {"@2024", "@03", "@2025"} <= set(
         asked_days("since the beginning of March 2024", datetime(2025, 1, 1, tzinfo=UTC), ZoneInfo("UTC"))
     )

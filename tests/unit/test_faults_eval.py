@@ -31,12 +31,8 @@ def test_the_rows_have_the_form_of_the_other_rows_and_say_what_was_waited():
     cell = Cell([10.0, 160.0], [9.0, 150.2], Counter(skipped=1, late=1), [8, 6], Counter({0: 1, 1: 0}))
     row = _row(case("graph", "hung"), 16, cell)
     assert {"variant", "load", "calls", "n", "p50_ms", "p95_ms", "p99_ms"} <= row.keys()
-    assert (row["variant"], row["max_ms"], row["recall_max_ms"], row["waited_a_call"]) == (
-        "graph hung",
-        160.0,
-        150.2,
-        1,
-    )
+    assert (row["variant"], row["waited_a_call"]) == ("graph hung", 1)
+    assert (row["max_ms"], row["recall_max_ms"]) == (160.0, 150.2)
     assert row["graph"] == {"late": 1, "skipped": 1} and row["lines"] == 7
 
 

@@ -14,7 +14,6 @@ from echoic.memory.graph.types import Entity, Relation
 
 A, B = UUID(int=1), UUID(int=2)
 SAID = datetime(2026, 3, 5, tzinfo=UTC)
-# fmt: skip
 NASTY = (
     "plain",
     'a "quoted" name',

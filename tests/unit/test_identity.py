@@ -15,9 +15,9 @@ import jwt
 import pytest
 from livekit import rtc
 
-from echoic.agent.call.identity import USER_TOKEN, Identified, Rules, resolve
-from echoic.agent.call.phone import KEY_FILE, e164, open_phone_key, phone_user
 from echoic.agent.config import AgentSettings, load_agent_settings
+from echoic.agent.identity.identity import USER_TOKEN, Identified, Rules, resolve
+from echoic.agent.identity.phone import KEY_FILE, e164, open_phone_key, phone_user
 from echoic.memory.errors import ConfigInvalid
 
 SECRET, OTHER_SECRET = "s" * 32, "o" * 32

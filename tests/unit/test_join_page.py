@@ -10,7 +10,7 @@ import jwt
 import pytest
 from livekit import api
 
-from echoic.agent.call.identity import Rules, resolve
+from echoic.agent.identity.identity import Rules, resolve
 from echoic.local.dev.join_page import SERVED, USER_TOKEN, Door, join_page
 from echoic.local.dev.livekit_server import LiveKitServer
 from tests.processes import ROOT

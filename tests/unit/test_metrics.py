@@ -25,7 +25,8 @@ from echoic.memory.observe.metrics import count_recall, count_turn
 from echoic.memory.types import Recall, TierResult
 breaker = Breaker(failures=1, pause_s=60)
 breaker.failed()
-count_recall(Recall({"facts": TierResult("late", (), 150.0)}, "", (), 150.0), budget_s=0.15, breakers={"facts": breaker})
+late = Recall({"facts": TierResult("late", (), 150.0)}, "", (), 150.0)
+count_recall(late, budget_s=0.15, breakers={"facts": breaker})
 count_turn("user", "row")
 print("counted", flush=True)
 sys.stdin.read()

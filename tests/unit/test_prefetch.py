@@ -72,7 +72,7 @@ async def spoken(tier):
 
 @pytest.fixture
 def call(spoken):
-    return SimpleNamespace(call_memory=spoken)
+    return SimpleNamespace(call_memory=spoken, shown=list)
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ async def test_a_question_that_leans_on_the_one_before(ahead, spoken, tier):
     history = llm.ChatContext.empty()
     history.add_message(role="user", content="What is my birthday?")
     history.add_message(role="assistant", content="In May.")
-    ahead._session = SimpleNamespace(current_agent=SimpleNamespace(chat_ctx=history))
+    ahead._session = SimpleNamespace(current_agent=SimpleNamespace(chat_ctx=history, update_chat_ctx=None))
     hear(ahead, "and hers", final=True)
     await rest()
     await spoken.recall("And hers?", previous="What is my birthday?")

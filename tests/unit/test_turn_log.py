@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from livekit.agents import Agent, RunContext, function_tool, llm
 
+from echoic.agent.call.call import Call
 from echoic.agent.call.capture import Capture
+from echoic.agent.call.registry import call_of
 from echoic.agent.call.turn_log import TurnLog
 from echoic.memory.errors import StoreUnavailable
 from echoic.memory.observe.metrics import Stored
@@ -48,7 +50,7 @@ class Recalls(Agent):
     async def llm_node(self, chat_ctx: llm.ChatContext, *args: Any) -> AsyncGenerator[Any, None]:
         asked = [item for item in chat_ctx.items if item.type == "message" and item.role == "user"]
         if asked:
-            self.session.userdata.turn_log.recalled(asked[-1].id, RECALL)
+            call_of(self.session).turn_log.recalled(asked[-1].id, RECALL)
         async for chunk in Agent.default.llm_node(self, chat_ctx, *args):
             yield chunk
 
@@ -66,12 +68,13 @@ def lines(caplog: pytest.LogCaptureFixture) -> Lines:
     ]
 
 
-class Listening:
-    """Capture and log of one call."""
+class Listening(Call):
+    """A call with its capture and its log."""
 
     def __init__(self, memory: Memory, capture: Capture) -> None:
+        super().__init__(memory)
         prefetch = SimpleNamespace(outcome="hit", counts=SimpleNamespace(wasted=2))
-        self.capture, self.turn_log = capture, TurnLog(SimpleNamespace(call_memory=memory), prefetch)  # type: ignore[arg-type]
+        self.capture, self.turn_log = capture, TurnLog(self, prefetch)
 
     def listen(self, session: Any) -> None:
         self.capture.listen(session)
@@ -84,7 +87,7 @@ async def test_a_turn_is_one_line_with_all_that_matters(lines: Lines) -> None:
     async with Capture(memory) as capture:
         call = Listening(memory, capture)
         async with voice_session(
-            Recalls(), ThinkingLLM("It is Biscuit."), listeners=[call], userdata=call
+            Recalls(), ThinkingLLM("It is Biscuit."), listeners=[call], call=call
         ) as voice:
             await voice.ask("What is my dog called?")
             await capture.drained()
@@ -119,9 +122,7 @@ async def test_a_tool_step_is_the_same_turn(lines: Lines) -> None:
     call = llm.FunctionToolCall(name="look_up", arguments="{}", call_id="c1")
     async with Capture(memory) as capture:
         listening = Listening(memory, capture)
-        async with text_session(
-            ScriptedLLM(["Let me look. ", call], "It is 42."), userdata=listening
-        ) as session:
+        async with text_session(ScriptedLLM(["Let me look. ", call], "It is 42."), call=listening) as session:
             listening.listen(session)
             await session.start(Recalls(), record=False)
             await session.run(user_input="What is it?")
@@ -136,7 +137,7 @@ async def test_a_turn_without_a_reply_has_its_line(lines: Lines) -> None:
     memory = Memory()
     async with Capture(memory) as capture:
         listening = Listening(memory, capture)
-        async with text_session(ScriptedLLM(ValueError("broken")), userdata=listening) as session:
+        async with text_session(ScriptedLLM(ValueError("broken")), call=listening) as session:
             listening.listen(session)
             await session.start(Recalls(), record=False)
             await session.generate_reply(user_input="What is it?")
@@ -156,7 +157,7 @@ async def test_what_the_agent_says_by_itself_is_a_line_too(lines: Lines) -> None
     memory = Memory()
     async with Capture(memory) as capture:
         listening = Listening(memory, capture)
-        async with text_session(ScriptedLLM("Welcome back.", "Fine."), userdata=listening) as session:
+        async with text_session(ScriptedLLM("Welcome back.", "Fine."), call=listening) as session:
             listening.listen(session)
             await session.start(Recalls(), record=False)
             await session.generate_reply(instructions="Greet them.")
@@ -179,7 +180,7 @@ async def test_barge_in_gives_each_turn_its_own_reply(lines: Lines) -> None:
     async with Capture(memory) as capture:
         call = Listening(memory, capture)
         model = ThinkingLLM("One two three four five six seven eight nine ten eleven twelve.", "Yes.")
-        async with voice_session(Recalls(), model, listeners=[call], userdata=call) as voice:
+        async with voice_session(Recalls(), model, listeners=[call], call=call) as voice:
             await voice.ears.say("Count for me please.")
             await voice.speaker.sounding.wait()
             await asyncio.sleep(0.3)
@@ -203,7 +204,7 @@ async def test_attempts_that_were_thrown_away_get_no_line(lines: Lines) -> None:
     async with Capture(memory) as capture:
         call = Listening(memory, capture)
         model = ThinkingLLM("A.", "B.", "C.", thinks_s=0.2)
-        async with voice_session(Recalls(), model, listeners=[call], userdata=call) as voice:
+        async with voice_session(Recalls(), model, listeners=[call], call=call) as voice:
             voice.ears.starts()
             voice.ears.preflight("What is my")
             await asyncio.sleep(0.05)
@@ -228,7 +229,7 @@ async def test_a_line_does_not_wait_for_ever(lines: Lines, monkeypatch: pytest.M
     memory.refuse = lambda: StoreUnavailable("The disk is full.")
     async with Capture(memory) as capture:
         listening = Listening(memory, capture)
-        async with text_session(ScriptedLLM("A.", "B."), userdata=listening) as session:
+        async with text_session(ScriptedLLM("A.", "B."), call=listening) as session:
             listening.listen(session)
             await session.start(Recalls(), record=False)
             await session.run(user_input="One?")

@@ -131,6 +131,7 @@ def test_stemming_is_safe_in_threads() -> None:
             "You too!",
         ),
         *("I see", "sounds good", "got it", "never mind", "no problem", "can you hear me?", "haha", "wow"),
+        *("I understand.", "I am good, thanks", "See you around!", "Have a nice day"),
         *("", "   ", "…", "?!", "👍", ";)"),
     ],
 )

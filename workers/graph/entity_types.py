@@ -30,7 +30,8 @@ class Pet(BaseModel):
 
 
 class Event(BaseModel):
-    """Something that happened or will happen at a time: a wedding, an operation, an appointment, a journey."""
+    """Something that happened or will happen at a time: a wedding, an operation, an appointment, \
+a journey."""
 
 
 class Preference(BaseModel):

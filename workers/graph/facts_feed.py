@@ -11,7 +11,7 @@ import asyncpg
 
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.graph import ledger as ledger
-from echoic.memory.graph.ledger import GraphRef, GraphBatch, Mode
+from echoic.memory.graph.ledger import GraphBatch, GraphRef, Mode
 from echoic.memory.store.queries import query
 from echoic.memory.types import Fact
 from echoic.workers.chat_model import Cost

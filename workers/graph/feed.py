@@ -11,7 +11,7 @@ import asyncpg
 
 from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
 from echoic.memory.graph import ledger as ledger
-from echoic.memory.graph.ledger import GraphRef, GraphBatch, Mode
+from echoic.memory.graph.ledger import GraphBatch, GraphRef, Mode
 from echoic.memory.store.database import UNAVAILABLE
 from echoic.workers.chat_model import Cost
 from echoic.workers.locked_connection import FINAL_WRITE_S, within

@@ -41,15 +41,17 @@ AT_ONCE = 4
 """Model calls of one batch at the same time."""
 SOURCE = "phone call"
 INSTRUCTIONS = f"""
-{CALLER} is the person whose memory this is; facts are about {CALLER}'s life. What only the agent says is never a fact: its lines help \
-to understand {CALLER}'s answers. Never extract the agent as an entity."""
+{CALLER} is the person whose memory this is; facts are about {CALLER}'s life. \
+What only the agent says is never a fact: its lines help to understand {CALLER}'s answers. \
+Never extract the agent as an entity."""
 _TURNS = (
-    "MATCH ()-[e:RELATES_TO]->() WHERE e.group_id = $group AND e.uuid IN $ids RETURN e.uuid AS id, "
-    "e.turn_ids AS turn_ids"
+    "MATCH ()-[e:RELATES_TO]->() WHERE e.group_id = $group AND e.uuid IN $ids "
+    "RETURN e.uuid AS id, e.turn_ids AS turn_ids"
 )
 _SAGA = """
 MATCH (s:Saga {uuid: $id})
-RETURN s.created_at AS created_at, s.first_episode_uuid AS first, s.last_episode_uuid AS last, s.summary AS summary
+RETURN s.created_at AS created_at, s.first_episode_uuid AS first,
+    s.last_episode_uuid AS last, s.summary AS summary
 """
 
 

@@ -1,7 +1,7 @@
 """The writing side of a graph server, through Graphiti's drivers and bulk save: by id, so twice is once.
 
-Apart from the reading side: it may wait longer, and builds the indexes. Imported by
-`echoic.workers.graph.graphiti_env.load` only.
+Apart from the reading side: it may wait longer, and builds the indexes.
+Imported by `echoic.workers.graph.graphiti_env.load` only.
 """
 
 import asyncio
@@ -65,22 +65,24 @@ DELETE e
 """
 _REMOVE_EDGES = "MATCH ()-[e:RELATES_TO]->() WHERE e.group_id = $group AND e.uuid IN $ids DELETE e"
 _REMOVE_NODES = (
-    "MATCH (n:Entity) WHERE n.group_id = $group AND n.uuid IN $ids AND NOT (n)-[:RELATES_TO]-() DETACH "
-    "DELETE n"
+    "MATCH (n:Entity) WHERE n.group_id = $group AND n.uuid IN $ids AND NOT (n)-[:RELATES_TO]-() "
+    "DETACH DELETE n"
 )
 _UNSUMMARISE = (
-    "MATCH (e:Episodic)-[:MENTIONS]->(n:Entity) WHERE e.group_id = $group AND e.uuid IN $ids SET n.summary "
-    "= ''"
+    "MATCH (e:Episodic)-[:MENTIONS]->(n:Entity) WHERE e.group_id = $group AND e.uuid IN $ids "
+    "SET n.summary = ''"
 )
 _THIN_EDGES = """
 MATCH ()-[e:RELATES_TO]->()
 WHERE e.group_id = $group AND any(one IN e.episodes WHERE one IN $ids)
-SET e.episodes = [one IN e.episodes WHERE NOT one IN $ids], e.turn_ids = [one IN e.turn_ids WHERE NOT one IN $turns]
+SET e.episodes = [one IN e.episodes WHERE NOT one IN $ids],
+    e.turn_ids = [one IN e.turn_ids WHERE NOT one IN $turns]
 """
 _REMOVE_BARE_EDGES = "MATCH ()-[e:RELATES_TO]->() WHERE e.group_id = $group AND size(e.episodes) = 0 DELETE e"
 _REMOVE_EPISODES = "MATCH (e:Episodic) WHERE e.group_id = $group AND e.uuid IN $ids DETACH DELETE e"
 _REMOVE_ALONE = """
-MATCH (n:Entity) WHERE n.group_id = $group AND NOT (n)-[:RELATES_TO]-() AND NOT (n)<-[:MENTIONS]-() DETACH DELETE n
+MATCH (n:Entity) WHERE n.group_id = $group AND NOT (n)-[:RELATES_TO]-() AND NOT (n)<-[:MENTIONS]-()
+DETACH DELETE n
 """
 
 
@@ -332,8 +334,8 @@ def fault_of(exc: Exception) -> MemoryFault:
     kind = type(exc).__name__
     if isinstance(exc, _REFUSED_ENTRY) or str(exc).startswith(("WRONGPASS", "NOAUTH", "NOPERM")):
         return ConfigInvalid(
-            f"The graph server refuses the user name or password ({kind}): check ECHOIC_FALKORDB_URL or "
-            "ECHOIC_NEO4J_PASSWORD."
+            f"The graph server refuses the user name or password ({kind}): "
+            "check ECHOIC_FALKORDB_URL or ECHOIC_NEO4J_PASSWORD."
         )
     if isinstance(exc, _AWAY) or (
         isinstance(exc, redis.exceptions.ResponseError) and str(exc).startswith(_NOT_NOW)

@@ -151,8 +151,8 @@ def open_ingester(memory: Memory) -> GraphIngester | None:
         return GraphIngester(memory, backend, store, FactsFeed(store, memory.embedder, memory.now))
     if not settings.llm_url and not settings.llm_api_key.get_secret_value():
         raise ConfigInvalid(
-            "ECHOIC_GRAPH_INGEST is `episodes`, which asks a model: set OPENAI_API_KEY or ECHOIC_LLM_URL, or "
-            "use `facts`."
+            "ECHOIC_GRAPH_INGEST is `episodes`, which asks a model: "
+            "set OPENAI_API_KEY or ECHOIC_LLM_URL, or use `facts`."
         )
     model = ChatModel(settings, answer_tokens=ANSWER_TOKENS)
     feed = TurnsFeed(store, memory.embedder, settings, model, types_of(settings.graph_types))

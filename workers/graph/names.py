@@ -22,26 +22,27 @@ _TITLES = frozenset(
     "dr mr mrs ms miss sir st prof professor doctor aunt uncle grandma grandpa granny".split()
 )
 _CALENDAR = frozenset(
-    "january february march april may june july august september october november december monday tuesday "
-    "wednesday thursday friday"
-    " saturday sunday i i'm i’m i've i’ve ok".split()
+    "january february march april may june july august september october november december "
+    "monday tuesday wednesday thursday friday saturday sunday i i'm i’m i've i’ve ok".split()
 )
 _VERBS = frozenset(
     """
-    is are was were be been has have had does did do can can't cannot could will won't would should may might must isn't aren't wasn't
-    doesn't don't didn't hasn't haven't went goes got gets came comes met saw bought sold lost left took gave told said found fell won ran
-    grew knew kept made paid put read sent spent taught thought wore wrote began broke built chose drove ate flew forgot hurt drinks
+    is are was were be been has have had does did do can can't cannot could will won't would should may might
+    must isn't aren't wasn't doesn't don't didn't hasn't haven't went goes got gets came comes met saw bought
+    sold lost left took gave told said found fell won ran grew knew kept made paid put read sent spent taught
+    thought wore wrote began broke built chose drove ate flew forgot hurt drinks
     """.split()
 )
 _STARTS = frozenset(
-    "the a an and but no not never once every each all some since in on at for with from to by as if when "
-    "while also".split()
+    "the a an and but no not never once every each all some "
+    "since in on at for with from to by as if when while also".split()
 )
 _NAMING = re.compile(r"\b(?:is|was|are)? ?(?:called|named)\b|\bname is\b", re.IGNORECASE)
 _OWN_ROLE = re.compile(r"\b(?:is|was|be|being|became|become|as)\s+(?:an?|the)\s+$", re.IGNORECASE)
 """Before what somebody is, and not whom they have: "Is a dentist"."""
 _PLACE = re.compile(
-    r"\b(?:in|near|visit(?:s|ed)?|(?:move[sd]?|go(?:es)?|went|fl(?:y|ies|ew)|travel(?:s|led)?|drives?|drove|back|trip) to)\W+(?:the )?$",
+    r"\b(?:in|near|visit(?:s|ed)?"
+    r"|(?:move[sd]?|go(?:es)?|went|fl(?:y|ies|ew)|travel(?:s|led)?|drives?|drove|back|trip) to)\W+(?:the )?$",
     re.IGNORECASE,
 )
 _EMPLOYER = re.compile(

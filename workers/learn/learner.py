@@ -20,7 +20,7 @@ from echoic.memory.store.facts import notify
 from echoic.memory.store.queries import query
 from echoic.memory.types import Fact, Turn
 from echoic.workers.extractors.base import Extraction, Extractor, LearnedFact
-from echoic.workers.learn.known_facts import known_facts, only_new, informative_turns
+from echoic.workers.learn.known_facts import informative_turns, known_facts, only_new
 from echoic.workers.locked_connection import FINAL_WRITE_S, LEARNING, locked, within
 
 log = logging.getLogger("echoic.learn")

@@ -23,9 +23,10 @@ HUB, CROWD = 20, 300
 
 Of something named that has more than `CROWD` only those come up that are near or share words."""
 
-COLUMNS = """e.uuid AS id, e.fact AS fact, e.name AS name, startNode(e).name AS source, endNode(e).name AS target,
-    coalesce(e.reference_time, e.valid_at, e.created_at) AS said_at, e.valid_at AS valid_at, e.invalid_at AS invalid_at,
-    e.turn_ids AS turn_ids"""
+COLUMNS = """e.uuid AS id, e.fact AS fact, e.name AS name,
+    startNode(e).name AS source, endNode(e).name AS target,
+    coalesce(e.reference_time, e.valid_at, e.created_at) AS said_at,
+    e.valid_at AS valid_at, e.invalid_at AS invalid_at, e.turn_ids AS turn_ids"""
 NEWEST = "coalesce(e.reference_time, e.valid_at, e.created_at) DESC"
 
 COUNT = "MATCH ()-[e:RELATES_TO]->() RETURN count(e)"
@@ -71,7 +72,8 @@ _BY_VECTOR = f"""
     CALL {{
         WITH q, best
         UNWIND best[0..{NEAR}] AS near UNWIND [startNode(near), endNode(near)] AS n
-        WITH q, n, max(1 - DISTANCE(near)) AS pull WHERE NOT n.name IN {list(CALLER_NAMES)} AND indegree(n) + outdegree(n) <= {HUB}
+        WITH q, n, max(1 - DISTANCE(near)) AS pull
+        WHERE NOT n.name IN {list(CALLER_NAMES)} AND indegree(n) + outdegree(n) <= {HUB}
         MATCH (n)-[h:RELATES_TO]-() WHERE LIVE(h)
         WITH h, max(pull) AS pull, DISTANCE(h) AS d ORDER BY d LIMIT {NEIGHBOURS}
         RETURN collect([h, pull]) AS hops

@@ -25,8 +25,8 @@ Of something named that has more than `CROWD` only those come up that are near o
 LABELS = ("Entity", "Episodic", "Community", "Saga", "EdgePage")
 
 _SAID = "coalesce(e.reference_time, e.valid_at, e.created_at)"
-_ROW = f"""e.uuid, e.fact, e.name, startNode(e).name, endNode(e).name, {_SAID}.epochMillis, e.valid_at.epochMillis,
-    e.invalid_at.epochMillis, e.turn_ids"""
+_ROW = f"""e.uuid, e.fact, e.name, startNode(e).name, endNode(e).name,
+    {_SAID}.epochMillis, e.valid_at.epochMillis, e.invalid_at.epochMillis, e.turn_ids"""
 _ALL = "MATCH ()-[e:RELATES_TO]->() WHERE e.group_id = $group"
 
 COUNT = f"{_ALL} RETURN [[count(e)]] AS rows"
@@ -35,24 +35,27 @@ ENTITIES = """MATCH (n:Entity) WHERE n.group_id = $group
     WITH n ORDER BY n.name, n.uuid RETURN collect([n.uuid, n.name, n.summary, labels(n)]) AS rows"""
 EPISODES = """MATCH (p:Episodic) WHERE p.group_id = $group
     WITH p ORDER BY p.valid_at, p.uuid
-    RETURN collect([p.uuid, p.name, p.content, p.source_description, p.valid_at.epochMillis, p.created_at.epochMillis]) AS rows"""
+    RETURN collect([p.uuid, p.name, p.content, p.source_description,
+        p.valid_at.epochMillis, p.created_at.epochMillis]) AS rows"""
 DIGEST = f"""{_ALL} AND (e.invalid_at IS NULL OR e.invalid_at > $now)
     WITH e ORDER BY coalesce(e.importance, 0.5) DESC, {_SAID} DESC LIMIT $most
     RETURN collect([{_ROW}]) AS rows"""
 ERASE = (
-    "MATCH (n:{label}) WHERE n.group_id = $group CALL {{ WITH n DETACH DELETE n }} IN TRANSACTIONS OF 500 "
-    "ROWS"
+    "MATCH (n:{label}) WHERE n.group_id = $group "
+    "CALL {{ WITH n DETACH DELETE n }} IN TRANSACTIONS OF 500 ROWS"
 )
 
 PAGE_INDEX = "CREATE INDEX edge_page_group IF NOT EXISTS FOR (p:EdgePage) ON (p.group_id)"
 PAGE_INDEX_EXISTS = "SHOW INDEXES YIELD name WHERE name = 'edge_page_group' RETURN collect([name]) AS rows"
 PAGES = """MATCH (p:EdgePage) WHERE p.group_id = $group
-    RETURN collect(CASE WHEN p.stamp IN $held THEN [p.stamp, null, null] ELSE [p.stamp, p.ids, p.vectors] END) AS rows"""
+    RETURN collect(CASE WHEN p.stamp IN $held THEN [p.stamp, null, null]
+        ELSE [p.stamp, p.ids, p.vectors] END) AS rows"""
 SAVE_PAGE = "CREATE (p:EdgePage {group_id: $group, stamp: $stamp, ids: $ids, vectors: $vectors})"
 DROP_PAGES = "MATCH (p:EdgePage) WHERE p.group_id = $group AND p.stamp IN $stamps DELETE p"
 EDGE_IDS = f"{_ALL} AND e.fact_embedding IS NOT NULL RETURN collect([e.uuid]) AS rows"
 EDGE_VECTORS = """UNWIND $ids AS id MATCH ()-[e:RELATES_TO {uuid: id}]->()
-    WHERE e.group_id = $group AND e.fact_embedding IS NOT NULL RETURN collect([e.uuid, e.fact_embedding]) AS rows"""
+    WHERE e.group_id = $group AND e.fact_embedding IS NOT NULL
+    RETURN collect([e.uuid, e.fact_embedding]) AS rows"""
 
 
 def search(*, start: str, by_vector: bool, by_words: bool) -> str:
@@ -97,16 +100,18 @@ _BY_VECTOR = f"""
     CALL {{
         WITH best
         UNWIND best[0..{NEAR}] AS near UNWIND [startNode(near.edge), endNode(near.edge)] AS n
-        WITH n, max(near.likeness) AS pull WHERE NOT n.name IN {list(CALLER_NAMES)} AND COUNT {{ (n)-[:RELATES_TO]-() }} <= {HUB}
+        WITH n, max(near.likeness) AS pull
+        WHERE NOT n.name IN {list(CALLER_NAMES)} AND COUNT {{ (n)-[:RELATES_TO]-() }} <= {HUB}
         MATCH (n)-[h:RELATES_TO]-() WHERE LIVE(h)
         WITH h, max(pull) AS pull, COSINE(h) AS likeness ORDER BY likeness DESC LIMIT {NEIGHBOURS}
         RETURN collect({{edge: h, likeness: likeness, pull: pull}}) AS hops
     }}
     UNWIND best + hops AS one
-    RETURN one.edge AS e, CASE WHEN one.pull IS NULL THEN 'vector' ELSE 'hop' END AS via, one.likeness AS likeness,
-        coalesce(one.pull, 0.0) AS weight"""
+    RETURN one.edge AS e, CASE WHEN one.pull IS NULL THEN 'vector' ELSE 'hop' END AS via,
+        one.likeness AS likeness, coalesce(one.pull, 0.0) AS weight"""
 _BY_WORDS = f"""
-    CALL db.index.fulltext.queryRelationships('edge_name_and_fact', $words, {{limit: {RERANKED}}}) YIELD relationship AS e, score
+    CALL db.index.fulltext.queryRelationships('edge_name_and_fact', $words, {{limit: {RERANKED}}})
+    YIELD relationship AS e, score
     WITH e, score WHERE LIVE(e)
     WITH e, score ORDER BY score DESC LIMIT MOST
     RETURN e, 'text' AS via, COSINE(e) AS likeness, score AS weight"""

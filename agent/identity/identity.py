@@ -16,8 +16,8 @@ import jwt
 from jwt.types import Options
 from livekit import rtc
 
-from echoic.agent.call.phone import phone_user
 from echoic.agent.config import AgentSettings
+from echoic.agent.identity.phone import phone_user
 from echoic.memory.call import check_user_id
 from echoic.memory.errors import ConfigInvalid
 
@@ -28,10 +28,13 @@ USER_TOKEN = "echoic.user_token"
 counts."""
 AUDIENCE = "echoic"
 CLOCK_SKEW_S = 30
+CONSOLE_USER = "me"
+"""Whoever sits at the console of `python agent.py console`: the same person as in `echoic talk`."""
 RESERVED = ("phone:", "id:", "anonymous:")
 """Beginnings of user ids that are made here: no token and no dispatch can name a user of another source."""
 
-How = Literal["token", "dispatch", "phone", "identity", "anonymous", "application"]
+How = Literal["token", "dispatch", "phone", "identity", "anonymous", "application", "awaited"]
+"""`awaited`: nobody has come yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class Rules:
     @classmethod
     def of(cls, settings: AgentSettings, phone_key: str) -> "Rules":
         """The rules of the settings; the phone key may come from elsewhere
-        (`echoic.agent.call.phone.open_phone_key`)."""
+        (`echoic.agent.identity.phone.open_phone_key`)."""
         secret = settings.identity_secret.get_secret_value()
         return cls(
             secret, phone_key, settings.phone_region, settings.trust_caller_id, settings.stable_identities
@@ -115,6 +118,11 @@ def resolve(
 def anonymous() -> Identified:
     """Nobody in particular, and never the same one twice."""
     return Identified(f"anonymous:{uuid.uuid4().hex}", "anonymous", proven=False, persistent=False)
+
+
+def awaited() -> Identified:
+    """Nobody has come yet: what is said until then belongs to whoever comes first."""
+    return Identified(f"anonymous:{uuid.uuid4().hex}", "awaited", proven=False, persistent=False)
 
 
 def believed(source: str, rule: Callable[[], str | None]) -> str | None:

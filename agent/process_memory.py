@@ -1,0 +1,93 @@
+"""One open memory for all sessions of a process that have the same settings; closed with the last of them."""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+from echoic.memory.config import MemorySettings
+from echoic.memory.embedding.client import open_shared_embedder
+from echoic.memory.errors import MemoryFault
+from echoic.memory.in_memory import open_in_memory
+from echoic.memory.service import Memory, open_memory
+
+log = logging.getLogger("echoic")
+
+NO_ADDRESS = (
+    "Nothing is remembered in this session: ECHOIC_DATABASE_URL is not set. Start your agent with "
+    "`echoic run -- python src/agent.py dev`, which brings stores of its own, or name a Postgres with pgvector."
+)
+
+
+@dataclass(slots=True)
+class _Open:
+    memory: Memory
+    stack: AsyncExitStack
+    users: int = 0
+    warming: asyncio.Task[None] | None = None
+
+
+@dataclass(slots=True)
+class SharedMemory:
+    """One session's share in the memory of this process."""
+
+    memory: Memory
+    fault: str = ""
+    """Why nothing is remembered, as a sentence; empty while all is well."""
+    _key: tuple[int, MemorySettings] | None = None
+    _closed: bool = field(default=False)
+
+    async def close(self) -> None:
+        """Give the share back; the last one closes the stores."""
+        if self._key is None or self._closed:
+            return
+        self._closed = True
+        held = _open[self._key]
+        held.users -= 1
+        if not held.users:
+            del _open[self._key]
+            if held.warming is not None:
+                held.warming.cancel()
+            await held.stack.aclose()
+
+
+_open: dict[tuple[int, MemorySettings], _Open] = {}
+_opening = asyncio.Lock()
+
+
+async def share_memory(settings: MemorySettings) -> SharedMemory:
+    """Open memory, or share what this process has open.
+
+    Never raises for stores that are away or settings that are wrong: the session then remembers for as long
+    as it lasts, and `fault` says why.
+    """
+    if not settings.database_url.get_secret_value():
+        log.error(NO_ADDRESS)
+        return SharedMemory(open_in_memory(settings), NO_ADDRESS)
+    key = id(asyncio.get_running_loop()), settings
+    try:
+        async with _opening:
+            held = _open.get(key) or await _opened(settings)
+            _open[key] = held
+    except MemoryFault as exc:
+        log.error("Nothing is remembered in this session: %s", exc)
+        return SharedMemory(open_in_memory(settings), str(exc))
+    held.users += 1
+    return SharedMemory(held.memory, "", key)
+
+
+async def _opened(settings: MemorySettings) -> _Open:
+    stack = AsyncExitStack()
+    embedder = open_shared_embedder(settings)
+    memory = await stack.enter_async_context(open_memory(settings, embedder=embedder, need_stores=False))
+    held = _Open(memory, stack)
+    # the embedding server of this host takes a second to start: before the first question, not with it
+    held.warming = asyncio.create_task(_warm(memory), name="memory.warm")
+    return held
+
+
+async def _warm(memory: Memory) -> None:
+    try:
+        await memory.embedder.embed("hello")
+    except MemoryFault as exc:
+        log.info("embed.not_warm", extra={"error": type(exc).__name__})

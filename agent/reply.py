@@ -1,0 +1,127 @@
+"""One reply: memory is asked under its deadline, then the agent's own `llm_node` speaks. Nothing here writes."""
+
+import inspect
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
+
+from echoic.agent.call.call import Call
+from echoic.agent.call.registry import call_of
+from echoic.agent.call.telemetry import record_recall
+from echoic.agent.commands.memory_tools import TOOLS, ReplyPlan, has_words, plan_reply
+from echoic.agent.conversation import previous_words, unanswered
+from echoic.agent.livekit_api import current_session
+from echoic.memory.types import Recall, TierResult
+
+log = logging.getLogger("echoic.agent")
+
+Node = Callable[[llm.ChatContext, list[llm.Tool], ModelSettings], Any]
+"""An agent's `llm_node`, bound to it."""
+Chunk = llm.ChatChunk | str | FlushSentinel
+UNREACHED = Recall(tiers={"recent": TierResult("failed"), "facts": TierResult("failed")})
+"""The last recall when memory itself broke: the reply went on without it."""
+
+
+def remembering(agent: Agent, node: Node) -> Node:
+    """`node` with the memory of whichever call it is asked for; as it is in a session without memory."""
+
+    def llm_node(chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings) -> Any:
+        call = call_of(current_session(agent))
+        if call is None:
+            return node(chat_ctx, tools, model_settings)
+        own = list(tools)
+        # LiveKit runs what stands in its list, whichever the model is shown
+        tools.extend(tool for tool in TOOLS if tool not in own)
+        return reply(call, node, chat_ctx, [*own, *TOOLS], model_settings)
+
+    llm_node.remembers = True  # type: ignore[attr-defined]
+    return llm_node
+
+
+async def reply(
+    call: Call,
+    node: Node,
+    chat_ctx: llm.ChatContext,
+    tools: list[llm.Tool],
+    model_settings: ModelSettings,
+) -> AsyncGenerator[Chunk, None]:
+    """Put what is remembered before the caller's unanswered words, in this reply's copy only, and stream the
+    answer of `node`.
+
+    Whatever is wrong with memory, the caller gets an answer.
+    """
+    # lists of our own: LiveKit shows its list to the next tool step, and blocks would stack up there
+    await call.wait_identified(call.call_memory.memory.settings.recall_budget_s)
+    plan = _plan(call, call.shown(chat_ctx.items), tools)
+    if plan.prefix is not None:
+        yield plan.prefix
+    if not plan.call_model:
+        return
+    context, spoke = llm.ChatContext(plan.items), False
+    await _remember(call, context.items)
+    async with aclosing(_stream(node(context, plan.tools, model_settings))) as chunks:
+        async for chunk in chunks:
+            spoke = spoke or has_words(chunk)
+            yield chunk
+    if spoke and plan.suffix:
+        yield plan.suffix
+
+
+def _plan(call: Call, items: list[llm.ChatItem], tools: list[llm.Tool]) -> ReplyPlan:
+    try:
+        return plan_reply(items, tools, call.call_memory, model_calls_tools=call.shows_tools)
+    except Exception as exc:
+        log.error("turn.wish_broke", extra={"error": type(exc).__name__})
+        return ReplyPlan(items, [tool for tool in tools if tool not in TOOLS])
+
+
+async def _remember(call: Call, items: list[llm.ChatItem]) -> None:
+    at = unanswered(items)
+    if at is None:
+        return
+    message = items[at]
+    assert isinstance(message, llm.ChatMessage)
+    recall = await _recall(call, message, items, at)
+    if recall.block:
+        # the items are history itself, only the list is ours: never edit one
+        items[at] = message.model_copy(update={"content": [recall.block, *message.content]})
+
+
+async def _recall(call: Call, message: llm.ChatMessage, items: Sequence[llm.ChatItem], at: int) -> Recall:
+    began_ns, words, recall = time.time_ns(), message.text_content or "", UNREACHED
+    try:
+        memory = call.call_memory.memory
+        recall = await call.call_memory.recall(
+            words,
+            context_item_ids=frozenset(item.id for item in items if item.type == "message"),
+            previous_user_text=previous_words(items[:at]),
+        )
+        record_recall(
+            recall,
+            began_ns=began_ns,
+            settings=memory.settings,
+            breakers=memory.recaller.breakers,
+            words=words,
+        )
+    except Exception as exc:
+        log.error("turn.recall_broke", extra={"error": type(exc).__name__})
+    call.recalls.note(words, recall)
+    if call.turn_log is not None:
+        call.turn_log.recalled(message.id, recall)
+    return recall
+
+
+async def _stream(answer: Any) -> AsyncGenerator[Chunk, None]:
+    """What an `llm_node` may give back, as chunks: a stream, one piece of text, or nothing; awaited or not."""
+    if inspect.isawaitable(answer):
+        answer = await answer
+    if isinstance(answer, (str, llm.ChatChunk)):
+        yield answer
+    elif answer is not None:
+        async with aclosing(answer) as chunks:
+            async for chunk in chunks:
+                yield chunk

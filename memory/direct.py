@@ -1,0 +1,140 @@
+"""`echoic.open`: memory for code without LiveKit."""
+
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from echoic.memory.call import CallMemory, check_user_id
+from echoic.memory.config import MemorySettings, load_settings
+from echoic.memory.privacy.account import erase_user, export_user
+from echoic.memory.recall.recent_turns import RecentTurns
+from echoic.memory.service import Memory, open_memory
+from echoic.memory.types import Caller, Fact, Recall, Role, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Memories:
+    """What is remembered about one person."""
+
+    facts: tuple[Fact, ...]
+    """What was learned and is still true, oldest first."""
+    turns: tuple[Turn, ...]
+    """What was said, word for word, oldest first."""
+
+
+@asynccontextmanager
+async def open_direct(settings: MemorySettings | None = None) -> AsyncIterator["OpenMemory"]:
+    """Open memory for code that has no LiveKit session.
+
+    ```python
+    async with echoic.open() as memory:
+        await memory.record("maya", "My dog is called Biscuit.")
+        found = await memory.recall("maya", "What is my dog called?")
+        print(found.block)
+    ```
+
+    Args:
+        settings: instead of those of the environment.
+
+    Raises:
+        ConfigInvalid: ECHOIC_DATABASE_URL is not set, or a setting is wrong.
+        SchemaMismatch: the database is older or newer than this code: `echoic migrate`.
+        StoreUnavailable: Postgres does not answer.
+    """
+    async with open_memory(settings or load_settings()) as memory:
+        yield OpenMemory(memory)
+
+
+class OpenMemory:
+    """Memory that is open; made by `echoic.open`."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def recall(
+        self, user_id: str, text: str, *, scope: str | None = None, budget_s: float | None = None
+    ) -> Recall:
+        """What is remembered about this person for these words: `block` for a prompt, `used` as items.
+
+        A store that is slow or broken is named in `tiers` and never raised.
+
+        Args:
+            scope: of which agent; `ECHOIC_AGENT_ID` by default.
+            budget_s: longest wait in seconds; `ECHOIC_RECALL_BUDGET_MS` by default.
+
+        Raises:
+            ConfigInvalid: the user id is empty or too long.
+        """
+        check_user_id(user_id)
+        caller = self._caller(user_id, scope)
+        return await self._memory.recaller.recall(caller, text, RecentTurns(), budget_s=budget_s)
+
+    async def record(
+        self,
+        user_id: str,
+        text: str,
+        *,
+        role: Role = "user",
+        scope: str | None = None,
+        said_at: datetime | None = None,
+    ) -> Turn | None:
+        """Store one thing that was said; returns when it is durable, and learning is enqueued.
+
+        Returns:
+            The turn; None if this person does not want to be remembered.
+
+        Raises:
+            ConfigInvalid: the user id is empty or too long.
+            StoreUnavailable: neither Postgres nor the disk took it.
+        """
+        turns = await self.record_all(user_id, [(role, text)], scope=scope, said_at=said_at)
+        return turns[0] if turns else None
+
+    async def record_all(
+        self,
+        user_id: str,
+        said: Sequence[tuple[Role, str]],
+        *,
+        scope: str | None = None,
+        said_at: datetime | None = None,
+    ) -> list[Turn]:
+        """Store one conversation, in its order; as `record`."""
+        call: CallMemory = await self._memory.open_call(self._caller(user_id, scope))
+        try:
+            when = said_at or datetime.now(UTC)
+            recorded = [await call.record(uuid.uuid4().hex, role, text, when) for role, text in said]
+        finally:
+            await call.end()
+        return [turn for turn in recorded if turn is not None]
+
+    async def memories(self, user_id: str) -> Memories:
+        """Everything that is remembered about one person.
+
+        Raises:
+            StoreUnavailable: Postgres did not answer.
+        """
+        facts, turns = await self._memory.facts.list(user_id), await self._memory.turns.list(user_id)
+        return Memories(tuple(facts), tuple(turns))
+
+    async def export(self, user_id: str) -> dict[str, Any]:
+        """Everything that any store holds about one person, as JSON.
+
+        Raises:
+            StoreUnavailable: a store did not answer.
+        """
+        return await export_user(self._memory, user_id)
+
+    async def erase(self, user_id: str) -> dict[str, Any]:
+        """Erase one person from every store, for good; says how much there was and what is not finished.
+
+        Raises:
+            StoreUnavailable: Postgres did not do it.
+        """
+        return asdict(await erase_user(self._memory, user_id))
+
+    def _caller(self, user_id: str, scope: str | None) -> Caller:
+        settings = self._memory.settings
+        return Caller(user_id, scope or settings.agent_id, f"direct.{uuid.uuid4().hex}", settings.timezone)
