@@ -270,7 +270,7 @@ async def _cell(case: Case, count: int, seconds: float) -> Cell:
                 await call.wait_loaded()
                 await memory.search.wait_held(call.caller.call_id)
         cell = Cell()
-        async with _nodes(case.name, calls) as (node, agents):
+        async with _node(case.name, calls) as node:
             asked = questions()
             if not case.new_calls:
                 # one after the other: sixteen calls that begin at once on a cold server are another matter
@@ -287,14 +287,14 @@ async def _cell(case: Case, count: int, seconds: float) -> Cell:
 
 
 @asynccontextmanager
-async def _nodes(name: str, calls: Sequence[CallMemory]) -> AsyncIterator[tuple[LLMNode, list[MemoryAgent]]]:
+async def _node(name: str, calls: Sequence[CallMemory]) -> AsyncIterator[LLMNode]:
     shipped = AgentSettings()
     agents = [
         MemoryAgent(instructions=shipped.instructions, context_tokens=shipped.context_tokens) for _ in calls
     ]
     async with started(agents, calls):
         freeze_gc()
-        yield LLMNode(name, agents), agents
+        yield LLMNode(name, agents)
 
 
 async def _ask(
