@@ -6,7 +6,7 @@ $(error Echoic does not run on Windows itself: run it inside WSL 2, or with Dock
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help talk dev test test-rooms test-graph test-browser test-all lint bench doctor docs lock clean ready-local ready-dev
+.PHONY: help talk dev test test-rooms test-graph test-browser test-livekits test-all lint bench doctor docs lock clean ready-local ready-dev
 export PYTHON
 
 help: ## List these targets
@@ -33,6 +33,9 @@ test-graph: ready-dev ## Test the graph on a real Neo4j too: needs Java 17 and M
 
 test-browser: ready-dev ## Join a call with a real browser: needs a Chromium, and a livekit-server or Go
 	@.venv/bin/python -m pytest tests/browser $(ARGS)
+
+test-livekits: ready-dev ## Try the public API on five versions of livekit-agents; ARGS=--newest takes the newest two
+	@.venv/bin/python -m tests.livekits.run $(ARGS)
 
 test-all: test test-rooms test-graph test-browser ## Run everything: the tests, real calls, Neo4j, a browser, and the benchmark in its short form
 	@.venv/bin/python -m evals.latency --quick

@@ -47,6 +47,16 @@ def conversation_of(session: Any) -> list[llm.ChatItem]:
     return list(_items(session))
 
 
+def said_by(agent: Agent) -> set[str]:
+    """Ids of the messages that an agent object still holds; none since 2.0, where sessions hold them."""
+    if not hasattr(agent, "update_chat_ctx"):
+        return set()
+    held = (
+        item for item in agent.chat_ctx.items if item.type != "message" or item.role in ("user", "assistant")
+    )
+    return {item.id for item in held}
+
+
 async def take_out(session: Any, is_gone: Callable[[llm.ChatItem], bool]) -> None:
     """Remove items from the conversation that LiveKit keeps and hands from agent to agent."""
     agent = session.current_agent

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import uuid
 from typing import Any, Self
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from livekit import rtc
 from livekit.agents import ConversationItemAddedEvent, JobContext
@@ -20,7 +20,7 @@ from echoic.agent.call.turn_log import TurnLog
 from echoic.agent.config import load_agent_settings
 from echoic.agent.identity.identity import CONSOLE_USER, Identified, Rules, anonymous, awaited
 from echoic.agent.identity.phone import open_phone_key
-from echoic.agent.livekit_api import check_version, room_io_of
+from echoic.agent.livekit_api import check_version, room_io_of, said_by
 from echoic.agent.process_memory import SharedMemory, share_memory
 from echoic.agent.realtime import RealtimeMemory
 from echoic.agent.reply import remembering
@@ -37,6 +37,9 @@ NOBODY = (
     "or set ECHOIC_STABLE_IDENTITIES=true if your LiveKit identities stand for people."
 )
 _remembered: WeakKeyDictionary[Any, "Remembered"] = WeakKeyDictionary()
+_spoken: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+"""Agent -> ids of what was said in its sessions that have ended: until 1.8 an agent object keeps it, and would show
+it to the next caller's model."""
 
 
 async def remember(
@@ -118,6 +121,7 @@ class Remembered:
     def __init__(self, session: Any, call: Call, shared: SharedMemory, callers: Callers | None) -> None:
         self._session, self._call, self._shared, self._callers = session, call, shared, callers
         self._capture, self._prefetch = Capture(call.call_memory), Prefetch(call)
+        self._agents: WeakSet[Any] = WeakSet()
         self._closing: asyncio.Task[None] | None = None
         self._followed = False
 
@@ -199,6 +203,8 @@ class Remembered:
         """An agent begins to speak in this session."""
         if not isinstance(agent, Remembers) and not hasattr(agent.llm_node, "remembers"):
             agent.llm_node = remembering(agent, agent.llm_node)
+        self._agents.add(agent)
+        self._call.others_ids |= _spoken.get(agent, set())
         if scope := getattr(agent, "memory_scope", None):
             self._call.enter_scope(scope)
         if self._callers is not None and not self._followed and room_io_of(self._session) is not None:
@@ -225,6 +231,8 @@ class Remembered:
         except MemoryFault as exc:
             log.error("call.not_closed", extra={"error": type(exc).__name__})
         finally:
+            for agent in self._agents:
+                _spoken.setdefault(agent, set()).update(said_by(agent))
             detach(self._session)
             _remembered.pop(self._session, None)
             await self._shared.close()

@@ -133,13 +133,17 @@ def lock(options: list[str]) -> None:
     constrained = ["--constraint", "locks/dev.txt"]
     for name, extra in (
         ("dev", [*options, "pyproject.toml", "--all-extras"]),
-        ("local", [*constrained, "pyproject.toml", "--extra", "local", "--extra", "graph"]),
-        ("server", [*constrained, "pyproject.toml", "--extra", "graph"]),
+        ("local", [*constrained, "pyproject.toml", *_extras("agent", "worker", "graph", "local")]),
+        ("server", [*constrained, "pyproject.toml", *_extras("agent", "worker", "graph")]),
         ("build", [*options, "locks/build.in"]),
         ("uv", [*options, "locks/uv.in"]),
     ):
         say(f"resolving locks/{name}.txt")
         _run([uv, "pip", "compile", *common, *extra, "--output-file", f"locks/{name}.txt"], _uv_environment())
+
+
+def _extras(*names: str) -> list[str]:
+    return [word for name in names for word in ("--extra", name)]
 
 
 def say(text: str) -> None:

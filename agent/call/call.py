@@ -54,6 +54,8 @@ class Call:
         )
         self.since: datetime | None = None
         """When this person began to speak; None for the one whom the call began with."""
+        self.others_ids: set[str] = set()
+        """Items that an agent object still holds of a session before this one."""
         self.capture: Capture | None = None
         """Set by whoever wires the call; it is told of every change."""
         self.turn_log: TurnLog | None = None
@@ -185,7 +187,7 @@ class Call:
     def shown(self, items: Sequence[llm.ChatItem]) -> list[llm.ChatItem]:
         """What of a conversation the model may see: nothing that another person said, or was told, before
         this one began to speak."""
-        return said_since(items, self.since)
+        return [item for item in said_since(items, self.since) if item.id not in self.others_ids]
 
     async def hang_up(self) -> None:
         """The call is over: every word heard is durable, and its learning enqueued, for each person who
