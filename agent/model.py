@@ -120,7 +120,7 @@ def _explain_status(status: int, model: str, where: str) -> str:
 
 
 def _root(fault: BaseException) -> BaseException:
-    """The failure behind LiveKit's "failed after 2 attempts" and behind its own wrapping of the provider's."""
+    """The provider's own failure, behind LiveKit's "failed after 2 attempts"."""
     while (
         isinstance(fault, APIConnectionError)
         and not isinstance(fault, APITimeoutError)

@@ -33,13 +33,13 @@ from echoic.memory.types import Caller, Recall
 log = logging.getLogger("echoic")
 
 NOBODY = (
-    "Nobody in particular is calling, so this call is forgotten when it ends: pass user_id=…, sign a user token, "
-    "or set ECHOIC_STABLE_IDENTITIES=true if your LiveKit identities stand for people."
+    "Nobody in particular is calling, so this call is forgotten when it ends: pass user_id=…, sign a user "
+    "token, or set ECHOIC_STABLE_IDENTITIES=true if your LiveKit identities stand for people."
 )
 _remembered: WeakKeyDictionary[Any, "Remembered"] = WeakKeyDictionary()
 _spoken: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
-"""Agent -> ids of what was said in its sessions that have ended: until 1.8 an agent object keeps it, and would show
-it to the next caller's model."""
+"""Agent -> ids of what was said in its sessions that have ended: until 1.8 an agent object keeps it, and
+would show it to the next caller's model."""
 
 
 async def remember(

@@ -1,4 +1,7 @@
-"""One reply: memory is asked under its deadline, then the agent's own `llm_node` speaks. Nothing here writes."""
+"""One reply: memory is asked under its deadline, then the agent's own `llm_node` speaks.
+
+Nothing here writes.
+"""
 
 import inspect
 import logging
@@ -116,7 +119,7 @@ async def _recall(call: Call, message: llm.ChatMessage, items: Sequence[llm.Chat
 
 
 async def _stream(answer: Any) -> AsyncGenerator[Chunk, None]:
-    """What an `llm_node` may give back, as chunks: a stream, one piece of text, or nothing; awaited or not."""
+    """What an `llm_node` may give back, as chunks: a stream, one text, or nothing; awaited or not."""
     if inspect.isawaitable(answer):
         answer = await answer
     if isinstance(answer, (str, llm.ChatChunk)):

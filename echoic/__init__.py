@@ -1,4 +1,4 @@
-"""Memory for LiveKit voice agents: what a caller said is recalled before each reply, within one latency budget.
+"""Memory for LiveKit voice agents: what a caller said is recalled before each reply, within one deadline.
 
 ```python
 import echoic
@@ -8,8 +8,8 @@ await echoic.remember(session, ctx)  # any Agent, unchanged
 await session.start(agent=Assistant(), room=ctx.room)
 ```
 
-Everything named here is public and follows semantic versioning; `echoic.agent`, `echoic.memory`, … below it may
-change with any version. Importing this opens nothing and loads nothing heavy.
+Everything named here is public and follows semantic versioning; `echoic.agent`, `echoic.memory`, … below it
+may change with any version. Importing this opens nothing and loads nothing heavy.
 """
 
 import os
@@ -85,8 +85,8 @@ __all__ = [
 
 if os.path.isfile(os.path.join(os.path.dirname(__file__), "memory")):
     sys.exit(
-        "This copy of Echoic was unpacked without its links (echoic/memory is a file): clone it with git on a file "
-        "system that has links, or install the wheel: pip install echoic."
+        "This copy of Echoic was unpacked without its links (echoic/memory is a file): clone it with git on a "
+        "file system that has links, or install the wheel: pip install echoic."
     )
 
 

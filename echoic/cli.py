@@ -15,7 +15,7 @@ from echoic.memory.errors import MemoryFault
 
 app = typer.Typer(
     name="echoic",
-    help="A voice agent that remembers its callers. Start with `echoic talk`, or `echoic dev` to speak with it.",
+    help="A voice agent that remembers its callers. Start with `echoic talk`; `echoic dev` lets you speak.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

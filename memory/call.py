@@ -329,7 +329,7 @@ class CallMemory:
             self._turns_waiting = self._tokens_waiting = 0
 
     async def finish(self, work: Coroutine[Any, Any, T], name: str) -> T:
-        """`work`, run to its end even if whoever waits here is cancelled: the end of the call waits for it."""
+        """Run `work` to its end even if whoever waits is cancelled: the end of the call waits for it."""
         return await asyncio.shield(self._in_background(work, name))
 
     def _turn_id(self, item_id: str) -> UUID:

@@ -44,8 +44,7 @@ class Memory(Stores):
         If the stores are down the call starts without, and says so.
 
         Args:
-            persistent: False for a caller who is nobody in particular: what is said is known to this call, and
-                never written anywhere.
+            persistent: False for an anonymous caller: what is said is known to this call, and never written.
 
         Raises:
             ConfigInvalid: the user id is empty or too long.

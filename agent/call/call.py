@@ -174,7 +174,7 @@ class Call:
         return before
 
     def switch_soon(self, identified: Identified, *, same_person: bool) -> None:
-        """As `switch`, for handlers of events: what takes time is done meanwhile, and `hang_up` waits for it."""
+        """As `switch`, for event handlers: what takes time goes on meanwhile, and `hang_up` waits for it."""
         before = self.begin_switch(identified, same_person=same_person)
         self.in_background(self._finish_quietly(before), "call.switch")
 

@@ -140,7 +140,7 @@ class Capture:
         return len(self._unsaved)
 
     def _not_stored_yet(self, message: llm.ChatMessage) -> str | None:
-        """The words of a user's item, without those that were stored when it seemed that it would never come."""
+        """The words of a user's item, without those that were stored before, when no item seemed to come."""
         behind, held = self._waiting.take(message)
         self._keep(behind)
         if any(segment.stored for segment in held):

@@ -1,4 +1,4 @@
-"""A caller's wishes about their memory, carried out: at once, in every store, and confirmed in one sentence."""
+"""Carries out what a caller asks of their memory: at once, in every store, confirmed in one sentence."""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a caller asks of their memory, told from their words alone: plain English rules, which need no model."""
+"""Recognises what a caller asks of their memory by plain English rules, which need no model."""
 
 import re
 from dataclasses import dataclass

@@ -211,7 +211,7 @@ class Lease:
             self._silent = False
 
     async def _put(self, leases: Leases, new: Heartbeat | None) -> None:
-        """One change by the owner, whatever became of the change before; or find that there is another owner."""
+        """Write one change as the owner, whatever became of the one before; or find another owner."""
         expected = self._stands
         while True:
             facts = self._facts if self._unwritten or expected is None else None

@@ -59,7 +59,8 @@ def why_lines(answer: "Answer | None", timezone: str) -> Iterator[str]:
         yield "Nothing was recalled for the last reply."
     zone, now = ZoneInfo(timezone), datetime.now(UTC)
     for item in answer.recall.used:
-        yield f"{_kind(item)} · {item.tier or 'memory'} · {_when(item, now, zone)} · “{_short(item.text, 200)}”"
+        parts = (_kind(item), item.tier or "memory", _when(item, now, zone), f"“{_short(item.text, 200)}”")
+        yield " · ".join(parts)
     for name, tier in answer.recall.tiers.items():
         yield f"tier {name}: {tier.status}, {_count(len(tier.items), 'item')} in {tier.elapsed_ms:.1f} ms"
 
@@ -77,10 +78,12 @@ def memories_lines(
     for fact in facts:
         yield f"  {fact.text} ({fact.topic or 'no topic'}, said {day(fact.said_at, zone)})"
     last = turns[-TURNS_SHOWN:]
-    yield f"Said ({'all' if len(last) == len(turns) else 'the last'} {_count(len(last), 'turn')} of {len(turns)}):"
+    which = "all" if len(last) == len(turns) else "the last"
+    yield f"Said ({which} {_count(len(last), 'turn')} of {len(turns)}):"
     for turn in last:
         speaker, cut = ("you", " (not answered)") if turn.role == "user" else ("echoic", " (cut off)")
-        yield f"  {day(turn.said_at, zone)} {speaker}: {_short(turn.text, 200)}{cut if turn.interrupted else ''}"
+        ended = cut if turn.interrupted else ""
+        yield f"  {day(turn.said_at, zone)} {speaker}: {_short(turn.text, 200)}{ended}"
 
 
 def _tiers(recall: Recall) -> Iterator[str]:

@@ -111,7 +111,7 @@ def is_question(words: str) -> bool:
 
 
 def _split(message: llm.ChatMessage) -> tuple[str, str]:
-    """The memory block, which stands before the caller's own content if there is one, and the caller's words."""
+    """The memory block, if one stands before the caller's content, and the caller's words."""
     texts = [part for part in message.content if isinstance(part, str)]
     if len(texts) > 1 and texts[0].startswith(OPEN):
         return texts[0], "\n".join(texts[1:])

@@ -1,4 +1,4 @@
-"""What all commands share: their options, memory opened for one piece of work, and how results are printed."""
+"""What all commands share: options, memory opened for one piece of work, and printing."""
 
 import asyncio
 import json

@@ -12,7 +12,7 @@ log = logging.getLogger("echoic.embed")
 
 
 class QueryVector:
-    """The vector of one question, being computed since it was made; None when the embedder is being skipped."""
+    """The vector of one question, computed in the background; None while the embedder is skipped."""
 
     def __init__(self, task: asyncio.Task[Vector] | None, breaker: Breaker) -> None:
         self._task, self._breaker = task, breaker
@@ -31,7 +31,7 @@ class QueryVector:
     ) -> "QueryVector":
         """Begin to embed `text`; `hold` keeps the task.
 
-        Without a patience it takes as long as it takes, until `hurry`.
+        Without a limit it takes as long as it takes, until `set_deadline`.
         """
         task = hold(embedder.embed(text), "recall.embed") if breaker.allows() else None
         vector = cls(task, breaker)
@@ -42,7 +42,7 @@ class QueryVector:
         return vector
 
     def set_deadline(self, timeout_s: float) -> None:
-        """A reply waits from now on: give up after `patience_s`, unless an earlier patience ends before."""
+        """A reply waits from now on: give up after `timeout_s`, unless an earlier limit ends before."""
         if self._task is not None and not self._task.done() and self._patience is None:
             self._patience = asyncio.get_running_loop().call_later(timeout_s, self._done.set)
 

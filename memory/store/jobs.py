@@ -63,7 +63,7 @@ def _job_ids(user_id: str) -> list[str]:
 
 
 class JobQueue:
-    """Tells the workers which user has something new; one waiting job a user, however often it is asked for."""
+    """Tells the workers which user has something new; one waiting job per user, however often it is asked."""
 
     def __init__(self, redis_url: str, *, idle_s: float = 120.0) -> None:
         self._redis = open_redis(redis_url) if redis_url else None

@@ -1,4 +1,4 @@
-"""Runs the contract on several livekit-agents, each in an environment of its own: `python -m tests.livekits.run`.
+"""Runs the contract on several livekit-agents: `python -m tests.livekits.run`.
 
 Each environment holds Echoic's base install and that version, nothing else. Prints a table; ends with 1 if a
 version failed. `--newest` takes the newest two only, `--write` puts the table into docs/livekit.md.

@@ -1,4 +1,4 @@
-"""What `echoic.remember` promises on every livekit-agents that it allows: tests/livekits/run.py installs each.
+"""What `echoic.remember` promises on every livekit-agents that it allows (tests/livekits/run.py).
 
 Only models are scripted. Memory is the in-memory one: stores have tests of their own, on one version.
 """
@@ -294,7 +294,7 @@ async def test_a_caller_becomes_known_during_the_call() -> None:
 
 
 async def test_a_speech_to_speech_model_is_told_by_its_instructions() -> None:
-    """It has no `llm_node`: what is known stands in its instructions from the start, and follows the words."""
+    """What is known stands in its instructions from the start, and is renewed after the words."""
     memory, model = echoic.testing.memory(), ScriptedRealtime("It is Biscuit.")
     await memory.learn("maya", "Has a dog called Biscuit")
     async with started(memory, model) as session:
