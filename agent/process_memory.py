@@ -14,8 +14,8 @@ from echoic.memory.service import Memory, open_memory
 log = logging.getLogger("echoic")
 
 NO_ADDRESS = (
-    "Nothing is remembered in this session: ECHOIC_DATABASE_URL is not set. Start your agent with `echoic run -- "
-    "python src/agent.py dev`, which brings stores of its own, or name a Postgres with pgvector."
+    "Nothing is remembered in this session: ECHOIC_DATABASE_URL is not set. Start your agent with `echoic "
+    "run -- python src/agent.py dev`, which brings stores of its own, or name a Postgres with pgvector."
 )
 
 

@@ -85,8 +85,8 @@ __all__ = [
 
 if os.path.isfile(os.path.join(os.path.dirname(__file__), "memory")):
     sys.exit(
-        "This copy of Echoic was unpacked without its links (echoic/memory is a file): clone it with git on a "
-        "file system that has links, or install the wheel: pip install echoic."
+        "This copy of Echoic was unpacked without its links (echoic/memory is a file): clone it with git on "
+        "a file system that has links, or install the wheel: pip install echoic."
     )
 
 
