@@ -48,10 +48,13 @@ lint: ready-dev ## Check style and types
 bench: ready-dev ## Measure the time memory adds to a reply; ARGS="--json evals/results/latency.json" keeps it
 	@.venv/bin/python -m evals.latency $(ARGS)
 
-docs: ready-dev ## Write settings, tree and figures into docs/ and .env.example, and build the site into build/site
+docs: ready-dev ## Write settings, tree, figures and llms.txt into the docs, and build the site into build/site
 	@.venv/bin/python -m tools.settings_docs
 	@.venv/bin/python -m tools.tree
 	@.venv/bin/python -m evals.report
+	@.venv/bin/python -m tools.docs_figures
+	@.venv/bin/python -m tools.docs_index
+	@.venv/bin/python -m tools.docs_site
 
 lock: ## Resolve the pins of pyproject.toml into locks/; ARGS=--upgrade takes newer ones
 	@sh tools/bootstrap.sh lock $(ARGS) </dev/null

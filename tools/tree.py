@@ -1,9 +1,10 @@
-"""Writes the tree of modules into docs/architecture.md, each with its docstring's first sentence.
+"""Writes the tree of modules into docs/architecture.md: what each folder's door says, then its modules.
 
 Part of `make docs`.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,50 +12,55 @@ from tools.settings_docs import ROOT, between
 
 PAGE = ROOT / "docs" / "architecture.md"
 MARKS = ("<!-- tree: written by `make docs` -->\n", "<!-- tree end -->\n")
-PACKAGES = ("echoic", "agent", "memory", "workers", "local", "evals")
-WIDTH = 24
-MOST_CHARS = 96
-REST = {
-    "memory/store/sql/": "queries.sql (named queries) and migrations/0001_*.sql",
-    "tests/": "unit/ (nothing needed), contract/, integration/ (real stores), e2e/ (a pipe), "
-    "rooms/ (real calls), browser/ (Chromium)",
-    "tools/": "what make needs: a Python, a uv, the locks, the written parts of this file",
-    "locks/": "versions and SHA-256 sums of everything that is installed",
-    "docs/": "decisions.md answers “why this way?”, phone.md connects a number, "
-    "observability.md and grafana/ show what happens",
+PACKAGES = ("echoic", "agent", "memory", "workers", "api", "local", "evals", "tools")
+DOORLESS = {
+    "evals": "Programs that measure Echoic, each next to a baseline, and the results that are committed.",
+    "tools": "What `make` needs: a Python, a uv, the locks, and the parts of these pages that code writes.",
 }
+"""Folders that nobody imports from: they are programs."""
+REST = {
+    "memory/store/sql": "The named queries (`queries.sql`) and the numbered migrations of the database.",
+    "tests": "Tests by what they need: `unit` (nothing), `contract` and `integration` (real stores), "
+    "`e2e` (a pipe), `rooms` (a LiveKit server), `graph` (Neo4j), `browser` (Chromium), `livekits` (other "
+    "versions of LiveKit).",
+    "locks": "Exact versions and SHA-256 sums of everything that is installed.",
+    "docs": "These pages, and a Grafana dashboard in `docs/grafana`.",
+}
+SENTENCE = re.compile(r"(?<!e\.g)(?<!i\.e)[.!?](?=\s|$)")
 
 
 def tree() -> str:
     """The block for docs/architecture.md."""
-    lines = [line for package in PACKAGES if (ROOT / package).is_dir() for line in _package(package)]
-    lines += [_line(path, says) for path, says in REST.items()]
-    return "```\n" + "\n".join(lines) + "\n```\n"
+    folders = [folder for package in PACKAGES if (ROOT / package).is_dir() for folder in _folders(package)]
+    rest = [f"### `{name}/`\n\n{says}\n" for name, says in REST.items()]
+    return "\n".join([*(_part(folder) for folder in folders), *rest])
 
 
 def main() -> None:
     PAGE.write_text(between(PAGE.read_text(), MARKS, tree()))
 
 
-def _package(package: str) -> Iterator[str]:
-    yield f"{package}/"
-    modules = [path for path in (ROOT / package).rglob("*.py") if path.name != "__init__.py"]
-    for path in sorted(modules, key=lambda path: (len(path.parts), path)):
-        yield _line(f"  {path.relative_to(ROOT / package)}", _says(path))
+def _folders(package: str) -> Iterator[Path]:
+    """The package, then its folders by name; the packages that `echoic/` links to come by themselves."""
+    modules = (path for path in (ROOT / package).rglob("*.py") if path.resolve() == path)
+    yield from sorted({path.parent for path in modules})
 
 
-def _line(name: str, says: str) -> str:
-    return f"{name:<{WIDTH}} {says}"
+def _part(folder: Path) -> str:
+    """A folder's name, what its door says, and a line for each of its modules."""
+    name = str(folder.relative_to(ROOT))
+    lines = [f"### `{name}/`", "", DOORLESS.get(name) or _says(folder / "__init__.py"), ""]
+    modules = sorted(path for path in folder.glob("*.py") if path.name != "__init__.py")
+    lines += [f"- `{path.name}`: {_says(path)}" for path in modules]
+    return "\n".join(lines) + "\n"
 
 
 def _says(path: Path) -> str:
-    """The first sentence of the docstring, cut at a comma or colon when it is long."""
-    first = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
-    says = first.partition(". ")[0].partition("; ")[0].rstrip(".")
-    if len(says) <= MOST_CHARS:
-        return says
-    cut = max(says.rfind(mark, 0, MOST_CHARS) for mark in (", ", ": "))
-    return says[:cut] if cut > 0 else says
+    """The first sentence of the docstring."""
+    paragraph = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")[0]
+    text = " ".join(paragraph.split())
+    end = SENTENCE.search(text)
+    return text[: end.end()] if end else f"{text.rstrip(':')}."
 
 
 if __name__ == "__main__":
