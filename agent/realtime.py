@@ -62,4 +62,4 @@ class RealtimeMemory:
             return known_block(memory)
         recall = await memory.recall(words)
         self._call.recalls.note(words, recall)
-        return recall.block
+        return self._call.render(recall)

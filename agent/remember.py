@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import uuid
+from collections.abc import Callable
 from typing import Any, Self
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -50,6 +51,7 @@ async def remember(
     scope: str | None = None,
     settings: MemorySettings | None = None,
     tools: bool = True,
+    render: Callable[[Recall], str] | None = None,
     memory: Memory | None = None,
 ) -> "Remembered":
     """Give a session the memory of its caller: recalled before each reply, stored after each turn.
@@ -66,6 +68,8 @@ async def remember(
         settings: instead of those of the environment.
         tools: whether the model is shown tools for what callers ask of their memory ("forget that"). Plain
             wishes are carried out in any case.
+        render: makes the text that stands before the caller's words of what was recalled; empty for none. By
+            default it is the block of docs/guide.md.
         memory: an open one, such as `echoic.testing.memory()`, instead of the one that the settings name.
 
     Returns:
@@ -85,7 +89,8 @@ async def remember(
     settings = settings or (memory.settings if memory is not None else load_settings())
     shared = SharedMemory(memory) if memory is not None else await share_memory(settings)
     try:
-        handle = await _remember(session, ctx, shared, user_id, scope or settings.agent_id, tools)
+        call_options = {"shows_tools": tools, "render": render}
+        handle = await _remember(session, ctx, shared, user_id, scope or settings.agent_id, call_options)
     except BaseException:
         await shared.close()
         raise
@@ -93,7 +98,12 @@ async def remember(
 
 
 async def _remember(
-    session: Any, ctx: JobContext | None, shared: SharedMemory, user_id: str | None, scope: str, tools: bool
+    session: Any,
+    ctx: JobContext | None,
+    shared: SharedMemory,
+    user_id: str | None,
+    scope: str,
+    options: dict[str, Any],
 ) -> "Remembered":
     room = _room_of(ctx)
     agent_settings = load_agent_settings()
@@ -105,9 +115,7 @@ async def _remember(
     caller = Caller(who.user_id, scope, _call_id(ctx), shared.memory.settings.timezone)
     call_memory = start_call(shared.memory, caller, persistent=who.persistent)
     await call_memory.wait_loaded()
-    call = Call(
-        call_memory, who, keep_before_confirmed=agent_settings.keep_before_confirmed, shows_tools=tools
-    )
+    call = Call(call_memory, who, keep_before_confirmed=agent_settings.keep_before_confirmed, **options)
     handle = Remembered(session, call, shared, callers if user_id is None else None)
     await handle.start()
     if ctx is not None and hasattr(ctx, "add_shutdown_callback"):
@@ -121,6 +129,7 @@ class Remembered:
     def __init__(self, session: Any, call: Call, shared: SharedMemory, callers: Callers | None) -> None:
         self._session, self._call, self._shared, self._callers = session, call, shared, callers
         self._capture, self._prefetch = Capture(call.call_memory), Prefetch(call)
+        self._scope = call.scope
         self._agents: WeakSet[Any] = WeakSet()
         self._closing: asyncio.Task[None] | None = None
         self._followed = False
@@ -205,8 +214,7 @@ class Remembered:
             agent.llm_node = remembering(agent, agent.llm_node)
         self._agents.add(agent)
         self._call.others_ids |= _spoken.get(agent, set())
-        if scope := getattr(agent, "memory_scope", None):
-            self._call.enter_scope(scope)
+        self._call.enter_scope(getattr(agent, "memory_scope", None) or self._scope)
         if self._callers is not None and not self._followed and room_io_of(self._session) is not None:
             self._followed = True
             self._callers.follow(self._session, self._call)

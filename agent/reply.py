@@ -89,9 +89,17 @@ async def _remember(call: Call, items: list[llm.ChatItem]) -> None:
     message = items[at]
     assert isinstance(message, llm.ChatMessage)
     recall = await _recall(call, message, items, at)
-    if recall.block:
+    if block := _rendered(call, recall):
         # the items are history itself, only the list is ours: never edit one
-        items[at] = message.model_copy(update={"content": [recall.block, *message.content]})
+        items[at] = message.model_copy(update={"content": [block, *message.content]})
+
+
+def _rendered(call: Call, recall: Recall) -> str:
+    try:
+        return call.render(recall)
+    except Exception as exc:  # the application's own: its callers do not pay for it
+        log.error("turn.render_broke", extra={"error": type(exc).__name__})
+        return recall.block
 
 
 async def _recall(call: Call, message: llm.ChatMessage, items: Sequence[llm.ChatItem], at: int) -> Recall:

@@ -20,6 +20,7 @@ from echoic.agent.call.turn_log import TurnLog
 from echoic.agent.conversation import said_since
 from echoic.agent.identity.identity import Identified
 from echoic.memory.call import CallMemory, check_user_id, start_call
+from echoic.memory.types import Recall
 
 log = logging.getLogger("echoic.call")
 
@@ -38,6 +39,7 @@ class Call:
             are.
         shows_tools: whether the model is shown the tools of agent/commands/memory_tools.py, for wishes that
             no rule recognises.
+        render: makes the text that stands before the caller's words; by default the recall's own block.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Call:
         *,
         keep_before_confirmed: bool = True,
         shows_tools: bool = False,
+        render: Callable[[Recall], str] | None = None,
     ) -> None:
         self.call_memory = call_memory
         self.identified = identified or Identified(
@@ -61,6 +64,7 @@ class Call:
         self.turn_log: TurnLog | None = None
         """Set by whoever wires the call."""
         self.shows_tools = shows_tools
+        self.render = render or _block
         self.recalls = RecallHistory()
         self.identity_known = asyncio.Event()
         """Set once somebody is identified; until then replies wait a moment for it."""
@@ -236,3 +240,7 @@ class Call:
             await self._finish(before)
         except Exception as exc:  # an event has nobody to tell; the words are tried again with the next turn
             log.error("call.switch_unfinished", extra={"error": type(exc).__name__})
+
+
+def _block(recall: Recall) -> str:
+    return recall.block
