@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from echoic.memory.config import MemorySettings
-from echoic.memory.embedding.client import open_shared_embedder
+from echoic.memory.embedding.client import SharedEmbedder, open_shared_embedder
 from echoic.memory.errors import MemoryFault
 from echoic.memory.in_memory import open_in_memory
 from echoic.memory.service import Memory, open_memory
@@ -88,6 +88,8 @@ async def _opened(settings: MemorySettings) -> _Open:
 
 async def _warm(memory: Memory) -> None:
     try:
+        if isinstance(memory.embedder, SharedEmbedder):  # a question would give up before it has started
+            await memory.embedder.wait_ready()
         await memory.embedder.embed("hello")
     except MemoryFault as exc:
         log.info("embed.not_warm", extra={"error": type(exc).__name__})
