@@ -186,6 +186,8 @@ class Remembered:
         call.capture, call.turn_log = self._capture, TurnLog(call, self._prefetch)
         session.on("conversation_item_added", self._on_item)
         attach(session, call, self._prefetch)
+        self._warn_of_nobody()
+        call.on_changed.append(lambda _memory: self._warn_of_nobody())
         RealtimeMemory(session, call)
         session.on("close", lambda _event: self._close_soon())
         session.aclose = self._closing_after(session.aclose)
@@ -203,6 +205,10 @@ class Remembered:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def _warn_of_nobody(self) -> None:
+        if self._call.identified.how == "anonymous":
+            log.warning(NOBODY)
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         if event.item.type == "agent_handoff":  # LiveKit says so before the new agent's `on_enter` runs
@@ -267,7 +273,6 @@ def _who(
         return callers.identify(present[0]) if present else awaited()
     if ctx is not None and ctx.is_fake_job():
         return Identified(CONSOLE_USER, "application", proven=True, persistent=True)
-    log.warning(NOBODY)
     return anonymous()
 
 
