@@ -6,7 +6,7 @@ $(error Echoic does not run on Windows itself: run it inside WSL 2, or with Dock
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help talk dev test test-rooms test-graph test-browser test-livekits test-all lint bench doctor docs lock clean ready-local ready-dev
+.PHONY: help talk dev test test-rooms test-graph test-browser test-livekits test-package test-all lint bench doctor docs lock clean ready-local ready-dev
 export PYTHON
 
 help: ## List these targets
@@ -37,7 +37,10 @@ test-browser: ready-dev ## Join a call with a real browser: needs a Chromium, an
 test-livekits: ready-dev ## Try the public API on five versions of livekit-agents; ARGS=--newest takes the newest two
 	@.venv/bin/python -m tests.livekits.run $(ARGS)
 
-test-all: test test-rooms test-graph test-browser ## Run everything: the tests, real calls, Neo4j, a browser, and the benchmark in its short form
+test-package: ready-dev ## Install the wheel as a user does; needs a package index
+	@.venv/bin/python -m pytest tests/package $(ARGS)
+
+test-all: test test-package test-rooms test-graph test-browser ## Run everything: the tests, the wheel, real calls, Neo4j, a browser, a short benchmark
 	@.venv/bin/python -m evals.latency --quick
 
 lint: ready-dev ## Check style and types
