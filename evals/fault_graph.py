@@ -32,7 +32,7 @@ class OwnGraph:
             self._server.command, cwd=self._server.folder, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
         )
         until = time.monotonic() + START_S
-        while not self._server.is_ready(self._process.pid):
+        while not self._server.is_ready(self._process.pid, ""):
             if time.monotonic() > until or self._process.poll() is not None:
                 raise RuntimeError("FalkorDB did not start.")
             time.sleep(0.02)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from echoic.local.servers.daemon_client import State, read_state, try_lock
+from echoic.memory.hosting.files import try_lock
+from echoic.memory.hosting.state import State, read_state
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENT = """
@@ -104,7 +105,7 @@ def clients() -> Iterator[Callable[..., Client]]:
         for client in started:
             client.kill()
         for folder in {client.folder for client in started}:
-            wait_until(lambda: not has_keeper(folder), limit_s=20)  # noqa: B023 (used at once)
+            wait_until(lambda: not has_daemon(folder), limit_s=20)  # noqa: B023 (used at once)
 
 
 def environment(more: dict[str, str] | None = None) -> dict[str, str]:
@@ -135,11 +136,11 @@ def state_of(folder: Path) -> State:
     return state
 
 
-def has_keeper(folder: Path) -> bool:
+def has_daemon(folder: Path) -> bool:
     """Whether servers may still be running on a folder."""
-    if not (folder / "run" / "stores.keeper").exists():
+    if not (folder / "run" / "stores.daemon").exists():
         return False
-    with (folder / "run" / "stores.keeper").open() as file:
+    with (folder / "run" / "stores.daemon").open() as file:
         return not try_lock(file.fileno(), fcntl.LOCK_SH)
 
 

@@ -23,12 +23,13 @@ from typing import IO
 import redis
 
 from echoic.local.admin.graph_backup import place_graph, save_graph
-from echoic.local.paths import open_data_dir, private_folder
-from echoic.local.servers.daemon_client import locked_out
+from echoic.local.paths import open_data_dir, run_folder
 from echoic.local.servers.graph_server import holds_graph
 from echoic.local.servers.postgres import explain, program
 from echoic.local.servers.stores import Stores, migrate_now, open_servers
 from echoic.memory.errors import ConfigInvalid, StoreUnavailable
+from echoic.memory.hosting.daemon_client import locked_out
+from echoic.memory.hosting.files import private_folder
 
 PLAIN, WITH_GRAPH = 1, 2  # formats: an Echoic that knew no graph must not restore the rest and leave that out
 # in the order they are put in place: without the last one, nothing counts as restored
@@ -59,7 +60,7 @@ def backup(data_dir: Path, target: Path) -> Path:
     file = target / f"echoic-{datetime.now(UTC):%Y%m%d-%H%M%S}.tar.gz" if target.is_dir() else target
     if file.exists():
         raise ConfigInvalid(f"{file} exists already: choose another name.")
-    run_dir = private_folder(open_data_dir(data_dir) / "run")
+    run_dir = run_folder(data_dir)
     with _file_faults(file.parent), tempfile.TemporaryDirectory(prefix="backup-", dir=run_dir) as name:
         parts = Path(name)
         # first: what is replayed from now on stands in Postgres by then
@@ -104,7 +105,7 @@ def restore(source: Path, data_dir: Path, *, force: bool = False) -> None:
             f"{folder} remembers something already ({', '.join(present)}): choose another --data-dir, or use "
             "--force."
         )
-    run_dir = private_folder(folder / "run")
+    run_dir = run_folder(folder)
     with (
         _file_faults(folder),
         locked_out(run_dir, "stores"),

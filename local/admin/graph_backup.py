@@ -12,9 +12,9 @@ from typing import Any
 
 import redis
 
-from echoic.local.paths import private_folder
 from echoic.local.servers.graph_server import GROUP, open_graph
 from echoic.memory.errors import StoreUnavailable
+from echoic.memory.hosting.files import private_folder
 
 REWRITE_LIMIT_S = 300.0
 POLL_S = 0.05

@@ -20,8 +20,8 @@ from echoic.local.dev.livekit_server import LiveKitServer, open_livekit
 from echoic.local.dev.run_command import addresses
 from echoic.local.dev.supervisor import Child, Supervisor
 from echoic.local.llm.models import ONE_AT_A_TIME, ModelChoice
-from echoic.local.paths import private_folder
 from echoic.memory.config import MemorySettings
+from echoic.memory.hosting.files import private_folder
 
 REGISTERED = "registered worker"
 ANSWER_S = 1.0

@@ -1,4 +1,4 @@
-"""The program `livekit-server`: found on the PATH, or built once from its pinned source into the data folder."""
+"""The program `livekit-server`: found on the PATH, or built once from pinned source in the data folder."""
 
 import fcntl
 import os
@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from echoic.local.paths import private_folder
-from echoic.local.servers.daemon_client import open_lock
 from echoic.memory.errors import ConfigInvalid
+from echoic.memory.hosting.files import open_lock, private_folder
 
 VERSION = "1.13.5"
 SOURCE = f"github.com/livekit/livekit-server/cmd/server@v{VERSION}"

@@ -1,7 +1,7 @@
 """A LiveKit server for calls on this machine: the one that is named, or one of our own that never leaves the
 loopback interface.
 
-`python -m echoic.local.dev.livekit_server RUN_DIR PROGRAM` is its keeper, the same as that of the stores:
+`python -m echoic.local.dev.livekit_server RUN_DIR PROGRAM` is its daemon, as the stores have one:
 shared by the processes of a data folder, restarted at the same address when it dies, gone when the last of
 them has left.
 """
@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from echoic.local.dev.livekit_program import find_program
-from echoic.local.paths import open_data_dir, private_folder, write_private
+from echoic.local.paths import run_folder
 from echoic.local.ports import LOOPBACK, are_free, free_ports, is_ok
-from echoic.local.servers.daemon import Server, serve
-from echoic.local.servers.daemon_client import join_servers
 from echoic.memory.errors import ConfigInvalid, MemoryFault, StoreUnavailable
+from echoic.memory.hosting.daemon import Server, serve
+from echoic.memory.hosting.daemon_client import join_servers
+from echoic.memory.hosting.files import write_private
 
 GROUP = "livekit"
 NOWHERE = f"{LOOPBACK}:9"  # an empty list of STUN servers means Google's and Twilio's
@@ -89,9 +90,8 @@ def open_livekit(
     if env.get("LIVEKIT_URL"):
         yield _named(env)
         return
-    folder = open_data_dir(data_dir)
-    program = program or find_program(folder, env)
-    run_dir = private_folder(folder / "run")
+    run_dir = run_folder(data_dir)
+    program = program or find_program(data_dir, env)
     with join_servers(
         run_dir, GROUP, ["echoic.local.dev.livekit_server", str(run_dir), str(program)]
     ) as state:
@@ -128,7 +128,7 @@ class OwnLiveKit(Server):
             write_private(self._address_file, asdict(Address(port, udp_port, secrets.token_urlsafe(32))))
         write_private(self._config_file, config(Address.read(self._address_file)))
 
-    def is_ready(self, pid: int) -> bool:
+    def is_ready(self, pid: int, output: str) -> bool:
         """It says OK once it takes calls."""
         return is_ok(Address.read(self._address_file).port, "/")
 

@@ -3,40 +3,40 @@ together."""
 
 import os
 import signal
-import subprocess
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import echoic
-from echoic.local.servers.daemon import BACK_OFF_S, HEALTHY_S, tied_to_this_process
-from echoic.local.servers.daemon_client import open_log
-from echoic.memory.errors import ConfigInvalid, MemoryFault, StoreUnavailable
+from echoic.memory.errors import ConfigInvalid, MemoryFault
+from echoic.memory.hosting.processes import python_path
+from echoic.memory.hosting.runner import Program, Runner, stop_all
 
 POLL_S = 0.1
-ROOT = Path(echoic.__path__[0]).resolve().parent
-"""Where the packages lie: a source tree, or site-packages."""
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
+@dataclass(frozen=True)
+class Child(Program):
     """One program of ours that is to run as long as its parent does."""
 
     name: str
     command: Sequence[str]
     log: Path
     """Its standard output and error are added here."""
-    is_ready: Callable[[str], bool]
+    says_ready: Callable[[str], bool]
     """Whether what it wrote since its start says that it works."""
     wanted: Callable[[], bool] = lambda: True
     """Asked often: while it says no, the child does not run."""
     ready_s: float = 90.0
     stop_s: float = 20.0
-    """How long it may take to end in order once it is asked to (SIGTERM)."""
+
+    def is_ready(self, pid: int, output: str) -> bool:
+        return self.says_ready(output)
+
+    def explain(self, output: str) -> MemoryFault:
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
+        return ConfigInvalid(lines[-1] if lines else f"{self.name} ended without a word: see {self.log}.")
 
 
 class Supervisor:
@@ -51,9 +51,10 @@ class Supervisor:
     """
 
     def __init__(self, children: Sequence[Child], env: Mapping[str, str], say: Callable[[str], None]) -> None:
-        self._env, self._say = dict(os.environ) | dict(env) | {"PYTHONPATH": _python_path()}, say
-        self._watched = [_Watched(child) for child in children]
-        self._asked, self._hurry = threading.Event(), threading.Event()
+        given = dict(os.environ) | dict(env) | {"PYTHONPATH": python_path()}
+        self._runners = {child.name: Runner(child, child.log, env=given) for child in children}
+        self._children, self._say = children, say
+        self._asked, self._at_once = threading.Event(), threading.Event()
 
     def run(self, on_ready: Callable[[], None]) -> None:
         """Start the children, call `on_ready` once all work, and return when they have ended, asked to by a
@@ -63,45 +64,33 @@ class Supervisor:
             ConfigInvalid: a child cannot work as things are; its own sentence.
             StoreUnavailable: a child did not come up in time.
         """
-        with tempfile.TemporaryDirectory(prefix="echoic-dev-") as locks, self._on_signals():
+        with self._on_signals():
             try:
-                self._start_all(Path(locks))
+                self._start_wanted()
                 if not self._asked.is_set():
                     on_ready()
                 while not self._asked.wait(POLL_S):
-                    self._look_after_all(Path(locks))
+                    for child in self._children:
+                        self._tend(child, self._runners[child.name])
             finally:
-                self._stop_all()
+                if self._asked.is_set():
+                    self._say("Stopping …")
+                stop_all(list(self._runners.values()), self._at_once)
 
-    def _start_all(self, locks: Path) -> None:
-        wanted = [watched for watched in self._watched if watched.child.wanted()]
-        for watched in wanted:
-            watched.start(self._env, locks)
-        for watched in wanted:
-            while not (self._asked.is_set() or watched.works()):
-                self._asked.wait(POLL_S)
+    def _start_wanted(self) -> None:
+        wanted = [self._runners[child.name] for child in self._children if child.wanted()]
+        for runner in wanted:
+            runner.start()
+        for runner in wanted:
+            runner.wait_ready(self._asked.is_set)
 
-    def _look_after_all(self, locks: Path) -> None:
-        for watched in self._watched:
-            if watched.process is None:
-                if watched.child.wanted() and time.monotonic() >= watched.start_at:
-                    watched.start(self._env, locks)
-            elif watched.process.poll() is not None:
-                self._say(
-                    f"{watched.child.name} ended with code {watched.process.returncode}; it is started again "
-                    f"({watched.child.log})."
-                )
-                watched.note_death()
-            elif not watched.child.wanted():
-                watched.stop(self._hurry)
-
-    def _stop_all(self) -> None:
-        if self._asked.is_set():
-            self._say("Stopping …")
-        for watched in self._watched:
-            watched.ask_to_stop()
-        for watched in self._watched:
-            watched.stop(self._hurry)
+    def _tend(self, child: Child, runner: Runner) -> None:
+        if (code := runner.note_death()) is not None:
+            self._say(f"{child.name} ended with code {code}; it is started again ({child.log}).")
+        elif not child.wanted():
+            runner.stop(self._at_once)
+        elif runner.due_in_s == 0:
+            runner.start()
 
     @contextmanager
     def _on_signals(self) -> Iterator[None]:
@@ -109,7 +98,7 @@ class Supervisor:
 
         def stop(*_: object) -> None:
             if self._asked.is_set():
-                self._hurry.set()
+                self._at_once.set()
             self._asked.set()
 
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -119,87 +108,3 @@ class Supervisor:
         finally:
             for number in numbers:
                 signal.signal(number, before[number])
-
-
-class _Watched:
-    """A child and its process, if it runs."""
-
-    def __init__(self, child: Child) -> None:
-        self.child = child
-        self.process: subprocess.Popen[bytes] | None = None
-        self.start_at = 0.0
-        self._started_at, self._log_start, self._deaths = 0.0, 0, 0
-        self._is_asked_to_stop = False
-
-    def start(self, env: Mapping[str, str], locks: Path) -> None:
-        """From the main thread only: the kernel takes its end for the end of the parent."""
-        command = tied_to_this_process(locks / self.child.name, signal.SIGTERM, "", list(self.child.command))
-        with open_log(self.child.log) as output:
-            self._log_start = output.seek(0, os.SEEK_END)
-            self._started_at, self._is_asked_to_stop = time.monotonic(), False
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=dict(env),
-                # Ctrl-C in the terminal is ours to hear: children are stopped in order
-                start_new_session=True,
-            )
-
-    def works(self) -> bool:
-        """Whether it has come up.
-
-        Raises:
-            ConfigInvalid: it ended instead; with what it said last.
-            StoreUnavailable: it still has not, and its time is over.
-        """
-        assert self.process is not None
-        if self.process.poll() is not None:
-            raise self._why_it_ended()
-        if time.monotonic() - self._started_at > self.child.ready_s:
-            raise StoreUnavailable(
-                f"{self.child.name} did not come up within {self.child.ready_s:g} s: see {self.child.log}."
-            )
-        return self.child.is_ready(self._output())
-
-    def note_death(self) -> None:
-        """It is started again at once, and ever later if it keeps dying."""
-        self.process = None
-        self._deaths = 1 if time.monotonic() - self._started_at > HEALTHY_S else self._deaths + 1
-        self.start_at = time.monotonic() + BACK_OFF_S[min(self._deaths, len(BACK_OFF_S)) - 1]
-
-    def ask_to_stop(self) -> None:
-        """Once: LiveKit takes a second signal for an order to drop its calls."""
-        if self.process is not None and self.process.poll() is None and not self._is_asked_to_stop:
-            self._is_asked_to_stop = True
-            self.process.terminate()
-
-    def stop(self, hurry: threading.Event) -> None:
-        """Return when it has ended: in order if it can within its time, and at once if there is a hurry."""
-        if self.process is None:
-            return
-        self.ask_to_stop()
-        deadline = time.monotonic() + self.child.stop_s
-        while self.process.poll() is None:
-            if hurry.is_set() or time.monotonic() > deadline:
-                # it leads a session: what it started goes with it
-                os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait()
-            hurry.wait(POLL_S)
-        self.process = None
-
-    def _output(self) -> str:
-        with self.child.log.open("rb") as file:
-            file.seek(self._log_start)
-            return file.read().decode(errors="replace")
-
-    def _why_it_ended(self) -> MemoryFault:
-        lines = [line.strip() for line in self._output().splitlines() if line.strip()]
-        return ConfigInvalid(
-            lines[-1] if lines else f"{self.child.name} ended without a word: see {self.child.log}."
-        )
-
-
-def _python_path() -> str:
-    return os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))

@@ -17,8 +17,9 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from echoic.local.paths import open_data_dir, private_folder
+from echoic.local.paths import open_data_dir
 from echoic.memory.errors import ConfigInvalid, ModelUnavailable
+from echoic.memory.hosting.files import private_folder
 
 # Qwen's own file at a fixed revision, Apache-2.0. The SHA-256 is the one its hub states for it.
 REPOSITORY = "https://huggingface.co/Qwen/Qwen2.5-1.5B-Instruct-GGUF"

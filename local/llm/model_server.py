@@ -1,8 +1,8 @@
 """A model file behind an OpenAI-compatible address on this machine, shared by the processes of one data
 folder.
 
-The same keeper as that of the stores starts, restarts and stops it; the group is named after the file, so two
-files can be served.
+A daemon starts, restarts and stops it, as it does the stores; the group is named after the file, so two files
+can be served.
 """
 
 import hashlib
@@ -16,11 +16,12 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from echoic.local.paths import open_data_dir, private_folder, write_private
+from echoic.local.paths import run_folder
 from echoic.local.ports import LOOPBACK, are_free, free_ports, is_ok
-from echoic.local.servers.daemon import Server, serve
-from echoic.local.servers.daemon_client import join_servers
 from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
+from echoic.memory.hosting.daemon import Server, serve
+from echoic.memory.hosting.daemon_client import join_servers
+from echoic.memory.hosting.files import write_private
 
 LOAD_S = 180.0  # a large file from a slow disk; 1.1 GB takes 2-4 s
 MAGIC = b"GGUF"
@@ -49,12 +50,12 @@ def served(file: Path, name: str, data_dir: Path) -> Iterator[tuple[str, str]]:
         ConfigInvalid: it is no model, or the wheel that serves it is missing.
         ModelUnavailable: it did not start.
     """
-    run_dir = private_folder(open_data_dir(data_dir) / "run")
+    run_dir = run_folder(data_dir)
     group = f"model-{hashlib.sha256(os.fsencode(file)).hexdigest()[:8]}"
-    keeper = ["echoic.local.llm.model_server", str(run_dir), group, str(file), name]
+    daemon = ["echoic.local.llm.model_server", str(run_dir), group, str(file), name]
     with ExitStack() as stack:
         try:
-            state = stack.enter_context(join_servers(run_dir, group, keeper, start_s=LOAD_S))
+            state = stack.enter_context(join_servers(run_dir, group, daemon, start_s=LOAD_S))
         except StoreUnavailable as exc:
             raise ModelUnavailable(str(exc)) from exc
         address = Address.read(Path(state.addresses[group]))
@@ -94,7 +95,7 @@ class ModelServer(Server):
             raise ConfigInvalid(f"{self._file} is not a GGUF model file.")
         self._choose_address()
 
-    def is_ready(self, pid: int) -> bool:
+    def is_ready(self, pid: int, output: str) -> bool:
         """Its health page needs no key and says when the model is loaded."""
         return is_ok(Address.read(self._address_file).port, "/health")
 

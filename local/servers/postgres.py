@@ -1,5 +1,6 @@
 """Postgres 18 with pgvector from its wheel, as one private server of a data folder."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -10,8 +11,11 @@ from pathlib import Path
 from shutil import rmtree
 from urllib.parse import quote
 
-from echoic.local.servers.daemon import Server, tied_to_this_process
+from echoic.local.servers import rootless
 from echoic.memory.errors import ConfigInvalid, MemoryFault, StoreUnavailable
+from echoic.memory.hosting.daemon import Server
+from echoic.memory.hosting.files import open_lock
+from echoic.memory.hosting.processes import tied_to_this_process
 
 MAJOR = "18"
 USER = DATABASE = "echoic"
@@ -55,16 +59,12 @@ class PostgresServer(Server):
     ready_s = 60.0  # after a crash it first replays its log
 
     def __init__(self, data_dir: Path, run_dir: Path, sockets: Path) -> None:
-        self.folder = data_dir / "postgres"
-        self.never_root = str(self.folder)
+        self.folder: Path = data_dir / "postgres"
         self.address = f"postgresql://{USER}@/{DATABASE}?host={quote(str(sockets))}&port=5432"
         settings = SETTINGS | {"unix_socket_directories": str(sockets)}
-        self.command = [
-            str(program("postgres")),
-            "-D",
-            str(self.folder),
-            *(f"--{name}={value}" for name, value in settings.items()),
-        ]
+        options = (f"--{name}={value}" for name, value in settings.items())
+        command = [str(program("postgres")), "-D", str(self.folder), *options]
+        self.command = rootless.command(self.folder, command)
         self._sockets, self._init_lock = sockets, run_dir / "initdb.lock"
 
     def prepare(self) -> None:
@@ -73,7 +73,7 @@ class PostgresServer(Server):
         self._check_is_ours()
         self._remove_stale_locks()
 
-    def is_ready(self, pid: int) -> bool:
+    def is_ready(self, pid: int, output: str) -> bool:
         """Its own lock file says so, as `pg_ctl` reads it: first line the process, eighth the state."""
         try:
             lines = (self.folder / "postmaster.pid").read_text().splitlines()
@@ -85,7 +85,7 @@ class PostgresServer(Server):
         return explain(output, f"The local Postgres on {self.folder} stopped")
 
     def _create(self) -> None:
-        """Into a folder beside it, renamed at the end: a first start that is killed leaves nothing half made."""
+        """In a folder beside it, renamed at the end: a start that is killed leaves nothing half made."""
         new = self.folder.with_name("postgres.new")
         if new.exists():
             rmtree(new)
@@ -103,10 +103,20 @@ class PostgresServer(Server):
         new.rename(self.folder)
 
     def _run(self, folder: Path, command: list[str], text: str = "") -> None:
-        tied = tied_to_this_process(self._init_lock, signal.SIGKILL, str(folder), command)
-        done = subprocess.run(
-            tied, input=text, capture_output=True, text=True, errors="replace", cwd=folder.parent
-        )
+        lock = open_lock(self._init_lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # of a daemon that was killed, the last step may still run
+            done = subprocess.run(
+                tied_to_this_process(rootless.command(folder, command), signal.SIGKILL),
+                input=text,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                cwd=folder.parent,
+                pass_fds=(lock,),
+            )
+        finally:
+            os.close(lock)
         if done.returncode != 0:
             raise explain(done.stderr, f"Postgres could not set up {self.folder}")
 

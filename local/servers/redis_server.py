@@ -5,10 +5,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from echoic.local.paths import private_folder
-from echoic.local.servers.daemon import Server
 from echoic.local.servers.postgres import explain
 from echoic.memory.errors import ConfigInvalid, MemoryFault
+from echoic.memory.hosting.daemon import Server
+from echoic.memory.hosting.files import private_folder
 
 ANSWER_S = 0.5
 SETTINGS = {
@@ -34,7 +34,7 @@ class RedisServer(Server):
     settings = SETTINGS
 
     def __init__(self, data_dir: Path, sockets: Path) -> None:
-        self.folder = data_dir / self.name
+        self.folder: Path = data_dir / self.name
         self._socket = sockets / f"{self.name}.sock"
         self.address = f"unix://{quote(str(self._socket))}?db=0"
         settings = self.settings | {"unixsocket": str(self._socket)}
@@ -46,7 +46,7 @@ class RedisServer(Server):
     def prepare(self) -> None:
         private_folder(self.folder)
 
-    def is_ready(self, pid: int) -> bool:
+    def is_ready(self, pid: int, output: str) -> bool:
         """True once it answers PING; while it loads its file it answers something else."""
         try:
             with socket.socket(socket.AF_UNIX) as client:

@@ -1,6 +1,7 @@
-"""Postgres refuses to run as root, and as a user without a name.
+"""`python rootless.py FOLDER COMMAND…`: become COMMAND, as a user that Postgres accepts.
 
-Here a process becomes one it accepts, widening nothing.
+Postgres refuses to run as root, and as a user without a name. Here a process becomes one it accepts, widening
+nothing.
 
 Two ways, neither of which changes the owner or mode of any existing file:
 
@@ -15,8 +16,11 @@ import ctypes
 import os
 import pwd
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 CLONE_NEWUSER = 0x10000000
+PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2
 PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 8, 47, 2
 CAP_DAC_OVERRIDE = 1
 CAPABILITY_VERSION_3 = 0x20080522
@@ -28,9 +32,26 @@ class Refused(Exception):
     """This system offers no way to run Postgres as this user; the message is a sentence for that user."""
 
 
-def is_needed() -> bool:
-    """True for root, and for a user number without a name: Postgres asks for both."""
-    return os.geteuid() == 0 or not _has_name(os.geteuid())
+def command(folder: Path, command: Sequence[str]) -> list[str]:
+    """`command` as it is started here: with this program before it if Postgres would refuse this user."""
+    if os.geteuid() != 0 and _has_name(os.geteuid()):
+        return list(command)
+    return [sys.executable, "-S", "-P", __file__, str(folder), *command]
+
+
+def main(folder: str, *command: str) -> None:
+    """Replace this process by `command`; ends with a sentence on stderr if no way is open here."""
+    parent, death_signal = os.getppid(), ctypes.c_int()
+    if sys.platform == "linux":
+        _libc().prctl(PR_GET_PDEATHSIG, ctypes.byref(death_signal), 0, 0, 0)
+    try:
+        become_unprivileged(folder, command[0])
+    except Refused as exc:
+        sys.exit(str(exc))
+    _libc().prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)  # the kernel forgets it with the old privileges
+    if os.getppid() != parent:
+        sys.exit("The daemon is gone.")
+    os.execv(command[0], command)
 
 
 def become_unprivileged(folder: str, program: str) -> None:
@@ -133,3 +154,7 @@ def _has_name(uid: int) -> bool:
         return bool(pwd.getpwuid(uid))
     except KeyError:
         return False
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from echoic.local.paths import open_data_dir, private_folder
-from echoic.local.servers.daemon_client import join_servers
+from echoic.local.paths import run_folder
 from echoic.memory.errors import StoreUnavailable
+from echoic.memory.hosting.daemon_client import join_servers
 
 ANSWERS_S = 15.0  # a Postgres that was killed replays its log first; one that hangs is not waited for longer
 POLL_S = 0.2
@@ -47,23 +47,22 @@ def open_stores(data_dir: Path) -> Iterator[Stores]:
 @contextmanager
 def open_servers(data_dir: Path) -> Iterator[Stores]:
     """`open_stores` with the schema as it is: for whoever restores it, or looks at an older one."""
-    folder = open_data_dir(data_dir)
-    run_dir = private_folder(folder / "run")
-    with join_servers(run_dir, "stores", ["echoic.local.servers.stores_daemon", str(folder)]) as state:
-        yield Stores(state.addresses["postgres"], state.addresses["redis"], folder)
+    run_dir = run_folder(data_dir)
+    with join_servers(run_dir, "stores", ["echoic.local.servers.stores_daemon", str(data_dir)]) as state:
+        yield Stores(state.addresses["postgres"], state.addresses["redis"], data_dir)
 
 
 def migrate_now(database_url: str) -> None:
     """Bring the schema up to date; in a thread of its own, so that it also works where an event loop is
     running.
 
-    A Postgres that is just being started again by its keeper is waited for.
+    A Postgres that its daemon is just starting again is waited for.
 
     Raises:
         SchemaMismatch: the database is newer than this code.
         StoreUnavailable: it does not answer within 15 s.
     """
-    from echoic.memory.store.migrate import migrate  # imports the drivers, which the keeper does without
+    from echoic.memory.store.migrate import migrate  # imports the drivers, which the daemon does without
 
     with ThreadPoolExecutor(1, thread_name_prefix="migrate") as thread:
         deadline = time.monotonic() + ANSWERS_S

@@ -1,22 +1,22 @@
-"""`python -m echoic.local.servers.stores_daemon DATA_DIR`: the keeper of a data folder's Postgres and Redis;
-started by local/servers/stores.py."""
+"""`python -m echoic.local.servers.stores_daemon DATA_DIR`: the daemon of a data folder's Postgres and
+Redis; started by local/servers/stores.py."""
 
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from echoic.local.paths import private_folder, socket_folder
-from echoic.local.servers.daemon import Server, serve
+from echoic.local.paths import run_folder, socket_folder
 from echoic.local.servers.postgres import PostgresServer
 from echoic.local.servers.redis_server import RedisServer
+from echoic.memory.hosting.daemon import Server, serve
 
 GROUP = "stores"
 
 
 def main(data_dir: Path) -> None:
     """Keep both servers until nobody uses them."""
-    run_dir = private_folder(data_dir / "run")
+    run_dir = run_folder(data_dir)
 
     def servers() -> Sequence[Server]:
         sockets = socket_folder(run_dir)

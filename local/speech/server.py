@@ -1,8 +1,7 @@
 """Ears and voice of one machine: two programs, each with its model, shared by all call processes of a data
 folder.
 
-The same keeper as that of the stores starts them, starts them again when they die, and stops them when the
-last user has left.
+A daemon starts them, starts them again when they die, and stops them when the last user has left.
 """
 
 import socket
@@ -13,10 +12,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from echoic.local.paths import open_data_dir, private_folder, socket_folder
-from echoic.local.servers.daemon import Server, serve
-from echoic.local.servers.daemon_client import join_servers
+from echoic.local.paths import run_folder, socket_folder
 from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
+from echoic.memory.hosting.daemon import Server, serve
+from echoic.memory.hosting.daemon_client import join_servers
 
 GROUP = "speech"
 LOAD_S = 90.0  # both load within 5 s; a cold disk and busy cores take ten times as long
@@ -58,7 +57,7 @@ def speech_served(data_dir: Path) -> Iterator[SpeechServers]:
             f"'echoic[local]'`{where},"
             " or set DEEPGRAM_API_KEY and OPENAI_API_KEY."
         )
-    run_dir = private_folder(open_data_dir(data_dir) / "run")
+    run_dir = run_folder(data_dir)
     with (
         _model_faults(),
         join_servers(run_dir, GROUP, ["echoic.local.speech.server", str(run_dir)], start_s=LOAD_S) as state,
@@ -89,7 +88,7 @@ class SpeechServer(Server):
         # else nothing tells a server that is loading from one that was killed
         self._socket.unlink(missing_ok=True)
 
-    def is_ready(self, pid: int) -> bool:
+    def is_ready(self, pid: int, output: str) -> bool:
         """It listens once its model is loaded."""
         with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
             client.settimeout(ANSWER_S)

@@ -17,7 +17,7 @@ import platformdirs
 from pydantic import SecretStr
 
 from echoic.local.ports import LOOPBACK, free_ports
-from echoic.local.servers.daemon_client import open_lock
+from echoic.memory.hosting.files import open_lock
 
 HERE = Path(__file__).resolve().parent
 VERSION = "5.26.12"

@@ -13,9 +13,9 @@ import pytest
 import redis
 
 from echoic.local.admin.backup import backup, restore
-from echoic.local.servers.daemon_client import read_state
 from echoic.local.servers.stores import open_stores
 from echoic.memory.errors import ConfigInvalid, SchemaMismatch
+from echoic.memory.hosting.state import read_state
 
 WORDS = "my dog is called Biscuit"
 INSERT = """insert into turns (turn_id, user_id, agent_id, call_id, position, role, text, said_at)

@@ -145,7 +145,7 @@ async def two_calls(memory):
 
 
 async def test_killed_postgres_comes_back_and_nothing_is_lost(memory, own_stores):
-    """kill -9 of the server: the keeper starts it again, spooled turns are replayed, recall works again."""
+    """kill -9 of the server: the daemon starts it again, spooled turns are replayed, recall works again."""
     user_id = uuid4().hex
     call = await call_of(memory, user_id)
     await call.record("before", "user", "My dog is called Biscuit.")

@@ -14,11 +14,11 @@ import redis
 from echoic.local.admin.backup import backup, restore
 from echoic.local.admin.shred import shred
 from echoic.local.command_resources import opened_stores
-from echoic.local.servers.daemon_client import read_state
 from echoic.local.servers.graph_server import GraphServer, holds_graph, open_graph
 from echoic.local.servers.stores import open_stores
 from echoic.memory.config import load_settings
 from echoic.memory.errors import ConfigInvalid
+from echoic.memory.hosting.state import read_state
 from tests.processes import is_alive, wait_gone, wait_until
 
 SECRET = "xylquorvane"
@@ -48,7 +48,7 @@ def files_with(folder: Path, word: str) -> list[str]:
 
 
 def test_what_was_acknowledged_outlives_a_kill(home):
-    """The keeper starts it again at the same address, with what it had written."""
+    """The daemon starts it again at the same address, with what it had written."""
     with open_graph(home / "data") as url:
         asked(url, "e1", f"create (:Entity {{name: '{SECRET}'}})")
         wait_until(lambda: bool(files_with(home / "data" / "graph", SECRET)))  # written once a second

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from echoic.local.llm.model_server import served
-from echoic.local.servers.daemon_client import read_state
 from echoic.memory.errors import ConfigInvalid
+from echoic.memory.hosting.state import read_state
 from tests.processes import is_alive, wait_gone, wait_until
 
 GGUF = os.environ.get("ECHOIC_TEST_GGUF", "")
@@ -29,11 +29,11 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def only_state(folder: Path) -> tuple[int, int]:
-    """Process numbers of the keeper and of its server."""
+    """Process numbers of the daemon and of its server."""
     (file,) = (folder / "run").glob("model-*.json")
     state = read_state(folder / "run", file.stem)
     assert state is not None
-    return state.keeper, state.pids[file.stem]
+    return state.daemon, state.pids[file.stem]
 
 
 def ask(url: str, key: str) -> httpx.Response:
@@ -68,12 +68,12 @@ def test_file_is_served_to_those_with_the_key_and_shared(folder):
 
 @needs_model
 @pytest.mark.timeout(180)  # a model is loaded twice, on a machine that may be busy
-@pytest.mark.parametrize("victim", ["keeper", "server"])
+@pytest.mark.parametrize("victim", ["daemon", "server"])
 def test_killed_process_comes_back_at_the_same_address(folder, victim):
     """A client does nothing about it but ask again."""
     with served(Path(GGUF), "tiny", folder) as (url, key):
-        keeper, server = only_state(folder)
-        os.kill({"keeper": keeper, "server": server}[victim], signal.SIGKILL)
+        daemon, server = only_state(folder)
+        os.kill({"daemon": daemon, "server": server}[victim], signal.SIGKILL)
         wait_gone([server])
         wait_until(lambda: _answers(url, key), limit_s=120)
 

@@ -13,12 +13,12 @@ import pytest
 from livekit import rtc
 from livekit.agents import stt
 
-from echoic.local.servers.daemon_client import State, read_state
 from echoic.local.speech.plugins import LocalSpeech, open_local_speech
 from echoic.local.speech.server import missing
 from echoic.local.speech.stt import LocalSTT
 from echoic.local.speech.wire import HEARING_RATE, VOICE_RATE, ask
 from echoic.memory.errors import ModelUnavailable
+from echoic.memory.hosting.state import State, read_state
 from tests.processes import wait_gone, wait_until
 
 pytestmark = [

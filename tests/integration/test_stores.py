@@ -18,14 +18,15 @@ import pytest
 import redis
 from arq.connections import RedisSettings, create_pool
 
-from echoic.local.servers.daemon_client import join_servers, read_state
 from echoic.local.servers.stores import open_stores
 from echoic.memory.errors import ConfigInvalid, SchemaMismatch, StoreUnavailable
+from echoic.memory.hosting.daemon_client import join_servers
+from echoic.memory.hosting.state import read_state
 from tests.processes import (
     Client,
     clients,
     environment,
-    has_keeper,
+    has_daemon,
     is_alive,
     ordinary_user,
     root_without_namespaces,
@@ -60,7 +61,7 @@ def home() -> Iterator[Path]:
 def folder(made_folder: Path) -> Iterator[Path]:
     """Shared by this module's tests, as making one takes a second; every test leaves it without servers."""
     yield made_folder
-    assert not has_keeper(made_folder)
+    assert not has_daemon(made_folder)
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def pings(redis_url: str) -> bool:
 
 def server_pids(folder: Path) -> list[int]:
     state = state_of(folder)
-    return [state.keeper, *state.pids.values()]
+    return [state.daemon, *state.pids.values()]
 
 
 def test_two_processes_share_and_the_last_one_stops_the_servers(folder, start):
@@ -136,7 +137,7 @@ def test_two_processes_start_an_empty_folder_together(home, start):
 
 
 def test_killed_clients_leave_no_server_behind(folder, start):
-    """`kill -9` of every client: the kernel gives their lock back, and the keeper stops the servers."""
+    """`kill -9` of every client: the kernel gives their lock back, and the daemon stops the servers."""
     first, second = start(folder), start(folder)
     assert first.answer == second.answer
     pids = server_pids(folder)
@@ -146,13 +147,13 @@ def test_killed_clients_leave_no_server_behind(folder, start):
     wait_gone(pids)
 
 
-def test_killed_keeper_is_replaced_at_the_same_addresses(folder, start):
-    """A client starts a new keeper by itself, and what was written before is there."""
+def test_killed_daemon_is_replaced_at_the_same_addresses(folder, start):
+    """A client starts a new daemon by itself, and what was written before is there."""
     client = start(folder)
     urls = client.answer
     number = write_number(urls["database_url"])
     before = server_pids(folder)
-    os.kill(state_of(folder).keeper, signal.SIGKILL)
+    os.kill(state_of(folder).daemon, signal.SIGKILL)
     wait_gone(before)
     wait_until(lambda: answers(urls["database_url"]) and pings(urls["redis_url"]))
     assert select(urls["database_url"], "select number from kept") == number
@@ -193,7 +194,7 @@ def test_first_start_that_was_killed_midway_is_done_again(home, start):
     """A half-made Postgres folder is never taken for a whole one."""
     client = start(home / "data")
     wait_until((home / "data" / "postgres.new" / "base").exists, limit_s=30)
-    os.kill(state_of(home / "data").keeper, signal.SIGKILL)
+    os.kill(state_of(home / "data").daemon, signal.SIGKILL)
     client.kill()
     with open_stores(home / "data") as stores:
         assert answers(stores.database_url)
@@ -263,7 +264,7 @@ def test_nothing_listens_on_the_network(folder, start):
 
 
 @linux
-def test_keeper_does_not_keep_the_first_clients_secrets(folder, start):
+def test_daemon_does_not_keep_the_first_clients_secrets(folder, start):
     """A process that outlives the client that started it has none of its keys in its environment."""
     client = start(folder, env={"OPENAI_API_KEY": "sk-secret", "PGPASSWORD": "secret"})
     assert client.answer
@@ -437,7 +438,7 @@ def test_windows_is_refused(monkeypatch, home):
     assert not (home / "data").exists()
 
 
-def test_keeper_that_dies_without_a_word_is_a_sentence_at_once(home):
+def test_daemon_that_dies_without_a_word_is_a_sentence_at_once(home):
     """A broken installation is not tried again until the time is up."""
     with (
         pytest.raises(StoreUnavailable, match=r"did not start; .*stores\.log says why"),

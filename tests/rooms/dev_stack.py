@@ -34,7 +34,7 @@ class Dev:
         return found[0]
 
     def everything(self) -> list[psutil.Process]:
-        """All processes that it started, keepers and servers included."""
+        """All processes that it started, daemons and servers included."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def agents(self) -> list[psutil.Process]:

@@ -9,7 +9,7 @@ import psutil
 
 from echoic.local.dev.command import Quiet
 from echoic.local.dev.livekit_server import LiveKitServer, open_livekit
-from echoic.local.servers.daemon_client import read_state
+from echoic.memory.hosting.state import read_state
 from tests.processes import is_alive, wait_gone, wait_until
 from tests.rooms.harness import Caller
 

@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from echoic.local.dev.livekit_server import GROUP, open_livekit
-from echoic.local.servers.daemon_client import read_state
 from echoic.memory.config import MemorySettings
+from echoic.memory.hosting.state import read_state
 from echoic.memory.service import open_memory
 from tests.fakes import ScriptedModel
 from tests.processes import wait_until

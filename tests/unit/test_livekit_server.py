@@ -8,9 +8,9 @@ import pytest
 
 from echoic.local.dev.livekit_program import VERSION, find_program
 from echoic.local.dev.livekit_server import Address, config, open_livekit
-from echoic.local.paths import write_private
 from echoic.local.ports import are_free, free_ports, is_ok
 from echoic.memory.errors import ConfigInvalid
+from echoic.memory.hosting.files import write_private
 from tests.web import json_server
 
 GO_THAT_BUILDS = """#!/bin/sh

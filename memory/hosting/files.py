@@ -1,0 +1,129 @@
+"""Folders, files and locks of one user: nobody else can read them, and the kernel gives a lock back however
+its holder ends."""
+
+import json
+import os
+import re
+import stat
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from echoic.memory.errors import ConfigInvalid
+
+if sys.platform != "win32":
+    import fcntl
+
+PRIVATE = 0o700
+# a socket's whole path is limited to 104 bytes on macOS, 108 on Linux; its folder and name add 52 at most
+SHORT_PATH = re.compile(r"[A-Za-z0-9/._+-]{1,50}")
+OTHER_FOLDER = "choose another folder with --data-dir or ECHOIC_DATA_DIR"
+
+
+def private_folder(folder: Path) -> Path:
+    """Create `folder` (or take over our own) with mode 0700 and return it.
+
+    Raises:
+        ConfigInvalid: it cannot be created, is no folder, or belongs to somebody else.
+    """
+    create_folder(folder)
+    check_owner(folder)
+    try:
+        if stat.S_IMODE(folder.stat().st_mode) != PRIVATE:
+            folder.chmod(PRIVATE)
+    except OSError as exc:
+        raise ConfigInvalid(cannot_use(folder, exc)) from exc
+    return folder
+
+
+def unshared_folder(folder: Path) -> Path:
+    """A `private_folder` where others may write too: a link that somebody laid there is not followed.
+
+    Raises:
+        ConfigInvalid: it is a link, or somebody else's, or cannot be created.
+    """
+    create_folder(folder)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise ConfigInvalid(
+            f"{folder} was made by somebody else: remove it, or set XDG_RUNTIME_DIR to a folder of your own."
+        )
+    return private_folder(folder)
+
+
+def runtime_folder(name: str) -> Path:
+    """A private folder of this user and name, with a path short enough for sockets: in the runtime folder or
+    the temporary one.
+
+    Raises:
+        ConfigInvalid: there is no such place, or somebody else was there first.
+    """
+    for base in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"):
+        if SHORT_PATH.fullmatch(base) and os.path.isdir(base):
+            return unshared_folder(Path(base) / f"echoic-{os.geteuid()}-{name}")
+    raise ConfigInvalid(
+        "There is no temporary folder with a short path for sockets: set XDG_RUNTIME_DIR or TMPDIR."
+    )
+
+
+def create_folder(folder: Path) -> None:
+    """Also missing folders above get mode 0700, as the XDG rules ask for; those that are there stay as they
+    are."""
+    missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    try:
+        for path in reversed(missing):
+            path.mkdir(mode=PRIVATE, exist_ok=True)
+    except OSError as exc:
+        raise ConfigInvalid(cannot_use(folder, exc)) from exc
+
+
+def check_owner(folder: Path) -> None:
+    """Raises ConfigInvalid unless it is a folder of this user."""
+    try:
+        found = folder.stat()
+    except OSError as exc:
+        raise ConfigInvalid(cannot_use(folder, exc)) from exc
+    if not stat.S_ISDIR(found.st_mode):
+        raise ConfigInvalid(f"{folder} is not a folder: {OTHER_FOLDER}.")
+    if found.st_uid != os.geteuid():
+        raise ConfigInvalid(
+            f"{folder} belongs to user number {found.st_uid}, you are {os.geteuid()}: run Echoic as that "
+            f"user, or {OTHER_FOLDER}."
+        )
+
+
+def cannot_use(folder: Path, exc: OSError) -> str:
+    """The sentence for a folder that the system refuses."""
+    return f"The folder {folder} cannot be used ({exc.strerror}): {OTHER_FOLDER}."
+
+
+def write_private(file: Path, content: Mapping[str, Any]) -> None:
+    """Replace a JSON file at once, for its owner only: a reader sees the old or the new one, whole."""
+    new = file.with_name(f"{file.name}.new")
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+        json.dump(content, opened)
+    new.replace(file)
+
+
+def open_lock(path: Path) -> int:
+    """Open a lock file, made if missing; the lock itself is taken by `try_lock`."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise ConfigInvalid(cannot_use(path.parent, exc)) from exc
+
+
+def try_lock(descriptor: int, kind: int) -> bool:
+    """Take the lock of an open file if it is free; it is given back when the last copy of the descriptor is
+    closed."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as exc:
+        raise ConfigInvalid(
+            f"The file system of the data folder has no locks ({exc.strerror}): {OTHER_FOLDER}."
+        ) from exc
+    return True
