@@ -28,9 +28,8 @@ from livekit.agents.ipc.inference_proc_executor import InferenceProcExecutor
 from rich.console import Console
 from rich.table import Table
 
-from echoic.memory.embedding.client import SharedEmbedder
+from echoic.memory.embedding.client import SharedEmbedder, server_pids
 from echoic.memory.embedding.embedder import Embedder, LocalEmbedder
-from echoic.memory.embedding.host import Host, open_host
 from evals.machine import commit, hardware
 from evals.sample_words import questions
 
@@ -82,9 +81,9 @@ def in_each_process(calls: int) -> dict[str, float]:
 
 def by_server(calls: int) -> dict[str, float]:
     """One model for all, behind the socket."""
-    with _host() as host:
+    with _host() as folder:
         return _in_processes(
-            calls, _ask_server, str(host.folder), lambda: [psutil.Process(host.server_pid())]
+            calls, _ask_server, str(folder), lambda: [psutil.Process(pid) for pid in server_pids(folder)]
         )
 
 
@@ -135,7 +134,7 @@ def _ask_own_model(_: str) -> tuple[Samples, float]:
 
 def _ask_server(folder: str) -> tuple[Samples, float]:
     before = _own_mb(psutil.Process())
-    return asyncio.run(_ask(lambda: SharedEmbedder(open_host(THREADS, Path(folder))))), _own_mb(
+    return asyncio.run(_ask(lambda: SharedEmbedder(Path(folder), THREADS))), _own_mb(
         psutil.Process()
     ) - before
 
@@ -192,13 +191,12 @@ async def _ask_livekit(calls: int) -> dict[str, float]:
 
 
 @contextmanager
-def _host() -> Iterator[Host]:
+def _host() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="echoic-"))
-    host = open_host(THREADS, folder)
     try:
-        yield host
+        yield folder
     finally:
-        while host.server_pid() is not None:
+        while server_pids(folder):
             time.sleep(0.05)
         shutil.rmtree(folder)
 

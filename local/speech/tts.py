@@ -9,8 +9,8 @@ from livekit.agents import APIConnectionError, APIConnectOptions, tts
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 from livekit.agents.utils import aio
 
+from echoic.local.speech.client import SAMPLE_BYTES, VOICE_RATE, ask
 from echoic.local.speech.phrases import Phrases
-from echoic.local.speech.wire import SAMPLE_BYTES, VOICE_RATE, ask
 from echoic.memory.errors import ModelUnavailable
 
 UNSPEAKABLE_S = (

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from echoic.local.speech.wire import HEARING_RATE, SAMPLE_BYTES
+from echoic.local.speech.client import HEARING_RATE, SAMPLE_BYTES
 
 BYTES_A_SECOND = HEARING_RATE * SAMPLE_BYTES
 LONGEST_S = 12.0  # reading it takes 0.7 s on two cores; a longer one is cut where it is quietest

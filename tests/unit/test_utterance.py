@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from echoic.local.speech.client import HEARING_RATE
 from echoic.local.speech.utterance import BYTES_A_SECOND, Utterance
-from echoic.local.speech.wire import HEARING_RATE
 
 
 def tone(seconds: float, volume: int = 8_000) -> bytes:
