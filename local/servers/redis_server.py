@@ -8,7 +8,7 @@ from urllib.parse import quote
 from echoic.local.servers.postgres import explain
 from echoic.memory.errors import ConfigInvalid, MemoryFault
 from echoic.memory.hosting.daemon import Server
-from echoic.memory.hosting.files import private_folder
+from echoic.memory.hosting.files import private_folder, remove_socket
 
 ANSWER_S = 0.5
 SETTINGS = {
@@ -56,6 +56,9 @@ class RedisServer(Server):
                 return client.recv(16).startswith(b"+PONG")
         except OSError:
             return False  # not listening yet
+
+    def clean_up(self) -> None:
+        remove_socket(self._socket)
 
     def explain(self, output: str) -> MemoryFault:
         return explain(output, f"The local {self.title} on {self.folder} stopped")

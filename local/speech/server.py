@@ -13,7 +13,7 @@ from pathlib import Path
 from echoic.local.paths import run_folder, socket_folder
 from echoic.memory.errors import ConfigInvalid, ModelUnavailable, StoreUnavailable
 from echoic.memory.hosting.daemon_client import join_servers
-from echoic.memory.hosting.socket_servers import LOAD_S, SocketServers
+from echoic.memory.hosting.socket_servers import LOAD_S, socket_path, socket_servers
 
 PROGRAMS = {
     "ears": ["echoic.local.speech.moonshine_process"],
@@ -57,14 +57,10 @@ def speech_served(data_dir: Path) -> Iterator[SpeechServers]:
             " or set DEEPGRAM_API_KEY and OPENAI_API_KEY."
         )
     run_dir = run_folder(data_dir)
-    servers = SocketServers(run_dir, "speech", socket_folder(run_dir), "Local speech", PROGRAMS)
-    with _model_faults(), join_servers(run_dir, servers.group, servers.daemon, start_s=LOAD_S):
-        yield SpeechServers(servers.socket("ears"), servers.socket("voice"))
-
-
-@contextmanager
-def _model_faults() -> Iterator[None]:
+    sockets = socket_folder(run_dir)
+    servers = socket_servers(sockets, "Local speech", PROGRAMS)
     try:
-        yield
+        with join_servers(run_dir, "speech", servers, start_s=LOAD_S):
+            yield SpeechServers(socket_path(sockets, "ears"), socket_path(sockets, "voice"))
     except StoreUnavailable as exc:
         raise ModelUnavailable(str(exc)) from exc

@@ -30,7 +30,7 @@ from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable
 from echoic.memory.hosting.daemon_client import Member
 from echoic.memory.hosting.files import runtime_folder
 from echoic.memory.hosting.runner import BACK_OFF_S
-from echoic.memory.hosting.socket_servers import SocketServers
+from echoic.memory.hosting.socket_servers import socket_path, socket_servers
 from echoic.memory.hosting.state import read_state
 from echoic.memory.hosting.wire import PING, VERSION, Connection, ServerLost, connect
 
@@ -109,8 +109,7 @@ class SharedEmbedder:
 
     def __init__(self, folder: Path, threads: int) -> None:
         program = ["echoic.memory.embedding.server", str(threads)]
-        self._folder = folder
-        self._servers = SocketServers(folder, GROUP, folder, TITLE, {GROUP: program}, linger_s=LINGER_S)
+        self._folder, self._servers = folder, socket_servers(folder, TITLE, {GROUP: program})
         self._connection: Connection | None = None
         self._connected = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
@@ -184,7 +183,7 @@ class SharedEmbedder:
 
     async def _keep_connected(self) -> None:
         """Hold a connection for as long as this process lives, whatever happens to the server."""
-        member, failures = Member(self._folder, GROUP, self._servers.daemon), 0
+        member, failures = Member(self._folder, GROUP, self._servers, LINGER_S), 0
         try:
             while True:
                 await asyncio.sleep(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
@@ -227,7 +226,7 @@ class SharedEmbedder:
             if (state := await asyncio.to_thread(member.look)) is not None:
                 pid = state.pids[GROUP]
                 with suppress(OSError):  # its daemon is starting it again
-                    return await connect(self._servers.socket(GROUP), TITLE), pid
+                    return await connect(socket_path(self._folder, GROUP), TITLE), pid
             await asyncio.sleep(POLL_S)
 
     async def _answers(self, connection: Connection, pid: int) -> bool:

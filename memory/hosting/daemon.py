@@ -22,8 +22,6 @@ from echoic.memory.hosting.state import State, forget_state, write_state
 
 log = logging.getLogger("echoic.daemon")
 
-LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s server=%(server)s code=%(code)s"
-
 
 class Server(Program):
     """A program with an address."""
@@ -33,7 +31,12 @@ class Server(Program):
 
 
 class Daemon:
-    """Keeps the servers of one group running for its clients."""
+    """Keeps the servers of one group running for its clients.
+
+    Args:
+        make_servers: called once; its ConfigInvalid reaches the client like any other reason not to start.
+        linger_s: how long the servers outlive their last user, for one who comes soon.
+    """
 
     def __init__(
         self, folder: Path, group: str, make_servers: Callable[[], Sequence[Server]], linger_s: float
@@ -132,20 +135,3 @@ class Daemon:
         pids = {runner.program.name: runner.pid for runner in self._runners if runner.pid}
         state = State(status, os.getpid(), addresses, pids, error, message)  # type: ignore[arg-type]
         write_state(self._folder, self._group, state)
-
-
-def serve(
-    folder: Path, group: str, make_servers: Callable[[], Sequence[Server]], *, linger_s: float = 0.0
-) -> None:
-    """What a daemon's `python -m` does: keep the servers until nobody needs them, and write to its log what
-    goes wrong.
-
-    Args:
-        make_servers: called once; its ConfigInvalid reaches the client like any other reason not to start.
-        linger_s: how long the servers outlive their last user, for one who comes soon.
-    """
-    os.umask(0o077)
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(LOG_FORMAT, defaults={"server": "-", "code": "-"}))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    Daemon(folder, group, make_servers, linger_s).run()

@@ -29,19 +29,21 @@ RETRY_LIMIT_S = 30.0
 
 @contextmanager
 def join_servers(
-    folder: Path, group: str, daemon: Sequence[str], *, start_s: float = 90.0
+    folder: Path, group: str, servers: Sequence[str], *, start_s: float = 90.0
 ) -> Iterator[State]:
-    """Share the servers of `group`, started if need be by the Python module and arguments `daemon`, until the
-    block ends.
+    """Share the servers of `group`, started if need be, until the block ends.
 
     They outlive this process if another one uses them, and are gone when the last one has left. If the daemon
     is killed, it is started again within a second, at the same addresses.
+
+    Args:
+        servers: a module, and arguments for its function `servers`, which returns the group's servers.
 
     Raises:
         ConfigInvalid, StoreUnavailable: the daemon's own sentence, or it did not answer within `start_s`
             seconds.
     """
-    member = Member(folder, group, daemon)
+    member = Member(folder, group, servers)
     try:
         state = member.wait_ready(start_s)
         with _watched(member):
@@ -71,11 +73,15 @@ class Member:
     """One process's share in a group of servers, from its first look until it leaves.
 
     `look` and `leave` may be called from different threads.
+
+    Args:
+        servers: as for `join_servers`.
+        linger_s: how long the servers outlive their last user, for one who comes soon.
     """
 
-    def __init__(self, folder: Path, group: str, daemon: Sequence[str]) -> None:
+    def __init__(self, folder: Path, group: str, servers: Sequence[str], linger_s: float = 0.0) -> None:
         self.group = group
-        self._folder, self._daemon = folder, list(daemon)
+        self._folder, self._daemon = folder, (str(folder), group, str(linger_s), *servers)
         self._users: int | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._guard = threading.Lock()
@@ -96,11 +102,6 @@ class Member:
                 self._child_code()
                 raise state.fault()
             return state if state and state.status == "ready" and _is_alive(state.daemon) else None
-
-    def restart_daemon(self) -> bool:
-        """Start a daemon if there is none; whether it was necessary."""
-        with self._guard:
-            return self._is_joined() and self._start_if_none()
 
     def wait_ready(self, limit_s: float) -> State:
         """The servers' state once they answer.
@@ -152,7 +153,7 @@ class Member:
             if code and not state:
                 raise StoreUnavailable(f"The local servers did not start; {self._path('log')} says why.")
             forget_state(self._folder, self.group)
-            self._child = start_detached(self._daemon, self._path("log"), lock)
+            self._child = start_detached("echoic.memory.hosting", self._daemon, self._path("log"), lock)
             return True
         finally:
             os.close(lock)
@@ -184,7 +185,7 @@ def _watch(member: Member, left: threading.Event) -> None:
     pause_s = WATCH_S
     while not left.wait(pause_s):
         try:
-            if member.restart_daemon():
+            if member.look() is None:
                 log.warning("hosting.daemon_restarted", extra={"group": member.group})
                 member.wait_ready(RETRY_LIMIT_S)
             pause_s = WATCH_S
@@ -219,6 +220,4 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        return True
     return True

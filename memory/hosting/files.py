@@ -8,6 +8,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,13 @@ def runtime_folder(name: str) -> Path:
     raise ConfigInvalid(
         "There is no temporary folder with a short path for sockets: set XDG_RUNTIME_DIR or TMPDIR."
     )
+
+
+def remove_socket(path: Path) -> None:
+    """Remove a socket, and its folder when it was the last thing in it."""
+    path.unlink(missing_ok=True)
+    with suppress(OSError):
+        path.parent.rmdir()
 
 
 def create_folder(folder: Path) -> None:

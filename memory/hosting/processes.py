@@ -45,11 +45,11 @@ def open_log(path: Path) -> BinaryIO:
     return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb")
 
 
-def start_detached(module: Sequence[str], log: Path, lock: int) -> "subprocess.Popen[bytes]":
-    """Start a Python module with arguments as a process that outlives this one, and hand it an open lock."""
+def start_detached(module: str, arguments: Sequence[str], log: Path, lock: int) -> "subprocess.Popen[bytes]":
+    """Start a Python module as a process that outlives this one, and hand it an open lock."""
     with open_log(log) as output:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", *module],
+            [sys.executable, "-P", "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

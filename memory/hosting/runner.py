@@ -47,7 +47,7 @@ class Program(ABC):
         """
 
     def clean_up(self) -> None:  # noqa: B027 (most tidy up themselves)
-        """Remove what it leaves behind when it is stopped."""
+        """Remove what it leaves behind; called when it is stopped, and when it was not running."""
 
     @abstractmethod
     def is_ready(self, pid: int, output: str) -> bool:
@@ -157,10 +157,8 @@ class Runner:
     def stop(self, at_once: threading.Event) -> None:
         """Return when it has ended: in order if it can within its time, killed if not or when `at_once` is
         set."""
-        if self._process is None:
-            return
         self.ask_to_stop()
-        while self._process.poll() is None:
+        while self._process is not None and self._process.poll() is None:
             if at_once.is_set() or time.monotonic() > self._stop_by:
                 log.error("hosting.program_killed", extra={"server": self.program.name})
                 os.killpg(self._process.pid, signal.SIGKILL)  # it leads a session: what it started goes too

@@ -36,7 +36,7 @@ def test_memory_of_a_call_loads_no_model_and_no_extractor() -> None:
 def test_a_daemon_loads_only_what_it_needs() -> None:
     """One runs for each group of servers, and outlives many calls: it has neither model nor event loop."""
     script = (
-        "import sys, echoic.memory.hosting.socket_servers;"
+        "import sys, echoic.memory.hosting.__main__, echoic.memory.hosting.socket_servers;"
         "print([name for name in ('numpy', 'asyncio', 'pydantic') if name in sys.modules])"
     )
     done = subprocess.run(

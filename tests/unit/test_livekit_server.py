@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from echoic.local.dev.livekit_program import VERSION, find_program
-from echoic.local.dev.livekit_server import Address, config, open_livekit
-from echoic.local.ports import are_free, free_ports, is_ok
+from echoic.local.dev.livekit_server import config, open_livekit
+from echoic.local.ports import Address, are_free, free_ports, is_ok
 from echoic.memory.errors import ConfigInvalid
 from echoic.memory.hosting.files import write_private
 from tests.web import json_server
