@@ -14,15 +14,14 @@ import redis.asyncio
 from redis.exceptions import RedisError, ResponseError
 
 from echoic.memory.config import MemorySettings
-from echoic.memory.errors import StoreTimeout, StoreUnavailable
+from echoic.memory.errors import ConfigInvalid, StoreTimeout, StoreUnavailable
 from echoic.memory.store.database import UNAVAILABLE, unreachable
 
 LOCK_LIMIT_MS = 30_000  # VACUUM FULL waits for a table that a healthy process holds for milliseconds
 SNAPSHOT_LIMIT_S = 30.0
 REDIS_LIMIT_S = 60.0
 POLL_S = 0.05
-# segments of 16 MB that one checkpoint cycle may have kept ahead: 80 MB by default, 1 GB at most
-MAX_SWITCHES = 500
+MOST_SEGMENTS = 100  # a Postgres with our settings that recycled kept 64 ahead at most
 
 # Ours, Mem0's, and the statistics, which ANALYZE does not clear of an emptied table's samples.
 TABLES_SQL = """select quote_ident(nspname) || '.' || quote_ident(relname)
@@ -31,8 +30,12 @@ TABLES_SQL = """select quote_ident(nspname) || '.' || quote_ident(relname)
 OLD_SNAPSHOTS_SQL = """select count(*) from pg_stat_activity
     where backend_type = 'client backend' and pid <> pg_backend_pid()
     and age(backend_xmin) > age($1::text::xid)"""
-WAL_SQL = "select name from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$'"
-CURRENT_WAL_SQL = "select pg_walfile_name(pg_current_wal_insert_lsn())"
+SEGMENTS_SQL = "select count(*) from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$'"
+LEAVE_SEGMENT = (
+    "select pg_logical_emit_message(true, 'shred', '')",  # an empty one cannot be left
+    "select pg_switch_wal()",
+    "checkpoint",
+)
 
 
 async def shred(settings: MemorySettings) -> None:
@@ -44,7 +47,8 @@ async def shred(settings: MemorySettings) -> None:
 
     Raises:
         StoreTimeout: another process holds a table or an old snapshot; nothing is lost, and calling again
-            continues. StoreUnavailable: a store cannot be reached.
+            continues. StoreUnavailable: a store cannot be reached. ConfigInvalid: a Postgres of one's own
+            recycles its log.
     """
     try:
         connection = await asyncpg.connect(settings.database_url.get_secret_value(), timeout=10)
@@ -66,17 +70,13 @@ async def shred(settings: MemorySettings) -> None:
 
 
 async def _shred_postgres(connection: asyncpg.Connection) -> None:
+    if await connection.fetchval("show wal_recycle") == "on":
+        raise ConfigInvalid("This Postgres recycles its log: set wal_recycle = off, and shred again.")
     await _wait_old_snapshots(connection)
     await connection.execute(f"set lock_timeout = {LOCK_LIMIT_MS}")
     for row in await connection.fetch(TABLES_SQL):
         await connection.execute(f"vacuum full {row[0]}")
-    await connection.execute("alter system set wal_recycle = off")
-    try:
-        await connection.execute("select pg_reload_conf()")
-        await _leave_old_wal(connection)
-    finally:
-        await connection.execute("alter system reset wal_recycle")
-        await connection.execute("select pg_reload_conf()")
+    await _leave_old_log(connection)
 
 
 async def _wait_old_snapshots(connection: asyncpg.Connection) -> None:
@@ -92,24 +92,17 @@ async def _wait_old_snapshots(connection: asyncpg.Connection) -> None:
         await asyncio.sleep(POLL_S)
 
 
-async def _leave_old_wal(connection: asyncpg.Connection) -> None:
-    """Move on until only a segment is left that did not exist before.
+async def _leave_old_log(connection: asyncpg.Connection) -> None:
+    """Go on in a new log segment; a checkpoint removes those that were left.
 
-    Segments that were recycled lie ahead under future names with their old bytes: walking through one fills
-    it with zeros.
+    A segment is new if no other was there to be taken: those that a Postgres once recycled are used up first.
     """
-    newest_old = max(row[0] for row in await connection.fetch(WAL_SQL))
-    for _ in range(MAX_SWITCHES):
-        await connection.execute("checkpoint")
-        current = await connection.fetchval(CURRENT_WAL_SQL)
-        names = {row[0] for row in await connection.fetch(WAL_SQL)}
-        if current > newest_old and names == {current}:
+    for _ in range(MOST_SEGMENTS):
+        is_last = await connection.fetchval(SEGMENTS_SQL) == 1
+        for command in LEAVE_SEGMENT:
+            await connection.execute(command)
+        if is_last:
             return
-        # until the setting reaches the checkpointer
-        newest_old = max([newest_old, *(name for name in names if name > current)])
-        # an empty segment cannot be left
-        await connection.execute("select pg_logical_emit_message(true, 'shred', '')")
-        await connection.execute("select pg_switch_wal()")
     raise StoreTimeout(
         "Postgres keeps old log segments (a replication slot, wal_keep_size or archiving): "
         "end that and shred again."

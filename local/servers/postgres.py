@@ -30,6 +30,9 @@ SETTINGS = {
     "max_wal_senders": "0",
     "min_wal_size": "32MB",
     "max_wal_size": "256MB",
+    # a log segment that is done with is removed, not kept under a future name with its old bytes; a new one,
+    # every thousand turns or so, takes 4 MB of zeros
+    "wal_recycle": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
     # An ordinary error's text, detail and statement may hold what somebody said; FATAL lines do not.

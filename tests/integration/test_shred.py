@@ -1,6 +1,9 @@
 """`erase --shred`: afterwards a search of the raw files of the data folder finds nothing of the person."""
 
 import asyncio
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -10,14 +13,16 @@ import pytest
 
 from echoic.local.admin import shred as module
 from echoic.local.admin.shred import shred
+from echoic.local.servers.postgres import PostgresServer
 from echoic.local.servers.stores import open_stores
 from echoic.memory.config import load_settings
-from echoic.memory.errors import StoreTimeout, StoreUnavailable
+from echoic.memory.errors import ConfigInvalid, StoreTimeout, StoreUnavailable
 from echoic.memory.privacy.account import erase_user
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.store.spool import Spool
 from echoic.memory.types import Caller, Fact, Turn
 from tests.embedders import WordEmbedder
+from tests.processes import wait_until
 
 SECRET, KEPT, ANA = "xylquorvane", "otherpersonsword", "ana-of-the-test"
 
@@ -47,7 +52,7 @@ async def add(memory: Memory, connection, fact: Fact) -> None:
 
 
 async def to_files(database_url: str) -> None:
-    """Statistics, dirty pages and several recycled log segments, as hours of use leave them."""
+    """Statistics, dirty pages and several log segments, as hours of use leave them."""
     connection = await asyncpg.connect(database_url)
     try:
         for _ in range(4):
@@ -85,6 +90,52 @@ async def test_after_a_shred_no_file_holds_the_words(tmp_path, clean_environment
             call = await memory.open_call(Caller("bob", "echoic", "next"))
             assert KEPT in (await call.recall(f"What about my {KEPT}?", budget_s=5)).block
             assert await memory.jobs.depth() == 1
+
+
+@pytest.mark.timeout(120)
+async def test_log_segments_that_were_kept_for_later_are_passed_through(tmp_path, clean_environment):
+    """A Postgres that recycles leaves old words in files under future names; a shred on it is refused."""
+    with open_stores(tmp_path / "data") as stores:
+        settings = load_settings(database_url=stores.database_url, redis_url=stores.redis_url)
+    with recycling_postgres(tmp_path / "data"):
+        current = await words_come_and_go(stores.database_url)
+        with pytest.raises(ConfigInvalid, match="wal_recycle"):
+            await shred(settings)
+    with open_stores(tmp_path / "data"):
+        log = tmp_path / "data" / "postgres" / "pg_wal"
+        assert [name for name in files_with(log, SECRET) if name > current]
+        await shred(settings)
+        assert files_with(tmp_path / "data", SECRET) == []
+
+
+@contextmanager
+def recycling_postgres(folder: Path) -> Iterator[None]:
+    """The folder's Postgres as another program starts it."""
+    server = PostgresServer(folder, folder / "run", folder / "run")
+    server.prepare()
+    command = [part.replace("wal_recycle=off", "wal_recycle=on") for part in server.command]
+    process = subprocess.Popen(command, cwd=server.folder)
+    try:
+        wait_until(lambda: server.is_ready(process.pid, ""))
+        yield
+    finally:
+        process.send_signal(server.stop_signal)
+        process.wait(20)
+
+
+async def words_come_and_go(database_url: str) -> str:
+    """Into the log, which is moved on; returns the name of the segment that is written now."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("create table gone (words text)")
+        for _ in range(6):
+            await connection.execute(f"insert into gone select '{SECRET}' from generate_series(1, 40000)")
+            await connection.execute("checkpoint")
+        await connection.execute("drop table gone")
+        await connection.execute("checkpoint")
+        return str(await connection.fetchval("select pg_walfile_name(pg_current_wal_lsn())"))
+    finally:
+        await connection.close()
 
 
 async def test_a_long_transaction_elsewhere_is_named(database_url, redis_url, monkeypatch):
