@@ -1,6 +1,5 @@
 """The program `livekit-server`: found on the PATH, or built once from pinned source in the data folder."""
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from echoic.memory.errors import ConfigInvalid
-from echoic.memory.hosting.files import open_lock, private_folder
+from echoic.memory.hosting.files import opened_lock, private_folder, wait_lock
 
 VERSION = "1.13.5"
 SOURCE = f"github.com/livekit/livekit-server/cmd/server@v{VERSION}"
@@ -41,13 +40,10 @@ def find_program(data_dir: Path, env: Mapping[str, str] = os.environ) -> Path:
 
 def _build_once(go: str, built: Path, env: Mapping[str, str]) -> None:
     """One process builds, another that came meanwhile waits for it."""
-    descriptor = open_lock(private_folder(built.parent) / "build.lock")
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with opened_lock(private_folder(built.parent) / "build.lock") as lock:
+        wait_lock(lock)
         if not built.exists():
             _build(go, built, env)
-    finally:
-        os.close(descriptor)
 
 
 def _build(go: str, built: Path, env: Mapping[str, str]) -> None:

@@ -21,6 +21,7 @@ from echoic.memory.errors import ConfigInvalid, MemoryFault, StoreUnavailable
 from echoic.memory.hosting.daemon import Server
 from echoic.memory.hosting.daemon_client import join_servers
 from echoic.memory.hosting.files import write_private
+from echoic.memory.hosting.runner import last_line
 
 GROUP = "livekit"
 API_KEY = "echoic"
@@ -108,10 +109,7 @@ class OwnLiveKit(Server):
         return is_ok(Address.read(self._address_file).port, "/")
 
     def explain(self, output: str) -> MemoryFault:
-        lines = [line for line in output.splitlines() if line.strip()]
-        return StoreUnavailable(
-            f"The LiveKit server stopped: {lines[-1][:300] if lines else 'it said nothing'}"
-        )
+        return StoreUnavailable(f"The LiveKit server stopped: {last_line(output)[:300]}")
 
 
 def config(address: Address) -> dict[str, Any]:

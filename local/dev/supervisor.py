@@ -11,7 +11,7 @@ from pathlib import Path
 
 from echoic.memory.errors import ConfigInvalid, MemoryFault
 from echoic.memory.hosting.processes import python_path
-from echoic.memory.hosting.runner import Program, Runner, stop_all
+from echoic.memory.hosting.runner import Program, Runner, last_line, stop_all
 
 POLL_S = 0.1
 
@@ -35,8 +35,8 @@ class Child(Program):
         return self.says_ready(output)
 
     def explain(self, output: str) -> MemoryFault:
-        lines = [line.strip() for line in output.splitlines() if line.strip()]
-        return ConfigInvalid(lines[-1] if lines else f"{self.name} ended without a word: see {self.log}.")
+        silent = f"{self.name} ended without a word: see {self.log}."
+        return ConfigInvalid(last_line(output) if output.strip() else silent)
 
 
 class Supervisor:

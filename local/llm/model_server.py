@@ -18,6 +18,7 @@ from echoic.local.ports import LOOPBACK, Address, is_ok
 from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
 from echoic.memory.hosting.daemon import Server
 from echoic.memory.hosting.daemon_client import join_servers
+from echoic.memory.hosting.runner import last_line
 
 LOAD_S = 180.0  # a large file from a slow disk; 1.1 GB takes 2-4 s
 MAGIC = b"GGUF"
@@ -81,10 +82,7 @@ class ModelServer(Server):
         return is_ok(Address.read(self._address_file).port, "/health")
 
     def explain(self, output: str) -> MemoryFault:
-        lines = [line for line in output.splitlines() if line.strip()]
-        return ConfigInvalid(
-            f"llama.cpp cannot serve {self._file}: {lines[-1] if lines else 'it said nothing'}"
-        )
+        return ConfigInvalid(f"llama.cpp cannot serve {self._file}: {last_line(output)}")
 
 
 def servers(run_dir: str, group: str, file: str, name: str) -> list[ModelServer]:

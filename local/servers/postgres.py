@@ -1,6 +1,5 @@
 """Postgres 18 with pgvector from its wheel, as one private server of a data folder."""
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -14,7 +13,7 @@ from urllib.parse import quote
 from echoic.local.servers import rootless
 from echoic.memory.errors import ConfigInvalid, MemoryFault, StoreUnavailable
 from echoic.memory.hosting.daemon import Server
-from echoic.memory.hosting.files import open_lock
+from echoic.memory.hosting.files import opened_lock, wait_lock
 from echoic.memory.hosting.processes import tied_to_this_process
 
 MAJOR = "18"
@@ -106,9 +105,8 @@ class PostgresServer(Server):
         new.rename(self.folder)
 
     def _run(self, folder: Path, command: list[str], text: str = "") -> None:
-        lock = open_lock(self._init_lock)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # of a daemon that was killed, the last step may still run
+        with opened_lock(self._init_lock) as lock:
+            wait_lock(lock)  # of a daemon that was killed, the last step may still run
             done = subprocess.run(
                 tied_to_this_process(rootless.command(folder, command), signal.SIGKILL),
                 input=text,
@@ -118,8 +116,6 @@ class PostgresServer(Server):
                 cwd=folder.parent,
                 pass_fds=(lock,),
             )
-        finally:
-            os.close(lock)
         if done.returncode != 0:
             raise explain(done.stderr, f"Postgres could not set up {self.folder}")
 

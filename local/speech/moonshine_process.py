@@ -35,7 +35,7 @@ class Listener:
         """The words of `audio`, 16-bit at 16 kHz; `partial` ones wait until nobody asks for a whole
         utterance."""
         urgent = not question.get("partial")
-        return {"text": await self._thread.run(self._transcribe, audio, urgent=urgent)}, b""
+        return {"text": await self._thread.submit(self._transcribe, audio, urgent=urgent)}, b""
 
     def _transcribe(self, audio: bytes) -> str:
         samples = np.frombuffer(audio, np.int16).astype(np.float32) / FULL_SCALE

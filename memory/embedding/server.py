@@ -23,9 +23,12 @@ class EmbeddingServer:
     def __init__(self, embed: Embed, threads: int) -> None:
         self._embed, self._threads = embed, PriorityThreads(threads, "embed")
 
-    async def answer(self, question: dict[str, Any], _: bytes) -> Message:
+    def answer(self, question: dict[str, Any], _: bytes) -> asyncio.Future[Message]:
         """The vectors of `texts`; a question that is `urgent` goes before batches."""
-        return {}, await self._threads.run(self._embed, question["texts"], urgent=question["urgent"])
+        return self._threads.submit(self._vectors, question, urgent=bool(question.get("urgent")))
+
+    def _vectors(self, question: dict[str, Any]) -> Message:
+        return {}, self._embed(question["texts"])
 
 
 def main(socket: str, threads: str) -> None:

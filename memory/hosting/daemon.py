@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from echoic.memory.errors import ConfigInvalid, MemoryFault
-from echoic.memory.hosting.files import open_lock, try_lock
+from echoic.memory.hosting.files import open_lock, try_lock, wait_lock
 from echoic.memory.hosting.runner import Program, Runner, stop_all
 from echoic.memory.hosting.state import State, forget_state, write_state
 
@@ -85,13 +85,13 @@ class Daemon:
         """The exclusive lock is kept until this process ends: who joins meanwhile waits, and then starts
         anew."""
         users = open_lock(self._folder / f"{self._group}.users")
-        fcntl.flock(users, fcntl.LOCK_EX)
+        wait_lock(users)
         while self._linger_s:  # the next one may come at once
             fcntl.flock(users, fcntl.LOCK_UN)
             time.sleep(self._linger_s)
             if try_lock(users, fcntl.LOCK_EX):
                 break
-            fcntl.flock(users, fcntl.LOCK_EX)
+            wait_lock(users)
         self._nobody_left.set()
         os.write(self._wake_writer, b"\0")
 

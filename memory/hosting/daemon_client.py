@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from echoic.memory.errors import ConfigInvalid, StoreUnavailable
-from echoic.memory.hosting.files import open_lock, try_lock
+from echoic.memory.hosting.files import open_lock, opened_lock, try_lock
 from echoic.memory.hosting.processes import start_detached
 from echoic.memory.hosting.state import State, forget_state, read_state
 
@@ -60,13 +60,10 @@ def locked_out(folder: Path, group: str) -> Iterator[None]:
     Raises:
         ConfigInvalid: somebody uses them.
     """
-    lock = open_lock(folder / f"{group}.daemon")
-    try:
+    with opened_lock(folder / f"{group}.daemon") as lock:
         if not try_lock(lock, fcntl.LOCK_EX):
             raise ConfigInvalid(f"{folder.parent} is in use by a running Echoic: stop it first.")
         yield
-    finally:
-        os.close(lock)
 
 
 class Member:
@@ -143,8 +140,7 @@ class Member:
     def _start_if_none(self) -> bool:
         """The daemon's lock is taken here and handed to it, so that there is never a second one and never a
         gap."""
-        lock = open_lock(self._path("daemon"))
-        try:
+        with opened_lock(self._path("daemon")) as lock:
             if not try_lock(lock, fcntl.LOCK_EX):
                 return False
             code, state = self._child_code(), read_state(self._folder, self.group)
@@ -155,8 +151,6 @@ class Member:
             forget_state(self._folder, self.group)
             self._child = start_detached("echoic.memory.hosting", self._daemon, self._path("log"), lock)
             return True
-        finally:
-            os.close(lock)
 
     def _child_code(self) -> int | None:
         """How a daemon of this process ended that has failed or lost its lock; None if there was none."""
@@ -199,9 +193,8 @@ def _watch(member: Member, left: threading.Event) -> None:
 
 def _wait_gone(folder: Path, group: str) -> None:
     """The last one to leave waits until the servers are gone; whoever is not the last does not wait."""
-    daemon, users = open_lock(folder / f"{group}.daemon"), open_lock(folder / f"{group}.users")
     started = time.monotonic()
-    try:
+    with opened_lock(folder / f"{group}.daemon") as daemon, opened_lock(folder / f"{group}.users") as users:
         if not try_lock(users, fcntl.LOCK_EX) and try_lock(users, fcntl.LOCK_SH):
             return  # others share it; a daemon that found nobody holds it alone
         fcntl.flock(users, fcntl.LOCK_UN)
@@ -210,9 +203,6 @@ def _wait_gone(folder: Path, group: str) -> None:
             if waited_s > LEAVE_S or (waited_s > NOTICE_S and try_lock(users, fcntl.LOCK_SH)):
                 return  # it hangs, or somebody else joined at the last moment
             time.sleep(POLL_S)
-    finally:
-        os.close(daemon)
-        os.close(users)
 
 
 def _is_alive(pid: int) -> bool:

@@ -7,8 +7,8 @@ import re
 import stat
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +116,26 @@ def write_private(file: Path, content: Mapping[str, Any]) -> None:
 
 
 def open_lock(path: Path) -> int:
-    """Open a lock file, made if missing; the lock itself is taken by `try_lock`."""
+    """Open a lock file, made if missing; the lock itself is taken by `try_lock` or `wait_lock`."""
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise ConfigInvalid(cannot_use(path.parent, exc)) from exc
+
+
+@contextmanager
+def opened_lock(path: Path) -> Iterator[int]:
+    """`open_lock` for a block; a process that was handed the descriptor meanwhile keeps the lock."""
+    lock = open_lock(path)
+    try:
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def wait_lock(descriptor: int) -> None:
+    """Take the lock of an open file alone, as soon as nobody has it."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def try_lock(descriptor: int, kind: int) -> bool:

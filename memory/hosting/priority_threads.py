@@ -7,64 +7,77 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 log = logging.getLogger("echoic.hosting")
 
 STUCK_S = 30.0  # healthy work takes a second at most; a model that needs this long will not come back
-
-Result = TypeVar("Result")
 
 
 class PriorityThreads:
     """Work in threads: urgent before other work, each first in, first out.
 
     Work that is not urgent never takes the last thread of several, so that urgent work waits for its like
-    only. What is cancelled while it waits is not done at all.
+    only. What is cancelled while it waits is not done at all; what runs already keeps its thread until it is
+    done, as a thread cannot be stopped.
     """
 
     def __init__(self, threads: int, name: str) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._free = {True: threads, False: max(1, threads - 1)}
         """Threads that may still be taken by urgent work, which is all of them, and by other work."""
-        self._waiting: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}
+        self._waiting: dict[bool, deque[tuple[asyncio.Future[Any], Callable[[], Any]]]]
+        self._waiting = {True: deque(), False: deque()}
 
-    async def run(self, work: Callable[..., Result], *arguments: Any, urgent: bool) -> Result:
-        """The work's result, from a thread."""
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting[urgent].append(turn)
-        self._give_turns()
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if not turn.cancelled():  # its turn came at this very moment
-                self._end_turn(urgent)
-            raise
-        loop = asyncio.get_running_loop()
-        stuck = loop.call_later(STUCK_S, _give_up)
+    def submit(self, work: Callable[..., Any], *arguments: Any, urgent: bool) -> asyncio.Future[Any]:
+        """The result of `work(*arguments)`, once a thread was free for it."""
+        result = asyncio.get_running_loop().create_future()
+        self._waiting[urgent].append((result, partial(work, *arguments)))
+        self._start_next()
+        return result
 
-        def end(_: object) -> None:
-            stuck.cancel()
-            self._end_turn(urgent)
-
-        working = loop.run_in_executor(self._pool, partial(work, *arguments))
-        working.add_done_callback(end)
-        return await asyncio.shield(working)  # a thread cannot be stopped: its turn ends when it does
-
-    def _give_turns(self) -> None:
-        for urgent in (True, False):
-            waiting = self._waiting[urgent]
+    def _start_next(self) -> None:
+        for urgent, waiting in self._waiting.items():
             while waiting and self._free[True] and self._free[urgent]:
-                turn = waiting.popleft()
-                if not turn.cancelled():
+                result, work = waiting.popleft()
+                if not result.cancelled():
                     self._free[True] -= 1
                     self._free[False] -= not urgent
-                    turn.set_result(None)
+                    stuck = result.get_loop().call_later(STUCK_S, _give_up)
+                    self._pool.submit(
+                        _run, work, result.get_loop(), partial(self._end, result, urgent, stuck)
+                    )
 
-    def _end_turn(self, urgent: bool) -> None:
+    def _end(
+        self,
+        result: asyncio.Future[Any],
+        urgent: bool,
+        stuck: asyncio.TimerHandle,
+        value: Any,
+        error: Exception | None,
+    ) -> None:
+        stuck.cancel()
         self._free[True] += 1
         self._free[False] += not urgent
-        self._give_turns()
+        if result.cancelled():
+            pass
+        elif error is not None:
+            result.set_exception(error)
+        else:
+            result.set_result(value)
+        self._start_next()
+
+
+def _run(
+    work: Callable[[], Any], loop: asyncio.AbstractEventLoop, end: Callable[[Any, Exception | None], None]
+) -> None:
+    """In a thread."""
+    value, error = None, None
+    try:
+        value = work()
+    except Exception as exc:
+        error = exc
+    loop.call_soon_threadsafe(end, value, error)
 
 
 def _give_up() -> None:

@@ -58,6 +58,12 @@ class Program(ABC):
         """Why it ended although nobody asked it to."""
 
 
+def last_line(output: str) -> str:
+    """What a program said last."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
+
+
 class Runner:
     """A program and its process, while it has one.
 

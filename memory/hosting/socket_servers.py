@@ -10,6 +10,7 @@ from pathlib import Path
 from echoic.memory.errors import ConfigInvalid, MemoryFault
 from echoic.memory.hosting.daemon import Server
 from echoic.memory.hosting.files import remove_socket
+from echoic.memory.hosting.runner import last_line
 
 LOAD_S = 90.0  # models load within 5 s; a cold disk and busy cores take ten times as long
 ANSWER_S = 0.5
@@ -59,10 +60,7 @@ class SocketServer(Server):
         return False
 
     def explain(self, output: str) -> MemoryFault:
-        lines = [line for line in output.splitlines() if line.strip()]
-        return ConfigInvalid(
-            f"{self._title} ({self.name}) does not run here: {lines[-1] if lines else 'it said nothing'}"
-        )
+        return ConfigInvalid(f"{self._title} ({self.name}) does not run here: {last_line(output)}")
 
     def clean_up(self) -> None:
         remove_socket(self._socket)

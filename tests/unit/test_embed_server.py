@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from echoic.memory.embedding.server import EmbeddingServer
+from echoic.memory.hosting import priority_threads
 from echoic.memory.hosting.wire import LIMIT_BYTES, PING, FrameInvalid, Frames, pack, serve
 
 QUESTION, BATCH = True, False
@@ -221,6 +222,19 @@ async def test_work_that_nobody_waits_for_keeps_its_thread_until_it_is_done(fold
         assert model.order == ["running"]
         model.let(3)
         assert [await client.next_number() for _ in range(2)] == [3, 2]
+        await client.close()
+
+
+async def test_work_that_never_ends_ends_the_program(folder, monkeypatch):
+    """A thread cannot be stopped: the daemon starts the program again, with new ones."""
+    gave_up = asyncio.Event()
+    monkeypatch.setattr(priority_threads, "STUCK_S", 0.05)
+    monkeypatch.setattr(priority_threads, "_give_up", gave_up.set)
+    model = GatedModel()
+    async with serving(model, folder) as socket:
+        client = await connected(socket)
+        client.ask(1, "stuck")
+        await asyncio.wait_for(gave_up.wait(), 10)
         await client.close()
 
 
