@@ -186,30 +186,33 @@ class SharedEmbedder:
         member, failures = Member(self._folder, GROUP, self._servers, LINGER_S), 0
         try:
             while True:
-                await asyncio.sleep(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
+                pause_s = POLL_S
                 try:
-                    await self._hold_connection(member)
-                    failures = 0
+                    state = await asyncio.to_thread(member.look)
+                    if state and await self._hold_connection(state.pids[GROUP]):
+                        failures = 0
                 except (MemoryFault, OSError) as exc:
                     failures, self._failure = failures + 1, exc
+                    pause_s = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
                     log.error(
                         "embed.server_unavailable", extra={"error": type(exc).__name__, "failures": failures}
                     )
+                await asyncio.sleep(pause_s)
         finally:
             member.leave()
 
-    async def _hold_connection(self, member: Member) -> None:
-        """Connect, and return when the connection is lost or the server hangs.
-
-        Raises:
-            ConfigInvalid, StoreUnavailable: the server cannot run here.
-        """
-        connection, pid = await self._connect(member)
+    async def _hold_connection(self, pid: int) -> bool:
+        """Connect to the server, and return when the connection is lost or the server hangs; False if it did
+        not answer at all."""
+        try:
+            connection = await connect(socket_path(self._folder, GROUP), TITLE)
+        except OSError:
+            return False  # its daemon is starting it again
         # before its questions fail: whoever asks again finds no dead connection
         connection.lost.add_done_callback(lambda _: self._forget(connection))
         try:
             if not await self._answers(connection, pid):
-                return
+                return False
             self._connection, self._failure = connection, None
             self._connected.set()
             while await self._answers(connection, pid):
@@ -219,15 +222,7 @@ class SharedEmbedder:
             connection.hang_up()
         self.restarts += 1
         log.warning("embed.server_lost", extra={"restarts": self.restarts})
-
-    async def _connect(self, member: Member) -> tuple[Connection, int]:
-        """A connection to the server as soon as it listens, and its process number."""
-        while True:
-            if (state := await asyncio.to_thread(member.look)) is not None:
-                pid = state.pids[GROUP]
-                with suppress(OSError):  # its daemon is starting it again
-                    return await connect(socket_path(self._folder, GROUP), TITLE), pid
-            await asyncio.sleep(POLL_S)
+        return True
 
     async def _answers(self, connection: Connection, pid: int) -> bool:
         """Whether the server answers; one that hangs is killed by one of its users, and started again by its
