@@ -8,7 +8,7 @@ import ast
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -36,12 +36,14 @@ from tests.processes import ROOT
 from tests.rooms.example_worker import example_worker
 from tests.rooms.harness import LIMIT_S, Caller
 from tests.rooms.speech import Voice
-from tests.rooms.worker import AgentWorker
+from tests.rooms.worker import POLL_S
 
-pytestmark = pytest.mark.timeout(120)  # a worker and two calls: 9 s on an idle machine
+pytestmark = pytest.mark.timeout(180)  # a worker and two calls: 9 s on an idle machine
 TOLD, QUESTION = "My dog is called Biscuit.", "What is my dog called?"
 BY_IDENTITY = {"ECHOIC_STABLE_IDENTITIES": "true"}
 LONGEST = 40
+ATTEMPTS, ANSWER_S = 4, 15.0
+"""How often a caller calls, and how long they wait to be answered: 2-5 s on a machine that is not busy."""
 
 
 @pytest.fixture(scope="module")
@@ -69,22 +71,53 @@ def run(livekit: LiveKitServer, stores: Stores, tmp_path: Path) -> Any:
 
 @asynccontextmanager
 async def call(livekit: LiveKitServer, identity: str, **options: Any) -> AsyncIterator[Caller]:
-    """A call in a room of its own, in which an agent takes text."""
-    options = {"microphone": False} | options
-    async with Caller(livekit, f"room-{uuid4().hex[:8]}", identity, **options) as caller:
-        await ready(caller)
-        yield caller
+    """A call in a room of its own, in which an agent takes text.
+
+    LiveKit's server sends no agent while the worker's machine is wholly busy, and tells nobody: a caller who
+    waits in vain calls again.
+
+    Args:
+        agent_first: the caller comes into a room where the agent waits.
+    """
+    agent_first = options.pop("agent_first", False)
+    for attempt in range(1, ATTEMPTS + 1):
+        room = f"room-{uuid4().hex[:8]}"
+        if agent_first and not await came_first(livekit, room):
+            continue
+        async with Caller(livekit, room, identity, **{"microphone": False} | options) as caller:
+            if await is_ready(caller, ANSWER_S if attempt < ATTEMPTS else LIMIT_S):
+                yield caller
+                return
+    pytest.fail(f"no agent came in {ATTEMPTS} calls")
 
 
-async def ready(caller: Caller) -> None:
-    """Return once an agent listens: what is written before that is lost, as LiveKit has it."""
+async def is_ready(caller: Caller, limit_s: float) -> bool:
+    """Wait until an agent listens: what is written before that is lost, as LiveKit has it."""
     changed = asyncio.Event()
     for event in ("participant_connected", "participant_attributes_changed"):
         caller.room.on(event, lambda *_: changed.set())
-    async with asyncio.timeout(LIMIT_S):
-        while not any(agent.attributes.get("lk.agent.state") == "listening" for agent in caller.agents):
-            changed.clear()
-            await changed.wait()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            while not any(agent.attributes.get("lk.agent.state") == "listening" for agent in caller.agents):
+                changed.clear()
+                await changed.wait()
+            return True
+    return False
+
+
+async def came_first(livekit: LiveKitServer, room: str) -> bool:
+    """Make a room that nobody is in yet, and wait for the agent whom LiveKit sends there."""
+    url = livekit.url.replace("ws", "http", 1)
+    async with api.LiveKitAPI(url, livekit.api_key, livekit.api_secret) as server:
+        await server.room.create_room(api.CreateRoomRequest(name=room))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_S):
+                while not (
+                    await server.room.list_participants(api.ListParticipantsRequest(room=room))
+                ).participants:
+                    await asyncio.sleep(POLL_S)
+                return True
+    return False
 
 
 async def ask(caller: Caller, words: str) -> str:
@@ -132,24 +165,20 @@ async def test_starter_says_what_is_missing_while_nobody_is_known(
         await asyncio.to_thread(worker.wait_said, "ECHOIC_STABLE_IDENTITIES=true", 5.0)
 
 
-@pytest.mark.parametrize("first", ["caller", "agent"])
+@pytest.mark.parametrize("agent_first", [False, True])
 async def test_starter_speaks_with_a_caller(
-    livekit: LiveKitServer, gateway: Gateway, run: Any, stores: Stores, voice: Voice, room: str, first: str
+    livekit: LiveKitServer, gateway: Gateway, run: Any, stores: Stores, voice: Voice, agent_first: bool
 ) -> None:
     """Words that the ears made out are answered aloud and stored once, whoever came into the room first."""
-    maya, words = f"maya-speaks-{first}", await voice(TOLD)
+    maya, words = f"maya-speaks-{agent_first}", await voice(TOLD)
     with run("starter.py", gateway, **BY_IDENTITY) as worker:
-        if first == "agent":
-            await made_room(livekit, room)
-            await asyncio.to_thread(worker.wait_said, "RoomIO")
-        async with Caller(livekit, room, maya) as caller:
-            await ready(caller)
+        async with call(livekit, maya, agent_first=agent_first, microphone=True) as caller:
             await gateway.wait_listening()
             ended = await caller.say(words)
             gateway.hear(TOLD)
             await caller.wait_text(UNKNOWN, after=ended)
             await caller.wait_quiet(after=ended)
-        await wait_over(worker)
+        await asyncio.to_thread(worker.wait_said, "session closed")
     assert gateway.spoken == [UNKNOWN]
     assert await kept(stores, f"id:{maya}") == [
         ("echoic", "user", TOLD),
@@ -281,16 +310,3 @@ def test_examples_are_short_and_say_how_they_are_run() -> None:
     assert [line.split("#")[0].strip() for line in starter.splitlines() if "echoic." in line] == [
         "await echoic.remember(session, ctx)"
     ]
-
-
-async def made_room(livekit: LiveKitServer, room: str) -> None:
-    """A room nobody is in yet; LiveKit sends the agent at once."""
-    async with api.LiveKitAPI(
-        livekit.url.replace("ws", "http", 1), livekit.api_key, livekit.api_secret
-    ) as server:
-        await server.room.create_room(api.CreateRoomRequest(name=room))
-
-
-async def wait_over(worker: AgentWorker) -> None:
-    """Return once the call's session is closed: its last words are stored."""
-    await asyncio.to_thread(worker.wait_said, "session closed")
