@@ -282,13 +282,17 @@ async def test_own_format_stands_in_the_prompt(livekit: LiveKitServer, gateway: 
 
 
 async def test_realtime_knows_from_its_instructions(livekit: LiveKitServer, run: Any, stores: Stores) -> None:
-    """A speech-to-speech model is told at the start of the next call what was said in the first."""
+    """A speech-to-speech model is told at the start of the next call what was said in the first, and answers
+    aloud."""
     with RealtimeOpenAI() as openai, run("realtime.py", openai, **BY_IDENTITY):
         async with call(livekit, "maya-realtime") as caller:
             assert await ask(caller, TOLD) == UNKNOWN
-        async with call(livekit, "maya-realtime") as caller:
+        async with call(livekit, "maya-realtime", microphone=True) as caller:
             await openai.wait(lambda: "Biscuit" in openai.instructions[-1], "it was not told")
-            assert "Biscuit" in await ask(caller, QUESTION)
+            sent = time.monotonic()
+            openai.hear(QUESTION)
+            await caller.wait_text("Biscuit", after=sent)
+            await caller.wait_quiet(after=sent)
     assert openai.instructions[-1].startswith("You are a helpful voice assistant.")
     turns = await kept(stores, "id:maya-realtime")
     assert [text for _, role, text in turns if role == "user"] == [TOLD, QUESTION]
