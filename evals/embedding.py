@@ -28,8 +28,9 @@ from livekit.agents.ipc.inference_proc_executor import InferenceProcExecutor
 from rich.console import Console
 from rich.table import Table
 
-from echoic.memory.embedding.client import SharedEmbedder, server_pids
+from echoic.memory.embedding.client import GROUP, SharedEmbedder
 from echoic.memory.embedding.embedder import Embedder, LocalEmbedder
+from echoic.memory.hosting.state import read_state
 from evals.machine import commit, hardware
 from evals.sample_words import questions
 
@@ -82,9 +83,7 @@ def in_each_process(calls: int) -> dict[str, float]:
 def by_server(calls: int) -> dict[str, float]:
     """One model for all, behind the socket."""
     with _host() as folder:
-        return _in_processes(
-            calls, _ask_server, str(folder), lambda: [psutil.Process(pid) for pid in server_pids(folder)]
-        )
+        return _in_processes(calls, _ask_server, str(folder), lambda: _servers(folder))
 
 
 def by_livekit(calls: int) -> dict[str, float]:
@@ -196,9 +195,16 @@ def _host() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        while server_pids(folder):
+        while read_state(folder, GROUP):
             time.sleep(0.05)
         shutil.rmtree(folder)
+
+
+def _servers(folder: Path) -> list[psutil.Process]:
+    """The embedding server and its daemon."""
+    state = read_state(folder, GROUP)
+    assert state is not None
+    return [psutil.Process(pid) for pid in (state.daemon, *state.pids.values())]
 
 
 def _own_mb(process: psutil.Process) -> float:

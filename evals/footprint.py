@@ -25,7 +25,7 @@ from rich.table import Table
 
 from echoic.local.servers.stores import Stores, open_stores
 from echoic.memory.config import load_settings
-from echoic.memory.embedding.client import embedding_folder, embedding_ready, server_pids
+from echoic.memory.embedding.client import embedding_folder, embedding_ready, server_pid
 from evals.machine import ROOT, commit, hardware
 
 CALLS = (1, 2, 4, 8, 16)
@@ -66,7 +66,7 @@ async def measure(stores: Stores, numbers: tuple[int, ...], console: Console) ->
         for calls, kind in _steps(numbers):
             console.print(f"{calls} calls, {kind}")
             measured[kind, calls].append(await asyncio.to_thread(_run, kind, calls, environment))
-        server = psutil.Process(server_pids(embedding_folder())[0])
+        server = psutil.Process(server_pid(embedding_folder()))
         once = {"embedding_server_rss_mb": round(server.memory_info().rss / MEGABYTE, 1)}
     rows = [{"kind": kind, "calls": calls, **_median(figures)} for (kind, calls), figures in measured.items()]
     return report_of(rows, once)

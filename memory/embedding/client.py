@@ -28,10 +28,9 @@ from echoic.memory.embedding.embedder import (
 )
 from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable
 from echoic.memory.hosting.daemon_client import Member
-from echoic.memory.hosting.files import runtime_folder
+from echoic.memory.hosting.files import lock_holder, runtime_folder
 from echoic.memory.hosting.runner import BACK_OFF_S
 from echoic.memory.hosting.socket_servers import socket_path, socket_servers
-from echoic.memory.hosting.state import read_state
 from echoic.memory.hosting.wire import PING, VERSION, Connection, ServerLost, connect
 
 log = logging.getLogger("echoic.embed")
@@ -89,10 +88,9 @@ def embedding_folder() -> Path:
     return runtime_folder(f"{GROUP}-{MODEL_SHA256[:8]}-{VERSION}")
 
 
-def server_pids(folder: Path) -> list[int]:
-    """Process numbers of the embedding server, and of its daemon; empty when there is none."""
-    state = read_state(folder, GROUP)
-    return [*state.pids.values(), state.daemon] if state and state.status != "failed" else []
+def server_pid(folder: Path) -> int | None:
+    """Process number of the embedding server; None when there is none."""
+    return lock_holder(folder / f"{GROUP}.lock")
 
 
 class SharedEmbedder:
@@ -188,8 +186,7 @@ class SharedEmbedder:
             while True:
                 pause_s = POLL_S
                 try:
-                    state = await asyncio.to_thread(member.look)
-                    if state and await self._hold_connection(state.pids[GROUP]):
+                    if await asyncio.to_thread(member.look) and await self._hold_connection():
                         failures = 0
                 except (MemoryFault, OSError) as exc:
                     failures, self._failure = failures + 1, exc
@@ -201,9 +198,10 @@ class SharedEmbedder:
         finally:
             member.leave()
 
-    async def _hold_connection(self, pid: int) -> bool:
+    async def _hold_connection(self) -> bool:
         """Connect to the server, and return when the connection is lost or the server hangs; False if it did
         not answer at all."""
+        pid = server_pid(self._folder)
         try:
             connection = await connect(socket_path(self._folder, GROUP), TITLE)
         except OSError:
@@ -224,7 +222,7 @@ class SharedEmbedder:
         log.warning("embed.server_lost", extra={"restarts": self.restarts})
         return True
 
-    async def _answers(self, connection: Connection, pid: int) -> bool:
+    async def _answers(self, connection: Connection, pid: int | None) -> bool:
         """Whether the server answers; one that hangs is killed by one of its users, and started again by its
         daemon."""
         try:
@@ -235,7 +233,7 @@ class SharedEmbedder:
             return False  # it has just ended
         except TimeoutError:
             log.error("embed.server_hung", extra={"pid": pid})
-            if pid in server_pids(self._folder):
+            if pid is not None and pid == server_pid(self._folder):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             return False

@@ -150,3 +150,10 @@ def try_lock(descriptor: int, kind: int) -> bool:
             f"The file system of the data folder has no locks ({exc.strerror}): {OTHER_FOLDER}."
         ) from exc
     return True
+
+
+def lock_holder(path: Path) -> int | None:
+    """Process number that whoever holds a lock wrote into its file; None if nobody holds it."""
+    with opened_lock(path) as lock:
+        written = b"" if try_lock(lock, fcntl.LOCK_SH) else os.pread(lock, 20, 0)
+    return int(written) if written.isdigit() else None

@@ -21,11 +21,12 @@ from echoic.memory.embedding.client import (
     SharedEmbedder,
     embedding_folder,
     open_shared_embedder,
-    server_pids,
+    server_pid,
 )
 from echoic.memory.embedding.embedder import LocalEmbedder, RemoteEmbedder
 from echoic.memory.errors import ConfigInvalid, ModelUnavailable
 from echoic.memory.hosting.files import unshared_folder
+from echoic.memory.hosting.state import read_state
 from echoic.memory.service import open_memory
 from echoic.memory.types import Caller
 
@@ -60,7 +61,12 @@ class Host:
 
     def server_pid(self) -> int | None:
         """Process number of the server; None when there is none."""
-        return next(iter(server_pids(self.folder)), None)
+        return server_pid(self.folder)
+
+    def daemon_pid(self) -> int:
+        state = read_state(self.folder, embed_client.GROUP)
+        assert state is not None
+        return state.daemon
 
     def embedder(self) -> SharedEmbedder:
         return SharedEmbedder(self.folder, 2)
@@ -72,7 +78,7 @@ def host() -> Iterator[Host]:
     folder = Path(tempfile.mkdtemp(prefix="echoic-"))
     made = Host(folder)
     yield made
-    wait_until(lambda: made.server_pid() is None)
+    wait_until(lambda: (state := read_state(folder, embed_client.GROUP)) is None or state.status == "failed")
     shutil.rmtree(folder)
 
 
@@ -175,8 +181,7 @@ def test_processes_that_start_at_once_share_one_server(host):
     assert host.server_pid() == server
     end(users[3])
     end(wait_line_again)
-    wait_until(lambda: host.server_pid() is None)
-    assert not host.socket.exists()
+    wait_until(lambda: host.server_pid() is None and not host.socket.exists())
 
 
 async def test_a_killed_server_is_started_again_and_no_question_waits_for_it(host):
@@ -277,9 +282,7 @@ def test_the_server_sees_no_secrets(host, monkeypatch):
     monkeypatch.setenv("ECHOIC_DATABASE_URL", "postgresql://u:secret@h/d")
     user = start_user(host)
     wait_line(user)
-    pids = server_pids(host.folder)
-    assert len(pids) == 2
-    for environment in [Path(f"/proc/{pid}/environ") for pid in pids]:
+    for environment in [Path(f"/proc/{pid}/environ") for pid in (host.server_pid(), host.daemon_pid())]:
         if environment.exists():
             assert b"secret" not in environment.read_bytes()
     end(user)
@@ -298,10 +301,11 @@ def test_users_models_and_versions_do_not_meet(monkeypatch):
 
 async def test_a_daemon_that_was_killed_is_replaced(host, shared):
     """Its server goes with it; a user starts the next daemon, and no question waits for that."""
-    *_, daemon = before = server_pids(host.folder)
+    server, daemon = host.server_pid(), host.daemon_pid()
     os.kill(daemon, signal.SIGKILL)
+    await asyncio.to_thread(wait_until, lambda: host.server_pid() != server)
     assert await wait_vector(shared) < embed_client.QUESTION_PATIENCE_S + 0.2
-    assert set(server_pids(host.folder)).isdisjoint(before)
+    assert host.daemon_pid() != daemon
 
 
 async def test_settings_choose_the_server_or_an_endpoint():
