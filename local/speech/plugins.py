@@ -1,4 +1,4 @@
-"""Ears and a mouth without a key: LiveKit plugins for the two speech servers of a data folder."""
+"""Speech without a key, as LiveKit plugins: Moonshine hears and Piper speaks, in servers of a data folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

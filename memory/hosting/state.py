@@ -39,10 +39,10 @@ class State:
 
 
 def read_state(folder: Path, group: str) -> State | None:
-    """What the daemon said last (it may be dead since), or None."""
+    """What the daemon said last (it may be dead since); None also for what another version wrote."""
     try:
         return State(**json.loads((folder / f"{group}.json").read_text()))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, TypeError):
         return None
 
 

@@ -106,6 +106,13 @@ def test_servers_linger_for_who_comes_soon_and_leave_no_zombie(folder: Path):
     wait_until(lambda: not any(exists(pid) for pid in [began.daemon, *began.pids.values()]))
 
 
+def test_what_another_version_left_behind_is_no_obstacle(folder: Path):
+    """A state file that this version cannot read, of a daemon that was killed, is replaced."""
+    (folder / f"{GROUP}.json").write_text('{"status": "ready", "keeper": 1}')
+    with join_servers(folder, GROUP, [MODULE, str(folder)]) as now:
+        assert is_alive(now.daemon)
+
+
 def test_who_has_left_starts_nothing(folder: Path):
     """A look that comes late, from another thread, neither counts as a user nor starts a daemon."""
     late = member(folder)
