@@ -11,16 +11,19 @@ from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
 from livekit.agents.voice import SpeechHandle
 
 from echoic.agent.call.registry import call_of
+from echoic.agent.commands.memory_commands import warm
 from echoic.agent.livekit_api import current_session
 from echoic.agent.reply import remembering
 from echoic.agent.window import fit
 from echoic.memory.call import CallMemory
-from echoic.memory.recall.prompt import compose
+from echoic.memory.recall.prompt import LINE_CHARS, compose, excerpt
+from echoic.memory.recall.quoting import one_line
 
 GREETING = (
     "The caller is back. Greet them in one short sentence that shows you remember them, "
     "and ask what you can do."
 )
+PROMISED = "Begin with what was promised and is due: {}. "
 
 
 class Remembers:
@@ -65,6 +68,7 @@ class MemoryAgent(Remembers, Agent):
         self, *, instructions: str, context_tokens: int, greet_on_return: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(instructions=instructions, **kwargs)
+        warm()
         self._context_tokens, self._greet = context_tokens, greet_on_return
         self._greeting: SpeechHandle | None = None
         self._entered = asyncio.Event()
@@ -77,7 +81,9 @@ class MemoryAgent(Remembers, Agent):
                 and not self.session.history.messages()
                 and (known := known_block(self.call_memory))
             ):
-                self._greeting = self.session.generate_reply(instructions=f"{known}{GREETING}")
+                due = promises_due(self.call_memory)
+                promised = PROMISED.format("; ".join(due)) if due else ""
+                self._greeting = self.session.generate_reply(instructions=f"{known}{promised}{GREETING}")
         finally:
             self._entered.set()
 
@@ -94,6 +100,16 @@ class MemoryAgent(Remembers, Agent):
         async with aclosing(super().llm_node(context, tools, model_settings)) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+
+def promises_due(call_memory: CallMemory) -> list[str]:
+    """What the caller or the agent promised for until now, and has not kept as far as is known."""
+    now = datetime.now(UTC)
+    return [
+        one_line(excerpt(item.text, 0, LINE_CHARS[0]))
+        for item in call_memory.recent.profile
+        if item.due is not None and item.due <= now
+    ]
 
 
 def known_block(call_memory: CallMemory) -> str:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from echoic.memory.config import names_server
 from echoic.memory.errors import ConfigInvalid
 
 # Few words, and never changed during a call: a provider's prefix cache holds as far as the prompt stays the
@@ -47,14 +48,24 @@ class AgentSettings(BaseSettings):
     its first word."""
     reply_retries: int = Field(1, ge=0, le=10)
     """How often a reply is asked for again when the model cannot be reached."""
-    context_tokens: int = Field(12_000, ge=500)
+    context_tokens: int = Field(12_000, ge=500, le=1_000_000)
     """Most tokens of the running call that a model is shown; what is older is recalled when it matters."""
     model_tools: Literal["auto", "on", "off"] = "auto"
-    """Whether the model is shown tools for wishes about memory ("forget that"), which plain rules recognise
-    too; `auto`: at OpenAI only."""
+    """Whether the model is shown tools for wishes about memory ("forget that"), which plain sentences do
+    without; `auto`: at OpenAI, and where the worker's trial of the model found that it calls them."""
     speech: Literal["auto", "cloud", "local"] = "auto"
     """Who hears and speaks: `cloud` is Deepgram and OpenAI, `local` this machine; `auto` takes `local` only
-    without DEEPGRAM_API_KEY."""
+    without DEEPGRAM_API_KEY and ECHOIC_DEEPGRAM_URL."""
+    deepgram_url: str = ""
+    """Address of a Deepgram of your own up to `/listen`, as `http://deepgram:8080/v1`; it needs no
+    DEEPGRAM_API_KEY. Empty: Deepgram's."""
+    tts_url: str = ""
+    """Address of a server that speaks as OpenAI's does, up to `/audio/speech`, as `http://kokoro:8880/v1`; it
+    needs no OPENAI_API_KEY. Empty: OPENAI_BASE_URL, else OpenAI's."""
+    tts_model: str = "gpt-4o-mini-tts"
+    """Model that speaks there."""
+    tts_voice: str = "ash"
+    """Voice it speaks with."""
     turn_detection: Literal["model", "vad"] = "model"
     """What tells that a caller has finished: a model that listens for it, or (`vad`) a pause alone. Both run
     on this machine."""
@@ -79,6 +90,24 @@ class AgentSettings(BaseSettings):
     keep_before_confirmed: bool = True
     """Whether what an anonymous caller said becomes theirs when the application confirms, in the same call,
     who they are."""
+
+    @field_validator("deepgram_url", "tts_url")
+    @classmethod
+    def _an_address(cls, url: str) -> str:
+        if url:
+            names_server(url, ("http", "https"))
+        if set(url) & set("?#@"):
+            raise ValueError("it ends with its path, and holds no password: the key is a setting of its own")
+        return url.rstrip("/")
+
+    @field_validator("phone_region")
+    @classmethod
+    def _exists(cls, region: str) -> str:
+        from phonenumbers import SUPPORTED_REGIONS  # a fifth of a second, for those who set it
+
+        if region and region not in SUPPORTED_REGIONS:
+            raise ValueError(f"there is no country {region} with telephone numbers")
+        return region
 
     @field_validator("identity_secret", "phone_key")
     @classmethod

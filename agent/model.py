@@ -15,8 +15,10 @@ from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from echoic.agent.config import AgentSettings
 from echoic.agent.terminal.quote import QuoteLLM
+from echoic.memory import model_verdict
 from echoic.memory.config import OPENAI_MODEL, QUOTE, MemorySettings
 from echoic.memory.errors import ConfigInvalid
+from echoic.memory.service import Memory
 
 
 class ModelAddress(Protocol):
@@ -130,9 +132,11 @@ def _root(fault: BaseException) -> BaseException:
     return fault
 
 
-def calls_tools(kind: str, setting: Literal["auto", "on", "off"]) -> bool:
-    """Whether a model of this kind is shown the tools.
+async def calls_tools(memory: Memory, address: ModelAddress, setting: Literal["auto", "on", "off"]) -> bool:
+    """Whether the model is shown the tools: those at OpenAI, and those that our probes found able.
 
     A small local one calls them unasked, or cannot read its own prompt any more.
     """
-    return setting == "on" or (setting == "auto" and kind == "openai")
+    if setting != "auto" or address.kind in (QUOTE, "openai"):
+        return setting == "on" or (setting == "auto" and address.kind == "openai")
+    return await model_verdict.calls_tools(memory.db, address.url, address.model)

@@ -13,7 +13,9 @@ from livekit.agents import ConversationItemAddedEvent, llm
 
 from echoic.agent.assistant import known_block
 from echoic.agent.call.call import Call
+from echoic.agent.commands.memory_commands import speaks_of_forgetting
 from echoic.agent.livekit_api import realtime_session
+from echoic.memory.recall.prompt import NOTHING_DELETED, noted
 
 log = logging.getLogger("echoic.agent")
 
@@ -62,4 +64,4 @@ class RealtimeMemory:
             return known_block(memory)
         recall = await memory.recall(words)
         self._call.recalls.note(words, recall)
-        return self._call.render(recall)
+        return noted(self._call.render(recall), NOTHING_DELETED if speaks_of_forgetting(words) else "")

@@ -18,6 +18,7 @@ from echoic.agent.call.capture import Capture
 from echoic.agent.call.prefetch import Prefetch
 from echoic.agent.call.registry import attach, detach
 from echoic.agent.call.turn_log import TurnLog
+from echoic.agent.commands.memory_commands import warm
 from echoic.agent.config import load_agent_settings
 from echoic.agent.identity.identity import CONSOLE_USER, Identified, Rules, anonymous, awaited
 from echoic.agent.identity.phone import open_phone_key
@@ -29,7 +30,7 @@ from echoic.memory.call import CallMemory, check_user_id, start_call
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.errors import MemoryFault
 from echoic.memory.service import Memory, spool_folder
-from echoic.memory.types import Caller, Recall
+from echoic.memory.types import Recall
 
 log = logging.getLogger("echoic")
 
@@ -112,7 +113,7 @@ async def _remember(
         key = open_phone_key(agent_settings, spool_folder(shared.memory.settings).parent)
         callers = Callers(room, Rules.of(agent_settings, key), ctx.job.metadata)
     who = _who(user_id, ctx, callers, room)
-    caller = Caller(who.user_id, scope, _call_id(ctx), shared.memory.settings.timezone)
+    caller = who.caller(scope, _call_id(ctx), shared.memory.settings.timezone)
     call_memory = start_call(shared.memory, caller, persistent=who.persistent)
     await call_memory.wait_loaded()
     call = Call(call_memory, who, keep_before_confirmed=agent_settings.keep_before_confirmed, **options)
@@ -216,6 +217,7 @@ class Remembered:
 
     def _enter(self, agent: Any) -> None:
         """An agent begins to speak in this session."""
+        warm()
         if not isinstance(agent, Remembers) and not hasattr(agent.llm_node, "remembers"):
             agent.llm_node = remembering(agent, agent.llm_node)
         self._agents.add(agent)

@@ -15,9 +15,10 @@ from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
 from echoic.agent.call.call import Call
 from echoic.agent.call.registry import call_of
 from echoic.agent.call.telemetry import record_recall
-from echoic.agent.commands.memory_tools import TOOLS, ReplyPlan, has_words, plan_reply
+from echoic.agent.commands.memory_tools import TOOLS, ReplyPlan, consent_question, has_words, plan_reply
 from echoic.agent.conversation import previous_words, unanswered
 from echoic.agent.livekit_api import current_session
+from echoic.memory.recall.prompt import noted
 from echoic.memory.types import Recall, TierResult
 
 log = logging.getLogger("echoic.agent")
@@ -60,36 +61,36 @@ async def reply(
     # lists of our own: LiveKit shows its list to the next tool step, and blocks would stack up there
     await call.wait_identified(call.call_memory.memory.settings.recall_budget_s)
     plan = _plan(call, call.shown(chat_ctx.items), tools)
+    spoke = has_words(plan.prefix)
     if plan.prefix is not None:
         yield plan.prefix
-    if not plan.call_model:
-        return
-    context, spoke = llm.ChatContext(plan.items), False
-    await _remember(call, context.items)
-    async with aclosing(_stream(node(context, plan.tools, model_settings))) as chunks:
-        async for chunk in chunks:
-            spoke = spoke or has_words(chunk)
-            yield chunk
-    if spoke and plan.suffix:
-        yield plan.suffix
+    if plan.call_model:
+        context = llm.ChatContext(plan.items)
+        await _remember(call, context.items, plan.note)
+        async with aclosing(_stream(node(context, plan.tools, model_settings))) as chunks:
+            async for chunk in chunks:
+                spoke = spoke or has_words(chunk)
+                yield chunk
+    if spoke and plan.asks:
+        yield await consent_question(plan.items)
 
 
 def _plan(call: Call, items: list[llm.ChatItem], tools: list[llm.Tool]) -> ReplyPlan:
     try:
-        return plan_reply(items, tools, call.call_memory, model_calls_tools=call.shows_tools)
+        return plan_reply(items, tools, call)
     except Exception as exc:
         log.error("turn.wish_broke", extra={"error": type(exc).__name__})
         return ReplyPlan(items, [tool for tool in tools if tool not in TOOLS])
 
 
-async def _remember(call: Call, items: list[llm.ChatItem]) -> None:
+async def _remember(call: Call, items: list[llm.ChatItem], note: str) -> None:
     at = unanswered(items)
     if at is None:
         return
     message = items[at]
     assert isinstance(message, llm.ChatMessage)
     recall = await _recall(call, message, items, at)
-    if block := _rendered(call, recall):
+    if block := noted(_rendered(call, recall), note):
         # the items are history itself, only the list is ours: never edit one
         items[at] = message.model_copy(update={"content": [block, *message.content]})
 

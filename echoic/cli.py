@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from dotenv import load_dotenv
 
-from echoic.commands import administration, calls, data
+from echoic.commands import administration, calls, data, serving
 from echoic.memory.errors import MemoryFault
 
 app = typer.Typer(
@@ -22,17 +22,22 @@ app = typer.Typer(
 )
 model_app = typer.Typer(help="The local language model.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
+keys_app = typer.Typer(help="Keys for the memory API.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
 
 for command in (
     calls.talk,
     calls.dev,
     calls.run,
     calls.worker,
+    serving.api,
     data.memories,
     data.graph,
     data.export,
     data.erase,
     data.flush,
+    data.undo,
+    data.diff,
     administration.jobs,
     administration.doctor,
     administration.backup,
@@ -42,6 +47,10 @@ for command in (
 ):
     app.command()(command)
 model_app.command("pull")(administration.model_pull)
+model_app.command("try")(administration.model_try)
+keys_app.command("add")(serving.keys_add)
+keys_app.command("list")(serving.keys_list)
+keys_app.command("revoke")(serving.keys_revoke)
 
 
 def main() -> None:
@@ -58,6 +67,8 @@ def main() -> None:
     warnings.simplefilter("ignore")  # of other people's packages, between the words of a talk
     try:
         app()
+    except KeyboardInterrupt:
+        sys.exit(130)
     except MemoryFault as exc:
         _fail(str(exc))
     except OSError as exc:

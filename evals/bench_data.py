@@ -163,7 +163,6 @@ class _Rows:
             user_id,
             pool.texts[at],
             "life",
-            "",
             self._choose.random(),
             "user",
             AGENT,

@@ -1,12 +1,15 @@
 """What is learned from what was said?
 
-`python -m evals.extraction --data CASES.jsonl [--json FILE] [--gguf FILE | --model-url URL]`.
+`python -m evals.extraction [--data FILE_OR_FOLDER] [--half open|sealed] [--replay] [--json FILE]
+[--gguf FILE | --model-url URL]`.
 
 Each case is a user on embedded stores: known facts are planted as live ones, the turns recorded, and the
 worker's own learner learns them. A new fact is right when it holds all words of a `learn` list and of no
 `never` list (case-insensitive, at most 200 characters); precision is right new facts among all live new ones,
 recall the `learn` lists that some live fact satisfies (one fact satisfies one list), closed_right the facts
-closed as they should be among those that should be or wrongly were.
+closed as they should be among those that should be or wrongly were. With `--replay` the model's answer comes
+from the case: `survived` are the `learn` and `close` lists met where it is right, `refused` the cases of
+which nothing came where it is wrong, `kept` the facts of `keep` that stayed live.
 """
 
 import asyncio
@@ -14,12 +17,13 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import typer
 from pydantic import SecretStr
@@ -29,59 +33,32 @@ from echoic.local.llm.model_server import served
 from echoic.local.servers.stores import open_stores
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.errors import MemoryFault
+from echoic.memory.model_verdict import Grade
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.store.turns import turn_id_for
+from echoic.memory.text.secrets import hide_secrets
 from echoic.memory.types import Fact, Turn
 from echoic.workers.choose_extractor import make_extractor
+from echoic.workers.learn.extractor import VerifiedExtractor
 from echoic.workers.learn.learner import Learner
+from evals.learning.cases import Case, Half, read
+from evals.learning.replay import Replay
+from evals.learning.score import Score, figures, score_case
 from evals.machine import commit, hardware
 
-DATA = Path(__file__).parent / "data" / "extraction.jsonl"
+DATA = Path(__file__).parent / "data" / "extraction"
 AGENT = "extraction"
-MOST_CHARS = 200
-TRIES = 3
-"""As often as a worker tries a batch before it gives it up."""
-Words = Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One exchange, and what should and should not be learned from it."""
-
-    case_id: str
-    known: tuple[str, ...]
-    turns: tuple[dict[str, Any], ...]
-    learn: tuple[Words, ...]
-    never: tuple[Words, ...]
-    close: tuple[Words, ...]
-
-
-@dataclass(slots=True)
-class Score:
-    """Counts over the cases so far."""
-
-    facts: int = 0
-    right: int = 0
-    lists: int = 0
-    found: int = 0
-    never: int = 0
-    """Live new facts that hold all words of a `never` list."""
-    to_close: int = 0
-    closed: int = 0
-    wrongly_closed: int = 0
-    failed: int = 0
-    """Batches that ended dead."""
-    seconds: float = 0.0
-
-    def add(self, other: "Score") -> None:
-        for name in self.__slots__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 def main(
     data: Annotated[
-        Path, typer.Option("--data", help="Cases, one JSON object a line.", exists=True, dir_okay=False)
+        Path,
+        typer.Option(
+            "--data", help="Cases, one JSON object a line: a file, or a folder of them.", exists=True
+        ),
     ] = DATA,
+    half: Annotated[str, typer.Option(help="`open`, `sealed` (run when done) or `all`.")] = "all",
+    replay: Annotated[bool, typer.Option("--replay", help="No model: each case brings its answer.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     gguf: Annotated[
         Path | None,
@@ -94,15 +71,18 @@ def main(
     ] = "",
     model: Annotated[str, typer.Option(help="The model's name, if the address has several.")] = "",
     extractor: Annotated[str, typer.Option(help="`echoic` (one call) or `mem0`.")] = "echoic",
-    part: Annotated[
-        str, typer.Option(help="`all`, or every second case: `even` (used for tuning) or `odd`.")
-    ] = "all",
+    grade: Annotated[str, typer.Option(help="How far the model is trusted: `full` or `adds`.")] = "full",
     only: Annotated[str, typer.Option(help="Cases whose id starts with this.")] = "",
     verbose: Annotated[bool, typer.Option("--verbose", help="Print what went wrong in each case.")] = False,
 ) -> None:
     """Measure precision and recall of what is learned, and how often an old fact is closed rightly."""
-    cases = [case for case in _part(read(data), part) if case.case_id.startswith(only)]
+    if half not in get_args(Half):
+        raise typer.BadParameter("One of open, sealed, all.", param_hint="--half")
+    cases = [case for case in read(data) if half in ("all", case.half) and case.case_id.startswith(only)]
+    if replay:
+        cases = [case for case in cases if case.model.get("facts") or case.model.get("ends")]
     console = Console(stderr=True)
+    trusted: Grade = "adds" if grade == "adds" else "full"
     try:
         with TemporaryDirectory(prefix="echoic-extraction-") as folder, open_stores(Path(folder)) as stores:
             settings = load_settings(
@@ -112,98 +92,84 @@ def main(
                 extractor=extractor,
                 model_timeout_s=600,
             )
-            with served_model(settings, gguf, model_url, model) as ready:
-                score, name = asyncio.run(_run(ready, cases, console, verbose))
+            if replay:
+                score, name = (
+                    asyncio.run(_run(settings, cases, console, verbose, trusted, Replay())),
+                    "replay",
+                )
+            else:
+                with served_model(settings, gguf, model_url, model) as ready:
+                    score = asyncio.run(_run(ready, cases, console, verbose, trusted, None))
+                    name = ready.llm_model or "default"
     except MemoryFault as exc:
         console.print(str(exc), style="red")
         raise typer.Exit(1) from exc
-    figures = _figures(score, len(cases), name)
-    console.print(
-        f"{extractor}: never-lists broken {score.never}, wrongly closed {score.wrongly_closed}, "
-        f"dead batches {score.failed}"
-    )
-    print(json.dumps(figures))
+    found = figures(score, len(cases), name, replayed=replay)
+    print(json.dumps(found))
     if json_file is not None:
-        ran = {
-            "extractor": extractor,
-            "commit": commit(),
-            "hardware": hardware(),
-            "date": f"{datetime.now(UTC):%d %b %Y}",
-        }
-        json_file.write_text(json.dumps(figures | ran, indent=2) + "\n")
-
-
-def read(path: Path) -> list[Case]:
-    """The cases of a file; a known fact is a text, or an object with a `text`."""
-    return [_case(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-
-
-def score_case(case: Case, before: Sequence[Fact], after: Sequence[Fact]) -> tuple[Score, list[str]]:
-    """Counts of one case, and sentences on what was wrong. `after`: all facts, closed ones too."""
-    now, known_ids = datetime.now(UTC), {fact.fact_id for fact in before}
-    live = {fact.fact_id: fact for fact in after if fact.valid_until is None or fact.valid_until > now}
-    score, wrong = Score(lists=len(case.learn)), []
-    new = [fact for fact in live.values() if fact.fact_id not in known_ids]
-    unmet = _unmet(case.learn, [fact.text for fact in live.values()])
-    score.found = len(case.learn) - len(unmet)
-    for fact in new:
-        broken = any(_holds(fact.text, words) for words in case.never)
-        right = not broken and any(_holds(fact.text, words) for words in case.learn)
-        score.facts, score.right, score.never = score.facts + 1, score.right + right, score.never + broken
-        wrong += [] if right else [f"should not be learned: {fact.text}"]
-    for fact in before:
-        should, closed = any(_holds(fact.text, words) for words in case.close), fact.fact_id not in live
-        score.to_close, score.closed = score.to_close + should, score.closed + (should and closed)
-        score.wrongly_closed += closed and not should
-        if should != closed:
-            wrong.append(f"{'wrongly' if closed else 'not'} closed: {fact.text}")
-    return score, wrong + [f"missed: {' + '.join(words)}" for words in unmet]
+        ran = {"extractor": extractor, "half": half, "commit": commit(), "hardware": hardware()}
+        ran |= {"date": f"{datetime.now(UTC):%d %b %Y}", "grade": grade}
+        json_file.write_text(json.dumps(found | ran, indent=2) + "\n")
 
 
 async def _run(
-    settings: MemorySettings, cases: Sequence[Case], console: Console, verbose: bool
-) -> tuple[Score, str]:
+    settings: MemorySettings,
+    cases: Sequence[Case],
+    console: Console,
+    verbose: bool,
+    grade: Grade,
+    replay: Replay | None,
+) -> Score:
     total = Score()
     async with open_memory(settings) as memory:
-        extractor, model = make_extractor(settings)
+        model = None
+        if replay is None:
+            extractor, model = make_extractor(settings, grade)
+        else:
+            extractor = VerifiedExtractor(replay, ZoneInfo(settings.timezone), grade=grade)
         learner = Learner(memory, extractor)
         for number, case in enumerate(cases, 1):
+            if replay is not None:
+                replay.case = case
+            tokens = model.cost.tokens if model else 0
             score, wrong = await _learn(memory, learner, case)
+            score.tokens = (model.cost.tokens if model else 0) - tokens
             total.add(score)
             if verbose and wrong:
                 console.print(f"{case.case_id}: " + "; ".join(wrong), markup=False, highlight=False)
-            console.print(
-                f"{number}/{len(cases)} {case.case_id} {score.seconds:.1f} s", style="dim", highlight=False
-            )
-        return total, await model.served_name()
+            if replay is None:
+                done = f"{number}/{len(cases)} {case.case_id} {score.seconds:.1f} s"
+                console.print(done, style="dim", highlight=False)
+        return total
 
 
 async def _learn(memory: Memory, learner: Learner, case: Case) -> tuple[Score, list[str]]:
     user_id = f"{case.case_id}-{uuid4().hex[:6]}"
-    turns = [_turn(user_id, position, turn) for position, turn in enumerate(case.turns)]
+    turns = [
+        _turn(user_id, position, turn, before["text"])
+        for position, (before, turn) in enumerate(pairwise(({"text": ""}, *case.turns)))
+    ]
     before = await _plant(memory, user_id, case, min(turn.said_at for turn in turns) - timedelta(days=30))
     for turn in turns:
         await memory.turns.record(turn)
-    began, dead = time.perf_counter(), 0
-    for _ in range(TRIES):
-        report = await learner.learn(user_id)
-        dead += report.dead
-        if not report.failed:
-            break
+    began = time.perf_counter()
+    report = await learner.learn(user_id)
     seconds = time.perf_counter() - began
     score, wrong = score_case(case, before, await memory.facts.list(user_id, include_closed=True))
-    score.seconds, score.failed = seconds, dead
+    score.seconds, score.failed = seconds, report.dead + report.failed
     return score, wrong
 
 
 async def _plant(memory: Memory, user_id: str, case: Case, said_at: datetime) -> list[Fact]:
-    facts = [Fact(uuid4(), user_id, text, "", "", 0.5, "user", AGENT, said_at) for text in case.known]
+    """Known facts as another system may have left them: whose they are is not noted."""
+    facts = [Fact(uuid4(), user_id, text, "", 0.5, "user", AGENT, said_at, about=None) for text in case.known]
     vectors = await memory.embedder.embed_batch(list(case.known))
     await memory.db.transaction(lambda connection: memory.facts.add(connection, facts, vectors))
     return facts
 
 
-def _turn(user_id: str, position: int, turn: dict[str, Any]) -> Turn:
+def _turn(user_id: str, position: int, turn: dict[str, Any], asked: str) -> Turn:
+    """As a call records it: secrets are masked first."""
     said_at = datetime.fromisoformat(turn["said_at"])
     return Turn(
         turn_id=turn_id_for(user_id, str(position)),
@@ -212,40 +178,10 @@ def _turn(user_id: str, position: int, turn: dict[str, Any]) -> Turn:
         call_id=user_id,
         position=position,
         role=turn["role"],
-        text=turn["text"],
+        text=hide_secrets(turn["text"], asked),
         said_at=said_at if said_at.tzinfo else said_at.replace(tzinfo=UTC),
         interrupted=bool(turn.get("interrupted", False)),
     )
-
-
-def _unmet(lists: Sequence[Words], texts: Sequence[str]) -> list[Words]:
-    """The lists left over when as many as possible get a text of their own (augmenting paths)."""
-    taken: dict[int, int] = {}
-
-    def place(number: int, tried: set[int]) -> bool:
-        for at, text in enumerate(texts):
-            if at not in tried and _holds(text, lists[number]):
-                tried.add(at)
-                if at not in taken or place(taken[at], tried):
-                    taken[at] = number
-                    return True
-        return False
-
-    return [words for number, words in enumerate(lists) if not place(number, set())]
-
-
-def _holds(text: str, words: Words) -> bool:
-    return len(text) <= MOST_CHARS and all(word.casefold() in text.casefold() for word in words)
-
-
-def _case(fields: dict[str, Any]) -> Case:
-    known = tuple(fact if isinstance(fact, str) else fact["text"] for fact in fields.get("known", ()))
-    lists = (tuple(fields.get(name, ())) for name in ("learn", "never", "close"))
-    return Case(str(fields["id"]), known, tuple(fields["turns"]), *lists)
-
-
-def _part(cases: list[Case], part: str) -> list[Case]:
-    return {"all": cases, "even": cases[::2], "odd": cases[1::2]}[part]
 
 
 @contextmanager
@@ -262,18 +198,6 @@ def served_model(
         return
     named = {name: value for name, value in (("llm_url", url), ("llm_model", model)) if value}
     yield settings.model_copy(update=named)
-
-
-def _figures(score: Score, cases: int, model: str) -> dict[str, Any]:
-    ending = score.to_close + score.wrongly_closed
-    return {
-        "model": model,
-        "cases": cases,
-        "precision": round(score.right / score.facts, 3) if score.facts else 1.0,
-        "recall": round(score.found / score.lists, 3) if score.lists else 1.0,
-        "closed_right": round(score.closed / ending, 3) if ending else 1.0,
-        "seconds_per_case": round(score.seconds / max(cases, 1), 2),
-    }
 
 
 if __name__ == "__main__":

@@ -211,7 +211,6 @@ def _fact(conversation: Conversation, observation: Observation, sessions: dict[s
         user_id=conversation.name,
         text=observation.text,
         topic="observation",
-        sub_topic="",
         importance=0.5,
         scope="user",
         agent_id=AGENT,

@@ -17,6 +17,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from echoic.memory.types import CALLER, About
+
 CALL_GAP = timedelta(minutes=30)
 """A longer silence begins another call."""
 Words = tuple[str, ...]
@@ -69,6 +71,8 @@ class ScriptedFact:
     importance: float = 0.5
     valid_from: datetime | None = None
     valid_until: datetime | None = None
+    about: About = CALLER
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +192,9 @@ def _learned(entry: dict[str, Any]) -> Learned:
 
 def _fact(fact: dict[str, Any]) -> ScriptedFact:
     begins, ends = (time_of(fact[key]) if fact.get(key) else None for key in ("valid_from", "valid_until"))
-    return ScriptedFact(
-        _text(fact["text"]), str(fact.get("topic", "")), float(fact.get("importance", 0.5)), begins, ends
-    )
+    about, names = About(**fact.get("about", {})), tuple(fact.get("names", ()))
+    topic, importance = str(fact.get("topic", "")), float(fact.get("importance", 0.5))
+    return ScriptedFact(_text(fact["text"]), topic, importance, begins, ends, about, names)
 
 
 def _words(words: object) -> Words:

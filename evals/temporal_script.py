@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from echoic.memory.errors import ModelAnswerInvalid
 from echoic.memory.service import Memory
-from echoic.memory.types import Fact, Turn
-from echoic.workers.extractors.base import Closing, Extraction, LearnedFact
-from evals.temporal_data import Learned
+from echoic.memory.types import Evidence, Fact, Turn
+from echoic.workers.learn.extractor import Ending, Extraction
+from evals.temporal_data import Learned, ScriptedFact
 
 
 class ScriptedExtractor:
     """Answers for the turns it was taught.
 
-    Only a model is replaced: batches, ledger, doubles and closings are the worker's.
+    Only a model is replaced: batches, ledger, doubles and endings are the worker's.
     """
 
     name = "scripted"
@@ -33,8 +33,8 @@ class ScriptedExtractor:
         Raises:
             ModelAnswerInvalid: a fact that ends here was never stored.
         """
-        new: list[LearnedFact] = []
-        closings: list[Closing] = []
+        new: list[Fact] = []
+        endings: list[Ending] = []
         stored = {fact.text: fact for fact in await self._memory.facts.list(turns[0].user_id)}
         for turn in turns:
             learned = self._learned.get(turn.turn_id, Learned())
@@ -43,21 +43,30 @@ class ScriptedExtractor:
                 if at is not None:  # it began and ended in one batch
                     new[at] = replace(new[at], valid_until=ended_at)
                 elif text in stored:
-                    closings.append(Closing(stored[text].fact_id, ended_at))
+                    endings.append(Ending(stored[text].fact_id, ended_at))
                 else:
                     raise ModelAnswerInvalid("A fact that ends in this batch is not stored.")
-            new += [
-                LearnedFact(
-                    text=fact.text,
-                    turn_ids=(turn.turn_id,),
-                    topic=fact.topic,
-                    importance=fact.importance,
-                    valid_from=fact.valid_from,
-                    valid_until=fact.valid_until,
-                )
-                for fact in learned.facts
-            ]
-        return Extraction(tuple(new), tuple(closings))
+            new += [_fact(fact, turn) for fact in learned.facts]
+        return Extraction(tuple(new), tuple(endings))
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+def _fact(fact: ScriptedFact, turn: Turn) -> Fact:
+    return Fact(
+        fact_id=uuid4(),
+        user_id=turn.user_id,
+        text=fact.text,
+        topic=fact.topic,
+        importance=fact.importance,
+        scope="user",
+        agent_id=turn.agent_id,
+        said_at=turn.said_at,
+        valid_from=fact.valid_from,
+        valid_until=fact.valid_until,
+        turn_ids=(turn.turn_id,),
+        about=fact.about,
+        evidence=(Evidence(turn.turn_id, turn.text),),
+        names=fact.names,
+    )

@@ -15,9 +15,9 @@ from echoic.memory.service import Memory, open_memory
 from echoic.memory.store.turns import turn_id_for
 from echoic.memory.types import Caller, Turn
 from echoic.workers.choose_extractor import make_extractor
-from echoic.workers.extractors.base import Extractor
 from echoic.workers.graph.feed import GraphReport
 from echoic.workers.graph.ingest import GraphIngester, open_ingester
+from echoic.workers.learn.extractor import Extractor
 from echoic.workers.learn.learner import Learner, LearnReport
 from evals.temporal_data import Learned, Question, Said, Script, calls_of
 from evals.temporal_score import Verdict, judge

@@ -4,35 +4,32 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from echoic.memory.errors import ConfigInvalid, MemoryFault
+from echoic.memory.clock import monotonic_of
+from echoic.memory.errors import MemoryFault, TurnVoid
 from echoic.memory.graph.types import item_of
 from echoic.memory.recall.prompt import estimate_tokens
 from echoic.memory.recall.recaller import PendingRecall
 from echoic.memory.recall.recent_turns import PROFILE_FACTS, TURNS_BEFORE, TURNS_NOW, RecentTurns
-from echoic.memory.store.consent import Consent, Policy, keeps, must_ask
-from echoic.memory.store.turns import turn_id_for
+from echoic.memory.store.consent import Consent, Pauses, Policy, keeps, must_ask
+from echoic.memory.store.turns import counted, turn_id_for
 from echoic.memory.stores import Stores
-from echoic.memory.text.words import clean
+from echoic.memory.text.ids import check_agent_id, storable
+from echoic.memory.text.ids import check_user_id as check_user_id
+from echoic.memory.text.secrets import hide_secrets
+from echoic.memory.text.words import capped, clean
 from echoic.memory.types import Caller, Item, Recall, Role, Turn
 
 log = logging.getLogger("echoic.memory")
 T = TypeVar("T")
 
 
-MAX_USER_ID_CHARS = 200
-
-
-@dataclass(slots=True)
-class Pause:
-    """A time during which the caller did not want to be remembered."""
-
-    since: datetime
-    until: datetime | None = None
+LONG_CHARS = 2_000
+"""Of a text whose words are read ahead in a thread: 20,000 characters of new words take 0.2 s."""
 
 
 @dataclass(slots=True, eq=False)
@@ -49,14 +46,20 @@ class CallMemory:
     """False: the stores were down when the call began; what earlier calls said may be missing from tier 1."""
     load_ms: float = 0.0
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """By this host's clock."""
+    began_s: float = field(default_factory=time.monotonic)
+    """The same by the monotonic clock."""
+    load_fault: str = ""
+    """Why earlier calls could not be read, as a sentence."""
     consent: Consent = "unknown"
     """What the caller has said about being remembered."""
     forgotten_ids: set[UUID] = field(default_factory=set)
     """Turns and facts that were forgotten during the call: the model is not shown them either."""
     _next_position: int = 0
+    _last_said: dict[Role, str] = field(default_factory=dict)
     _unrecorded: dict[str, Turn] = field(default_factory=dict)
     _adopted: "list[CallMemory]" = field(default_factory=list)
-    _pauses: list[Pause] = field(default_factory=list)
+    _pauses: Pauses = field(default_factory=Pauses)
     _loading: asyncio.Task | None = None
     _turns_waiting: int = 0
     _tokens_waiting: int = 0
@@ -80,7 +83,7 @@ class CallMemory:
     async def _load(self) -> None:
         await self._read()
         if not keeps(self._policy, self.consent) and not must_ask(self._policy, self.consent):
-            self._pauses.append(Pause(self.began))
+            self._pauses.begin(self.began_s)
 
     async def _read(self) -> None:
         began = time.perf_counter()
@@ -95,8 +98,14 @@ class CallMemory:
         # whatever is wrong with memory, the call goes on, and its turns are recorded
         except Exception as exc:
             log.warning("call.not_loaded", extra={"error": type(exc).__name__})
+            self.load_fault = (
+                str(exc) if isinstance(exc, MemoryFault) else f"Memory failed ({type(exc).__name__})."
+            )
             return
         self.recent.load(before, profile, now, digest)
+        zone = next((turn.timezone for turn in reversed((*before, *now)) if turn.timezone), "")
+        if zone and not self.caller.timezone_known:  # where they were last time
+            self.caller = replace(self.caller, timezone=zone, timezone_known=True)
         self._next_position = max((turn.position + 1 for turn in now), default=0)
         self.loaded = True
         self.load_ms = round((time.perf_counter() - began) * 1000, 3)
@@ -147,28 +156,44 @@ class CallMemory:
         return self.memory.recaller.prefetch(self.caller, text, self.recent, previous=previous_user_text)
 
     async def record(
-        self, item_id: str, role: Role, text: str, said_at: datetime | None = None, interrupted: bool = False
+        self,
+        item_id: str,
+        role: Role,
+        text: str,
+        said_at: datetime | None = None,
+        interrupted: bool = False,
+        *,
+        told_now: bool = False,
     ) -> Turn | None:
         """Return when the turn is durable: its row committed, or its line in the spool fsynced.
 
         The same item is stored once.
 
+        Args:
+            said_at: by this host's clock; now by default.
+            told_now: `said_at` is a date that somebody gives now, of something told about another day.
+
         Returns:
-            The turn; None when it was said during a pause or was forgotten, and is kept nowhere. In a call
-            that is not kept, or whose caller has not agreed yet, it is known, and not durable.
+            The turn; None when it was said during a pause, or was forgotten or erased since, and is kept
+            nowhere. In a call that is not kept, or whose caller has not agreed yet, it is known, and not
+            durable.
 
         Raises:
             StoreUnavailable: neither could take it; the turn is still known to this call.
         """
         said_at = said_at or datetime.now(UTC)
+        if len(text) > LONG_CHARS:
+            await asyncio.to_thread(_read_ahead, text)
         await self.wait_loaded()
-        if self._in_pause(said_at) or self._turn_id(item_id) in self.forgotten_ids:
+        if self._pauses.cover(monotonic_of(said_at)) or self._turn_id(item_id) in self.forgotten_ids:
             return None
         if self.persistent:
             await self.flush()
         turn = self._unrecorded.get(item_id) or self._take_over(item_id, role, text, said_at, interrupted)
-        if self.persistent and not self.consent_pending:
-            await self._make_durable(item_id, turn)
+        if told_now:
+            turn = replace(turn, heard_at=self.memory.clock.now())
+        if self.persistent and not self.consent_pending and not await self._make_durable(item_id, turn):
+            return None
         return turn
 
     async def flush(self) -> None:
@@ -196,18 +221,16 @@ class CallMemory:
         """What was said in a call that was not kept becomes this user's, before anything said later: it was
         the same person."""
         self._adopted.append(before)
-        self._pauses.extend(before._pauses)
+        self._pauses.add(before._pauses)
 
     def pause(self) -> None:
         """From now on nothing that is said is kept, nor looked up ahead; what was known before is still
         recalled."""
-        if not self.paused:
-            self._pauses.append(Pause(datetime.now(UTC)))
+        self._pauses.begin()
 
     def resume(self) -> None:
         """Keep again what is said from now on; what was said during the pause is gone."""
-        for pause in self._pauses:
-            pause.until = pause.until or datetime.now(UTC)
+        self._pauses.end()
 
     async def decide(self, granted: bool) -> None:
         """The caller says whether to be remembered; it counts at once, and in later calls.
@@ -259,7 +282,7 @@ class CallMemory:
 
     @property
     def paused(self) -> bool:
-        return any(pause.until is None for pause in self._pauses)
+        return self._pauses.is_open
 
     async def end(self) -> None:
         """The call is over: have its turns learned at once, stop its lookups, forget tier 1."""
@@ -287,17 +310,17 @@ class CallMemory:
         except MemoryFault as exc:
             log.error("call.not_adopted", extra={"error": type(exc).__name__})
 
-    async def _make_durable(self, item_id: str, turn: Turn) -> None:
-        recorded = await self.memory.recorder.record(turn)
+    async def _make_durable(self, item_id: str, turn: Turn) -> bool:
+        """False: it is void, and kept nowhere."""
+        try:
+            recorded = await self.memory.recorder.record(turn)
+        except TurnVoid:
+            self.forget_items([turn.turn_id])
+            return False
         self._unrecorded.pop(item_id, None)
         if recorded:
             self._in_background(self._enqueue(turn), "call.enqueue")
-
-    def _in_pause(self, said_at: datetime) -> bool:
-        return any(
-            pause.since <= said_at and (pause.until is None or said_at < pause.until)
-            for pause in self._pauses
-        )
+        return True
 
     def _take_over(self, item_id: str, role: Role, text: str, said_at: datetime, interrupted: bool) -> Turn:
         """Give the item its place in the call, once, however often it has to be recorded."""
@@ -308,9 +331,10 @@ class CallMemory:
             call_id=self.caller.call_id,
             position=self._next_position,
             role=role,
-            text=clean(text),
+            text=self._kept(role, capped(clean(text))),
             said_at=said_at,
             interrupted=interrupted,
+            timezone=self.caller.timezone if self.caller.timezone_known else "",
         )
         self._next_position += 1
         self.recent.add(turn)
@@ -318,6 +342,14 @@ class CallMemory:
             self.memory.search.add(turn)
         self._unrecorded[item_id] = turn
         return turn
+
+    def _kept(self, role: Role, text: str) -> str:
+        """The words without what must never be kept; what the other one said last may have asked for it."""
+        if not self.memory.settings.mask_secrets:
+            return text
+        asked = self._last_said.get("assistant" if role == "user" else "user", "")
+        self._last_said[role] = text
+        return hide_secrets(text, asked)
 
     async def _enqueue(self, turn: Turn) -> None:
         """Learning begins after a pause, or at once when a whole batch waits."""
@@ -346,18 +378,16 @@ def start_call(stores: Stores, caller: Caller, *, persistent: bool = True) -> Ca
     """The memory of one caller in one call, at once; what earlier calls said is read meanwhile.
 
     Raises:
-        ConfigInvalid: the user id is empty or too long.
+        ConfigInvalid: the user's or the agent's id is empty or too long.
     """
     check_user_id(caller.user_id)
-    call = CallMemory(stores, caller, persistent)
+    check_agent_id(caller.agent_id)
+    call = CallMemory(stores, replace(caller, call_id=storable(caller.call_id)), persistent)
     call.start_loading()
     return call
 
 
-def check_user_id(user_id: str) -> None:
-    """Raises ConfigInvalid unless the id is 1 to 200 characters of text that every store can hold."""
-    if not user_id.strip() or len(user_id) > MAX_USER_ID_CHARS or clean(user_id) != user_id:
-        raise ConfigInvalid(
-            f"A user id is 1 to {MAX_USER_ID_CHARS} characters of text, without NUL; got {len(user_id)} "
-            "characters."
-        )
+def _read_ahead(text: str) -> None:
+    """Whatever has to be found out about a word is found out once: the event loop then need not."""
+    kept = hide_secrets(capped(clean(text)))
+    counted(kept)

@@ -1,13 +1,17 @@
 """Memory's settings: read once at start, frozen, passed in. The only place where `_ms` becomes `_s`."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from echoic.memory.errors import ConfigInvalid
+from echoic.memory.text.words import clean
 
 OPENAI_MODEL = "gpt-4.1-mini"
 QUOTE = "quote"
@@ -35,7 +39,7 @@ class MemorySettings(BaseSettings):
     """Redis for the job queue, as `redis://…` or `unix:///…`. Empty: as above."""
     data_dir: Path | None = None
     """Folder of the embedded stores, spool and models. Default: the user's data directory."""
-    agent_id: str = "echoic"
+    agent_id: str = Field("echoic", min_length=1, max_length=200)
     """Name of this agent; facts of scope `agent` and verbatim turns are seen by this agent only."""
     timezone: str = "UTC"
     """IANA time zone of the caller's dates, when the call does not say."""
@@ -48,9 +52,9 @@ class MemorySettings(BaseSettings):
     """Most items a recall puts into the block."""
     store_timeout_ms: int = Field(2_000, ge=50, le=60_000)
     """Hard limit of one store operation, in milliseconds; past it the connection is dropped."""
-    breaker_failures: int = Field(3, ge=1)
+    breaker_failures: int = Field(3, ge=1, le=1_000)
     """Failures (or late answers) in a row after which a tier is skipped."""
-    breaker_pause_ms: int = Field(5_000, ge=100)
+    breaker_pause_ms: int = Field(5_000, ge=100, le=3_600_000)
     """How long a tier is skipped before it is tried again, in milliseconds."""
     database_pool_size: int = Field(4, ge=1, le=100)
     """Postgres connections of one process. Sixteen call processes at 4 stay below Postgres' default of
@@ -83,11 +87,14 @@ class MemorySettings(BaseSettings):
     remembered is quoted."""
     learn_turns: int = Field(25, ge=1, le=500)
     """A batch is learned once this many turns wait."""
-    learn_tokens: int = Field(1_500, ge=100)
+    learn_tokens: int = Field(1_500, ge=100, le=100_000)
     """... or this many tokens of turns."""
-    learn_idle_s: int = Field(120, ge=1)
+    learn_idle_s: int = Field(120, ge=1, le=86_400)
     """... or after this many seconds without a new turn; at once when a call ends."""
-    model_timeout_s: int = Field(120, ge=1)
+    llm_grade: Literal["", "full", "adds", "none"] = ""
+    """How far the learning model is trusted: `full` adds and ends facts, `adds` only adds; `none` is idle.
+    Empty: as it fared in our own short trial (`echoic model try`)."""
+    model_timeout_s: int = Field(120, ge=1, le=3_600)
     """Longest one extraction call may take, in seconds."""
 
     graph: Literal["off", "on"] = "off"
@@ -105,13 +112,9 @@ class MemorySettings(BaseSettings):
     """Password at Neo4j. Empty: it asks for none."""
     neo4j_database: str = "neo4j"
     """Database of Neo4j that holds the graph."""
-    graph_ingest: Literal["facts", "episodes"] = "facts"
-    """How the graph is fed: `facts` enters what was learned as it is, without a further model call;
-    `episodes` lets Graphiti read the turns again, three to five calls a batch."""
-    graph_types: str = ""
-    """Entity and edge types for `episodes`, as `module:NAME`. Empty: person, place, organisation, pet, event,
-    preference, plan."""
 
+    mask_secrets: bool = True
+    """Whether card numbers, PINs, passwords and one-time codes become "•••" before anything is stored."""
     consent: Literal["on", "ask", "off"] = "on"
     """Whether callers are remembered: `on` unless they object, `ask` only after they said yes to being asked
     once, `off` never."""
@@ -139,6 +142,52 @@ class MemorySettings(BaseSettings):
     def breaker_pause_s(self) -> float:
         return self.breaker_pause_ms / 1000
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_text(cls, value: object) -> object:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if isinstance(text, str | Path) and clean(str(text)) != str(text):
+            raise ValueError("it holds bytes that are not UTF-8, or NUL")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _at_postgres(cls, url: SecretStr) -> SecretStr:
+        if text := url.get_secret_value():
+            names_server(text, ("postgresql", "postgres"), needs_host=False)
+        return url
+
+    @field_validator("redis_url", "falkordb_url")
+    @classmethod
+    def _at_redis(cls, url: SecretStr) -> SecretStr:
+        if text := url.get_secret_value():
+            names_server(text, ("redis", "rediss", "unix"), needs_host=not text.startswith("unix:"))
+            _redis_takes(text)
+        return url
+
+    @field_validator("neo4j_url")
+    @classmethod
+    def _at_neo4j(cls, url: str) -> str:
+        if url:
+            names_server(
+                url, [f"{scheme}{tls}" for scheme in ("neo4j", "bolt") for tls in ("", "+s", "+ssc")]
+            )
+        return url
+
+    @field_validator("embedding_url", "llm_url")
+    @classmethod
+    def _over_http(cls, url: str) -> str:
+        if url:
+            names_server(url, ("http", "https"))
+        return url
+
+    @field_validator("llm_api_key", "embedding_api_key")
+    @classmethod
+    def _stands_in_a_header(cls, key: SecretStr) -> SecretStr:
+        if not re.fullmatch("[!-~]*", key.get_secret_value()):
+            raise ValueError("a key has no spaces, and no characters beyond ASCII")
+        return key
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
@@ -147,6 +196,41 @@ class MemorySettings(BaseSettings):
         except Exception as exc:
             raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Lisbon") from exc
         return name
+
+
+def names_server(url: str, schemes: Sequence[str], *, needs_host: bool = True) -> None:
+    """Raises ValueError unless a client can be given this address. It is not shown (passwords)."""
+    begins = " or ".join(f"`{scheme}://`" for scheme in schemes)
+    expected = f"an address is {begins}, a server, and its port if need be"
+    try:
+        parts = urlsplit(url)
+        hosts = [urlsplit(f"//{one}") for one in parts.netloc.rpartition("@")[2].split(",")]
+        ports = [one.port for one in hosts]  # raises for one that is none
+        for one in hosts:
+            (one.hostname or "").encode("idna")
+    except ValueError as exc:
+        raise ValueError(expected) from exc
+    has_host = all(one.hostname for one in hosts)
+    if (
+        parts.scheme not in schemes
+        or 0 in ports
+        or re.search(r"[\s\x00-\x1f]", url)
+        or (needs_host and not has_host)
+    ):
+        raise ValueError(expected)
+
+
+def _redis_takes(url: str) -> None:
+    """The driver is asked: it reads options out of the address, and fails for one that it does not know."""
+    from redis.asyncio import ConnectionPool
+
+    try:
+        pool = ConnectionPool.from_url(url)
+        pool.connection_class(**pool.connection_kwargs)
+    except Exception as exc:
+        raise ValueError(
+            "Redis' driver does not take this address: check its number, path and options"
+        ) from exc
 
 
 def load_settings(**overrides: object) -> MemorySettings:

@@ -104,8 +104,10 @@ class OpenMemory:
         """Store one conversation, in its order; as `record`."""
         call: CallMemory = await self._memory.open_call(self._caller(user_id, scope))
         try:
-            when = said_at or datetime.now(UTC)
-            recorded = [await call.record(uuid.uuid4().hex, role, text, when) for role, text in said]
+            when, told = said_at or datetime.now(UTC), said_at is not None
+            recorded = [
+                await call.record(uuid.uuid4().hex, role, text, when, told_now=told) for role, text in said
+            ]
         finally:
             await call.end()
         return [turn for turn in recorded if turn is not None]

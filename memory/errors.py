@@ -16,6 +16,18 @@ class StoreTimeout(StoreUnavailable):
     """A store did not answer within its hard limit."""
 
 
+class StoreStarting(StoreUnavailable):
+    """A store is just starting; try again in a moment."""
+
+
+class StoreRefused(MemoryFault):
+    """A store answers, and refuses this: the same again would be refused again."""
+
+
+class TurnVoid(MemoryFault):
+    """These words are kept nowhere: their person was erased, or had said no, after they were said."""
+
+
 class ModelUnavailable(MemoryFault):
     """The model provider is down, slow or over its quota; try again later."""
 

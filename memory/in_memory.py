@@ -29,6 +29,14 @@ Turns = list[Turn]  # inside the classes, `list` is a method
 Facts = list[Fact]
 
 
+def _in_order(turns: Collection[Turn]) -> list[Turn]:
+    """By call, as they began, and within a call by position."""
+    began: dict[str, datetime] = {}
+    for turn in turns:
+        began[turn.call_id] = min(turn.said_at, began.get(turn.call_id, turn.said_at))
+    return sorted(turns, key=lambda turn: (began[turn.call_id], turn.call_id, turn.position))
+
+
 @dataclass(slots=True)
 class Rows:
     """Everything that is known, and how often it has changed."""
@@ -42,7 +50,7 @@ class Rows:
         """What this person and this agent said to each other, oldest first."""
         whose = caller.user_id, caller.agent_id
         found = [turn for turn in self.turns.values() if (turn.user_id, turn.agent_id) == whose]
-        return sorted(found, key=lambda turn: (turn.said_at, turn.call_id, turn.position))
+        return _in_order(found)
 
     def facts_of(self, caller: Caller, now: datetime, *, ended_too: bool = False) -> list[Fact]:
         """What this agent may see of what is known about this person."""
@@ -67,7 +75,7 @@ class InMemory(Memory):
         Args:
             about: fields of `Fact`, such as `topic`, `scope`, `agent_id`, `valid_until`.
         """
-        known: dict[str, Any] = {"topic": "person", "sub_topic": "", "importance": 0.5, "scope": "user"}
+        known: dict[str, Any] = {"topic": "person", "importance": 0.5, "scope": "user"}
         known |= {"agent_id": self.settings.agent_id, "said_at": self.now()} | about
         return await cast(InMemoryFacts, self.facts).keep(Fact(UUID(int=0), user_id, text, **known))
 
@@ -95,7 +103,7 @@ class InMemoryTurns:
 
     async def list(self, user_id: str) -> Turns:
         mine = [turn for turn in self._rows.turns.values() if turn.user_id == user_id]
-        return sorted(mine, key=lambda turn: (turn.said_at, turn.call_id, turn.position))
+        return _in_order(mine)
 
     async def before(self, caller: Caller, limit: int) -> Turns:
         return [turn for turn in self._rows.turns_of(caller) if turn.call_id != caller.call_id][-limit:]
@@ -123,8 +131,10 @@ class InMemoryFacts:
         return [fact for fact in mine if include_closed or fact.valid_until is None or fact.valid_until > now]
 
     async def profile(self, caller: Caller, limit: int) -> Facts:
-        known = self._rows.facts_of(caller, self._now())
-        return sorted(known, key=lambda fact: -fact.importance)[:limit]
+        now = self._now()
+        known = self._rows.facts_of(caller, now)
+        is_due = {fact.fact_id: fact.due is not None and fact.due <= now for fact in known}
+        return sorted(known, key=lambda fact: (not is_due[fact.fact_id], -fact.importance))[:limit]
 
 
 class InMemoryConsents:
@@ -215,12 +225,7 @@ class InMemoryForgetter:
         self._rows = rows
 
     async def forget_rows(self, caller: Caller, wanted: ForgetRequest, gone: Forgotten) -> None:
-        """Take out turns, facts learned from them, and all in which what is named stands."""
-        if wanted.about:
-            named = [turn for turn in self._rows.turns_of(caller) if wanted.about <= set(terms(turn.text))]
-            gone.turns |= {turn.turn_id for turn in named}
-            mine = [fact for fact in self._rows.facts.values() if fact.user_id == caller.user_id]
-            gone.facts |= {fact.fact_id for fact in mine if wanted.about <= set(terms(fact.text))}
+        """Take out turns, and facts learned from them."""
         gone.facts |= {
             fact.fact_id for fact in self._rows.facts.values() if wanted.turn_ids & set(fact.turn_ids)
         }

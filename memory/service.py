@@ -99,7 +99,7 @@ async def open_memory(
     )
     try:
         if need_stores:
-            await memory.db.ping()
+            await memory.db.wait_started()
             await memory.recorder.wait_replayed()
         memory.versions.start()
         memory.recorder.replay_soon()
@@ -161,7 +161,7 @@ def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], dateti
         _tiers(search, backend, groups), embedder, versions, settings, extras=(GRAPH_TIER,), now=now
     )
     jobs = JobQueue(settings.redis_url.get_secret_value(), idle_s=settings.learn_idle_s)
-    recorder = Recorder(turns, spool, on_embedded=search.embedded)
+    recorder = Recorder(turns, spool, on_embedded=search.embedded, clock=db.clock)
     consents = ConsentStore(db)
     memory = Memory(
         settings,
@@ -180,7 +180,7 @@ def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], dateti
         PostgresForgetter(db),
         now,
     )
-    memory.graph, memory.graph_fault = backend, fault
+    memory.graph, memory.graph_fault, memory.clock = backend, fault, db.clock
     versions.on_erased, versions.on_reconnect, versions.on_forgotten = (
         memory.forget_erased,
         memory.check_erased,

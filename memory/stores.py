@@ -7,6 +7,7 @@ from functools import partial
 from typing import Protocol
 from uuid import UUID
 
+from echoic.memory.clock import Clock
 from echoic.memory.config import MemorySettings
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.graph.backend import GraphBackend
@@ -32,7 +33,7 @@ class OpenCall(Protocol):
 
     caller: Caller
     recent: RecentTurns
-    began: datetime
+    began_s: float
     forgotten_ids: set[UUID]
 
     def forget_items(self, ids: Collection[UUID]) -> None: ...
@@ -68,6 +69,8 @@ class Stores:
     graph_fault: str = ""
     """What is wrong with those settings, as a sentence."""
     calls: set[OpenCall] = field(default_factory=set)
+    clock: Clock = field(default_factory=Clock)
+    """The database's."""
 
     def forget_erased(self, user_id: str) -> None:
         """A person was erased: what this process holds of them goes too."""
@@ -92,16 +95,17 @@ class Stores:
     async def check_erased(self) -> None:
         """The same for what was erased or forgotten while no notice could be heard."""
         for call in list(self.calls):
-            if await self.db.run(partial(_was_erased, call=call)):
+            since = self.clock.at(call.began_s)
+            if await self.db.run(partial(_was_erased, call=call, since=since)):
                 self.forget_erased(call.caller.user_id)
-            if gone := await self.db.run(partial(_was_forgotten, call=call)):
+            if gone := await self.db.run(partial(_was_forgotten, call=call, since=since)):
                 self.forget_items(call.caller.user_id, gone)
 
 
-async def _was_forgotten(connection: Connection, call: OpenCall) -> set[UUID]:
-    rows = await connection.fetch(query("forgotten_since"), call.caller.user_id, call.began)
+async def _was_forgotten(connection: Connection, call: OpenCall, since: datetime) -> set[UUID]:
+    rows = await connection.fetch(query("forgotten_since"), call.caller.user_id, since)
     return {row["id"] for row in rows} - call.forgotten_ids
 
 
-async def _was_erased(connection: Connection, call: OpenCall) -> bool:
-    return bool(await connection.fetchval(query("is_void"), call.caller.user_id, call.began))
+async def _was_erased(connection: Connection, call: OpenCall, since: datetime) -> bool:
+    return bool(await connection.fetchval(query("is_void"), call.caller.user_id, since))

@@ -15,6 +15,10 @@ FACTS_TIER, GRAPH_TIER = "facts", "graph"
 """Names of tiers 2 and 3, in results, settings and metrics."""
 
 
+RESERVED = ("phone:", "id:", "anonymous:")
+"""Beginnings of user ids that Echoic makes: nobody can name a user of another source."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who is speaking, to which agent, in which call. Every lookup and every write is scoped by it."""
@@ -24,6 +28,8 @@ class Caller:
     call_id: str
     timezone: str = "UTC"
     """IANA name; dates in the prompt are the caller's dates."""
+    timezone_known: bool = False
+    """Whether it is this caller's own, and not only the setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,39 @@ class Turn:
     A user turn that nothing answered: words spoken over a reply that could not be interrupted, or during a
     hand-off, which never became a part of the conversation."""
     state: TurnState = "open"
+    timezone: str = ""
+    """IANA name of where the caller was; empty: not known."""
+    heard_at: datetime | None = field(default=None, compare=False)
+    """When it was said by the database's clock, against which erasures and answers about consent are told;
+    not kept with the row. None: by `said_at`, as this host's clock had it."""
+
+
+Precision = Literal["", "day", "month", "year", "habit"]
+"""How exactly a fact's dates are known; `habit`: it is true again and again."""
+FactKind = Literal["fact", "promise"]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Whose fact it is: the caller's, or that of somebody whom the caller named or described."""
+
+    role: str = ""
+    """In the caller's words: "sister", "boss"; empty for the caller."""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.role, self.name))) or "caller"
+
+
+CALLER = About()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The words that a fact rests on."""
+
+    turn_id: UUID
+    quote: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +97,6 @@ class Fact:
     user_id: str
     text: str
     topic: str
-    sub_topic: str
     importance: float
     """0 (trivia) to 1 (must never be forgotten)."""
     scope: Scope
@@ -68,6 +106,15 @@ class Fact:
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     turn_ids: tuple[UUID, ...] = ()
+    about: About | None = CALLER
+    """None: learned before it was asked whose it is."""
+    evidence: tuple[Evidence, ...] = ()
+    precision: Precision = ""
+    kind: FactKind = "fact"
+    due: datetime | None = None
+    """Of a promise: when it is to be kept."""
+    names: tuple[str, ...] = ()
+    """Other people, places and organisations in it, as they stand there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +138,10 @@ class Item:
     partly: bool = False
     """Of a turn that has ended (all facts learned from it are closed): not all of it, others of its facts are
     live."""
+    due: datetime | None = None
+    """Of a promise: when it is to be kept."""
+    quote: str = ""
+    """Of a fact: the words that it rests on."""
 
     @classmethod
     def of_turn(cls, turn: Turn, tier: str) -> "Item":
@@ -119,6 +170,8 @@ class Item:
             valid_until=fact.valid_until,
             turn_ids=fact.turn_ids,
             tier=tier,
+            due=fact.due,
+            quote=fact.evidence[-1].quote if fact.evidence else "",
         )
 
     def scored(self, score: float) -> "Item":
@@ -126,6 +179,7 @@ class Item:
         return Item(
             *(self.kind, self.id, self.text, self.said_at, score, self.role, self.interrupted),
             *(self.valid_from, self.valid_until, self.turn_ids, self.tier, self.partly),
+            *(self.due, self.quote),
         )
 
 
@@ -155,9 +209,9 @@ class ForgetRequest:
 
     turn_ids: frozenset[UUID] = frozenset()
     """With everything that was learned from them."""
+    lone_turn_ids: frozenset[UUID] = frozenset()
+    """Without: "my dog is ill, and I live in Porto" goes because of the dog, and takes no Porto along."""
     fact_ids: frozenset[UUID] = frozenset()
-    about: frozenset[str] = frozenset()
-    """Stems: turns and facts in which all of them stand."""
     relations: tuple[Item, ...] = ()
     """Of the graph: with the facts that they are made of, and the turns whose words they retell."""
 

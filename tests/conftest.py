@@ -134,10 +134,14 @@ def data_dir(tmp_path: Path) -> Path:
 def memory_settings(
     database_url: str, redis_url: str, data_dir: Path, clean_environment: None
 ) -> MemorySettings:
-    """Settings that point at the test's own stores, with the local embedding model."""
+    """Settings that point at the test's own stores, with the local embedding model.
+
+    A scripted model learns without a trial.
+    """
     return load_settings(
         database_url=database_url,
         redis_url=redis_url,
         data_dir=data_dir,
         embedding_model=LOCAL_EMBEDDING_MODEL,
+        llm_grade="full",
     )

@@ -55,7 +55,7 @@ class FakeGraph:
         )[:limit]
 
     async def export(self, group):
-        return graph_as_json(await self.entities(group), await self.relations(group, live_only=False), ())
+        return graph_as_json(await self.entities(group), await self.relations(group, live_only=False))
 
     async def refresh(self, group):
         """Nothing is kept beside the edges."""

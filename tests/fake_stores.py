@@ -28,12 +28,23 @@ class FakeTurns:
         self.rows[turn.turn_id] = turn
         return True
 
+    async def stands(self, turn: Turn) -> bool:
+        return turn.turn_id in self.rows
+
+    async def takes_others(self, user_id: str) -> bool:
+        if self.down or self.hung:
+            raise StoreUnavailable()
+        return True
+
     async def embed_turn(self, turn: Turn) -> None:
         self.embedded.append(turn.turn_id)
 
     async def list(self, user_id: str) -> list:
         mine = [turn for turn in self.rows.values() if turn.user_id == user_id]
-        return sorted(mine, key=lambda turn: (turn.said_at, turn.call_id, turn.position))
+        began = {}
+        for turn in mine:
+            began[turn.call_id] = min(turn.said_at, began.get(turn.call_id, turn.said_at))
+        return sorted(mine, key=lambda turn: (began[turn.call_id], turn.call_id, turn.position))
 
     async def before(self, caller: Caller, limit: int) -> list:
         mine = [

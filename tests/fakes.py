@@ -9,8 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Request = dict[str, Any]
-Scripted = str | dict[str, Any] | int | Callable[[Request], "Scripted"]
-"""Text; an object, sent as JSON text; a number, which is an HTTP status; or a function of the request."""
+Scripted = str | dict[str, Any] | int | bytes | Callable[[Request], "Scripted"]
+"""Text; an object, sent as JSON text; a number, which is an HTTP status; bytes, the whole body; or a
+function of the request."""
 LONGEST_HOLD_S = 60.0
 
 
@@ -81,12 +82,23 @@ class ScriptedModel:
         return answer
 
 
-def facts(*texts: str, line: int = 1, ended: tuple[int, ...] = ()) -> dict[str, Any]:
-    """An extraction answer of the default extractor."""
-    rows = [
-        {"line": line, "text": text, "topic": "person", "sub_topic": "test", "weight": 5} for text in texts
-    ]
-    return {"facts": rows, "ended": list(ended)}
+def facts(*texts: str, turn: int = 1, ended: tuple[int, ...] = (), **fields: Any) -> dict[str, Any]:
+    """What a model answers to the default extractor: these facts are new, and those known ones are over.
+
+    Args:
+        turn: the turn of the portion that they rest on, from 1.
+        ended: numbers of known facts, from 1.
+        fields: of every operation, such as `about` or `topic`.
+    """
+    told = [operation(text, turn=turn, **fields) for text in texts]
+    over = [operation("", turn=turn, **fields | {"op": f"end {number}"}) for number in ended]
+    return {"operations": [*told, *over]}
+
+
+def operation(fact: str, *, turn: int = 1, **fields: Any) -> dict[str, Any]:
+    """One element of such an answer: the whole turn is the evidence, unless `fields` hold a quote."""
+    plain = {"quote": "", "about": "caller", "said": "stated", "op": "add"}
+    return {"turns": [turn], "fact": fact, **plain, "topic": "person", "weight": 5, "when": ""} | fields
 
 
 class _Server(ThreadingHTTPServer):
@@ -112,6 +124,9 @@ def _handler_of(model: ScriptedModel) -> type[BaseHTTPRequestHandler]:
             answer = model.answer_to(request)
             if isinstance(answer, int):
                 _send(self, answer, {"error": {"message": "scripted", "type": "scripted"}})
+                return
+            if isinstance(answer, bytes):
+                _send_bytes(self, answer)
                 return
             text = answer if isinstance(answer, str) else json.dumps(answer)
             if request.get("stream"):
@@ -160,9 +175,13 @@ def _stream(handler: BaseHTTPRequestHandler, name: str, text: str) -> None:
 
 
 def _send(handler: BaseHTTPRequestHandler, status: int, body: object) -> None:
-    data = json.dumps(body).encode()
+    _send_bytes(handler, json.dumps(body).encode(), status)
+
+
+def _send_bytes(handler: BaseHTTPRequestHandler, data: bytes, status: int = 200) -> None:
     handler.send_response(status)
-    handler.send_header("Content-Type", "application/json")
+    kind = {b"<": "text/html", b"d": "text/event-stream"}.get(data[:1], "application/json")
+    handler.send_header("Content-Type", kind)
     handler.send_header("Content-Length", str(len(data)))
     handler.end_headers()
     handler.wfile.write(data)

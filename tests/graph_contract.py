@@ -255,7 +255,7 @@ async def test_unknown_group_is_empty_and_stays_unknown(store, group):
     assert await store.backend.relations(group, live_only=False) == []
     assert await store.backend.entities(group) == [] == await store.backend.digest(group, 8, NOW)
     assert await store.backend.count(group) == 0
-    assert await store.backend.export(group) == {"entities": [], "relations": [], "episodes": []}
+    assert await store.backend.export(group) == {"entities": [], "relations": []}
     await store.backend.refresh(group)
     await store.backend.erase(group)
     assert not await store.exists(group)

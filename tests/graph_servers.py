@@ -17,14 +17,14 @@ RELATIONS = """
 MATCH (s {group_id: $group})-[e:RELATES_TO]->(t)
 RETURN s.name, e.fact, t.name, left(toString(e.invalid_at), 10) ORDER BY e.fact, t.name
 """
-KINDS = ("Entity", "Episodic", "Saga", "EdgePage")
+KINDS = ("Entity", "EdgePage")
 NODES = (
     f"MATCH (n {{group_id: $group}}) RETURN [one IN labels(n) WHERE one IN {list(KINDS)}][0] AS kind, "
     "count(n) ORDER BY kind"
 )
 EDGES = "MATCH ({group_id: $group})-[e]->() RETURN type(e) AS kind, count(e) ORDER BY kind"
 REMOVE_ONE = "MATCH ({group_id: $group})-[e:RELATES_TO]->() WITH e LIMIT 1 DELETE e"
-HOLD = "MATCH (n:{label} {{group_id: $group}}) SET n.held = true"
+HOLD = "MATCH (n:Entity {group_id: $group}) SET n.held = true"
 BLOCKED = "SHOW TRANSACTIONS YIELD status WHERE status STARTS WITH 'Blocked' RETURN count(*)"
 
 
@@ -67,15 +67,13 @@ def kinds(settings: MemorySettings, user: str) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def saves_held(
-    settings: MemorySettings, user: str, label: str = "Entity"
-) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+async def saves_held(settings: MemorySettings, user: str) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
     """No save that touches what the caller's graph holds gets on while the block runs.
 
     Gives a function: does one wait?
 
-    On FalkorDB nothing is written at all; on Neo4j a save has begun its transaction, and stops at the first
-    node with that label. The server may be halted or killed meanwhile.
+    On FalkorDB nothing is written at all; on Neo4j a save has begun its transaction, and stops at the
+    first node. The server may be halted or killed meanwhile.
     """
     if not settings.neo4j_url:
         with writes_paused(settings.falkordb_url.get_secret_value()) as client:
@@ -86,7 +84,7 @@ async def saves_held(
         driver.session() as session,
     ):
         holding = await session.begin_transaction()
-        held = await (await holding.run(HOLD.format(label=label), group=group_of(user, "echoic"))).consume()
+        held = await (await holding.run(HOLD, group=group_of(user, "echoic"))).consume()
         assert held.counters.properties_set, "a graph that holds nothing cannot be held"
 
         async def is_blocked() -> bool:

@@ -22,7 +22,6 @@ def fact(text: str, user_id: str = "ana", **fields: Any) -> Fact:
     """Learned now from words to the default agent, unless `fields` say otherwise."""
     known = {
         "topic": "t",
-        "sub_topic": "s",
         "importance": 0.5,
         "scope": "user",
         "agent_id": "echoic",

@@ -15,7 +15,7 @@ from echoic.memory.config import MemorySettings
 from echoic.memory.service import Memory
 from tests.processes import ROOT
 
-ADDRESSES = ("database_url", "redis_url", "data_dir", "llm_url", "llm_model")
+ADDRESSES = ("database_url", "redis_url", "data_dir", "llm_url", "llm_model", "llm_grade")
 WAITING = "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
 
 

@@ -133,8 +133,8 @@ def lock(options: list[str]) -> None:
     constrained = ["--constraint", "locks/dev.txt"]
     for name, extra in (
         ("dev", [*options, "pyproject.toml", "--all-extras"]),
-        ("local", [*constrained, "pyproject.toml", *_extras("agent", "worker", "graph", "local")]),
-        ("server", [*constrained, "pyproject.toml", *_extras("agent", "worker", "graph")]),
+        ("local", [*constrained, "pyproject.toml", *_extras("agent", "worker", "graph", "api", "local")]),
+        ("server", [*constrained, "pyproject.toml", *_extras("agent", "worker", "graph", "api")]),
         ("build", [*options, "locks/build.in"]),
         ("uv", [*options, "locks/uv.in"]),
     ):

@@ -13,11 +13,12 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from echoic.agent.config import AgentSettings
+from echoic.api.config import ApiSettings
 from echoic.memory.config import MemorySettings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, ENV_EXAMPLE = ROOT / "docs" / "settings.md", ROOT / ".env.example"
-SETTINGS: tuple[type[BaseSettings], ...] = (MemorySettings, AgentSettings)
+SETTINGS: tuple[type[BaseSettings], ...] = (MemorySettings, AgentSettings, ApiSettings)
 MARKS = ("<!-- settings: written by `make docs` -->\n", "<!-- settings end -->\n")
 ENV_MARKS = ("# --- settings: written by `make docs` ---\n", "# --- settings end ---\n")
 
@@ -36,7 +37,7 @@ def settings() -> Iterator[Setting]:
     for owner in SETTINGS:
         for name, field in owner.model_fields.items():
             yield Setting(
-                _names(name, field),
+                _names(name, field, owner.model_config["env_prefix"]),
                 _default(field),
                 f"{' '.join((field.description or '').split())}{_limits(field)}",
             )
@@ -79,10 +80,10 @@ def main() -> None:
     ENV_EXAMPLE.write_text(between(ENV_EXAMPLE.read_text(), ENV_MARKS, example()))
 
 
-def _names(name: str, field: FieldInfo) -> tuple[str, ...]:
+def _names(name: str, field: FieldInfo, prefix: str) -> tuple[str, ...]:
     if isinstance(field.validation_alias, AliasChoices):
         return tuple(str(choice) for choice in field.validation_alias.choices)
-    return (f"ECHOIC_{name.upper()}",)
+    return (f"{prefix}{name.upper()}",)
 
 
 def _default(field: FieldInfo) -> str:

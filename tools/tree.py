@@ -19,8 +19,8 @@ DOORLESS = {
 }
 """Folders that nobody imports from: they are programs."""
 REST = {
-    "memory/store/sql": "The named queries (`queries.sql`) and the numbered migrations of the database.",
-    "tests": "Tests by what they need: `unit` (nothing), `contract` and `integration` (real stores), "
+    "memory/store/sql": "The named queries and the numbered migrations of the database.",
+    "tests": "Tests by what they need: `unit` (nothing), `contract`, `integration` and `api` (real stores), "
     "`e2e` (a pipe), `rooms` (a LiveKit server), `graph` (Neo4j), `browser` (Chromium), `livekits` (other "
     "versions of LiveKit).",
     "locks": "Exact versions and SHA-256 sums of everything that is installed.",

@@ -1,33 +1,20 @@
-"""Which extractor the settings and the configured model allow: one too weak to extract is not asked."""
+"""Which extractor the settings and the configured model allow: one too weak to learn is not asked."""
 
-import hashlib
-import json
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from echoic.memory.config import MemorySettings
-from echoic.memory.errors import MemoryFault, ModelAnswerInvalid, ModelUnavailable
+from echoic.memory.errors import MemoryFault, ModelUnavailable
+from echoic.memory.model_verdict import Grade, Verdict
 from echoic.memory.service import Memory
-from echoic.memory.store.queries import query
-from echoic.memory.text.words import terms
-from echoic.memory.types import Turn
-from echoic.workers.chat_model import ChatModel
-from echoic.workers.extractors.base import Extractor
-from echoic.workers.extractors.one_call import OneCallExtractor
-from echoic.workers.extractors.prompt import messages
+from echoic.workers.learn.extractor import Extractor, ModelSource, Source, VerifiedExtractor
+from echoic.workers.learn.grades import graded
+from echoic.workers.model.chat import ChatModel
 
 log = logging.getLogger("echoic.choose")
 
-SMALL_TALK = "facts are not extracted; everything said is still kept word for word and found again"
-PROBE = (
-    ("I've just moved to Cardiff with my daughter Nell.", {"cardiff", "nell"}),
-    ("My brother Oscar is allergic to cats.", {"oscar", "cat"}),
-)
-"""What any model that is of use finds; the words that must come back, as stems."""
-_VERDICTS = {"fit", "weak"}
+VERBATIM = "facts are not extracted; everything said is still kept word for word and found again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +23,7 @@ class ExtractorChoice:
 
     extractor: Extractor | None
     sentence: str
+    verdict: Verdict | None = None
 
     async def close(self) -> None:
         if self.extractor is not None:
@@ -43,77 +31,47 @@ class ExtractorChoice:
 
 
 async def open_extractor(settings: MemorySettings, memory: Memory) -> ExtractorChoice:
-    """The extractor that the settings name, if a model is configured and passed the probe (asked once).
+    """The extractor that the settings name, if a model is configured, as far as it is trusted (tried once).
 
     Raises:
         StoreUnavailable: the verdict on the model can be neither read nor kept.
     """
     if settings.extractor == "off":
-        return ExtractorChoice(None, f"ECHOIC_EXTRACTOR is off: {SMALL_TALK}.")
-    if not settings.llm_url and not settings.llm_api_key.get_secret_value():
-        return ExtractorChoice(
-            None,
-            f"No extractor is configured: {SMALL_TALK}. "
-            "Set OPENAI_API_KEY or ECHOIC_LLM_URL, or `echoic model pull`.",
-        )
-    extractor, model = make_extractor(settings)
-    try:
-        if await _verdict(memory, settings, model) == "weak":
-            await extractor.close()
-            return ExtractorChoice(
-                None,
-                f"The model {model.name} is too weak to learn facts (it failed a test question): "
-                f"{SMALL_TALK}.",
-            )
-    except ModelUnavailable:
-        log.warning("choose.not_probed")  # no verdict: learning will meet the same outage, and wait it out
-    except MemoryFault:
-        await extractor.close()
-        raise
-    return ExtractorChoice(extractor, "Facts are learned in the background.")
-
-
-def make_extractor(settings: MemorySettings) -> tuple[Extractor, ChatModel]:
-    """The extractor that the settings name and the model it asks, without a probe."""
+        return ExtractorChoice(None, f"ECHOIC_EXTRACTOR is off: {VERBATIM}.")
+    if not is_configured(settings):
+        why = "Set OPENAI_API_KEY or ECHOIC_LLM_URL, or `echoic model pull`."
+        return ExtractorChoice(None, f"No extractor is configured: {VERBATIM}. {why}")
     model = ChatModel(settings)
+    verdict = Verdict(settings.llm_grade) if settings.llm_grade else None
+    try:
+        verdict = verdict or await graded(memory, model)
+    except ModelUnavailable:
+        # no verdict: learning will meet the same outage and wait it out; until then nothing may be ended
+        log.warning("choose.not_tried")
+        verdict = Verdict("adds")
+    except MemoryFault:
+        await model.close()
+        raise
+    if verdict.grade == "none":
+        await model.close()
+        return ExtractorChoice(None, f"{model.name}: {verdict.sentence}.", verdict)
+    extractor, _ = make_extractor(settings, verdict.grade, model)
+    return ExtractorChoice(extractor, verdict.sentence, verdict)
+
+
+def is_configured(settings: MemorySettings) -> bool:
+    """Whether there is a model to ask."""
+    return bool(settings.llm_url or settings.llm_api_key.get_secret_value())
+
+
+def make_extractor(
+    settings: MemorySettings, grade: Grade = "full", model: ChatModel | None = None
+) -> tuple[Extractor, ChatModel]:
+    """The extractor that the settings name and the model it asks, without a verdict."""
+    model, zone = model or ChatModel(settings), ZoneInfo(settings.timezone)
+    source: Source = ModelSource(model, zone, names=settings.graph != "off")
     if settings.extractor == "mem0":
-        from echoic.workers.extractors.mem0_add import Mem0Extractor  # importing Mem0 takes 2.5 s
+        from echoic.workers.mem0.source import Mem0Source  # importing Mem0 takes 2.5 s
 
-        return Mem0Extractor(settings, model), model
-    return OneCallExtractor(model, ZoneInfo(settings.timezone)), model
-
-
-async def is_fit(extractor: Extractor) -> bool:
-    """Whether a model finds two plain facts.
-
-    Raises:
-        ModelUnavailable: it does not answer, so nothing is known about it.
-    """
-    now = datetime.now(UTC)
-    for number, (said, wanted) in enumerate(PROBE):
-        turn = Turn(UUID(int=number), "probe", "probe", "probe", number, "user", said, now)
-        try:
-            found = await extractor.extract([turn], [])
-        except ModelAnswerInvalid:
-            return False
-        if not wanted <= {term for fact in found.facts for term in terms(fact.text)}:
-            return False
-    return True
-
-
-async def _verdict(memory: Memory, settings: MemorySettings, model: ChatModel) -> str:
-    key = await _key(model)
-    stored = await memory.db.run(
-        lambda connection: connection.fetchval("select value from settings where key = $1", key)
-    )
-    if stored in _VERDICTS:
-        return str(stored)
-    verdict = "fit" if await is_fit(OneCallExtractor(model, ZoneInfo(settings.timezone))) else "weak"
-    await memory.db.run(lambda connection: connection.execute(query("put_setting"), key, verdict))
-    return verdict
-
-
-async def _key(model: ChatModel) -> str:
-    """Where the verdict is kept: another model, address or prompt is probed anew."""
-    asked = json.dumps([model.url, await model.served_name(), messages([], [], ZoneInfo("UTC"))])
-    return f"extraction:{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
+        source = Mem0Source(settings, model)
+    return VerifiedExtractor(source, zone, grade=grade), model

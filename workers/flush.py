@@ -2,7 +2,7 @@
 
 import asyncio
 
-from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, StoreUnavailable
+from echoic.memory.errors import ConfigInvalid, MemoryFault, StoreUnavailable
 from echoic.memory.service import Memory
 from echoic.memory.store.batches import open_turns
 from echoic.workers.choose_extractor import open_extractor
@@ -10,24 +10,23 @@ from echoic.workers.graph.ingest import open_ingester
 from echoic.workers.learn.learner import Learner, LearnReport
 
 POLL_S = 0.2
-TRY_AGAIN_S = 2.0
 
 
 async def flush(memory: Memory, learner: Learner, user_id: str, *, wait: bool = True) -> LearnReport:
-    """Learn what is open.
+    """Learn what is open; a batch that failed before is tried again, once.
 
-    `wait`: also while another worker is at it or a batch fails, until nothing is open any more.
+    `wait`: also while another worker is at it, until it is done.
 
     Raises:
         StoreUnavailable, ModelUnavailable: not learned, nothing lost.
     """
     total = LearnReport()
     while True:
-        report = await learner.learn(user_id)
+        report = await learner.learn(user_id, hurry=True)
         total.add(report)
-        if not (wait and (report.busy or report.failed)) or not await open_turns(memory.db, user_id):
+        if not (wait and report.busy) or not await open_turns(memory.db, user_id):
             return total
-        await asyncio.sleep(TRY_AGAIN_S if report.failed else POLL_S)
+        await asyncio.sleep(POLL_S)
 
 
 async def flush_user(memory: Memory, user_id: str, *, wait: bool) -> str:
@@ -56,6 +55,10 @@ async def flush_user(memory: Memory, user_id: str, *, wait: bool) -> str:
         await choice.close()
     if report.dead:
         raise MemoryFault(f"{report.dead} batches could not be learned: see `echoic jobs`.")
+    if report.failed:
+        raise MemoryFault(
+            "The model's answer could not be used; nothing is lost, a worker tries again. See `echoic jobs`."
+        )
     return f"Learned {report.facts} facts from {report.turns} turns.{await _feed_graph(memory, user_id)}"
 
 
@@ -72,14 +75,14 @@ async def _feed_graph(memory: Memory, user_id: str) -> str:
         if ingester is None:
             return ""
         try:
-            report = await ingester.ingest(user_id)
-            while report.busy or report.failed:
-                await asyncio.sleep(TRY_AGAIN_S if report.failed else POLL_S)
+            report = await ingester.ingest(user_id, hurry=True)
+            while report.busy:
+                await asyncio.sleep(POLL_S)
                 report.add(await ingester.ingest(user_id))
         finally:
             await ingester.close()
-    except (StoreUnavailable, ModelUnavailable, ConfigInvalid) as exc:
+    except (StoreUnavailable, ConfigInvalid) as exc:
         return f" The graph is not up to date ({exc}) A worker feeds it later."
-    if report.dead:
-        raise MemoryFault(f"{report.dead} batches could not enter the graph: see `echoic jobs`.")
+    if report.dead or report.failed:
+        raise MemoryFault(f"{report.dead or 'Some'} batches could not enter the graph: see `echoic jobs`.")
     return f" Entered {report.relations} relations in the graph."

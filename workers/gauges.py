@@ -7,9 +7,8 @@ import asyncio
 import logging
 import math
 
-import asyncpg
-
 from echoic.memory.errors import MemoryFault
+from echoic.memory.given_up import count_given_up
 from echoic.memory.observe.metrics import waiting
 from echoic.memory.service import Memory
 from echoic.memory.store.batches import backlog
@@ -38,8 +37,13 @@ async def look(memory: Memory) -> None:
         log.debug("gauges.no_redis")  # `worker.redis_gone` says so once
     try:
         turns, oldest_s = await backlog(memory.db)
-    except (MemoryFault, asyncpg.PostgresError):
+    except MemoryFault:
         log.debug("gauges.no_postgres")
+    try:
+        for queue, count in (await count_given_up(memory.db, memory.spool)).items():
+            here.set_aside.labels(queue).set(count)
+    except MemoryFault:
+        log.debug("gauges.not_counted")
     here.jobs.set(jobs)
     here.jobs_overdue.set(overdue_s)
     here.turns.set(turns)

@@ -18,11 +18,12 @@ from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, S
 from echoic.memory.observe.logs import log_to_stderr
 from echoic.memory.observe.scrape import serve_metrics
 from echoic.memory.service import Memory, open_memory
-from echoic.memory.store.jobs import QUEUE, deserialize, open_redis, serialize
+from echoic.memory.store.jobs import QUEUE, deserialize, mend_queue, open_redis, serialize
 from echoic.workers import gauges
+from echoic.workers.attempts import AGAIN_AFTER_S
 from echoic.workers.choose_extractor import open_extractor
 from echoic.workers.graph.ingest import GraphIngester, open_ingester
-from echoic.workers.learn.learner import MOST_FAILURES, Learner
+from echoic.workers.learn.learner import Learner
 from echoic.workers.sweep import sweep, sweep_for_ever, sweep_graphs
 
 log = logging.getLogger("echoic.worker")
@@ -64,7 +65,7 @@ async def run_worker(
             },
         )
         learner = Learner(memory, choice.extractor) if choice.extractor else None
-        ingester = await _ingester(memory)
+        ingester = await asyncio.to_thread(open_ingester, memory)  # importing Graphiti takes two seconds
         try:
             if not burst:
                 # one that serves a single talk has no port of its own
@@ -78,21 +79,10 @@ async def run_worker(
                 await ingester.close()
 
 
-async def _ingester(memory: Memory) -> GraphIngester | None:
-    """What feeds graphs, unless its own settings are wrong: facts are learned without it."""
-    try:
-        return await asyncio.to_thread(open_ingester, memory)  # importing Graphiti takes two seconds
-    except ConfigInvalid as exc:
-        log.error("graph.not_fed", extra={"error": type(exc).__name__, "reason": str(exc)})
-        return None
-
-
 async def _drain(memory: Memory, learner: Learner | None, ingester: GraphIngester | None) -> None:
-    """Learn what is open now, due or not, and feed the graphs; a batch is tried as often as it may fail."""
-    for _ in range(MOST_FAILURES):
-        learned = await sweep(memory, learner, idle_s=0)
-        if not await sweep_graphs(memory, ingester) + learned:
-            return
+    """Learn what is open now, due or not, and feed the graphs."""
+    await sweep(memory, learner, idle_s=0)
+    await sweep_graphs(memory, ingester)
 
 
 async def learn_user(ctx: dict[str, Any], user_id: str) -> None:
@@ -107,7 +97,7 @@ async def learn_user(ctx: dict[str, Any], user_id: str) -> None:
     if ctx["ingester"] is not None:
         await ctx["jobs"].enqueue_graph(user_id)
     if report.busy or report.failed:
-        raise Retry(defer=BUSY_S if report.busy else BACK_OFF_S[0])
+        raise Retry(defer=BUSY_S if report.busy else AGAIN_AFTER_S[0])
 
 
 async def graph_user(ctx: dict[str, Any], user_id: str) -> None:
@@ -120,11 +110,11 @@ async def graph_user(ctx: dict[str, Any], user_id: str) -> None:
         return  # the graph is off here; the ledger remembers
     try:
         report = await ingester.ingest(user_id)
-    except (StoreUnavailable, ModelUnavailable, ConfigInvalid) as exc:
+    except (StoreUnavailable, ConfigInvalid) as exc:
         log.warning("graph.not_fed", extra={"error": type(exc).__name__})
         raise Retry(defer=BACK_OFF_S[min(ctx["job_try"], len(BACK_OFF_S)) - 1]) from exc
     if report.busy or report.failed:
-        raise Retry(defer=BUSY_S if report.busy else BACK_OFF_S[0])
+        raise Retry(defer=BUSY_S if report.busy else AGAIN_AFTER_S[0])
 
 
 def main() -> None:
@@ -184,6 +174,7 @@ async def _take_jobs(memory: Memory, learner: Learner | None, ingester: GraphIng
         worker = _arq_worker(memory, learner, ingester)
         try:
             await worker.pool.ping()
+            await mend_queue(worker.pool)
             if away:
                 log.info("worker.redis_back")
             away = False
@@ -192,6 +183,8 @@ async def _take_jobs(memory: Memory, learner: Learner | None, ingester: GraphIng
             if not away:
                 log.warning("worker.redis_gone", extra={"error": type(exc).__name__})
             away = True
+        except Exception as exc:  # a job that arq cannot read; the sweeper does its work
+            log.error("worker.jobs_defect", exc_info=exc)
         finally:
             await _end(worker)
         await asyncio.sleep(RECONNECT_S)

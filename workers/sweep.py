@@ -3,11 +3,9 @@ it."""
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 
-import asyncpg
-
-from echoic.memory.errors import MemoryFault, ModelUnavailable
+from echoic.memory.errors import MemoryFault
 from echoic.memory.graph.erase import finish_erasures
 from echoic.memory.graph.ledger import users_due
 from echoic.memory.service import Memory
@@ -18,22 +16,57 @@ from echoic.workers.learn.learner import Learner
 log = logging.getLogger("echoic.sweep")
 EVERY_S = 15.0
 BATCH = 64
+DOWN_FOR_ALL = 3
+"""So many users in a row whose work fails: what it needs is down."""
 GRACE_S = 30.0
 """Past the idle time of a user's last turn: the queue had its chance."""
+
+
+class Order:
+    """Who comes first: users whose work failed the last time come last, so that they are in nobody's way."""
+
+    def __init__(self) -> None:
+        self._failed: set[str] = set()
+
+    async def each(self, users: Sequence[str], work: Callable[[str], Awaitable[bool]], event: str) -> int:
+        """Do the work of one user after the other; returns for how many it was done.
+
+        What fails for one is logged and left for the next round; what fails for three in a row fails for all.
+        """
+        done = in_a_row = 0
+        self._failed.intersection_update(users)
+        for user_id in sorted(users, key=self._failed.__contains__):
+            try:
+                done += await work(user_id)
+                self._failed.discard(user_id)
+                in_a_row = 0
+            except Exception as exc:  # a defect must not stop the work on the others
+                self._failed.add(user_id)
+                in_a_row += 1
+                is_defect = not isinstance(exc, MemoryFault)
+                log.warning(event, extra={"error": type(exc).__name__}, exc_info=exc if is_defect else None)
+                if in_a_row == DOWN_FOR_ALL:
+                    break
+        return done
 
 
 async def sweep_for_ever(
     memory: Memory, learner: Learner | None, ingester: GraphIngester | None = None
 ) -> None:
     """Sweep every 15 seconds. Needs no Redis: the rows themselves say what is missing."""
+    learning, graphs = Order(), Order()
     while True:
-        with suppress(MemoryFault):  # counted and logged where it was raised; the next round tries again
-            await sweep(memory, learner, idle_s=memory.settings.learn_idle_s + GRACE_S)
-            await sweep_graphs(memory, ingester)
+        try:
+            await sweep(memory, learner, idle_s=memory.settings.learn_idle_s + GRACE_S, order=learning)
+            await sweep_graphs(memory, ingester, order=graphs)
+        except MemoryFault as exc:  # the next round tries again
+            log.info("sweep.waits", extra={"error": type(exc).__name__})
+        except Exception as exc:
+            log.error("sweep.defect", exc_info=exc)
         await asyncio.sleep(EVERY_S)
 
 
-async def sweep(memory: Memory, learner: Learner | None, *, idle_s: float) -> int:
+async def sweep(memory: Memory, learner: Learner | None, *, idle_s: float, order: Order | None = None) -> int:
     """Replay orphaned spools, embed turns without a vector, learn users who waited too long; returns how many
     users were learned.
 
@@ -44,16 +77,15 @@ async def sweep(memory: Memory, learner: Learner | None, *, idle_s: float) -> in
     await _embed_missing(memory)
     if learner is None:
         return 0
-    learned = 0
-    for user_id in await users_with_open_turns(memory.db, idle_s=idle_s):
-        try:
-            learned += await _learn(learner, user_id)
-        except ModelUnavailable:
-            break  # down for one, down for all: the next round tries again
-    return learned
+
+    async def learn(user_id: str) -> bool:
+        return not (await learner.learn(user_id)).busy
+
+    users = await users_with_open_turns(memory.db, idle_s=idle_s)
+    return await (order or Order()).each(users, learn, "sweep.not_learned")
 
 
-async def sweep_graphs(memory: Memory, ingester: GraphIngester | None) -> int:
+async def sweep_graphs(memory: Memory, ingester: GraphIngester | None, *, order: Order | None = None) -> int:
     """Remove the graphs of people who were erased, and bring graphs up to date that are behind; returns how
     many users' were.
 
@@ -62,37 +94,21 @@ async def sweep_graphs(memory: Memory, ingester: GraphIngester | None) -> int:
     """
     if ingester is None or memory.graph is None:
         return 0
+
+    async def ingest(user_id: str) -> bool:
+        return not (await ingester.ingest(user_id)).busy
+
     users = await users_due(memory.db)
-    done = 0
     try:
         await finish_erasures(memory.db, memory.graph)
-        for user_id in users:
-            report = await ingester.ingest(user_id)
-            done += not report.busy
-    # down for one, down for all: the next round tries again
-    except (
-        MemoryFault,
-        asyncpg.PostgresError,
-    ) as exc:
-        log.warning("sweep.graphs_not_fed", extra={"error": type(exc).__name__})
-    return done
+    except MemoryFault as exc:
+        log.warning("sweep.graphs_not_removed", extra={"error": type(exc).__name__})
+    return await (order or Order()).each(users, ingest, "sweep.graphs_not_fed")
 
 
 async def _embed_missing(memory: Memory) -> None:
     try:
         while await memory.turns.index_missing(BATCH) == BATCH:
             pass
-    except MemoryFault as exc:
+    except Exception as exc:  # found by their words until the next round
         log.warning("sweep.not_embedded", extra={"error": type(exc).__name__})
-
-
-async def _learn(learner: Learner, user_id: str) -> bool:
-    try:
-        report = await learner.learn(user_id)
-    except ModelUnavailable:
-        log.warning("sweep.model_unavailable")
-        raise
-    except (MemoryFault, asyncpg.PostgresError) as exc:
-        log.warning("sweep.not_learned", extra={"error": type(exc).__name__})
-        return False
-    return not report.busy

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,9 +20,22 @@ from echoic.agent.call.turn_log import TurnLog
 from echoic.agent.conversation import said_since
 from echoic.agent.identity.identity import Identified
 from echoic.memory.call import CallMemory, check_user_id, start_call
-from echoic.memory.types import Recall
+from echoic.memory.types import ForgetRequest, Recall
 
 log = logging.getLogger("echoic.call")
+
+
+@dataclass(frozen=True, slots=True)
+class PendingForget:
+    """What the caller was asked about: it is forgotten at a yes."""
+
+    memory: CallMemory
+    """Whose it is: somebody else's yes is none."""
+    wanted: ForgetRequest
+    what: str
+    """As it was named."""
+    question: str
+    """As it was read back: an answer is one to these words alone."""
 
 
 class Call:
@@ -38,7 +51,7 @@ class Call:
         keep_before_confirmed: whether what an anonymous caller said becomes theirs once it is known who they
             are.
         shows_tools: whether the model is shown the tools of agent/commands/memory_tools.py, for wishes that
-            no rule recognises.
+            no sentence of the language files is like.
         render: makes the text that stands before the caller's words; by default the recall's own block.
     """
 
@@ -64,6 +77,7 @@ class Call:
         self.turn_log: TurnLog | None = None
         """Set by whoever wires the call."""
         self.shows_tools = shows_tools
+        self.pending: PendingForget | None = None
         self.render = render or _block
         self.recalls = RecallHistory()
         self.identity_known = asyncio.Event()
@@ -213,8 +227,10 @@ class Call:
         user_id = identified.user_id
         if (known := self._memories.get((user_id, scope))) is not None:
             return known
-        call_id = self._call_id_for(user_id, scope)
-        caller = replace(self.call_memory.caller, user_id=user_id, agent_id=scope, call_id=call_id)
+        before, call_id = self.call_memory.caller, self._call_id_for(user_id, scope)
+        caller = identified.caller(scope, call_id, self.call_memory.memory.settings.timezone)
+        if identified.how == "application" and not identified.timezone:  # who calls is still where they were
+            caller = replace(caller, timezone=before.timezone, timezone_known=before.timezone_known)
         opened = start_call(self.call_memory.memory, caller, persistent=identified.persistent)
         self._memories[user_id, scope] = opened
         return opened

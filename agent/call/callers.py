@@ -20,6 +20,7 @@ from echoic.agent.identity.identity import (
     believed,
     resolve,
     user_of_token,
+    zone_of,
 )
 from echoic.agent.livekit_api import room_io_of
 
@@ -168,7 +169,9 @@ class Callers:
         if user_id is None:
             return None
         self._taken[participant.identity] = token
-        found = self._known[participant.identity] = Identified(user_id, "token", proven=True, persistent=True)
+        zone = zone_of(participant, self._room.name, "", self._rules, borrowed=borrowed)
+        found = Identified(user_id, "token", proven=True, persistent=True, timezone=zone)
+        self._known[participant.identity] = found
         return found
 
     def _look_around(self) -> None:

@@ -1,5 +1,6 @@
 """One call in a room: who is there, what is known, and the session that hears and speaks."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,11 +24,10 @@ from echoic.agent.identity.identity import CONSOLE_USER, Identified, Rules
 from echoic.agent.identity.phone import open_phone_key
 from echoic.agent.livekit_api import start_session
 from echoic.agent.model import address_of, calls_tools, connect_options, open_llm
-from echoic.agent.speech import Speech, open_vad, turn_handling
+from echoic.agent.speech import Outages, Speech, open_vad, turn_handling
 from echoic.agent.takeover.lease import lease_name
 from echoic.agent.takeover.lease_thread import LeaseThread
 from echoic.memory.service import Memory, spool_folder
-from echoic.memory.types import Caller
 
 
 @dataclass(slots=True)
@@ -46,6 +46,7 @@ class RoomCall:
         """Hear and answer from now on; go on with the conversation if another agent began it."""
         session = speaking_session(self._memory, self._settings, speech)
         attach(session, self.call, self.prefetch)
+        Outages(session)
         # else the server waits 20 s for the caller to come back
         session.on("close", lambda _: job.shutdown("the call ended"))
         job.add_shutdown_callback(open_tracing(self._memory.settings))
@@ -97,14 +98,17 @@ async def open_room_call(
         else Identified(CONSOLE_USER, "application", proven=True, persistent=True)
     )
     who = _confirmed_before(lease, participant) or who
-    caller = Caller(who.user_id, memory.settings.agent_id, lease.call_id, memory.settings.timezone)
-    call_memory = await memory.open_call(caller, persistent=who.persistent)
+    caller = who.caller(memory.settings.agent_id, lease.call_id, memory.settings.timezone)
+    call_memory, shows_tools = await asyncio.gather(
+        memory.open_call(caller, persistent=who.persistent),
+        calls_tools(memory, address_of(memory.settings), settings.model_tools),
+    )
     async with Capture(call_memory) as capture:
         call = Call(
             call_memory,
             who,
             keep_before_confirmed=settings.keep_before_confirmed,
-            shows_tools=calls_tools(address_of(memory.settings).kind, settings.model_tools),
+            shows_tools=shows_tools,
         )
         call.capture, prefetch = capture, Prefetch(call)
         call.turn_log = TurnLog(call, prefetch)

@@ -82,11 +82,16 @@ async def open_text_call(
     *,
     sink: Callable[[str], None],
     patience: SessionConnectOptions,
+    shows_tools: bool = False,
 ) -> AsyncIterator[TextCall]:
-    """Start the session; at the end everything heard is durable and learning is enqueued."""
+    """Start the session; at the end everything heard is durable and learning is enqueued.
+
+    Args:
+        shows_tools: as in `Call`.
+    """
     stored: list[Turn] = []
     async with Capture(call_memory, on_stored=lambda turn, _elapsed_ms: stored.append(turn)) as capture:
-        call = Call(call_memory)
+        call = Call(call_memory, shows_tools=shows_tools)
         call.capture, call.turn_log = capture, TurnLog(call)
         session: AgentSession = AgentSession(
             llm=model,

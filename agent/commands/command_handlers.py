@@ -1,22 +1,23 @@
 """Carries out what a caller asks of their memory: at once, in every store, confirmed in one sentence."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from livekit.agents import llm
 
+from echoic.agent.call.call import Call, PendingForget
 from echoic.agent.commands.memory_commands import MemoryCommand, parse_memory_command
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import MemoryFault
-from echoic.memory.privacy.forget import forget, restated, stems
+from echoic.memory.privacy.forget import forget, restated
+from echoic.memory.privacy.named import Named, find_named
+from echoic.memory.recall.prompt import excerpt
 from echoic.memory.store.turns import turn_id_for
-from echoic.memory.text.spoken_dates import said
-from echoic.memory.text.words import is_small_talk
+from echoic.memory.text.language import UNKNOWN, Language, languages
+from echoic.memory.text.words import is_small_talk, normalise
 from echoic.memory.types import ForgetRequest, Item
 
 log = logging.getLogger("echoic.say")
@@ -24,70 +25,63 @@ log = logging.getLogger("echoic.say")
 TOLD = 4
 """Most things told at once: what is spoken aloud must stay short."""
 
-FORGOTTEN = "Done, I have forgotten that."
-NOT_KEPT = "All right, I will not remember that."
-NOT_FOUND = "I found nothing about that in my memory."
-NOTHING_BEFORE = "There is nothing in this call yet that I could forget."
-STOPPED = "All right, from now on I will not remember what you say."
-AGREED = "Thank you, I will remember what we talk about."
-NEVER_HERE = "I am set up not to remember anything after our call."
-NOBODY = "I do not know who you are, so I forget this call when it ends."
-NOTHING_KNOWN = "I do not remember anything about you yet."
-NOT_ALL = (
-    "I can forget whatever you name, one thing at a time; to erase everything, ask those who run this "
-    "service."
-)
-NO_MEMORY = "I have no memory in this call."
-OUT_OF_REACH = (
-    "I cannot reach my memory right now, so I have dropped it from this call only; please ask me again later."
-)
-NOT_NOTED = "I will do so in this call, but I cannot reach my memory to note it for the next one."
-UNREAD = "I cannot reach my memory right now; please ask me again later."
-
-
-class Captures(Protocol):
-    """What is being written of a call."""
-
-    async def drained(self) -> None:
-        """Return when every word heard so far is stored."""
-        ...
+SHOWN_CHARS = 120
+"""Of what is read back."""
+UNTOUCHED = "No memory was touched."
+"""Said to nobody: the words were no matter of memory, and the model answers them."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandContext:
     """The call, as a wish finds it."""
 
-    call_memory: CallMemory
+    call: Call
+    memory: CallMemory
+    """Whose wish it is, also when somebody else speaks before it is carried out."""
+    language: Language = UNKNOWN
+    """In which the caller is answered."""
     messages: Sequence[llm.ChatMessage] = ()
     """What was said so far, the wish itself last."""
     used: Sequence[Item] = ()
     """What the reply before was given from memory."""
-    capture: Captures | None = None
 
     def turn_id(self, message: llm.ChatMessage) -> UUID:
-        return turn_id_for(self.call_memory.caller.call_id, message.id)
+        return turn_id_for(self.memory.caller.call_id, message.id)
+
+    def say(self, key: str, **given: object) -> str:
+        return answer(key, self.language, **given)
+
+
+def answer(key: str, language: Language, **given: object) -> str:
+    """A sentence of the `[answers]` of a language; English where it has none."""
+    sentence = language.answers.get(key) or languages()["en"].answers[key]
+    return sentence.format(**given)
 
 
 async def execute(request: MemoryCommand, spoken: CommandContext) -> str:
     """Do what the caller asked, and return the one sentence that confirms it, or says why it could not be
     done. Never raises a fault."""
-    if spoken.capture is not None:
-        await spoken.capture.drained()  # what was said just before may still be on its way to its row
+    if spoken.call.capture is not None:
+        await spoken.call.capture.drained()  # what was said just before may still be on its way to its row
     match request.wish:
         case "what_do_you_know":
-            return await _tell(spoken.call_memory)
+            return await _tell(spoken)
         case "stop_remembering":
-            return await _stop(spoken)
+            return await _decide(spoken, granted=False)
         case "remember_again":
-            return await _remember(spoken.call_memory)
+            return await _remember(spoken)
         case "forget_everything":
-            return NOT_ALL
+            return spoken.say("not_all")
         case "dont_remember_this":
-            return await _forget_last(spoken, NOT_KEPT, this_alone=request.this_alone)
+            return await _forget_last(spoken, "not_kept", this_alone=request.this_alone)
+        case "confirm_forgetting":
+            return await _forget_confirmed(spoken, with_yes=not request.rest)
         case "forget_that" if request.about:
-            return await _forget_about(spoken, request.about)
+            return await _forget_named(spoken, request)
         case "forget_that":
-            return await _forget_last(spoken, FORGOTTEN)
+            return await _forget_last(spoken, "forgotten")
+        case "nothing":
+            return UNTOUCHED
 
 
 async def _forget_last(spoken: CommandContext, done: str, *, this_alone: bool = False) -> str:
@@ -100,95 +94,131 @@ async def _forget_last(spoken: CommandContext, done: str, *, this_alone: bool = 
     wish, before = spoken.messages[-1:], [] if this_alone else _last_exchange(spoken.messages)
     turns = {spoken.turn_id(message) for message in (*before, *wish)} | _heard_since(spoken, [*before, *wish])
     if not this_alone and not before:
-        turns |= _last_stored(spoken.call_memory, turns)
+        turns |= _last_stored(spoken.memory, turns)
     if len(turns) == len(wish) and not this_alone:
-        return NOTHING_BEFORE
+        return spoken.say("nothing_before")
     told_again = restated(spoken.used, " ".join(message.text_content or "" for message in before))
     turns |= {item.id for item in told_again if item.kind == "turn"}
     facts = frozenset(item.id for item in told_again if item.kind == "fact")
     relations = tuple(item for item in told_again if item.kind == "relation")
-    return await _forget(spoken, ForgetRequest(frozenset(turns), facts, relations=relations), done)
+    return await _forget(spoken, ForgetRequest(frozenset(turns), fact_ids=facts, relations=relations), done)
 
 
-async def _forget_about(spoken: CommandContext, about: str) -> str:
-    """Forget every turn and fact in which all that is named stands; the wish itself names it too."""
-    named, wish = stems(about), spoken.messages[-1:]
-    own = {spoken.turn_id(message) for message in wish}
-    in_call = {
-        spoken.turn_id(message) for message in spoken.messages if named <= stems(message.text_content or "")
-    }
-    return await _forget(spoken, ForgetRequest(frozenset(own | in_call), about=named), FORGOTTEN, besides=own)
+async def _forget_named(spoken: CommandContext, request: MemoryCommand) -> str:
+    """Forget one thing at once; of more it is read back what would go, and they go at a yes."""
+    own = frozenset(map(spoken.turn_id, spoken.messages[-1:]))
+    named = _without(own, await find_named(spoken.memory, request.about, spoken.language))
+    wanted = ForgetRequest(own, named.turn_ids - own, named.fact_ids)
+    if not named.things:
+        return UNTOUCHED if request.perhaps else await _forget(spoken, wanted, "not_found")
+    if named.things == 1 and named.sure and not request.perhaps:
+        return await _forget(spoken, wanted, "forgotten")
+    if not named.reached:  # without a yes, only from this call
+        spoken.memory.forget_items(wanted.turn_ids | wanted.lone_turn_ids | wanted.fact_ids)
+        return spoken.say("out_of_reach")
+    question = _read_back(spoken, named)
+    spoken.call.pending = PendingForget(spoken.memory, wanted, request.about, question)
+    return question
 
 
-async def _forget(
-    spoken: CommandContext, wanted: ForgetRequest, done: str, *, besides: set[UUID] | None = None
-) -> str:
-    call = spoken.call_memory
+async def _forget_confirmed(spoken: CommandContext, *, with_yes: bool) -> str:
+    """What was read back goes, with the wish, the question, and what was learned meanwhile.
+
+    Args:
+        with_yes: also the yes itself; words that came with it still want an answer.
+    """
+    pending, talk = spoken.call.pending, spoken.messages[-3:]
+    if pending is None or len(talk) < 3 or not may_forget(spoken.call, talk[1]):
+        return UNTOUCHED
+    spoken.call.pending = None
+    also = {spoken.turn_id(message) for message in talk} | _heard_since(spoken, talk)
+    also -= set() if with_yes else {spoken.turn_id(talk[-1])}
+    late = (await find_named(spoken.memory, pending.what, spoken.language)).facts
+    facts = {fact.id for fact in late if not pending.wanted.lone_turn_ids.isdisjoint(fact.turn_ids)}
+    wanted = replace(
+        pending.wanted,
+        turn_ids=pending.wanted.turn_ids | also,
+        fact_ids=pending.wanted.fact_ids | facts,
+    )
+    return await _forget(spoken, wanted, "forgotten")
+
+
+def may_forget(call: Call, message: llm.ChatMessage) -> bool:
+    """Whether this is the question that waits for the caller's yes."""
+    pending = call.pending
+    return (
+        pending is not None
+        and pending.memory is call.call_memory
+        and message.role == "assistant"
+        and normalise(pending.question) in normalise(message.text_content or "")
+    )
+
+
+def _without(own: Collection[UUID], named: Named) -> Named:
+    return replace(named, turns=[item for item in named.turns if item.id not in own])
+
+
+def _read_back(spoken: CommandContext, named: Named) -> str:
+    """One sentence: the most important of what would go, and how much goes with it."""
+    first, *facts = [*named.facts, *named.sentences]
+    sentences = len(named.sentences) - (not named.facts)
+    counts = (("fact", len(facts) - sentences), ("sentence", sentences))
+    more = [spoken.say(f"{one}s" if count > 1 else one, count=count) for one, count in counts if count]
+    text = excerpt(first.text, 0, SHOWN_CHARS).rstrip(".。।")
+    things = spoken.say("and").join(filter(None, [", ".join([f"“{text}”", *more[:-1]]), *more[-1:]]))
+    return spoken.say("read_back", what=things)
+
+
+async def _forget(spoken: CommandContext, wanted: ForgetRequest, done: str) -> str:
+    call = spoken.memory
     # at once: neither recalled nor shown any more, whatever a store says
-    call.forget_items(wanted.turn_ids | wanted.fact_ids)
+    call.forget_items(wanted.turn_ids | wanted.lone_turn_ids | wanted.fact_ids)
     try:
         gone = await forget(call, wanted)
     except MemoryFault as exc:
         log.warning("say.not_forgotten", extra={"error": type(exc).__name__})
-        return OUT_OF_REACH
+        return spoken.say("out_of_reach")
     log.info("say.forgotten", extra={"turns": len(gone.turns), "facts": len(gone.facts)})
-    return done if gone.turns - (besides or set()) or gone.facts else NOT_FOUND
+    return spoken.say(done)
 
 
-async def _stop(spoken: CommandContext) -> str:
-    call = spoken.call_memory
+async def _remember(spoken: CommandContext) -> str:
+    if not spoken.memory.persistent:
+        return spoken.say("nobody")
+    if spoken.memory.memory.settings.consent == "off":
+        return spoken.say("never_here")
+    return await _decide(spoken, granted=True)
+
+
+async def _decide(spoken: CommandContext, *, granted: bool) -> str:
     try:
-        await call.decide(granted=False)
+        await spoken.memory.decide(granted=granted)
     except MemoryFault as exc:
         log.warning("say.not_noted", extra={"error": type(exc).__name__})
-        return NOT_NOTED
-    return STOPPED
+        return spoken.say("not_noted")
+    return spoken.say("agreed" if granted else "stopped")
 
 
-async def _remember(call: CallMemory) -> str:
-    if not call.persistent:
-        return NOBODY
-    if call.memory.settings.consent == "off":
-        return NEVER_HERE
-    try:
-        await call.decide(granted=True)
-    except MemoryFault as exc:
-        log.warning("say.not_noted", extra={"error": type(exc).__name__})
-        return NOT_NOTED
-    return AGREED
-
-
-async def _tell(call: CallMemory) -> str:
+async def _tell(spoken: CommandContext) -> str:
     """What is known, most important first; where nothing was learned yet, what they said last."""
+    call = spoken.memory
+    facts = [item.text for item in call.recent.profile]
     try:
-        facts = [item.text for item in call.recent.profile] if not call.persistent else await _facts(call)
+        if call.persistent:
+            facts = [fact.text for fact in await call.memory.facts.profile(call.caller, limit=100)]
     except MemoryFault:
-        facts = [item.text for item in call.recent.profile]
         if not facts and not call.recent.now:
-            return UNREAD
-    if facts:
-        more = len(facts) - TOLD
-        rest = f", and {more} more {'thing' if more == 1 else 'things'}" if more > 0 else ""
-        return f"This is what I know about you: {'; '.join(fact.rstrip('.') for fact in facts[:TOLD])}{rest}."
-    return _told_last(call)
+            return spoken.say("unread")
+    told = [text.rstrip(".") for text in facts] or [f"“{text.rstrip('.')}”" for text in _own_words(call)]
+    if not told:
+        return spoken.say("nothing_known")
+    more = spoken.say("and_more", count=len(facts) - TOLD) if len(facts) > TOLD else ""
+    return spoken.say("known" if facts else "told", what=f"{'; '.join(told[:TOLD])}{more}")
 
 
-async def _facts(call: CallMemory) -> list[str]:
-    known = await call.memory.facts.profile(call.caller, limit=100)
-    return [fact.text for fact in known]
-
-
-def _told_last(call: CallMemory) -> str:
-    zone, now = ZoneInfo(call.caller.timezone), datetime.now(UTC)
-    own = [
-        item
-        for item in (*reversed(call.recent.now), *call.recent.last_call)
-        if item.role == "user" and _says_something(item.text)
-    ]
-    if not own:
-        return NOTHING_KNOWN
-    quotes = [f"{said(item.said_at, now, zone)}: “{item.text.rstrip('.')}”" for item in own[:TOLD]]
-    return f"This is what you told me: {'; '.join(quotes)}."
+def _own_words(call: CallMemory) -> list[str]:
+    held = (*reversed(call.recent.now), *call.recent.last_call)
+    return [item.text for item in held if item.role == "user" and _says_something(item.text)]
 
 
 def _says_something(text: str) -> bool:
@@ -200,7 +230,7 @@ def _heard_since(spoken: CommandContext, exchange: Sequence[llm.ChatMessage]) ->
     if not exchange:
         return set()
     since = datetime.fromtimestamp(exchange[0].created_at, UTC)
-    return {item.id for item in spoken.call_memory.recent.now if item.said_at >= since}
+    return {item.id for item in spoken.memory.recent.now if item.said_at >= since}
 
 
 def _last_stored(call: CallMemory, besides: set[UUID]) -> set[UUID]:

@@ -9,7 +9,7 @@ import json
 import logging
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import jwt
@@ -18,20 +18,21 @@ from livekit import rtc
 
 from echoic.agent.config import AgentSettings
 from echoic.agent.identity.phone import phone_user
+from echoic.agent.identity.timezone import zone_from
 from echoic.memory.call import check_user_id
 from echoic.memory.errors import ConfigInvalid
+from echoic.memory.types import RESERVED, Caller
 
 log = logging.getLogger("echoic.identity")
 
 USER_TOKEN = "echoic.user_token"
 """The participant attribute that may hold a signed user token. Whoever sets it: the signature is what
 counts."""
+NUMBER = "sip.phoneNumber"
 AUDIENCE = "echoic"
 CLOCK_SKEW_S = 30
 CONSOLE_USER = "me"
 """Whoever sits at the console of `python agent.py console`: the same person as in `echoic talk`."""
-RESERVED = ("phone:", "id:", "anonymous:")
-"""Beginnings of user ids that are made here: no token and no dispatch can name a user of another source."""
 
 How = Literal["token", "dispatch", "phone", "identity", "anonymous", "application", "awaited"]
 """`awaited`: nobody has come yet."""
@@ -47,6 +48,12 @@ class Identified:
     """False: a phone number, which can be forged, or nobody in particular."""
     persistent: bool
     """False: memory for this call only, and nothing is written."""
+    timezone: str = ""
+    """Where they are, as an IANA name; empty if nothing said so."""
+
+    def caller(self, agent_id: str, call_id: str, otherwise: str) -> Caller:
+        """The caller as memory knows them; `otherwise`: the time zone of whom nothing says where they are."""
+        return Caller(self.user_id, agent_id, call_id, self.timezone or otherwise, bool(self.timezone))
 
 
 class Participant(Protocol):
@@ -104,15 +111,34 @@ def resolve(
         borrowed: the token was shown by another participant of this room before: attributes can be read by
             everyone in it.
     """
-    if user_id := believed("token", lambda: user_of_token(participant, room_name, rules, borrowed=borrowed)):
-        return Identified(user_id, "token", proven=True, persistent=True)
-    if user_id := believed("dispatch", lambda: _user_of_dispatch(participant, job_metadata, rules, first)):
-        return Identified(user_id, "dispatch", proven=True, persistent=True)
-    if user_id := believed("phone", lambda: _user_of_line(participant, rules)):
-        return Identified(user_id, "phone", proven=False, persistent=True)
-    if user_id := believed("identity", lambda: _user_of_identity(participant, rules)):
-        return Identified(user_id, "identity", proven=True, persistent=True)
-    return anonymous()
+    sources: dict[How, Callable[[], str | None]] = {
+        "token": lambda: user_of_token(participant, room_name, rules, borrowed=borrowed),
+        "dispatch": lambda: _user_of_dispatch(participant, job_metadata, rules, first),
+        "phone": lambda: _user_of_line(participant, rules),
+        "identity": lambda: _user_of_identity(participant, rules),
+    }
+    about = job_metadata if _is_about(participant, job_metadata, first) else ""
+    zone = zone_of(participant, room_name, about, rules, borrowed=borrowed)
+    for how, rule in sources.items():
+        if user_id := believed(how, rule):
+            return Identified(user_id, how, proven=how != "phone", persistent=True, timezone=zone)
+    return replace(anonymous(), timezone=zone)
+
+
+def zone_of(
+    participant: Participant, room_name: str, job_metadata: str, rules: Rules, *, borrowed: bool = False
+) -> str:
+    """Where this participant is, as an IANA name; empty if nothing says so.
+
+    Args:
+        job_metadata: of a dispatch that is about them; else empty.
+    """
+    try:
+        claims = _claims_of(participant, room_name, rules, borrowed=borrowed)
+    except Refused:
+        claims = {}  # said when the user is asked for
+    number = participant.attributes.get(NUMBER, "") if _is_phone(participant) else ""
+    return zone_from(claims, job_metadata, participant.attributes, number, rules.phone_region)
 
 
 def anonymous() -> Identified:
@@ -145,9 +171,15 @@ def user_of_token(
     Raises:
         Refused: the token is not to be believed.
     """
+    claims = _claims_of(participant, room_name, rules, borrowed=borrowed)
+    return _named(claims.get("sub"), claims.get("phone_number"), rules) if claims else None
+
+
+def _claims_of(participant: Participant, room_name: str, rules: Rules, *, borrowed: bool) -> dict[str, Any]:
+    """What the participant's token says; empty if they show none."""
     token = participant.attributes.get(USER_TOKEN)
     if not token:
-        return None
+        return {}
     claims = _claims(token, rules)
     if claims.get("room", room_name) != room_name:
         raise Refused("other_room")
@@ -155,7 +187,7 @@ def user_of_token(
         raise Refused("other_participant")
     if borrowed and "participant" not in claims:
         raise Refused("borrowed")
-    return _named(claims.get("sub"), claims.get("phone_number"), rules)
+    return claims
 
 
 def _claims(token: str, rules: Rules) -> dict[str, Any]:
@@ -184,17 +216,31 @@ def _user_of_dispatch(participant: Participant, job_metadata: str, rules: Rules,
         raise Refused("not_json") from exc
     if not isinstance(about, dict) or not {"user_id", "phone_number"} & about.keys():
         return None  # the application's own: none of ours
-    whom = about.get("participant")
-    meant = first if whom is None else whom == participant.identity
-    return _named(about.get("user_id"), about.get("phone_number"), rules) if meant else None
+    if not _is_about(participant, job_metadata, first):
+        return None
+    return _named(about.get("user_id"), about.get("phone_number"), rules)
+
+
+def _is_about(participant: Participant, job_metadata: str, first: bool) -> bool:
+    """Whether a dispatch means this participant: by name, or else the first one."""
+    try:
+        about = json.loads(job_metadata)
+    except (ValueError, RecursionError):
+        return False
+    whom = about.get("participant") if isinstance(about, dict) else None
+    return first if whom is None else bool(whom == participant.identity)
 
 
 def _user_of_line(participant: Participant, rules: Rules) -> str | None:
-    number = participant.attributes.get("sip.phoneNumber", "")
-    if participant.kind != rtc.ParticipantKind.PARTICIPANT_KIND_SIP or not number:
+    number = participant.attributes.get(NUMBER, "")
+    if not _is_phone(participant) or not number:
         # withheld, or hidden by the trunk; a caller of another kind can set what attributes they like
         return None
     return _line(number, rules) if rules.trust_caller_id else None
+
+
+def _is_phone(participant: Participant) -> bool:
+    return participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
 
 
 def _user_of_identity(participant: Participant, rules: Rules) -> str | None:

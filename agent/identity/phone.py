@@ -14,13 +14,17 @@ from echoic.memory.errors import ConfigInvalid
 
 PREFIX = "phone:"
 KEY_FILE = "phone.key"
-_KEYS = {
-    letter: str(digit)
-    for digit, letters in enumerate("abc def ghi jkl mno pqrs tuv wxyz".split(), 2)
-    for letter in letters
-}
+TYPES = phonenumbers.PhoneNumberType
+ONE_PERSONS = frozenset(
+    (
+        *(TYPES.FIXED_LINE, TYPES.MOBILE, TYPES.FIXED_LINE_OR_MOBILE),
+        *(TYPES.VOIP, TYPES.PERSONAL_NUMBER, TYPES.PAGER),
+    )
+)
+"""Kinds of numbers at which one subscriber answers. Toll-free, premium and shared-cost numbers, and those of
+voicemail or of a whole company, are shown by many who call."""
 WITHHELD = frozenset(
-    "".join(_KEYS[letter] for letter in word)
+    phonenumbers.convert_alpha_characters_in_number(word)
     for word in ("anonymous", "blocked", "private", "restricted", "unavailable", "unknown", "withheld")
 )
 """What carriers send in place of a number that is withheld: the word, typed on a keypad. All who withhold
@@ -42,18 +46,28 @@ def phone_user(number: str, *, key: str, region: str = "") -> str | None:
 
 
 def e164(number: str, region: str = "") -> str | None:
-    """The number as `+` and its digits (and its extension, which is another person's phone); None when it is
-    none."""
-    try:
-        parsed = phonenumbers.parse(number, region or None)
-    except phonenumbers.NumberParseException:
+    """The number as `+` and its digits (and its extension, which is another person's phone); None when no
+    single subscriber can be reached by it."""
+    parsed = _read(number, region)
+    if parsed is None or _stands_for_none(number, str(parsed.national_number)):
         return None
-    # "possible", not "valid": which ranges are in use changes faster than a library, and a right number must
-    # not lose its memory
-    if not phonenumbers.is_possible_number(parsed) or _stands_for_none(number, str(parsed.national_number)):
+    # UNKNOWN for one that is not valid: a range that was given out later than this library makes strangers
+    if phonenumbers.number_type(parsed) not in ONE_PERSONS:
         return None
     line = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     return f"{line};ext={parsed.extension}" if parsed.extension else line
+
+
+def _read(number: str, region: str) -> phonenumbers.PhoneNumber | None:
+    """The number that the whole text is, as it can be dialled in the region: digits of an address or a date
+    are none, nor are letters."""
+    try:
+        parsed = phonenumbers.parse(number, region or None)
+        dialable = phonenumbers.Leniency.VALID
+        numbers = phonenumbers.PhoneNumberMatcher(number, region or None, dialable, max_tries=1)
+    except (phonenumbers.NumberParseException, UnicodeError):
+        return None
+    return parsed if number.strip() in (found.raw_string for found in numbers) else None
 
 
 def open_phone_key(settings: AgentSettings, data_dir: Path) -> str:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from echoic.memory.privacy.changes import Change
 from echoic.memory.text.spoken_dates import day, said
-from echoic.memory.types import Fact, Item, Recall, TierResult, Turn
+from echoic.memory.types import CALLER, Fact, Item, Recall, TierResult, Turn
 
 if TYPE_CHECKING:
     from echoic.agent.call.text_call import (
@@ -33,15 +34,20 @@ def _tier_as_json(tier: TierResult) -> dict[str, object]:
     return {"status": tier.status, "items": len(tier.items), "ms": round(tier.elapsed_ms, 3)}
 
 
-def memory_line(answer: "Answer", *, spooled: int = 0, queue_fails: bool = False) -> str:
+def memory_line(
+    answer: "Answer", *, spooled: int = 0, queue_fails: bool = False, refused: bool = False
+) -> str:
     """What memory did for one reply: tiers, milliseconds, what was used, and where the turn is now.
 
     Args:
         spooled: turns that wait on this disk for the database.
+        refused: it answers, and does not take them.
         queue_fails: whether Redis refused the hint to learn this turn.
     """
     parts = [f"memory {answer.recall.elapsed_ms:.0f} ms", *_tiers(answer.recall), _used(answer.recall.used)]
-    if spooled:
+    if spooled and refused:
+        parts.append(f"Postgres does not take {_count(spooled, 'turn')}: kept on disk, see `echoic doctor`")
+    elif spooled:
         parts.append(f"Postgres cannot be reached: {_count(spooled, 'turn')} kept on disk until it can")
     elif answer.turns:
         parts.append(f"{_count(len(answer.turns), 'turn')} stored")
@@ -61,6 +67,8 @@ def why_lines(answer: "Answer | None", timezone: str) -> Iterator[str]:
     for item in answer.recall.used:
         parts = (_kind(item), item.tier or "memory", _when(item, now, zone), f"“{_short(item.text, 200)}”")
         yield " · ".join(parts)
+        if item.quote:
+            yield f"    because you said “{_short(item.quote, 200)}”"
     for name, tier in answer.recall.tiers.items():
         yield f"tier {name}: {tier.status}, {_count(len(tier.items), 'item')} in {tier.elapsed_ms:.1f} ms"
 
@@ -76,7 +84,9 @@ def memories_lines(
     if facts:
         yield "Learned:"
     for fact in facts:
-        yield f"  {fact.text} ({fact.topic or 'no topic'}, said {day(fact.said_at, zone)})"
+        about = f", about {fact.about}" if fact.about not in (None, CALLER) else ""
+        due = f", due {day(fact.due, zone)}" if fact.due is not None else ""
+        yield f"  {fact.text} ({fact.topic or 'no topic'}{about}{due}, said {day(fact.said_at, zone)})"
     last = turns[-TURNS_SHOWN:]
     which = "all" if len(last) == len(turns) else "the last"
     yield f"Said ({which} {_count(len(last), 'turn')} of {len(turns)}):"
@@ -84,6 +94,21 @@ def memories_lines(
         speaker, cut = ("you", " (not answered)") if turn.role == "user" else ("echoic", " (cut off)")
         ended = cut if turn.interrupted else ""
         yield f"  {day(turn.said_at, zone)} {speaker}: {_short(turn.text, 200)}{ended}"
+
+
+def changes_lines(changes: Sequence[Change], user_id: str, timezone: str) -> Iterator[str]:
+    """What changed in what is known of one user, oldest first."""
+    if not changes:
+        yield f"Nothing changed in what is known about “{user_id}”."
+    zone = ZoneInfo(timezone)
+    for change in changes:
+        fact = change.now or change.before
+        text = f"“{_short(fact.text, 200)}”" if fact is not None else "a fact that is gone"
+        if change.kind == "edited" and change.before is not None:
+            text = f"“{_short(change.before.text, 200)}” -> {text}"
+        undone = ", taken back since" if change.undone else ""
+        when = change.changed_at.astimezone(zone)
+        yield f"  {when:%d %b %Y %H:%M} {change.kind}: {text} (by {change.by_whom}{undone})"
 
 
 def _tiers(recall: Recall) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from livekit.agents import APIConnectOptions, llm
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 
-from echoic.memory.recall.prompt import FOUND, OPEN, excerpt
+from echoic.memory.recall.prompt import FOUND, NOTHING_DELETED, OPEN, excerpt, first_shared
 from echoic.memory.text.words import is_small_talk, normalise, terms
 
 QUOTES = 2
@@ -98,7 +98,7 @@ def answer(context: llm.ChatContext) -> str:
     if is_small_talk(words):
         return _small_talk(words)
     if not is_question(words):
-        return "Got it, thank you."
+        return "I have deleted nothing from my memory." if NOTHING_DELETED in block else "Got it, thank you."
     return _quoted(words, [*_said_in_this_call(messages[:at]), *_read(block)])
 
 
@@ -202,4 +202,4 @@ def _sentence(quote: Quote, around: frozenset[str] | set[str]) -> str:
     opening = {"Caller": f"You told me {when}", "You": f"I told you {when}"}.get(
         quote.speaker, f"I remember from {when}"
     )
-    return f"{opening}: “{excerpt(quote.text, around, QUOTE_CHARS)}”"
+    return f"{opening}: “{excerpt(quote.text, first_shared(quote.text, around), QUOTE_CHARS)}”"

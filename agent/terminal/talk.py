@@ -13,7 +13,7 @@ from livekit.agents import llm
 from echoic.agent.assistant import MemoryAgent
 from echoic.agent.call.text_call import Answer, TextCall, open_text_call
 from echoic.agent.config import AgentSettings
-from echoic.agent.model import ModelAddress, connect_options, explain, open_llm
+from echoic.agent.model import ModelAddress, calls_tools, connect_options, explain, open_llm
 from echoic.agent.terminal.formatting import as_json, memories_lines, memory_line, why_lines
 from echoic.agent.terminal.terminal import Terminal
 from echoic.memory.call import check_user_id
@@ -103,9 +103,7 @@ class Talk:
         caller = Caller(user_id, self._memory.settings.agent_id, uuid.uuid4().hex, zone)
         call_memory = await self._memory.open_call(caller)
         if not call_memory.loaded:
-            self._terminal.hint(
-                "The database cannot be reached: this call begins without what was said before."
-            )
+            self._terminal.hint(f"This call begins without what was said before. {call_memory.load_fault}")
         greet = self._settings.greet_on_return and not self._as_json
         agent = MemoryAgent(
             instructions=self._settings.instructions,
@@ -113,8 +111,9 @@ class Talk:
             greet_on_return=greet,
         )
         patience = connect_options(self._settings)
+        tools = await calls_tools(self._memory, self._address, self._settings.model_tools)
         async with open_text_call(
-            call_memory, agent, self._model, sink=self._sink, patience=patience
+            call_memory, agent, self._model, sink=self._sink, patience=patience, shows_tools=tools
         ) as call:
             self._call, self._last = call, None
             if (greeting := await agent.wait_greeted()) is not None and greeting.chat_items:
@@ -143,7 +142,12 @@ class Talk:
             self._terminal.result(as_json(answer))
         else:
             self._terminal.hint(
-                memory_line(answer, spooled=self._memory.spool.waiting, queue_fails=self._queue_fails())
+                memory_line(
+                    answer,
+                    spooled=self._memory.spool.waiting,
+                    refused=not self._memory.recorder.is_away,
+                    queue_fails=self._queue_fails(),
+                )
             )
         if answer.unstored:
             self._terminal.say(f"What was just said is not stored yet: {answer.unstored}")

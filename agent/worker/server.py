@@ -15,6 +15,9 @@ from functools import partial
 from livekit.agents import JobContext, JobProcess
 from livekit.agents.worker import ServerEnvOption
 
+# LiveKit takes plugins in the main thread only, and `console` runs calls in others; 1.3 s and 23 MB
+from livekit.plugins import deepgram, openai  # noqa: F401
+
 from echoic.agent.call.room_call import RoomCall, open_room_call
 from echoic.agent.config import AgentSettings, load_agent_settings
 from echoic.agent.identity.phone import open_phone_key
@@ -122,9 +125,12 @@ def prewarm(process: JobProcess) -> None:
 load = Load(AgentSettings.model_fields["max_load"].default, on_refused=partial(count_refused, "busy"))
 server = EchoicServer(
     setup_fnc=prewarm,
-    # in the fork server, once for all calls: the plugin alone takes a second, five on a busy machine, and
-    # nobody would be heard meanwhile
-    preload_modules=["echoic.agent.worker.server", "livekit.plugins.openai", "openai.resources"],
+    # in the fork server, once for all calls: OpenAI's client alone takes a second, five on a busy machine,
+    # and nobody would be heard meanwhile
+    preload_modules=[
+        "echoic.agent.worker.server",
+        *("openai.resources.audio", "openai.resources.chat", "httpcore2"),
+    ],
     load_fnc=load.reported,
     load_threshold=math.inf,  # the worker itself decides, and says so: see agent/worker/load.py
     # one that is warm takes over a lost call in a second

@@ -9,42 +9,41 @@ from uuid import UUID
 import typer
 
 from echoic.commands.options import AsJson, DataDir, print_json, with_memory
+from echoic.memory.errors import ConfigInvalid
 
 if TYPE_CHECKING:
-    from echoic.memory.service import Memory
+    from echoic.memory.model_verdict import Verdict
 
 
 def jobs(
     rerun: Annotated[
-        str, typer.Option(metavar="ID", help="Try a failed batch again: its id, or `all`.")
+        str, typer.Option(metavar="ID", help="Try what was given up again: its id, or `all`.")
     ] = "",
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """List what could not be learned, or not enter the graph, and try it again."""
-    from echoic.memory.store.batches import dead
+    """List what was given up in any queue, with the reason, and try it again."""
+    from echoic.memory.given_up import SAYS, given_up
+    from echoic.memory.given_up import rerun as run_again
 
     if rerun:
         batch_id = _batch_id(rerun)
-        users = with_memory(data_dir, None, lambda memory: _rerun(memory, batch_id))
+        again = with_memory(data_dir, None, lambda memory: run_again(memory, batch_id))
+        users = len({one.user_id for one in again})
         typer.echo(
-            f"Open again: what {len(users)} user{'' if len(users) == 1 else 's'} said; a worker takes it "
-            "next."
+            f"Open again: {len(again)} of what was given up, of {users} user{'' if users == 1 else 's'}; a "
+            "worker takes it next."
         )
         return
-    batches = with_memory(data_dir, None, lambda memory: dead(memory.db))
+    found = with_memory(data_dir, None, lambda memory: given_up(memory.db, memory.spool))
     if as_json:
-        print_json([asdict(batch) for batch in batches])
+        print_json([asdict(one) for one in found])
         return
-    for batch in batches:
-        what = (
-            f"{batch.turns} turns" if batch.kind == "learn" else f"{batch.turns} facts or turns for the graph"
-        )
-        typer.echo(
-            f"{batch.batch_id}  {batch.finished_at:%d %b %Y %H:%M}  user {batch.user_id}, {what}: "
-            f"{batch.error}"
-        )
-    typer.echo(f"{len(batches)} failed for good.")
+    for one in found:
+        when = f"{one.finished_at:%d %b %Y %H:%M}" if one.finished_at else "at an unknown time"
+        whose = f"user {one.user_id}" if one.user_id else "nobody knows whose"
+        typer.echo(f"{one.batch_id}  {when}  {whose}, {one.turns} {SAYS[one.kind]}: {one.error}")
+    typer.echo(f"{len(found)} failed for good.")
 
 
 def reembed(data_dir: DataDir = None) -> None:
@@ -113,17 +112,41 @@ def model_pull(data_dir: DataDir = None) -> None:
     typer.echo(f"The model is at {path}; `echoic talk` uses it from now on.")
 
 
+def model_try(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Try how well the language model learns facts, in a few short conversations."""
+    from echoic.local.command_resources import opened_model, opened_stores, progress_bar, with_model
+
+    with opened_stores(data_dir, "model-try") as settings, opened_model(settings) as choice:
+        from echoic.memory.service import open_memory
+        from echoic.workers.choose_extractor import is_configured
+        from echoic.workers.learn.grades import graded
+        from echoic.workers.model.chat import ChatModel
+
+        settings = with_model(settings, choice)
+        if settings.extractor == "off" or not is_configured(settings):
+            raise ConfigInvalid(f"There is no language model that could learn facts ({choice.label}).")
+
+        async def run() -> "Verdict":
+            model = ChatModel(settings)
+            try:
+                async with open_memory(settings) as memory:
+                    return await graded(memory, model, anew=True, on_progress=on_progress)
+            finally:
+                await model.close()
+
+        with progress_bar("Trying") as on_progress:
+            trial = asyncio.run(run())
+    if as_json:
+        print_json(asdict(trial))
+        return
+    for skill, (right, count) in trial.skills.items():
+        typer.echo(f"{skill:<10} {right:>2} of {count}")
+    typer.echo(f"calls tools {'yes' if trial.tools else 'no'}")
+    typer.echo(f"Grade `{trial.grade}`: {trial.sentence}.")
+
+
 def _batch_id(name: str) -> UUID | None:
     try:
         return None if name == "all" else UUID(name)
     except ValueError as exc:
         raise typer.BadParameter(f"{name!r} is no batch id; `echoic jobs` lists them.") from exc
-
-
-async def _rerun(memory: "Memory", batch_id: UUID | None) -> list[str]:
-    from echoic.memory.store.batches import rerun
-
-    users = await rerun(memory.db, batch_id)
-    for user_id in users:
-        await memory.jobs.enqueue_learn(user_id, hurry=True)
-    return users

@@ -2,7 +2,9 @@
 
 import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -110,6 +112,52 @@ def flush(
     from echoic.workers.flush import flush_user
 
     typer.echo(with_memory(data_dir, user, lambda memory: flush_user(memory, user, wait=wait), learns=True))
+
+
+def undo(
+    call: Annotated[str, typer.Option("--call", metavar="ID", help="Take back all that was learned in it.")],
+    user: Annotated[str, typer.Option("--user", metavar="ID", help="Only of this person.")] = "",
+    data_dir: DataDir = None,
+) -> None:
+    """Take back what one call taught, and open again what it ended; what was said stays."""
+
+    async def take_back(memory: "Memory") -> str:
+        from echoic.memory.privacy.undo import undo_call
+
+        undone = await undo_call(memory, call, user)
+        if not (undone.removed or undone.restored):
+            return "Nothing that this call taught is left to take back."
+        return f"Took back {len(undone.removed)} facts, and restored {len(undone.restored)}."
+
+    typer.echo(with_memory(data_dir, user or None, take_back, every_graph=True))
+
+
+def diff(
+    user: User,
+    since: Annotated[str, typer.Option("--from", metavar="TIME", help="For instance 2026-11-01.")] = "",
+    until: Annotated[str, typer.Option("--to", metavar="TIME", help="Default: now.")] = "",
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show what changed in what is known about one person between two times."""
+    from echoic.agent.terminal.formatting import changes_lines
+    from echoic.local.admin.graph_view import moment
+    from echoic.memory.config import load_settings
+    from echoic.memory.privacy.account import change_as_json
+    from echoic.memory.privacy.changes import changes_between
+
+    zone = load_settings().timezone
+    try:
+        begin = datetime.fromisoformat(since or "1970-01-01").replace(tzinfo=ZoneInfo(zone))
+        end = moment(until, zone) if until else datetime.now(UTC)
+    except ValueError as exc:
+        raise typer.BadParameter("A time is 2026-11-01 or 2026-11-01T18:00.") from exc
+    found = with_memory(data_dir, user, lambda memory: changes_between(memory.db, user, begin, end))
+    if as_json:
+        print_json([change_as_json(change) for change in found])
+    else:
+        for line in changes_lines(found, user, zone):
+            typer.echo(line)
 
 
 async def _erase(memory: "Memory", user: str, shred: bool) -> dict[str, Any]:

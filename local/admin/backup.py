@@ -10,14 +10,15 @@ import base64
 import errno
 import json
 import os
+import re
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from shutil import copyfile, copyfileobj, rmtree
+from shutil import copyfileobj, rmtree
 from typing import IO
 
 import redis
@@ -27,6 +28,7 @@ from echoic.local.paths import open_data_dir, run_folder
 from echoic.local.servers.graph_server import holds_graph
 from echoic.local.servers.postgres import explain, program
 from echoic.local.servers.stores import Stores, migrate_now, open_servers
+from echoic.memory.disk.files import open_own, regular_files
 from echoic.memory.errors import ConfigInvalid, StoreUnavailable
 from echoic.memory.hosting.daemon_client import locked_out
 from echoic.memory.hosting.files import private_folder
@@ -70,6 +72,8 @@ def backup(data_dir: Path, target: Path) -> Path:
                 "pg_dump",
                 "--format=custom",
                 "--compress=0",
+                "--no-privileges",  # the role that they are for belongs to this server
+                "--exclude-table-data=events",  # they say where this server's transactions stand
                 f"--file={parts / 'postgres.dump'}",
                 f"--dbname={stores.database_url}",
             )
@@ -159,12 +163,13 @@ def _fresh(folder: Path) -> Iterator[Path]:
 
 
 def _copy_spool(spool: Path, copy: Path) -> None:
+    """What waits, and what was set aside; what is no file of ours is left."""
     copy.mkdir()
-    for file in sorted(spool.glob("*.jsonl")) if spool.is_dir() else []:
-        try:
-            copyfile(file, copy / file.name)
-        except FileNotFoundError:
-            continue  # replayed this moment, so Postgres has it
+    for folder, ending, target in ((spool, ".jsonl", copy), (spool / "aside", ".aside", copy / "aside")):
+        for path in regular_files(folder, ending):
+            target.mkdir(exist_ok=True)
+            with suppress(FileNotFoundError), open_own(path, os.O_RDONLY) as file:  # replayed meanwhile
+                (target / path.name).write_bytes(file.read())
 
 
 def _dump_redis(url: str, file: Path) -> None:
@@ -215,10 +220,13 @@ def _unpack(source: Path, folder: Path) -> None:
             if manifest["format"] > WITH_GRAPH:
                 raise ConfigInvalid(f"{source} was made by a newer Echoic: upgrade, then restore.")
             spooled = [
-                name for name in archive.getnames() if name.startswith("spool/") and name.count("/") == 1
+                name
+                for name in archive.getnames()
+                if re.fullmatch(r"spool/[^/]+\.jsonl|spool/aside/[^/]+\.aside", name)
             ]
             graph = ["graph.rdb"] if manifest["format"] == WITH_GRAPH else []
             for name in ("postgres.dump", "redis.jsonl", *graph, *spooled):
+                private_folder((folder / name).parent)
                 with (folder / name).open("xb") as file:
                     copyfileobj(_member(archive, name), file)
     except (tarfile.TarError, EOFError, KeyError, ValueError, TypeError) as exc:

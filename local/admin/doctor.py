@@ -17,19 +17,21 @@ from pathlib import Path
 from typing import Literal
 
 from echoic.local.command_resources import folder_of, opened_model, opened_stores, with_model
+from echoic.local.llm.grade import grade_sentence
 from echoic.memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings, load_settings
 from echoic.memory.errors import MemoryFault
 
 ANSWER_S = 5.0
 """Longest a part may take to answer."""
 LOW_DISK_BYTES = 500_000_000
-ROOM_VARIABLES = (
-    "LIVEKIT_URL",
-    "LIVEKIT_API_KEY",
-    "LIVEKIT_API_SECRET",
-    "DEEPGRAM_API_KEY",
-    "OPENAI_API_KEY",
-)
+ROOM_VARIABLES = {
+    "LIVEKIT_URL": "",
+    "LIVEKIT_API_KEY": "",
+    "LIVEKIT_API_SECRET": "",
+    "DEEPGRAM_API_KEY": "ECHOIC_DEEPGRAM_URL",
+    "OPENAI_API_KEY": "ECHOIC_TTS_URL",
+}
+"""What a call needs, and what does instead of it."""
 GRAPH_ADVICE = (
     "Check the address and the password of the graph server; embedded: run/graph.log in its folder. Replies "
     "go on without it."
@@ -89,7 +91,7 @@ async def examine(
         lambda: _model(settings, model_label, model_url),
         "Check ECHOIC_LLM_URL and its key.",
     )
-    yield _spool(settings)
+    yield await _asked("Spool", lambda: _spool(settings), "Check the permissions of the spool's folder.")
     yield _rooms(env)
 
 
@@ -290,20 +292,27 @@ async def _embedding(settings: MemorySettings) -> Finding:
 async def _learning(settings: MemorySettings) -> Finding:
     import asyncpg
 
+    from echoic.memory.store.queries import query
+
     connection = await asyncpg.connect(settings.database_url.get_secret_value(), timeout=ANSWER_S)
     try:
         states = dict(await connection.fetch("select state, count(*) from turns group by state"))
         dead = await connection.fetchval("select count(*) from batches where state = 'dead'")
+        refused = sum(row["texts"] for row in await connection.fetch(query("texts_refused"), None))
+        stuck = len(await connection.fetch(query("void_graphs_that_fail")))
     finally:
         connection.terminate()
     waiting = states.get("open", 0) + states.get("learning", 0)
     says = f"{waiting} turns wait, {states.get('learned', 0)} are learned"
-    if dead:
+    failed = {
+        "batches failed for good": dead,
+        "turns cannot be embedded": refused,
+        "graphs of erased people cannot be removed": stuck,
+    }
+    if any(failed.values()):
+        told = ", ".join(f"{count} {what}" for what, count in failed.items() if count)
         return Finding(
-            "Learning",
-            "broken",
-            f"{says}, {dead} batches failed for good",
-            "See `echoic jobs`, and `echoic jobs --rerun ID`.",
+            "Learning", "broken", f"{says}, {told}", "See `echoic jobs`, and `echoic jobs --rerun ID`."
         )
     return Finding("Learning", "ok", says)
 
@@ -329,28 +338,45 @@ async def _model(settings: MemorySettings, label: str, url: str) -> Finding:
         return Finding(
             "Language model", "note", f"{label}: answers, but does not list its models ({answer.status_code})"
         )
-    return Finding("Language model", "ok", label)
+    return Finding(
+        "Language model", "ok", f"{label} {await grade_sentence(settings, url, settings.llm_model)}"
+    )
 
 
-def _spool(settings: MemorySettings) -> Finding:
-    folder = (settings.data_dir or Path()) / "spool"
-    files = list(folder.glob("*.jsonl")) if folder.is_dir() else []
-    turns = sum(path.read_bytes().count(b"\n") for path in files)
-    if turns:
+async def _spool(settings: MemorySettings) -> Finding:
+    from echoic.memory.service import spool_folder
+    from echoic.memory.store.spool import Spool
+
+    folder = spool_folder(settings)
+    spool = Spool(folder)
+    found = await spool.inspect()
+    await spool.close()
+    if found.set_aside or found.odd:
+        told = {
+            "lines set aside, damaged or refused by the database": found.set_aside,
+            "files there are none that Echoic can read": found.odd,
+            "turns wait": found.waiting,
+        }
+        says = ", ".join(f"{count} {what}" for what, count in told.items() if count)
+        advice = (
+            "See `echoic jobs` for the reasons, and `echoic jobs --rerun ID`. Nothing else waits for them."
+        )
+        return Finding("Spool", "broken", f"{says} ({folder})", advice)
+    if found.waiting:
         return Finding(
             "Spool",
             "note",
-            f"{turns} turns wait in {folder} for the database; any `echoic` command takes them there",
+            f"{found.waiting} turns wait in {folder} for the database; any `echoic` command takes them there",
         )
     return Finding("Spool", "ok", f"empty ({folder})")
 
 
 def _rooms(env: Mapping[str, str]) -> Finding:
-    missing = [name for name in ROOM_VARIABLES if not env.get(name)]
+    missing = [name for name, instead in ROOM_VARIABLES.items() if not env.get(name) and not env.get(instead)]
     if missing:
         return Finding(
             "LiveKit rooms",
             "note",
             f"not set up: {', '.join(missing)} missing; `echoic dev` needs none of them",
         )
-    return Finding("LiveKit rooms", "ok", f"{env['LIVEKIT_URL']}, with keys for hearing and speaking")
+    return Finding("LiveKit rooms", "ok", f"{env['LIVEKIT_URL']}, with who hears and who speaks")

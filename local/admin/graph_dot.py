@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo
 
-from echoic.local.admin.graph_view import UserGraph, lasted, printable
+from echoic.local.admin.graph_view import lasted, printable
+from echoic.memory.review.graph import UserGraph
 
 LABEL_CHARS = 60
 TIP_CHARS = 1_000  # older versions of Graphviz refuse a string of 16,384

@@ -2,7 +2,6 @@
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,25 +10,14 @@ from rich.cells import cell_len, set_cell_size
 
 from echoic.memory.config import MemorySettings
 from echoic.memory.errors import ConfigInvalid
-from echoic.memory.graph.backend import GraphBackend, open_backend
+from echoic.memory.graph.backend import open_backend
 from echoic.memory.graph.types import Entity, Relation, relation_as_json
+from echoic.memory.review.graph import UserGraph, graphs_of
 from echoic.memory.store.database import Database
-from echoic.memory.store.queries import query
 from echoic.memory.text.spoken_dates import day
 
 COLUMN_CELLS = 40
 """Widest a column of the table may be, but for the last one."""
-READ_LIMIT_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class UserGraph:
-    """What one person told one agent, as a graph."""
-
-    agent_id: str
-    entities: tuple[Entity, ...]
-    relations: tuple[Relation, ...]
-    """Those that are live, or that were true at the time asked for; oldest first."""
 
 
 async def read_graphs(settings: MemorySettings, user_id: str, at: datetime | None) -> list[UserGraph]:
@@ -49,10 +37,7 @@ async def read_graphs(settings: MemorySettings, user_id: str, at: datetime | Non
         )
     db = Database(settings.database_url.get_secret_value(), pool_size=1, timeout_s=settings.store_timeout_s)
     try:
-        groups = await db.run(
-            lambda connection: connection.fetch(query("user_graphs"), user_id), timeout_s=READ_LIMIT_S
-        )
-        return [await _read(backend, group["group_id"], group["agent_id"], at) for group in groups]
+        return list(await graphs_of(db, backend, user_id, at))
     finally:
         await db.close()
         await backend.close()
@@ -147,15 +132,6 @@ def table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     for row in rows:
         cells = [_fitted(text, width) for text, width in zip(row, widths, strict=False)]
         yield "  " + "  ".join([*cells, row[-1]]).rstrip()
-
-
-async def _read(backend: GraphBackend, group: str, agent_id: str, at: datetime | None) -> UserGraph:
-    relations = await backend.relations(group, at=at)
-    entities = await backend.entities(group)
-    if at is not None:  # who was not spoken of by then was not known
-        known = {name for relation in relations for name in (relation.source, relation.target)}
-        entities = [entity for entity in entities if entity.name in known]
-    return UserGraph(agent_id, tuple(entities), tuple(relations))
 
 
 def _entity_row(entity: Entity) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from echoic.local.llm.grade import grade_sentence
 from echoic.local.llm.models import ModelChoice
 from echoic.memory.config import MemorySettings
 
@@ -29,8 +30,9 @@ def learner_beside(
     elif env.get("ECHOIC_DATABASE_URL"):
         yield "Everything said is remembered; facts are learned by whoever runs `echoic worker`."
     else:
+        grade = asyncio.run(grade_sentence(settings, choice.url, choice.model))
         with _worker(settings.data_dir):
-            yield "Everything said is remembered; facts are learned in the background."
+            yield f"Everything said is remembered; facts are learned in the background. The model: {grade}"
 
 
 @contextmanager

@@ -98,7 +98,8 @@ class Stack:
             if self.livekit.is_ours
             else f"{self.livekit.url} (LIVEKIT_URL)"
         )
-        speech = "on this machine" if speech_of(env) == "local" else "Deepgram listens, OpenAI speaks"
+        ears, voice = env.get("ECHOIC_DEEPGRAM_URL") or "Deepgram", env.get("ECHOIC_TTS_URL") or "OpenAI"
+        speech = "on this machine" if speech_of(env) == "local" else f"{ears} listens, {voice} speaks"
         return [
             f"Stores   {stores}",
             *([f"Graph    {_graph(self.settings, env)}"] if self.settings.graph == "on" else []),
@@ -168,9 +169,10 @@ def run_dev(data_dir: Path | None, port: int, echo: Callable[[str], None]) -> No
 
 
 def speech_of(env: Mapping[str, str]) -> str:
-    """What `ECHOIC_SPEECH` says; by itself the cloud if its key is there, else this machine."""
+    """What `ECHOIC_SPEECH` says; by itself the cloud if its key or address is there, else this machine."""
     said = env.get("ECHOIC_SPEECH", "")
-    return said if said in ("cloud", "local") else "cloud" if env.get("DEEPGRAM_API_KEY") else "local"
+    has_ears = env.get("DEEPGRAM_API_KEY") or env.get("ECHOIC_DEEPGRAM_URL")
+    return said if said in ("cloud", "local") else "cloud" if has_ears else "local"
 
 
 def _http(url: str) -> str:

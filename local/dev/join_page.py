@@ -19,7 +19,8 @@ from livekit import api
 from echoic.local.dev.livekit_server import LiveKitServer
 from echoic.local.ports import LOOPBACK
 from echoic.memory.call import check_user_id
-from echoic.memory.errors import MemoryFault
+from echoic.memory.errors import ConfigInvalid, MemoryFault
+from echoic.memory.types import RESERVED
 
 CALL_S = 6 * 3600  # a token is for one call that begins now
 MOST_BYTES = 4_096  # of a request to join
@@ -49,9 +50,14 @@ class Door:
         """An address, and a token for a room of its own, for one call of this user.
 
         Raises:
-            ConfigInvalid: no such user can be.
+            ConfigInvalid: no such user can be, or none that can be named.
         """
         check_user_id(user_id)
+        if user_id.startswith(RESERVED):
+            raise ConfigInvalid(
+                f"A name may not begin with {', '.join(RESERVED[:-1])} or {RESERVED[-1]} (these are made by "
+                "Echoic, for callers who have no name): take another one."
+            )
         room = f"call-{secrets.token_hex(6)}"
         claims = {"sub": user_id, "aud": AUDIENCE, "room": room, "exp": int(time.time()) + CALL_S}
         token = (
@@ -107,6 +113,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     server: _Server
     protocol_version = "HTTP/1.1"
+    default_request_version = "HTTP/1.0"  # of a request that cannot be read; by 0.9 it would get no status
     timeout = 30.0
 
     def do_GET(self) -> None:
@@ -118,18 +125,25 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, TYPES[f".{(name or PAGE).rpartition('.')[2]}"], body)
 
     def do_POST(self) -> None:
-        length = self.headers.get("Content-Length", "")
-        if urlsplit(self.path).path != f"/{self.server.key}/join" or not self._is_from_here():
+        if self._path() != f"/{self.server.key}/join" or not self._is_from_here():
             self._refuse(HTTPStatus.NOT_FOUND)
-        elif not length.isdigit() or int(length) > MOST_BYTES:
+        elif (length := self._length()) is None:
             self._refuse(HTTPStatus.BAD_REQUEST)
         else:
-            self._join(self.rfile.read(int(length)))
+            self._join(length)
 
-    def _join(self, body: bytes) -> None:
+    def _length(self) -> int | None:
+        """How many bytes follow; None for a length that is none, or too much."""
+        said = self.headers.get("Content-Length", "")
+        usable = said.isascii() and said.isdigit() and len(said) <= len(str(MOST_BYTES))
+        return int(said) if usable and int(said) <= MOST_BYTES else None
+
+    def _join(self, length: int) -> None:
         try:
-            admitted = self.server.door.admit(str(json.loads(body)["user"]))
-        except (ValueError, LookupError, TypeError):
+            admitted = self.server.door.admit(_user_in(self.rfile.read(length)))
+        except TimeoutError:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        except ValueError:
             self._refuse(HTTPStatus.BAD_REQUEST)
         except MemoryFault as exc:
             self._send_json(HTTPStatus.UNPROCESSABLE_ENTITY, {"error": str(exc)})
@@ -138,9 +152,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _name(self) -> str | None:
         """The file that is asked for, empty for the page itself; None if it is not ours to give."""
-        path = urlsplit(self.path).path
+        path = self._path()
         name = path.removeprefix(f"/{self.server.key}/")
         return name if self._is_from_here() and name != path and (not name or name in SERVED) else None
+
+    def _path(self) -> str:
+        try:
+            return urlsplit(self.path).path
+        except ValueError:  # such as `http://[`
+            return ""
 
     def _is_from_here(self) -> bool:
         """Another site may make a browser ask us, by a name of its own that leads here: the browser then says
@@ -168,3 +188,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Silent: the path holds the key."""
+
+
+def _user_in(body: bytes) -> str:
+    """Who wants to join.
+
+    Raises:
+        ValueError: the body does not say it.
+    """
+    try:
+        said = json.loads(body)
+    except RecursionError as exc:
+        raise ValueError("too deep") from exc
+    if not isinstance(said, dict) or not isinstance(said.get("user"), str):
+        raise ValueError("no user")
+    return said["user"]

@@ -1,4 +1,4 @@
-"""`echoic run -- COMMAND`: stores and learning around any command, which finds their addresses in its environment."""
+"""`echoic run -- COMMAND`: stores and learning around any command, which finds them in its environment."""
 
 import os
 import signal

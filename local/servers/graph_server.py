@@ -50,6 +50,7 @@ class GraphServer(RedisServer):
     """Serves `<data>/graph`."""
 
     name = GROUP
+    is_a_hint = False
     title = "FalkorDB"
     settings = RedisServer.settings | PRIVATE
 

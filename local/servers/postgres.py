@@ -1,6 +1,7 @@
 """Postgres 18 with pgvector from its wheel, as one private server of a data folder."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -39,6 +40,9 @@ SETTINGS = {
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
+PARTS = ("base", "global", "pg_wal", "pg_xact")
+"""Folders without which it does not start, or starts without what was remembered."""
+STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \w+ \[\d+\] ")
 INIT = (
     f"--username={USER}",
     "--encoding=UTF8",
@@ -127,6 +131,12 @@ class PostgresServer(Server):
                 f"{self.folder} is not a Postgres folder ({exc.strerror}): move it, or choose another "
                 "--data-dir."
             ) from exc
+        for part in PARTS:
+            if not (self.folder / part).is_dir():
+                raise StoreUnavailable(
+                    f"{self.folder} is damaged: {part} is missing. Move the folder away, and restore a "
+                    "backup with `echoic restore`."
+                )
         if version != MAJOR:
             raise ConfigInvalid(
                 f"{self.folder} was made by Postgres {version}, this Echoic brings {MAJOR}:"
@@ -165,11 +175,22 @@ def program(name: str) -> Path:
     return path
 
 
+FULL, REFUSED = (
+    "No space left on device",
+    ("Permission denied", "Read-only file system", "Operation not permitted"),
+)
+
+
+def cannot_write(output: str) -> bool:
+    """Whether a server ended because the disk is full, or the system lets it not write."""
+    return any(reason in output for reason in (FULL, *REFUSED))
+
+
 def explain(output: str, what: str) -> MemoryFault:
     """A server's last words as a fault with a sentence."""
-    if "No space left on device" in output:
+    if FULL in output:
         return StoreUnavailable(f"{what}: the disk is full. Free some space, or choose another --data-dir.")
-    for reason in ("Permission denied", "Read-only file system", "Operation not permitted"):
+    for reason in REFUSED:
         if reason in output:
             return ConfigInvalid(
                 f"{what} ({reason.lower()}): choose another --data-dir, or check who may write there."
@@ -182,7 +203,10 @@ def explain(output: str, what: str) -> MemoryFault:
         for line in lines
         if any(mark in line for mark in ("FATAL", "PANIC", "error", "Error", "refuses"))
     ]
-    return StoreUnavailable(f"{what}: {(telling or lines or ['it said nothing'])[-1]}")
+    last = STAMP.sub("", (telling or lines or ["it said nothing"])[-1])
+    return StoreUnavailable(
+        f"{what}: {last}. If its files are damaged, `echoic restore` makes them anew from a backup."
+    )
 
 
 def _serves(pid: int, folder: Path) -> bool:

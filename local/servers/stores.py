@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from echoic.local.paths import run_folder
-from echoic.memory.errors import StoreUnavailable
+from echoic.memory.errors import StoreStarting, StoreUnavailable
 from echoic.memory.hosting.daemon_client import join_servers
 
 ANSWERS_S = 15.0  # a Postgres that was killed replays its log first; one that hangs is not waited for longer
@@ -70,7 +70,8 @@ def migrate_now(database_url: str) -> None:
             try:
                 thread.submit(asyncio.run, migrate(database_url)).result()
                 return
-            except StoreUnavailable:
-                if time.monotonic() > deadline:
+            except StoreUnavailable as exc:
+                is_starting = isinstance(exc, StoreStarting) or isinstance(exc.__cause__, OSError)
+                if not is_starting or time.monotonic() > deadline:
                     raise
                 time.sleep(POLL_S)

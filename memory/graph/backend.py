@@ -64,8 +64,7 @@ class GraphBackend(Protocol):
         ...
 
     async def export(self, group: str) -> dict[str, Any]:
-        """Everything in the group as JSON-ready values, closed relations with their intervals and episodes
-        included."""
+        """Everything in the group as JSON-ready values, closed relations with their intervals included."""
         ...
 
     async def refresh(self, group: str) -> None:
@@ -76,7 +75,7 @@ class GraphBackend(Protocol):
         ...
 
     async def erase(self, group: str) -> None:
-        """Remove the group: nodes, edges, episodes and indexes of its own. Safe to repeat."""
+        """Remove the group: nodes, edges and indexes of its own. Safe to repeat."""
         ...
 
     async def count(self, group: str) -> int:

@@ -4,6 +4,7 @@ soon as it answers."""
 from collections.abc import Sequence
 from functools import partial
 
+from echoic.memory.errors import MemoryFault
 from echoic.memory.graph.backend import GraphBackend
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
@@ -41,14 +42,29 @@ async def finish_erasures(
             may come back before their old graph was removed, or looked at again.
 
     Raises:
-        StoreUnavailable: the graph server, or Postgres, does not answer; what is left waits.
+        MemoryFault: the graph server, or Postgres, does not answer; what is left waits. Or one of the graphs
+            cannot be removed, and the others are.
     """
     if groups is None:
         waiting = await db.run(lambda connection: connection.fetch(query("all_void_graphs"), SECOND_LOOK_S))
         groups = [row["group_id"] for row in waiting]
-    removing = (partial(_remove, backend=backend, group=group, for_good=for_good) for group in groups)
-    removed = [await db.transaction(remove, timeout_s=ERASE_LIMIT_S) for remove in removing]
-    return sum(removed)
+    removed, fault = 0, None
+    for group in groups:
+        try:
+            remove = partial(_remove, backend=backend, group=group, for_good=for_good)
+            removed += await db.transaction(remove, timeout_s=ERASE_LIMIT_S)
+        except MemoryFault as exc:
+            await backend.ping()  # raises when it is no fault of this graph's
+            reason = f"the graph server does not remove it ({type(exc).__name__})"
+            await db.run(partial(_note_failure, group=group, reason=reason))
+            fault = fault or exc
+    if fault is not None:
+        raise fault
+    return removed
+
+
+async def _note_failure(connection: Connection, *, group: str, reason: str) -> None:
+    await connection.execute(query("void_graph_failed"), group, reason)
 
 
 async def _remove(connection: Connection, *, backend: GraphBackend, group: str, for_good: bool) -> bool:

@@ -62,18 +62,6 @@ class Entity:
     summary: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """Turns as they were handed to a model, where a model reads them for the graph."""
-
-    episode_id: UUID
-    name: str
-    content: str
-    source: str
-    said_at: datetime | None
-    created_at: datetime | None
-
-
 def chosen(relations: Iterable[Relation], at: datetime | None, live_only: bool) -> list[Relation]:
     """Those that were true `at` a time; else the live ones, or all."""
     if at is not None:
@@ -127,9 +115,7 @@ def relation_from_json(value: Mapping[str, Any]) -> Relation:
     )
 
 
-def graph_as_json(
-    entities: Iterable[Entity], relations: Iterable[Relation], episodes: Iterable[Episode]
-) -> dict[str, Any]:
+def graph_as_json(entities: Iterable[Entity], relations: Iterable[Relation]) -> dict[str, Any]:
     """All of a graph, as an export holds it."""
     return {
         "entities": [
@@ -137,17 +123,6 @@ def graph_as_json(
             for one in entities
         ],
         "relations": [relation_as_json(relation) for relation in relations],
-        "episodes": [
-            {
-                "id": str(one.episode_id),
-                "name": one.name,
-                "content": one.content,
-                "source": one.source,
-                "said_at": one.said_at and one.said_at.isoformat(),
-                "created_at": one.created_at and one.created_at.isoformat(),
-            }
-            for one in episodes
-        ],
     }
 
 
@@ -173,14 +148,6 @@ def entity_of(row: Sequence[Any], labels: Iterable[str]) -> Entity:
     entity_id, name, summary = row
     return Entity(
         UUID(entity_id), name or "", tuple(label for label in labels if label != "Entity"), summary or ""
-    )
-
-
-def episode_of(row: Sequence[Any]) -> Episode:
-    """An episode from its id, name, content, source, and when it was said and made."""
-    episode_id, name, content, source, said_at, created_at = row
-    return Episode(
-        UUID(episode_id), name or "", content or "", source or "", time_of(said_at), time_of(created_at)
     )
 
 

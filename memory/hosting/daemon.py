@@ -15,10 +15,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from echoic.memory.errors import ConfigInvalid, MemoryFault
 from echoic.memory.hosting.files import open_lock, try_lock, wait_lock
 from echoic.memory.hosting.runner import Program, Runner, stop_all
-from echoic.memory.hosting.state import State, forget_state, write_state
+from echoic.memory.hosting.state import State, forget_state, tell_failure, write_state
 
 log = logging.getLogger("echoic.daemon")
 
@@ -62,11 +61,10 @@ class Daemon:
             self._say("stopping")
             stop_all(self._runners, self._at_once)
             forget_state(self._folder, self._group)
-        except (MemoryFault, OSError) as exc:
+        except Exception as exc:  # whatever it is, the clients are told
             log.exception("daemon.failed")
             stop_all(self._runners, self._at_once)
-            kind = "ConfigInvalid" if isinstance(exc, ConfigInvalid) else "StoreUnavailable"
-            self._say("failed", error=kind, message=str(exc))
+            tell_failure(self._folder, self._group, exc)
 
     def _listen_for_signals(self) -> None:
         os.set_blocking(self._wake_writer, False)
@@ -126,12 +124,12 @@ class Daemon:
             runner.start()
             runner.wait_ready(self._is_over)
             self._say("ready")
-        except (MemoryFault, OSError):
+        except Exception:
             log.exception("daemon.restart_failed", extra={"server": runner.program.name})
             runner.postpone()  # unless it has a process, whose end is noticed like any other
 
-    def _say(self, status: str, *, error: str = "", message: str = "") -> None:
+    def _say(self, status: str) -> None:
         addresses = {server.name: server.address for server in self._servers}
         pids = {runner.program.name: runner.pid for runner in self._runners if runner.pid}
-        state = State(status, os.getpid(), addresses, pids, error, message)  # type: ignore[arg-type]
+        state = State(status, os.getpid(), addresses, pids)  # type: ignore[arg-type]
         write_state(self._folder, self._group, state)

@@ -13,7 +13,7 @@ from pathlib import Path
 from echoic.memory.errors import ConfigInvalid, StoreUnavailable
 from echoic.memory.hosting.files import open_lock, opened_lock, try_lock
 from echoic.memory.hosting.processes import start_detached
-from echoic.memory.hosting.state import State, forget_state, read_state
+from echoic.memory.hosting.state import State, forget_state, last_words, read_state
 
 if sys.platform != "win32":
     import fcntl
@@ -81,6 +81,8 @@ class Member:
         self._folder, self._daemon = folder, (str(folder), group, str(linger_s), *servers)
         self._users: int | None = None
         self._child: subprocess.Popen[bytes] | None = None
+        self._last_words: State | None = None
+        """Why a daemon of this process has failed."""
         self._guard = threading.Lock()
         self._has_left = False
 
@@ -124,7 +126,7 @@ class Member:
             os.close(self._users)
             self._users = None
             if self._child:  # it may live on for the others: whenever it ends, nothing is left of it
-                threading.Thread(target=self._child.wait, name="echoic-reap", daemon=True).start()
+                threading.Thread(target=_reap, args=(self._child,), name="echoic-reap", daemon=True).start()
             return True
 
     def _is_joined(self) -> bool:
@@ -143,7 +145,9 @@ class Member:
         with opened_lock(self._path("daemon")) as lock:
             if not try_lock(lock, fcntl.LOCK_EX):
                 return False
-            code, state = self._child_code(), read_state(self._folder, self.group)
+            code = self._child_code()
+            state = self._last_words or read_state(self._folder, self.group)
+            self._last_words = None
             if code is not None and state and state.status == "failed":
                 raise state.fault()
             if code and not state:
@@ -154,7 +158,12 @@ class Member:
 
     def _child_code(self) -> int | None:
         """How a daemon of this process ended that has failed or lost its lock; None if there was none."""
-        code, self._child = self._child.wait() if self._child else None, None
+        child, self._child = self._child, None
+        if child is None:
+            return None
+        with child:  # closes its pipe
+            code = child.wait()
+            self._last_words = last_words(child.stdout.read()) if child.stdout else None
         return code
 
     def _path(self, kind: str) -> Path:
@@ -203,6 +212,11 @@ def _wait_gone(folder: Path, group: str) -> None:
             if waited_s > LEAVE_S or (waited_s > NOTICE_S and try_lock(users, fcntl.LOCK_SH)):
                 return  # it hangs, or somebody else joined at the last moment
             time.sleep(POLL_S)
+
+
+def _reap(child: "subprocess.Popen[bytes]") -> None:
+    with child:
+        child.wait()
 
 
 def _is_alive(pid: int) -> bool:

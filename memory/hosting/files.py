@@ -1,6 +1,7 @@
 """Folders, files and locks of one user: nobody else can read them, and the kernel gives a lock back however
 its holder ends."""
 
+import errno
 import json
 import os
 import re
@@ -12,12 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from echoic.memory.disk.files import PRIVATE, open_own
 from echoic.memory.errors import ConfigInvalid
 
 if sys.platform != "win32":
     import fcntl
 
-PRIVATE = 0o700
 # a socket's whole path is limited to 104 bytes on macOS, 108 on Linux; its folder and name add 52 at most
 SHORT_PATH = re.compile(r"[A-Za-z0-9/._+-]{1,50}")
 OTHER_FOLDER = "choose another folder with --data-dir or ECHOIC_DATA_DIR"
@@ -27,20 +28,17 @@ def private_folder(folder: Path) -> Path:
     """Create `folder` (or take over our own) with mode 0700 and return it.
 
     Raises:
-        ConfigInvalid: it cannot be created, is no folder, or belongs to somebody else.
+        ConfigInvalid: it cannot be created, is a link or no folder, or belongs to somebody else.
     """
     create_folder(folder)
-    check_owner(folder)
-    try:
-        if stat.S_IMODE(folder.stat().st_mode) != PRIVATE:
-            folder.chmod(PRIVATE)
-    except OSError as exc:
-        raise ConfigInvalid(cannot_use(folder, exc)) from exc
+    with _opened(folder) as handle:
+        if stat.S_IMODE(os.fstat(handle).st_mode) != PRIVATE:
+            os.fchmod(handle, PRIVATE)
     return folder
 
 
 def unshared_folder(folder: Path) -> Path:
-    """A `private_folder` where others may write too: a link that somebody laid there is not followed.
+    """A `private_folder` where others may write too.
 
     Raises:
         ConfigInvalid: it is a link, or somebody else's, or cannot be created.
@@ -88,18 +86,37 @@ def create_folder(folder: Path) -> None:
 
 
 def check_owner(folder: Path) -> None:
-    """Raises ConfigInvalid unless it is a folder of this user."""
+    """Raises ConfigInvalid unless it is a folder of this user, and no link."""
+    with _opened(folder):
+        return
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    """The folder itself, whatever is done to its name meanwhile: who can write above it may lay a link."""
     try:
-        found = folder.stat()
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as exc:
+        raise ConfigInvalid(_no_folder(folder, exc)) from exc
+    try:
+        if (owner := os.fstat(handle).st_uid) != os.geteuid():
+            raise ConfigInvalid(
+                f"{folder} belongs to user number {owner}, you are {os.geteuid()}: run Echoic as that "
+                f"user, or {OTHER_FOLDER}."
+            )
+        yield handle
     except OSError as exc:
         raise ConfigInvalid(cannot_use(folder, exc)) from exc
-    if not stat.S_ISDIR(found.st_mode):
-        raise ConfigInvalid(f"{folder} is not a folder: {OTHER_FOLDER}.")
-    if found.st_uid != os.geteuid():
-        raise ConfigInvalid(
-            f"{folder} belongs to user number {found.st_uid}, you are {os.geteuid()}: run Echoic as that "
-            f"user, or {OTHER_FOLDER}."
-        )
+    finally:
+        os.close(handle)
+
+
+def _no_folder(folder: Path, exc: OSError) -> str:
+    if folder.is_symlink():
+        return f"{folder} is a link, and Echoic follows none here: remove it, or {OTHER_FOLDER}."
+    if exc.errno == errno.ENOTDIR:
+        return f"{folder} is not a folder: {OTHER_FOLDER}."
+    return cannot_use(folder, exc)
 
 
 def cannot_use(folder: Path, exc: OSError) -> str:
@@ -110,15 +127,15 @@ def cannot_use(folder: Path, exc: OSError) -> str:
 def write_private(file: Path, content: Mapping[str, Any]) -> None:
     """Replace a JSON file at once, for its owner only: a reader sees the old or the new one, whole."""
     new = file.with_name(f"{file.name}.new")
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
-        json.dump(content, opened)
+    with open_own(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as opened:
+        opened.write(json.dumps(content).encode())
     new.replace(file)
 
 
 def open_lock(path: Path) -> int:
     """Open a lock file, made if missing; the lock itself is taken by `try_lock` or `wait_lock`."""
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     except OSError as exc:
         raise ConfigInvalid(cannot_use(path.parent, exc)) from exc
 

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import echoic
+from echoic.memory.disk.files import own_file
 
 LOG_LIMIT_BYTES = 1_000_000
 KEPT_ENVIRONMENT = (
@@ -37,21 +38,24 @@ def detached_environment() -> dict[str, str]:
     return kept | {"LC_ALL": "C", "PYTHONPATH": python_path()}
 
 
-def open_log(path: Path) -> BinaryIO:
+def open_log(path: Path) -> IO[bytes]:
     """Append to a log of ours; one that grew beyond its limit starts anew."""
     with suppress(FileNotFoundError):
-        if path.stat().st_size > LOG_LIMIT_BYTES:
+        if path.lstat().st_size > LOG_LIMIT_BYTES:
             path.unlink()
-    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb")
+    return own_file(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
 def start_detached(module: str, arguments: Sequence[str], log: Path, lock: int) -> "subprocess.Popen[bytes]":
-    """Start a Python module as a process that outlives this one, and hand it an open lock."""
+    """Start a Python module as a process that outlives this one, and hand it an open lock.
+
+    What it has to tell this process it writes to its standard output, a pipe.
+    """
     with open_log(log) as output:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=subprocess.PIPE,
             stderr=output,
             cwd="/",
             env=detached_environment(),

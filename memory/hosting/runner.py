@@ -46,6 +46,11 @@ class Program(ABC):
             ConfigInvalid, StoreUnavailable: with a sentence for the user.
         """
 
+    def mend(self, output: str) -> bool:
+        """It ended before it worked: whether what kept it from working was put out of its way, so that it is
+        worth another start."""
+        return False
+
     def clean_up(self) -> None:  # noqa: B027 (most tidy up themselves)
         """Remove what it leaves behind; called when it is stopped, and when it was not running."""
 
@@ -123,10 +128,15 @@ class Runner:
             MemoryFault: it ended instead, and this is its explanation.
             StoreUnavailable: its time is over.
         """
-        assert self._process is not None
+        mended = False
         while not is_over():
+            assert self._process is not None
             if self._process.poll() is not None:
-                raise self.program.explain(self._output())
+                if mended or not self.program.mend(self._output()):
+                    raise self.program.explain(self._output())
+                log.warning("hosting.mended", extra={"server": self.program.name})
+                mended = True
+                self.start()
             if self.program.is_ready(self._process.pid, self._output()):
                 return
             if time.monotonic() > self._started_at + self.program.ready_s:

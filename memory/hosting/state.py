@@ -9,12 +9,15 @@ A group has these files in its folder:
     GROUP.log      what the daemon has to tell a developer
 """
 
+import errno
 import json
+import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from echoic.memory.errors import ConfigInvalid, StoreUnavailable
+from echoic.memory.errors import ConfigInvalid, MemoryFault, StoreUnavailable
 from echoic.memory.hosting.files import write_private
 
 
@@ -38,11 +41,41 @@ class State:
         return (ConfigInvalid if self.error == "ConfigInvalid" else StoreUnavailable)(self.message)
 
 
+def tell_failure(folder: Path, group: str, exc: Exception) -> None:
+    """A daemon says why it cannot go on: to who started it through its standard output, which needs no disk,
+    and to the others in the group's file, if that can be written."""
+    kind = "ConfigInvalid" if isinstance(exc, ConfigInvalid) else "StoreUnavailable"
+    state = State("failed", os.getpid(), error=kind, message=_sentence(exc, folder / f"{group}.log"))
+    with suppress(OSError):
+        print(json.dumps(asdict(state)), flush=True)
+    with suppress(OSError):
+        write_state(folder, group, state)
+
+
+def last_words(output: bytes) -> State | None:
+    """What a daemon told who started it; None if it ended without a word."""
+    try:
+        return State(**json.loads(output))
+    except (ValueError, TypeError):
+        return None
+
+
+def _sentence(exc: Exception, log: Path) -> str:
+    if isinstance(exc, MemoryFault):
+        return str(exc)
+    if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The local servers did not start: the disk that holds {log.parent} is full. Free some space."
+    what = (
+        f"{exc.strerror}: {exc.filename}" if isinstance(exc, OSError) and exc.strerror else type(exc).__name__
+    )
+    return f"The local servers did not start; {log} says why ({what})."
+
+
 def read_state(folder: Path, group: str) -> State | None:
     """What the daemon said last (it may be dead since); None also for what another version wrote."""
     try:
         return State(**json.loads((folder / f"{group}.json").read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError):
         return None
 
 

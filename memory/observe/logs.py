@@ -9,9 +9,16 @@ import json
 import logging
 import logging.handlers
 import os
+import sys
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
+from io import TextIOWrapper
 from pathlib import Path
+from typing import TextIO
+
+from echoic.memory.disk.files import make_folder, own_file
 
 OURS = "echoic"
 FORMATS_ITSELF = ("mem0", "posthog", "py.warnings")
@@ -73,26 +80,54 @@ class OneLine(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+class _OwnFile(logging.handlers.RotatingFileHandler):
+    """A log that cannot be written says so once, in words, and not for each line."""
+
+    def _open(self) -> TextIOWrapper:
+        with own_file(Path(self.baseFilename), os.O_WRONLY | os.O_APPEND | os.O_CREAT) as file:
+            return open(os.dup(file.fileno()), "a", encoding="utf-8")
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        _say_unwritable(self.baseFilename, sys.exc_info()[1])
+
+
+class _Stream(logging.StreamHandler[TextIO]):
+    """Standard error; when nobody reads it any more there is nobody to tell."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing."""
+
+
+@cache
+def _say_once(sentence: str) -> None:
+    with suppress(OSError, ValueError, AttributeError):
+        print(sentence, file=sys.stderr, flush=True)
+
+
+def _say_unwritable(path: str, exc: BaseException | None) -> None:
+    why = (isinstance(exc, OSError) and exc.strerror) or type(exc).__name__
+    _say_once(f"The log {path} cannot be written ({why}): what goes wrong is not noted there.")
+
+
 def log_to(path: Path, *, level: int = logging.INFO) -> None:
     """Write every log of this process to a file that only its owner reads, at most 8 MB of it.
 
-    Without a writable folder: nowhere.
+    What cannot be written is said once on standard error, and nothing else comes of it.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
-        handler: logging.Handler = logging.handlers.RotatingFileHandler(
+        make_folder(path.parent)
+        handler: logging.Handler = _OwnFile(
             path, maxBytes=MOST_BYTES, backupCount=KEPT_FILES, encoding="utf-8"
         )
-    except OSError:
-        # a log is no reason to refuse a conversation; the stores will say what is wrong
+    except OSError as exc:  # a log is no reason to refuse a conversation
+        _say_unwritable(str(path), exc)
         handler = logging.NullHandler()
     _install(handler, level)
 
 
 def log_to_stderr(*, level: int = logging.INFO) -> None:
     """The same on standard error, for servers."""
-    _install(logging.StreamHandler(), level)
+    _install(_Stream(), level)
 
 
 def protect() -> None:

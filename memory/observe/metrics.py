@@ -12,8 +12,9 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from echoic.memory.breaker import Breaker
 from echoic.memory.types import Recall, Role
 
-Stored = Literal["row", "spool", "none"]
-"""Where a turn became durable; `none`: neither Postgres nor the disk took it."""
+Stored = Literal["row", "spool", "none", "void"]
+"""Where a turn became durable; `none`: neither Postgres nor the disk took it; `void`: its person was erased,
+or had said no, after it was said."""
 
 RECALL_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0)
 """A healthy recall takes 2 to 20 ms, the default budget is 150 ms, a store's hard limit 2 s."""
@@ -53,6 +54,9 @@ class Metrics:
             "turns", "Turns heard, by who spoke and where they became durable", ("role", "stored")
         )
         self.replayed = counter("turns_replayed", "Spooled turns that have reached Postgres")
+        self.set_aside = counter(
+            "turns_set_aside", "Lines of the spool that were damaged or refused again and again"
+        )
         self.turn = histogram("turn_seconds", "LiveKit's own times of a turn", ("part",), buckets=TURN_S)
         self.refused = counter("calls_refused", "Calls that an agent worker did not take", ("reason",))
 
@@ -71,6 +75,9 @@ class Waiting:
         )
         self.turns = gauge("open_turns", "Turns in Postgres that are not learned yet")
         self.turns_oldest = gauge("open_turns_oldest_seconds", "Age of the oldest of them")
+        self.set_aside = gauge(
+            "set_aside", "What was given up and waits for `echoic jobs --rerun`", ("queue",)
+        )
 
 
 @cache

@@ -10,8 +10,10 @@ from typing import Any
 
 import asyncpg
 
+from echoic.memory.disk.quarantine import SetAside
 from echoic.memory.errors import MemoryFault, StoreTimeout, StoreUnavailable, UserUnknown
 from echoic.memory.graph.erase import finish_erasures, void_graphs, void_of
+from echoic.memory.privacy.changes import Change
 from echoic.memory.service import Memory
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.facts import fact_from
@@ -26,11 +28,14 @@ TABLES = (
     "turn_index",
     "turns",
     "facts",
-    "graph_results",
+    "fact_changes",
     "batches",
     "forgotten",
     "graph_entered",
     "graph_due",
+    "events",
+    "api_creations",
+    "api_keys",
 )
 WRITERS_LIMIT_MS = 15_000  # a commit takes milliseconds; a writer that holds its lock for longer hangs
 ROWS_LIMIT_S = 60.0
@@ -72,10 +77,12 @@ async def export_user(memory: Memory, user_id: str, *, vectors: bool = False) ->
         partial(_read_rows, user_id=user_id, vectors=vectors), timeout_s=ROWS_LIMIT_S
     )
     spooled = [turn_as_json(turn) for turn in await memory.spool.of_user(user_id)]
+    aside = [_aside_as_json(one) for one in await memory.spool.set_aside(user_id)]
     graphs = [
         await _export_graph(memory, row) for row in await memory.db.run(partial(_graphs, user_id=user_id))
     ]
-    found = rows | {"spooled_turns": spooled, "jobs": await memory.jobs.of_user(user_id), "graphs": graphs}
+    jobs = await memory.jobs.of_user(user_id)
+    found = rows | {"spooled_turns": spooled, "set_aside": aside, "jobs": jobs, "graphs": graphs}
     if not any(found.values()):
         raise UserUnknown(f"Nothing is known about the user {user_id!r}.")
     return {"user_id": user_id, "exported_at": datetime.now(UTC).isoformat(), **found}
@@ -113,19 +120,48 @@ async def erase_user(memory: Memory, user_id: str) -> EraseReport:
     )
 
 
+def _aside_as_json(element: SetAside) -> dict[str, Any]:
+    """What was set aside from the spool, readable as far as it is."""
+    return {
+        "id": str(element.element_id),
+        "reason": element.reason,
+        "set_aside_at": element.set_aside_at and element.set_aside_at.isoformat(),
+        "turns": [turn_as_json(line.turn) for line in element.lines if line.turn],
+        "damaged": [line.raw.decode(errors="replace") for line in element.lines if not line.turn],
+    }
+
+
 def fact_as_json(fact: Fact) -> dict[str, Any]:
     """A fact as `echoic memories --json` prints it."""
     return {
         "id": str(fact.fact_id),
         "text": fact.text,
         "topic": fact.topic,
-        "sub_topic": fact.sub_topic,
         "importance": fact.importance,
         "scope": fact.scope,
         "said_at": fact.said_at.isoformat(),
         "valid_from": fact.valid_from and fact.valid_from.isoformat(),
         "valid_until": fact.valid_until and fact.valid_until.isoformat(),
         "turn_ids": [str(turn_id) for turn_id in fact.turn_ids],
+        "about": fact.about and str(fact.about),
+        "evidence": [{"turn_id": str(one.turn_id), "quote": one.quote} for one in fact.evidence],
+        "precision": fact.precision,
+        "kind": fact.kind,
+        "due": fact.due and fact.due.isoformat(),
+        "names": list(fact.names),
+    }
+
+
+def change_as_json(change: Change) -> dict[str, Any]:
+    """A change as `echoic diff --json` prints it."""
+    return {
+        "fact_id": str(change.fact_id),
+        "change": change.kind,
+        "changed_at": change.changed_at.isoformat(),
+        "by": change.by_whom,
+        "before": change.before and fact_as_json(change.before),
+        "now": change.now and fact_as_json(change.now),
+        "undone": change.undone,
     }
 
 
@@ -138,6 +174,7 @@ def turn_as_json(turn: Turn) -> dict[str, Any]:
         "said_at": turn.said_at.isoformat(),
         "interrupted": turn.interrupted,
         "state": turn.state,
+        "timezone": turn.timezone,
     }
 
 
@@ -153,6 +190,7 @@ async def _read_rows(connection: Connection, *, user_id: str, vectors: bool) -> 
         )
         beside += [{"table": table, **json.loads(row["payload"])} for row in rows]
     consents = [_plain(row, vectors) for row in await connection.fetch(query("export_consent"), user_id)]
+    changes = [_plain(row, vectors) for row in await connection.fetch(query("export_changes"), user_id)]
     forgotten = [_plain(row, vectors) for row in await connection.fetch(query("export_forgotten"), user_id)]
     return {
         "facts": facts,
@@ -161,6 +199,7 @@ async def _read_rows(connection: Connection, *, user_id: str, vectors: bool) -> 
         "mem0_rows": beside,
         "consents": consents,
         "forgotten": forgotten,
+        "fact_changes": changes,
     }
 
 
@@ -250,6 +289,12 @@ async def _forget_spooled(spool: Spool, user_id: str) -> tuple[int, str]:
             while await spool.of_user(user_id):
                 await asyncio.sleep(SPOOL_POLL_S)
                 forgotten += await spool.forget(user_id)
+        if nobodys := sum(len(one.lines) for one in await spool.set_aside("")):
+            return (
+                forgotten,
+                f"{nobodys} damaged lines of the spool do not say whose they are, and are kept: see "
+                "`echoic jobs`.",
+            )
     except TimeoutError:
         return (
             forgotten,

@@ -1,7 +1,6 @@
 """Forget a part of what one person said: turns, what was learned from them, and every copy on its way."""
 
 from collections.abc import Collection, Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from functools import partial
 from uuid import UUID
 
@@ -12,12 +11,10 @@ from echoic.memory.errors import StoreUnavailable
 from echoic.memory.graph.ledger import mark_behind
 from echoic.memory.recall.fusion import retells
 from echoic.memory.store.database import Connection, Database
+from echoic.memory.store.facts import tell_forgotten
 from echoic.memory.store.queries import query
 from echoic.memory.text.words import terms
 from echoic.memory.types import Caller, ForgetRequest, Forgotten, Item
-
-IDS_A_NOTICE = 100
-"""A notice of Postgres holds 8,000 bytes."""
 
 
 async def forget(call: CallMemory, wanted: ForgetRequest) -> Forgotten:
@@ -31,14 +28,12 @@ async def forget(call: CallMemory, wanted: ForgetRequest) -> Forgotten:
         StoreUnavailable: Postgres did not do it. What this process holds, and its spool, are without it all
             the same.
     """
-    gone = Forgotten(set(wanted.turn_ids), set(wanted.fact_ids))
-    gone.turns |= _held_here(call, wanted.about)
+    gone = Forgotten({*wanted.turn_ids, *wanted.lone_turn_ids}, set(wanted.fact_ids))
     if not call.persistent:
         call.forget_items(gone.turns)
         return gone
     memory, user_id = call.memory, call.caller.user_id
     try:
-        gone.turns |= await _spooled(call, wanted.about)
         await memory.forgetter.forget_rows(call.caller, wanted, gone)
     except asyncpg.PostgresError as exc:
         raise StoreUnavailable(f"Postgres refused to forget ({type(exc).__name__}).") from exc
@@ -52,35 +47,10 @@ async def forget(call: CallMemory, wanted: ForgetRequest) -> Forgotten:
     return gone
 
 
-def stems(words: str) -> frozenset[str]:
-    """What `about` needs of "my dog": the stems of what is named."""
-    return frozenset(terms(words))
-
-
 def restated(items: Iterable[Item], said: str) -> list[Item]:
     """Those of `items` that were said again: every stem of theirs stands in `said`."""
-    spoken = stems(said)
-    return [item for item in items if (own := stems(item.text)) and own <= spoken]
-
-
-def _held_here(call: CallMemory, about: AbstractSet[str]) -> set[UUID]:
-    """Turns of this process's calls that no store may know yet."""
-    whose = call.caller.user_id, call.caller.agent_id
-    calls = {call, *(one for one in call.memory.calls if (one.caller.user_id, one.caller.agent_id) == whose)}
-    return {item.id for one in calls for item in one.recent.now if _is_about(item.text, about)}
-
-
-async def _spooled(call: CallMemory, about: AbstractSet[str]) -> set[UUID]:
-    waiting = await call.memory.spool.of_user(call.caller.user_id)
-    return {
-        turn.turn_id
-        for turn in waiting
-        if turn.agent_id == call.caller.agent_id and _is_about(turn.text, about)
-    }
-
-
-def _is_about(text: str, about: AbstractSet[str]) -> bool:
-    return bool(about) and about <= stems(text)
+    spoken = set(terms(said))
+    return [item for item in items if (own := set(terms(item.text))) and own <= spoken]
 
 
 class PostgresForgetter:
@@ -104,20 +74,18 @@ async def _forget_rows(
     """Under the lock that keeps every other writer of this user out."""
     user_id = caller.user_id
     await connection.execute(query("lock_user_exclusive"), user_id)
-    if wanted.about:
-        args = (user_id, caller.agent_id, list(wanted.about))
-        gone.turns |= {row["turn_id"] for row in await connection.fetch(query("turns_about"), *args)}
-        gone.facts |= {row["id"] for row in await connection.fetch(query("facts_about"), *args)}
     if wanted.relations:
         await _add_told_by(connection, user_id, wanted.relations, gone)
     also_from = await _learned_from(connection, user_id, wanted.turn_ids, gone)
     await connection.fetchval(query("forget_facts"), user_id, list(gone.facts))
+    await connection.execute(query("forget_changes"), user_id, list(gone.facts))
+    await connection.execute(query("forget_quotes"), user_id, list(gone.turns))
     await connection.fetchval(query("forget_turns"), user_id, list(gone.turns))
     await connection.execute(query("mark_forgotten"), user_id, [*gone.turns, *gone.facts])
     await connection.execute(query("thin_batches"), user_id, list(gone.turns))
     await mark_behind(connection, user_id)
     gone.reopened = len(await connection.fetch(query("reopen_turns"), user_id, list(also_from)))
-    await _tell(connection, user_id, [*gone.turns, *gone.facts])
+    await tell_forgotten(connection, user_id, [*gone.turns, *gone.facts])
 
 
 async def _add_told_by(
@@ -134,16 +102,7 @@ async def _add_told_by(
 async def _learned_from(
     connection: Connection, user_id: str, turn_ids: Collection[UUID], gone: Forgotten
 ) -> set[UUID]:
-    """Add the facts learned from these turns; returns the other turns that those facts came from.
-
-    A turn that goes because of a word in it takes no fact along: "my dog is ill, and I live in Porto" is also
-    about Porto.
-    """
+    """Add the facts learned from these turns; returns the other turns that those facts came from."""
     rows = await connection.fetch(query("facts_learned_from"), user_id, list(turn_ids))
     gone.facts |= {row["id"] for row in rows}
     return {turn_id for row in rows for turn_id in row["turn_ids"]} - gone.turns
-
-
-async def _tell(connection: Connection, user_id: str, ids: Sequence[UUID]) -> None:
-    for start in range(0, len(ids), IDS_A_NOTICE):
-        await connection.execute(query("notify_forgotten"), user_id, ids[start : start + IDS_A_NOTICE])

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from echoic.memory.recall import fusion
 from echoic.memory.recall.fusion import features, fused, split_told_by_facts
+from echoic.memory.recall.quoting import one_line
 from echoic.memory.text.spoken_dates import day, said
 from echoic.memory.text.succession import by_date
 from echoic.memory.text.words import terms
@@ -28,6 +29,10 @@ FOUND, PROFILE, LAST_CALL = (
     "Known about the caller:",
     "Last said in the call before this one:",
 )
+NOTHING_DELETED = (
+    "Nothing was deleted from memory at the caller's last words; an answer that says it was would be untrue."
+)
+"""A model takes a wish for its deed, and says so. Whether it was one is known where the block is given."""
 LINE_CHARS = (280, 120, 50)
 """A longer text is shown around its first matching word, so that eight lines fit the limit; less where that
 is too much."""
@@ -109,8 +114,9 @@ class Sheet:
     def _fitting_line(self, item: Item, room: int) -> str | None:
         """The line as long as it may be; where the room or the script does not allow that, shorter."""
         shorter = [chars for chars in LINE_CHARS[1:] if chars < len(item.text)]
+        at = first_shared(item.text, self._told) if len(item.text) > min(LINE_CHARS) else 0
         lines = (
-            f"- {line_of(item, self._told, chars, self.now, self.zone)}"
+            f"- {line_of(item, excerpt(item.text, at, chars), self.now, self.zone)}"
             for chars in (LINE_CHARS[0], *shorter)
         )
         return next((line for line in lines if estimate_tokens(line) <= room), None)
@@ -133,6 +139,15 @@ class Sheet:
             return True
         new = found - self._told - self._heard
         return item.role == "assistant" and len(new) * 4 <= len(found)
+
+
+def noted(block: str, note: str) -> str:
+    """The block with one more line; a block of its own where there is none."""
+    if not note:
+        return block
+    end = f"{CLOSE}\n"
+    begun = block.removesuffix(end) if block.endswith(end) else f"{block}{OPEN}\n"
+    return f"{begun}{note}\n{end}"
 
 
 def compose(
@@ -162,10 +177,10 @@ def compose(
     return sheet.render(), tuple(sheet.used)
 
 
-def line_of(item: Item, around: AbstractSet[str], chars: int, now: datetime, zone: ZoneInfo) -> str:
-    """One line: the words, who said them if they are verbatim, and their dates."""
-    text = escape(excerpt(item.text, around, chars))
-    dates = "; ".join(_dates(item, now, zone))
+def line_of(item: Item, words: str, now: datetime, zone: ZoneInfo) -> str:
+    """One line, by the grammar of memory/recall/quoting.py: `words` of the item, who said them if they are
+    verbatim, and their dates."""
+    text, dates = one_line(words), "; ".join(_dates(item, now, zone))
     if item.kind != "turn":
         return f"{text} ({dates})"
     speaker = "Caller" if item.role == "user" else "You"
@@ -173,18 +188,27 @@ def line_of(item: Item, around: AbstractSet[str], chars: int, now: datetime, zon
     return f'{speaker}: "{text}" ({dates}{cut if item.interrupted else ""})'
 
 
-def escape(text: str) -> str:
-    """One line that cannot close the block or open another."""
-    return " ".join(text.replace("<", "‹").replace(">", "›").split())
+def first_shared(text: str, around: AbstractSet[str]) -> int:
+    """Where the first word stands that the question shares; 0 if none does.
+
+    A stem begins as its word: only such words are stemmed, which takes 40 us for a new one.
+    """
+    initials = {term[0] for term in around}
+    return next(
+        (
+            word.start()
+            for word in re.finditer(r"\w+", text)
+            if (word[0][0].lower() in initials or not word[0].isascii())
+            and not around.isdisjoint(terms(word[0]))
+        ),
+        0,
+    )
 
 
-def excerpt(text: str, around: AbstractSet[str], chars: int) -> str:
-    """At most `chars` of `text`, from a little before the first word that the question shares."""
+def excerpt(text: str, at: int, chars: int) -> str:
+    """At most `chars` of `text`, from a little before the place `at`."""
     if len(text) <= chars:
         return text
-    at = next(
-        (word.start() for word in re.finditer(r"\w+", text) if not around.isdisjoint(terms(word[0]))), 0
-    )
     start = max(0, min(at - chars // 3, len(text) - chars))
     cut = text[start : start + chars]
     return f"{'…' if start else ''}{cut}{'…' if start + chars < len(text) else ''}"
@@ -193,6 +217,8 @@ def excerpt(text: str, around: AbstractSet[str], chars: int) -> str:
 def _dates(item: Item, now: datetime, zone: ZoneInfo) -> Iterator[str]:
     if item.valid_from is not None and not _began_as_said(item, zone):
         yield f"since {day(item.valid_from, zone)}"
+    if item.due is not None:
+        yield f"{'due' if item.due > now else 'was due'} {day(item.due, zone)}"
     if item.valid_until is not None:
         until = "true until" if item.valid_until <= now else "until"
         yield f"{'partly ' if item.partly else ''}{until} {day(item.valid_until, zone)}"

@@ -4,13 +4,13 @@ No I/O after the call began, under 1 ms.
 """
 
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from echoic.memory.recall.fusion import joined
+from echoic.memory.recall.fusion import features, joined
 from echoic.memory.text.tense import asks_about_past
 from echoic.memory.text.words import terms
 from echoic.memory.types import Fact, Item, Turn
@@ -36,7 +36,6 @@ class RecentTurns:
         self._profile: list[Item] = []
         self._now: deque[Item] = deque(maxlen=TURNS_NOW)
         self._late: deque[Item] = deque(maxlen=LATE_ITEMS)
-        self._terms: dict[UUID, Counter[str]] = {}
 
     def load(
         self,
@@ -79,7 +78,6 @@ class RecentTurns:
         self._profile = _without(ids, self._profile)
         self._now = deque(_without(ids, self._now), maxlen=TURNS_NOW)
         self._late = deque(_without(ids, self._late), maxlen=LATE_ITEMS)
-        self._terms.clear()
 
     @property
     def now(self) -> tuple[Item, ...]:
@@ -125,7 +123,7 @@ class RecentTurns:
         asked = set(terms(text))
         if not asked or not pool:
             return []
-        words = {key: self._terms_of(item) for key, item in pool.items()}
+        words = {key: features(item.text)[1] for key, item in pool.items()}
         rarity = {
             term: math.log1p(len(pool) / (1 + sum(term in found for found in words.values())))
             for term in asked
@@ -139,13 +137,6 @@ class RecentTurns:
             reverse=True,
         )
         return [replace(item, score=score) for score, item in best[:MATCHES]]
-
-    def _terms_of(self, item: Item) -> Counter[str]:
-        if item.id not in self._terms:
-            if len(self._terms) > 2 * (TURNS_NOW + TURNS_BEFORE + LATE_ITEMS):
-                self._terms.clear()
-            self._terms[item.id] = Counter(terms(item.text))
-        return self._terms[item.id]
 
 
 def _without(ids: Collection[UUID], items: Iterable[Item]) -> list[Item]:

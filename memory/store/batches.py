@@ -1,11 +1,12 @@
-"""The ledger of learning: which turns were taken together, how often, and how it ended.
+"""The ledger of work: which turns or facts were taken together, how often, and how it ended.
 
 No words stand in it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Literal
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -14,52 +15,87 @@ from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.types import Turn
 
+Kind = Literal["learn", "graph"]
+GivenUp = Literal["learn", "graph", "spool", "embed", "erase"]
+"""The queue in which something was given up: see `DeadBatch.kind`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Turns of one user and one agent that are learned together."""
+    """Turns of one call that are learned together, or facts that enter a graph together."""
 
     batch_id: UUID
-    turns: tuple[Turn, ...]
+    ids: tuple[UUID, ...]
     starts: int
     """How often a worker began it; more than its failures means that workers died in it."""
     failures: int
+    waits: bool = False
+    """It failed, and is not tried again yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadBatch:
-    """A batch that was given up, for `echoic jobs`."""
+    """A batch, or another element of a queue, that was given up, for `echoic jobs`."""
 
     batch_id: UUID
-    kind: str
-    """`learn`: turns for facts; `graph`: facts or turns for the graph."""
+    kind: GivenUp
+    """`learn`: turns for facts; `graph`: facts for the graph; `spool`: lines on this disk that are damaged,
+    or that Postgres refuses; `embed`: turns that the embedder refuses; `erase`: an erased person's graph that
+    its server does not remove."""
     user_id: str
     turns: int
-    """How many turns, or facts where facts enter the graph."""
+    """How many turns, facts or lines."""
     error: str
-    created_at: datetime
-    finished_at: datetime
+    created_at: datetime | None
+    finished_at: datetime | None
 
 
-async def begin(connection: Connection, user_id: str, most_turns: int, most_tokens: int) -> Batch | None:
-    """Take the batch that a dead worker left, or a new one of the user's oldest open turns; committed before
-    any model is called.
+async def running(
+    connection: Connection, user_id: str, kind: Kind, *, agent_id: str = "", hurry: bool = False
+) -> Batch | None:
+    """The batch that a dead worker left, or that failed before.
 
-    The caller holds the user's learning lock. None when nothing is open.
+    Args:
+        agent_id: whose; empty: any.
+        hurry: it need not wait before it is tried again.
     """
-    async with connection.transaction():
-        await connection.execute(query("lock_user_shared"), user_id)
-        row = await connection.fetchrow(query("running_batch"), user_id)
-        if row is None:
-            row = await _new_batch(connection, user_id, most_turns, most_tokens)
-        if row is None:
-            return None
-        await connection.execute(query("start_batch"), user_id, row["batch_id"])
-        turns = [
-            Turn(**dict(turn))
-            for turn in await connection.fetch(query("batch_turns"), user_id, row["turn_ids"])
-        ]
-    return Batch(row["batch_id"], tuple(turns), row["starts"] + 1, row["failures"])
+    row = await connection.fetchrow(query("running_batch"), user_id, kind, agent_id, hurry)
+    if row is None:
+        return None
+    return Batch(row["batch_id"], tuple(row["turn_ids"]), row["starts"], row["failures"], row["waits"])
+
+
+async def begin(
+    connection: Connection,
+    user_id: str,
+    kind: Kind,
+    ids: Sequence[UUID],
+    before: Batch | None = None,
+    *,
+    agent_id: str = "",
+) -> Batch:
+    """Note that a worker takes these ids; committed before a model or graph server is asked.
+
+    The caller holds the user's lock for this kind of work.
+    """
+    if before is None:
+        before = Batch(uuid4(), (), 0, 0)
+        await connection.execute(query("insert_batch"), user_id, before.batch_id, kind, agent_id or None)
+    await connection.execute(query("start_batch"), user_id, before.batch_id, list(ids))
+    return replace(before, ids=tuple(ids), starts=before.starts + 1, waits=False)
+
+
+async def turns_of(connection: Connection, user_id: str, turn_ids: Collection[UUID]) -> list[Turn]:
+    """Those of the turns that still exist, in order."""
+    rows = await connection.fetch(query("batch_turns"), user_id, list(turn_ids))
+    return [Turn(**dict(row)) for row in rows]
+
+
+async def oldest_of_one_call(
+    connection: Connection, user_id: str, most_turns: int, most_tokens: int
+) -> list[UUID]:
+    """The user's oldest open turns, as many as make a batch; none when nothing is open."""
+    return _of_one_call(await connection.fetch(query("oldest_open_turns"), user_id, most_turns), most_tokens)
 
 
 async def finish(connection: Connection, user_id: str, batch_id: UUID, facts: int) -> None:
@@ -67,18 +103,12 @@ async def finish(connection: Connection, user_id: str, batch_id: UUID, facts: in
     await connection.execute(query("finish_batch"), user_id, batch_id, facts)
 
 
-async def is_void(connection: Connection, user_id: str, batch: Batch) -> bool:
-    """Whether the batch's person was erased after its words were said, or wants no more to be kept, or some
-    of its turns are gone."""
-    if await connection.fetchval(query("is_stopped"), user_id):
+async def is_void(connection: Connection, user_id: str, turns: Sequence[Turn]) -> bool:
+    """Whether the turns' person was erased since, or wants no more to be kept, or some are gone."""
+    if not turns or await connection.fetchval(query("is_stopped"), user_id):
         return True
-    if not batch.turns or await connection.fetchval(
-        query("is_void"), user_id, max(turn.said_at for turn in batch.turns)
-    ):
-        return True
-    return int(
-        await connection.fetchval(query("count_batch_turns"), user_id, [turn.turn_id for turn in batch.turns])
-    ) < len(batch.turns)
+    ids = [turn.turn_id for turn in turns]
+    return int(await connection.fetchval(query("count_batch_turns"), user_id, ids)) < len(ids)
 
 
 async def drop(connection: Connection, user_id: str, batch_id: UUID) -> None:
@@ -86,10 +116,13 @@ async def drop(connection: Connection, user_id: str, batch_id: UUID) -> None:
     await connection.execute(query("drop_batch"), user_id, batch_id)
 
 
-async def fail(connection: Connection, user_id: str, batch_id: UUID, error: str, most: int) -> bool:
+async def fail(
+    connection: Connection, user_id: str, batch_id: UUID, error: str, most: int, *, again_after_s: float = 0
+) -> bool:
     """Count a failure of the batch itself; True when it was the last one allowed, and the batch is dead."""
     async with connection.transaction():
-        return bool(await connection.fetchval(query("fail_batch"), user_id, batch_id, error, most))
+        args = (user_id, batch_id, error, most, again_after_s)
+        return bool(await connection.fetchval(query("fail_batch"), *args))
 
 
 async def put_back(connection: Connection, user_id: str, batch_id: UUID) -> None:
@@ -131,23 +164,16 @@ async def rerun(db: Database, batch_id: UUID | None = None) -> list[str]:
     return sorted({row["user_id"] for row in rows})
 
 
-async def _new_batch(
-    connection: Connection, user_id: str, most_turns: int, most_tokens: int
-) -> asyncpg.Record | None:
-    waiting = await connection.fetch(query("oldest_open_turns"), user_id, most_turns)
-    turn_ids = _of_one_agent(waiting, most_tokens)
-    if not turn_ids:
-        return None
-    return await connection.fetchrow(query("insert_batch"), user_id, uuid4(), turn_ids)
+def _of_one_call(waiting: Sequence[asyncpg.Record], most_tokens: int) -> list[UUID]:
+    """The first turns of one call, up to the token limit (four letters a token), at least one.
 
-
-def _of_one_agent(waiting: Sequence[asyncpg.Record], most_tokens: int) -> list[UUID]:
-    """The first turns that one agent heard, up to the token limit (four letters a token), at least one."""
+    A batch holds one call, so that what a call taught can be taken back.
+    """
     taken: list[UUID] = []
     tokens = 0
     for row in waiting:
         tokens += len(row["text"]) // 4 + 1
-        if row["agent_id"] != waiting[0]["agent_id"] or (taken and tokens > most_tokens):
+        if row["call_id"] != waiting[0]["call_id"] or (taken and tokens > most_tokens):
             break
         taken.append(row["turn_id"])
     return taken

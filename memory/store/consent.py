@@ -1,5 +1,7 @@
 """Whether a person wants to be remembered: what they said, and what the setting makes of it."""
 
+import math
+import time
 from typing import Literal
 
 from echoic.memory.store.database import Connection, Database
@@ -42,6 +44,36 @@ class ConsentStore:
             await connection.execute(query("write_consent"), user_id, consent == "on")
 
         await self._db.transaction(put)
+
+
+class Pauses:
+    """The times of a call during which its caller did not want to be remembered, by the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._since_until: list[tuple[float, float]] = []
+
+    @property
+    def is_open(self) -> bool:
+        """Is it such a time now?"""
+        return any(until == math.inf for _, until in self._since_until)
+
+    def begin(self, at_s: float | None = None) -> None:
+        """From now on, or from that moment on."""
+        if not self.is_open:
+            self._since_until.append((time.monotonic() if at_s is None else at_s, math.inf))
+
+    def end(self) -> None:
+        """Until now."""
+        now_s = time.monotonic()
+        self._since_until = [(since, min(until, now_s)) for since, until in self._since_until]
+
+    def cover(self, at_s: float) -> bool:
+        """Whether that moment was one of these times."""
+        return any(since <= at_s < until for since, until in self._since_until)
+
+    def add(self, others: "Pauses") -> None:
+        """Take over those of a call that this one goes on with."""
+        self._since_until += others._since_until
 
 
 def keeps(policy: Policy, consent: Consent) -> bool:

@@ -2,17 +2,28 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TypeAlias, TypeVar
 
 import asyncpg
 import pgvector.asyncpg
 
-from echoic.memory.errors import MemoryFault, SchemaMismatch, StoreTimeout, StoreUnavailable
+from echoic.memory.clock import Clock
+from echoic.memory.errors import (
+    MemoryFault,
+    SchemaMismatch,
+    StoreRefused,
+    StoreStarting,
+    StoreTimeout,
+    StoreUnavailable,
+)
 
 log = logging.getLogger("echoic.db")
 T = TypeVar("T")
+STARTING_S, STARTING_POLL_S = 15.0, 0.2
+"""A Postgres that was killed replays its log before it lets anybody in."""
 PARTING_S = 0.5  # a healthy connection closes in a millisecond; a hung one is dropped
 Connection: TypeAlias = asyncpg.Connection  # what a pool lends behaves like one
 Check = Callable[[asyncpg.Connection], Awaitable[None]]
@@ -29,6 +40,7 @@ UNAVAILABLE = (
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
     asyncpg.InsufficientResourcesError,  # disk full, out of memory
+    asyncpg.PostgresSystemError,  # its files cannot be read or written
     asyncpg.InternalClientError,
     asyncio.TimeoutError,
 )
@@ -47,6 +59,9 @@ class Database:
         """`check` sees every new connection and raises when the database does not fit; nothing else is run on
         it before."""
         self._url, self._pool_size, self._timeout_s, self._check = url, pool_size, timeout_s, check
+        self.clock = Clock()
+        self.fence: Callable[[Connection], AbstractAsyncContextManager[object]] = nullcontext
+        """Entered around what is run on a lent connection: the API's second wall between users."""
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
         self._running: set[asyncio.Task] = set()
@@ -61,6 +76,7 @@ class Database:
         Raises:
             StoreTimeout: over `timeout_s` (default: the pool's hard limit).
             StoreUnavailable: not reachable, shutting down, or out of resources.
+            StoreRefused: it answers, and this statement or value will not do.
         """
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         held: list[Connection] = []
@@ -108,7 +124,7 @@ class Database:
             making.add_done_callback(_hang_up)
             raise
         except (*UNAVAILABLE, asyncpg.PostgresError) as exc:
-            raise StoreUnavailable(unreachable(exc)) from exc
+            raise fault_of(exc) from exc
 
     async def ping(self) -> None:
         """Return when Postgres answers.
@@ -117,6 +133,21 @@ class Database:
             StoreUnavailable: it does not.
         """
         await self.run(lambda connection: connection.fetchval("select 1"))
+
+    async def wait_started(self) -> None:
+        """Return when Postgres answers; one that says that it is just starting is given a moment.
+
+        Raises:
+            StoreUnavailable: it does not answer.
+        """
+        deadline = asyncio.get_running_loop().time() + STARTING_S
+        while True:
+            try:
+                return await self.ping()
+            except StoreStarting:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.sleep(STARTING_POLL_S)
 
     async def close(self) -> None:
         """Close every connection; never waits for a hung server."""
@@ -139,19 +170,10 @@ class Database:
             # no timeout of its own, which costs a task: `run` has the limit
             async with pool.acquire() as connection:
                 held.append(connection)
-                return await work(connection)
-        except MemoryFault:
-            raise
-        except UNAVAILABLE as exc:
-            raise StoreUnavailable(unreachable(exc)) from exc
-        except (
-            asyncpg.InvalidAuthorizationSpecificationError,
-            asyncpg.InvalidCatalogNameError,
-            asyncpg.ReadOnlySQLTransactionError,
-        ) as exc:
-            raise StoreUnavailable(unreachable(exc)) from exc
-        except asyncpg.UndefinedTableError as exc:
-            raise SchemaMismatch("The database has no Echoic tables yet: run `echoic migrate`.") from exc
+                async with self.fence(connection):
+                    return await work(connection)
+        except (*UNAVAILABLE, asyncpg.PostgresError) as exc:
+            raise fault_of(exc) from exc
 
     async def _opened(self) -> asyncpg.Pool:
         async with self._opening:
@@ -172,6 +194,8 @@ class Database:
         await pgvector.asyncpg.register_vector(connection)
         if self._check is not None:
             await self._check(connection)
+        asked_s = time.monotonic()
+        self.clock.set(await connection.fetchval("select clock_timestamp()"), asked_s)
 
     def _abandon(self, task: asyncio.Task, held: list[Connection]) -> None:
         for connection in held:
@@ -196,12 +220,80 @@ async def _keep_session(connection: asyncpg.Connection) -> None:
     """Leave the session as it is between two uses."""
 
 
+SENTENCES: tuple[
+    tuple[type[BaseException] | tuple[type[BaseException], ...], type[MemoryFault], str], ...
+] = (
+    (
+        asyncpg.CannotConnectNowError,
+        StoreStarting,
+        "Postgres is just starting or stopping: try again in a moment.",
+    ),
+    (asyncpg.DiskFullError, StoreUnavailable, "The disk of Postgres is full: free some space."),
+    (
+        asyncpg.TooManyConnectionsError,
+        StoreUnavailable,
+        "Postgres has no connection left: raise max_connections.",
+    ),
+    (
+        asyncpg.InsufficientResourcesError,
+        StoreUnavailable,
+        "Postgres has no memory or other means left for this.",
+    ),
+    (
+        asyncpg.PostgresSystemError,
+        StoreUnavailable,
+        "Postgres cannot read or write its files: check its disk.",
+    ),
+    (
+        asyncpg.ReadOnlySQLTransactionError,
+        StoreUnavailable,
+        "This Postgres can only be read: name the primary.",
+    ),
+    (
+        asyncpg.InvalidAuthorizationSpecificationError,
+        StoreUnavailable,
+        "Postgres refuses this user or password.",
+    ),
+    (
+        asyncpg.InvalidCatalogNameError,
+        StoreUnavailable,
+        "Postgres has no database of this name: create it first.",
+    ),
+    (
+        (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError),
+        StoreTimeout,
+        "Postgres gave up after its own limit.",
+    ),
+    (
+        asyncpg.UndefinedTableError,
+        SchemaMismatch,
+        "The database has no Echoic tables yet: run `echoic migrate`.",
+    ),
+    (
+        (asyncpg.DataCorruptedError, asyncpg.IndexCorruptedError),
+        StoreRefused,
+        "A part of the database is damaged on its disk: check the disk, and restore a backup.",
+    ),
+)
+"""What a driver raises -> what that is for us, and what it means; the first that fits counts."""
+
+
+def fault_of(exc: BaseException) -> MemoryFault:
+    """A driver's error as ours, with a sentence that holds no words, rows or passwords."""
+    for kind, fault, sentence in SENTENCES:
+        if isinstance(exc, kind):
+            return fault(f"{sentence} ({type(exc).__name__})")
+    if isinstance(exc, UNAVAILABLE):
+        return StoreUnavailable(
+            f"Postgres cannot be reached ({type(exc).__name__}): check ECHOIC_DATABASE_URL, or run `echoic "
+            "doctor`."
+        )
+    return StoreRefused(f"Postgres refuses this ({type(exc).__name__}).")
+
+
 def unreachable(exc: BaseException) -> str:
-    """A sentence without the words, rows or passwords a driver may put into its own."""
-    return (
-        f"Postgres cannot be reached ({type(exc).__name__}): check ECHOIC_DATABASE_URL, or run `echoic "
-        "doctor`."
-    )
+    """The sentence of `fault_of`."""
+    return str(fault_of(exc))
 
 
 def _hang_up(making: asyncio.Task[asyncpg.Connection]) -> None:

@@ -12,13 +12,19 @@ from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.store.turns import counted
 from echoic.memory.text.words import clean
-from echoic.memory.types import Caller, Fact
+from echoic.memory.types import About, Caller, Evidence, Fact
 
+LEARNING = "learning"
+"""Who changes facts, unless it is somebody by hand."""
+MOST_EVIDENCE = 8
+"""Places where a fact was said that are kept; the latest."""
+IDS_A_NOTICE = 100
+"""A notice of Postgres holds 8,000 bytes."""
 Facts = list[Fact]  # inside the class, `list` is a method
 
 
 class FactStore:
-    """Facts: read here; added and closed inside a learner's own transaction."""
+    """Facts: read here; added, ended and confirmed in a learner's transaction, which notes each change."""
 
     def __init__(self, db: Database, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._db, self._now = db, now
@@ -42,33 +48,83 @@ class FactStore:
         rows = await self._db.run(lambda connection: connection.fetch(query("similar_facts"), *args))
         return [fact_from(row["id"], row["payload"]) for row in rows]
 
-    async def add(self, connection: Connection, facts: Sequence[Fact], vectors: Vector) -> None:
-        """Insert facts with their words, in the caller's transaction."""
+    async def add(
+        self,
+        connection: Connection,
+        facts: Sequence[Fact],
+        vectors: Vector,
+        *,
+        batch_id: UUID | None = None,
+        by_whom: str = LEARNING,
+    ) -> None:
+        """Insert facts with their words, in the caller's transaction.
+
+        Args:
+            batch_id: the batch that taught them; None: nobody's, such as a person's own hand.
+        """
         for fact, vector in zip(facts, vectors, strict=True):
             words, found, counts = counted(fact.text)
             await connection.execute(
                 query("insert_fact"),
-                *(
-                    fact.user_id,
-                    fact.fact_id,
-                    vector,
-                    json.dumps(payload_of(fact)),
-                    words,
-                    list(fact.turn_ids),
-                    found,
-                    counts,
-                ),
+                *(fact.user_id, fact.fact_id, vector, json.dumps(payload_of(fact)), words),
+                *(found, counts),
             )
+        if facts:
+            ids = [fact.fact_id for fact in facts]
+            await connection.execute(query("note_added"), facts[0].user_id, ids, batch_id, by_whom)
 
-    async def close(self, connection: Connection, user_id: str, fact_id: UUID, closed_at: datetime) -> bool:
-        """End a fact at `closed_at`, in the caller's transaction: it is history from then on.
+    async def end(
+        self,
+        connection: Connection,
+        user_id: str,
+        fact_id: UUID,
+        at: datetime,
+        *,
+        batch_id: UUID | None = None,
+        by_whom: str = LEARNING,
+    ) -> bool:
+        """End a fact at `at`, in the caller's transaction: it is history from then on.
 
         False when it had ended before.
         """
-        expired = (min(closed_at, _now()) - timedelta(days=1)).date().isoformat()
-        args = (user_id, fact_id, closed_at, closed_at.isoformat(), expired, _now().isoformat())
-        done = await connection.execute(query("close_fact"), *args)
-        return done == "UPDATE 1"
+        change = {"valid_until": at.isoformat(), "expiration_date": _last_day(min(at, self._now()))}
+        return await _change(connection, user_id, fact_id, change, "ended", batch_id, by_whom, live_after=at)
+
+    async def confirm(
+        self,
+        connection: Connection,
+        user_id: str,
+        fact_id: UUID,
+        evidence: Sequence[Evidence],
+        *,
+        batch_id: UUID | None = None,
+    ) -> bool:
+        """Add words that say a fact again, in the caller's transaction; False when it is gone."""
+        payload = await connection.fetchval(query("fact_payload"), user_id, fact_id)
+        if payload is None:
+            return False
+        fact = fact_from(fact_id, payload)
+        told = {one.turn_id for one in fact.evidence}
+        more = (*fact.evidence, *(one for one in evidence if one.turn_id not in told))[-MOST_EVIDENCE:]
+        turn_ids = list(dict.fromkeys([*fact.turn_ids, *(one.turn_id for one in more)]))
+        change = {"evidence": _evidence_json(more), "turn_ids": [str(one) for one in turn_ids]}
+        return await _change(connection, user_id, fact_id, change, "confirmed", batch_id, LEARNING)
+
+
+async def _change(
+    connection: Connection,
+    user_id: str,
+    fact_id: UUID,
+    change: dict[str, Any],
+    kind: str,
+    batch_id: UUID | None,
+    by_whom: str,
+    *,
+    live_after: datetime | None = None,
+) -> bool:
+    merged = json.dumps(change | {"updated_at": _now().isoformat()})
+    args = (user_id, fact_id, merged, batch_id, kind, by_whom, live_after)
+    return bool(await connection.execute(query("change_fact"), *args) != "INSERT 0 0")
 
 
 def payload_of(fact: Fact) -> dict[str, Any]:
@@ -82,18 +138,27 @@ def payload_of(fact: Fact) -> dict[str, Any]:
         "created_at": now,
         "updated_at": now,
         "topic": fact.topic,
-        "sub_topic": fact.sub_topic,
         "importance": fact.importance,
         "scope": fact.scope,
         "kept_by": fact.agent_id,
         "said_at": fact.said_at.isoformat(),
         "turn_ids": [str(turn_id) for turn_id in fact.turn_ids],
+        "evidence": _evidence_json(fact.evidence),
+        "names": list(fact.names),
     }
+    if fact.about is not None:
+        payload["about"] = {"role": fact.about.role, "name": fact.about.name}
+    if fact.precision:
+        payload["precision"] = fact.precision
+    if fact.kind != "fact":
+        payload["kind"] = fact.kind
+    if fact.due is not None:
+        payload["due"] = fact.due.isoformat()
     if fact.valid_from is not None:
         payload["valid_from"] = fact.valid_from.isoformat()
     if fact.valid_until is not None:
         payload["valid_until"] = fact.valid_until.isoformat()
-        payload["expiration_date"] = (fact.valid_until - timedelta(days=1)).date().isoformat()
+        payload["expiration_date"] = _last_day(fact.valid_until)
     return payload
 
 
@@ -105,7 +170,6 @@ def fact_from(fact_id: UUID, payload: str) -> Fact:
         user_id=data["user_id"],
         text=data.get("data", ""),
         topic=data.get("topic", ""),
-        sub_topic=data.get("sub_topic", ""),
         importance=float(data.get("importance") or 0.5),
         scope=data.get("scope", "user"),
         agent_id=data.get("kept_by", ""),
@@ -113,12 +177,33 @@ def fact_from(fact_id: UUID, payload: str) -> Fact:
         valid_from=_time(data.get("valid_from")),
         valid_until=_time(data.get("valid_until")),
         turn_ids=tuple(UUID(turn_id) for turn_id in data.get("turn_ids", ())),
+        about=About(**data["about"]) if "about" in data else None,
+        evidence=tuple(Evidence(UUID(one["turn_id"]), one["quote"]) for one in data.get("evidence", ())),
+        precision=data.get("precision", ""),
+        kind=data.get("kind", "fact"),
+        due=_time(data.get("due")),
+        names=tuple(data.get("names", ())),
     )
 
 
 async def notify(connection: Connection, user_id: str, call_id: str = "") -> None:
     """Tell every process, when this transaction commits, that this user's memory changed."""
     await connection.execute(query("notify"), user_id, call_id)
+
+
+async def tell_forgotten(connection: Connection, user_id: str, ids: Sequence[UUID]) -> None:
+    """Tell every process, when this transaction commits, that these turns and facts are gone."""
+    for start in range(0, len(ids), IDS_A_NOTICE):
+        await connection.execute(query("notify_forgotten"), user_id, ids[start : start + IDS_A_NOTICE])
+
+
+def _evidence_json(evidence: Sequence[Evidence]) -> list[dict[str, str]]:
+    return [{"turn_id": str(one.turn_id), "quote": clean(one.quote)} for one in evidence]
+
+
+def _last_day(until: datetime) -> str:
+    """The day before: Mem0 hides a memory after its expiration date."""
+    return (until - timedelta(days=1)).date().isoformat()
 
 
 def _time(text: str | None) -> datetime | None:

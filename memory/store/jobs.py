@@ -44,6 +44,28 @@ def open_redis(url: str, *, timeout_s: float = ANSWER_S) -> ArqRedis:
     return client
 
 
+async def mend_queue(client: ArqRedis) -> None:
+    """Put out of the way what nobody can read of the queue: it is a hint, the rows say what is to be done.
+
+    Raises:
+        RedisError: Redis does not answer.
+    """
+    if await client.type(QUEUE) not in (b"zset", b"none"):
+        await client.rename(QUEUE, f"{QUEUE}:damaged")
+        log.warning("jobs.queue_set_aside")
+    odd = [job_id for job_id in await client.zrange(QUEUE, 0, -1) if not _is_text(job_id)]
+    if odd:
+        await client.zrem(QUEUE, *odd)
+        log.warning("jobs.dropped", extra={"jobs": len(odd)})
+
+
+def _is_text(job_id: bytes) -> bool:
+    try:
+        return bool(job_id.decode())
+    except UnicodeDecodeError:
+        return False
+
+
 def learn_job_id(user_id: str) -> str:
     return f"learn:{user_id}"
 

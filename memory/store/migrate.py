@@ -5,8 +5,8 @@ from importlib.resources import files
 
 import asyncpg
 
-from echoic.memory.errors import SchemaMismatch, StoreUnavailable
-from echoic.memory.store.database import UNAVAILABLE, unreachable
+from echoic.memory.errors import SchemaMismatch
+from echoic.memory.store.database import UNAVAILABLE, fault_of
 
 LOCK = 0x6563686F  # "echo": one number for every Echoic process on this server
 
@@ -33,16 +33,16 @@ async def migrate(url: str, *, timeout_s: float = 10.0) -> int:
     try:
         connection = await asyncpg.connect(url, timeout=timeout_s)
     except (*UNAVAILABLE, asyncpg.PostgresError) as exc:
-        raise StoreUnavailable(unreachable(exc)) from exc
+        raise fault_of(exc) from exc
     try:
         await connection.execute("select pg_advisory_lock($1)", LOCK)
         return await _apply(connection, migrations())
-    except (asyncpg.UndefinedFileError, asyncpg.FeatureNotSupportedError) as exc:
-        raise SchemaMismatch(
-            "This Postgres has no pgvector extension: install it, or use the image pgvector/pgvector."
-        ) from exc
-    except UNAVAILABLE as exc:
-        raise StoreUnavailable(unreachable(exc)) from exc
+    except (*UNAVAILABLE, asyncpg.PostgresError) as exc:
+        if "extension" in str(exc):
+            raise SchemaMismatch(
+                "This Postgres has no pgvector extension: install it, or use the image pgvector/pgvector."
+            ) from exc
+        raise fault_of(exc) from exc
     finally:
         await connection.close(timeout=timeout_s)
 

@@ -1,4 +1,4 @@
-"""The named queries of `sql/queries.sql`, read once."""
+"""The named queries of `sql/*.sql`, read once."""
 
 import re
 from functools import cache
@@ -7,7 +7,8 @@ from importlib.resources import files
 
 @cache
 def _queries() -> dict[str, str]:
-    text = (files("echoic.memory.store") / "sql" / "queries.sql").read_text()
+    folder = files("echoic.memory.store") / "sql"
+    text = "\n".join(file.read_text() for file in folder.iterdir() if file.name.endswith(".sql"))
     parts = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)
     return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
 

@@ -3,22 +3,34 @@
 A turn can be found by its words as soon as its row is committed.
 """
 
+import asyncio
+import logging
+import time
 from collections import Counter
-from functools import lru_cache
-from uuid import UUID, uuid5
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 
+from echoic.memory.clock import Clock
 from echoic.memory.embedding.embedder import Embedder, Vector
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.text.days import day_terms
-from echoic.memory.text.words import clean, terms
+from echoic.memory.text.words import capped, clean, terms
 from echoic.memory.types import Caller, Turn
 
+log = logging.getLogger("echoic.turns")
 TURN_NAMESPACE = UUID("7d0b2f6e-3c1a-4f0e-9b57-0a4ec1ec0e1c")
 MAX_TF = 32_767  # smallint
+MOST_TERMS = 2_000
+"""Distinct terms of one text that are indexed: a row each, and ten minutes of speech have some hundred."""
+LONG_CHARS = 4_000
+"""A longer text is taken apart beside the event loop; this one takes it 5 to 20 ms."""
 STORED = "turn:"
+PROBE = "echoic.probe"
+"""Whose turn it is that only tries whether Postgres takes any; it is never committed."""
 
 
 @lru_cache(maxsize=16_384)  # each question names every item of its call: a hundred hashes took 1 ms
@@ -46,14 +58,39 @@ class TurnStore:
         self._db, self._embedder = db, embedder
 
     async def record(self, turn: Turn, *, timeout_s: float | None = None) -> bool:
-        """Commit one turn with its words; True when it is new, False when it stood there or its person was
-        erased since.
+        """Commit one turn with its words; True when it is new, False when it stood there, or is void because
+        its person was erased, or had said no, after it was said: see `stands`.
 
         Raises:
             StoreUnavailable: not committed in time. It may still commit later; recording it again stores it
                 once.
+            StoreRefused: Postgres answers, and will not have it.
         """
-        return await self._db.transaction(lambda connection: _insert(connection, turn), timeout_s=timeout_s)
+        text = capped(clean(turn.text))
+        if len(text) > LONG_CHARS:
+            words = await asyncio.to_thread(counted, text)
+        else:
+            words = counted(text)
+        insert = partial(_insert, turn=turn, text=text, words=words, clock=self._db.clock)
+        return await self._db.transaction(insert, timeout_s=timeout_s)
+
+    async def stands(self, turn: Turn) -> bool:
+        """Whether the turn is kept: one that `record` did not find new may be void."""
+        args = turn.user_id, [turn.turn_id]
+        return bool(
+            await self._db.run(lambda connection: connection.fetchval(query("count_batch_turns"), *args))
+        )
+
+    async def takes_others(self, user_id: str) -> bool:
+        """Whether Postgres takes turns, though not the one that was tried: it is given one of nobody's, and
+        that is taken back.
+
+        False: it does, but somebody has this user's memory locked at this moment.
+
+        Raises:
+            StoreUnavailable, SchemaMismatch, StoreRefused: it takes none.
+        """
+        return await self._db.run(partial(_rehearse, user_id=user_id, clock=self._db.clock))
 
     async def embed_turn(self, turn: Turn) -> Vector:
         """Give a recorded turn its vector, and return it; until then it is found by its words alone."""
@@ -66,19 +103,40 @@ class TurnStore:
         return vector
 
     async def index_missing(self, limit: int = 64) -> int:
-        """Embed turns that have no vector yet, oldest first; returns how many.
+        """Embed turns that have no vector yet, oldest first; returns how many were looked at.
 
-        For workers: after a crash or an outage.
+        For workers: after a crash or an outage. A text that is refused while others are not is passed by, and
+        given up after three times: its turn is found by its words alone.
 
         Raises:
             StoreUnavailable, ModelUnavailable: try again later; nothing is lost.
         """
         rows = await self._db.run(lambda connection: connection.fetch(query("turns_without_vector"), limit))
-        vectors = await self._embedder.embed_batch([row["text"] for row in rows])
-        values = [(row["user_id"], row["ref"], vector) for row, vector in zip(rows, vectors, strict=True)]
+        try:
+            vectors = list(await self._embedder.embed_batch([row["text"] for row in rows]))
+        except Exception:
+            await self._embedder.embed_batch([PROBE])  # raises what is wrong, unless it is one of the texts
+            vectors = [await self._embed_or_refuse(row) for row in rows]
+        values = [
+            (row["user_id"], row["ref"], vector)
+            for row, vector in zip(rows, vectors, strict=True)
+            if vector is not None
+        ]
         if values:
             await self._db.run(lambda connection: connection.executemany(query("set_turn_vector"), values))
-        return len(values)
+        return len(rows)
+
+    async def _embed_or_refuse(self, row: asyncpg.Record) -> Vector | None:
+        """The vector of one text; None, and counted, when the embedder answers for others only."""
+        try:
+            (vector,) = await self._embedder.embed_batch([row["text"]])
+            return vector
+        except Exception as exc:
+            await self._embedder.embed_batch([PROBE])
+            log.warning("turn.text_refused", extra={"error": type(exc).__name__})
+            args = row["user_id"], row["ref"]
+            await self._db.run(lambda connection: connection.execute(query("text_refused"), *args))
+            return None
 
     async def list(self, user_id: str) -> Turns:
         """Every turn of a user, oldest first."""
@@ -99,25 +157,49 @@ class TurnStore:
         return [_turn(row) for row in reversed(rows)]
 
 
-def counted(text: str) -> tuple[int, list[str], list[int]]:
-    """Length in terms, the distinct terms, and how often each stands there: what BM25 needs of a text."""
+Words = tuple[int, list[str], list[int]]
+
+
+def counted(text: str) -> Words:
+    """Length in terms, the distinct terms, and how often each stands there: what BM25 needs of a text.
+
+    The first `MOST_TERMS` distinct ones count; a text that says more is found by these, and by its meaning.
+    """
     found = Counter(terms(text))
-    return sum(found.values()), list(found), [min(count, MAX_TF) for count in found.values()]
+    kept = list(found)[:MOST_TERMS]
+    return sum(found.values()), kept, [min(found[term], MAX_TF) for term in kept]
 
 
-async def _insert(connection: Connection, turn: Turn) -> bool:
-    text = clean(turn.text)
-    words, found, counts = counted(text)
+async def _insert(connection: Connection, *, turn: Turn, text: str, words: Words, clock: Clock) -> bool:
+    length, found, counts = words
     days = day_terms(turn.said_at)
     await connection.execute(query("lock_user_shared"), turn.user_id)
-    ref = await connection.fetchval(
+    asked_s = time.monotonic()
+    row = await connection.fetchrow(
         query("insert_turn"),
         *(turn.user_id, turn.agent_id, turn.call_id, turn.turn_id, turn.position, turn.role),
-        *(text, turn.said_at, turn.interrupted, words, found + days, counts + [1] * len(days)),
+        *(text, turn.said_at, turn.interrupted, length, found + days, counts + [1] * len(days)),
+        *(turn.timezone, turn.heard_at or turn.said_at),
     )
-    if ref is not None:
+    clock.set(row["now"], asked_s)
+    if row["ref"] is not None:
         await connection.execute(query("notify"), turn.user_id, turn.call_id)
-    return ref is not None
+    return row["ref"] is not None
+
+
+async def _rehearse(connection: Connection, *, user_id: str, clock: Clock) -> bool:
+    now = datetime.now(UTC)
+    turn = Turn(uuid4(), PROBE, PROBE, PROBE, 0, "user", "probe", now)
+    rehearsal = connection.transaction()
+    await rehearsal.start()
+    try:
+        await _insert(connection, turn=turn, text=turn.text, words=counted(turn.text), clock=clock)
+    finally:
+        await rehearsal.rollback()
+    try:
+        return bool(await connection.fetchval(query("try_lock_user_shared"), user_id))
+    except asyncpg.PostgresError:
+        return True  # an id that Postgres cannot even lock
 
 
 def _turn(row: asyncpg.Record) -> Turn:

@@ -10,6 +10,9 @@ import snowballstemmer
 MAX_TERM_CHARS = 40
 """Longer "words" (keys, links) are cut: a Postgres index entry has a limit, and nobody says them twice."""
 
+MOST_TEXT_CHARS = 100_000
+"""Of one turn: two hours of speech without a pause. A pasted text may have more."""
+
 # English only: in other languages the rarity of a term does the same work.
 STOP_WORDS = frozenset(
     """
@@ -68,6 +71,14 @@ def clean(text: str) -> str:
     except UnicodeEncodeError:
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
     return text.replace("\0", "")
+
+
+def capped(text: str) -> str:
+    """`text`, or as much of it as is kept, with a mark where it was cut."""
+    if len(text) <= MOST_TEXT_CHARS:
+        return text
+    mark = f" [cut here: the text had {len(text):,} characters]"
+    return text[: MOST_TEXT_CHARS - len(mark)] + mark
 
 
 def terms(text: str) -> list[str]:

@@ -71,6 +71,18 @@ async def test_in_the_order_they_were_said(turns):
     assert await turns.list("ana") == said
 
 
+async def test_a_clock_that_is_set_back_during_a_call_changes_no_order(turns):
+    """By position within a call; calls by when they began."""
+    hour = timedelta(hours=1)
+    first = [turn(f"first {n}", call_id="b", position=n, said_at=NOW - n * hour) for n in range(4)]
+    then = [turn(f"then {n}", call_id="a", position=n, said_at=NOW + hour + n * hour) for n in range(3)]
+    for one in [*then, *first]:
+        await turns.record(one)
+    assert await turns.list("ana") == [*first, *then]
+    assert await turns.before(Caller("ana", "echoic", "now"), 10) == [*first, *then]
+    assert await turns.of_call(Caller("ana", "echoic", "b"), 10) == first
+
+
 async def test_earlier_calls_and_this_call_are_told_apart(turns):
     """Last turns first counted, oldest first given; another agent's or user's are never among them."""
     earlier = [

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.integration.test_graph_ingest_episodes import *  # noqa: F403
 from tests.integration.test_graph_ingest_facts import *  # noqa: F403
 
 

@@ -1,4 +1,4 @@
-"""What every test of feeding a graph needs: sentences, a model that knows them, and an open ingester.
+"""What every test of feeding a graph needs: people with facts, a model, and an open ingester.
 
 Its fixtures come with `import *`, everything else by name.
 On another graph server: the same with another `graph_server`.
@@ -14,29 +14,15 @@ from pydantic import SecretStr
 from echoic.memory.graph import ledger as graph_ledger
 from echoic.memory.service import open_memory
 from echoic.workers.graph.ingest import open_ingester
-from tests import remembered
 from tests.fakes import ScriptedModel
-from tests.graph_model import GraphitiAnswers, Said
 from tests.remembered import NOW, fact
 
-__all__ = ["episodes", "graph_server", "model", "settings", "user"]
-
-BERLIN = Said("I live in Berlin", "Caller", "LivesIn", "Berlin", "Caller lives in Berlin")
-PORTO = Said("My sister Ana lives in Porto", "Ana", "LivesIn", "Porto", "Ana lives in Porto")
-LISBON = Said(
-    "I moved to Lisbon",
-    "Caller",
-    "LivesIn",
-    "Lisbon",
-    "Caller lives in Lisbon",
-    valid_at="2026-10-01T00:00:00Z",
-    ends="Caller lives in Berlin",
-)
+__all__ = ["graph_server", "model", "settings", "user"]
 
 
 @pytest.fixture
 def model():
-    with ScriptedModel(otherwise=GraphitiAnswers([BERLIN, PORTO, LISBON])) as model:
+    with ScriptedModel() as model:
         yield model
 
 
@@ -56,11 +42,6 @@ def graph_server(falkordb_url):
 def settings(memory_settings, graph_server, model):
     named = {"graph": "on", "llm_url": model.url, "llm_model": "scripted", "learn_turns": 4}
     return memory_settings.model_copy(update=named | graph_server)
-
-
-@pytest.fixture
-def episodes(settings):
-    return settings.model_copy(update={"graph_ingest": "episodes"})
 
 
 @asynccontextmanager
@@ -86,16 +67,6 @@ async def learn(memory, user, *texts, days=9, agent="echoic", **fields):
 
     await memory.db.transaction(put)
     return learned
-
-
-async def say(memory, user, *texts, days=9, call="call", role="user", agent="echoic"):
-    """Turns of one call, and their graph due."""
-    said_at = NOW - timedelta(days=days)
-    turns = await remembered.say(
-        memory, *texts, user_id=user, role=role, agent_id=agent, call_id=call, said_at=said_at
-    )
-    await memory.db.transaction(lambda connection: graph_ledger.mark_due(connection, user, agent))
-    return turns
 
 
 async def forget(memory, user, sql, *args):

@@ -19,8 +19,8 @@ from echoic.memory.privacy.account import EraseReport, erase_user, export_user
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.store.queries import query
 from echoic.memory.store.spool import Spool
-from echoic.memory.types import Caller, Fact, Turn
-from echoic.workers.extractors.base import Extraction, LearnedFact
+from echoic.memory.types import Caller, Evidence, Fact, Turn
+from echoic.workers.learn.extractor import Extraction
 from echoic.workers.learn.learner import Learner
 from tests.embedders import WordEmbedder
 
@@ -46,9 +46,12 @@ class Learns:
     async def extract(self, turns, known):
         self.asked.set()
         await self.go.wait()
-        return Extraction(
-            facts=tuple(LearnedFact(f"Said: {turn.text}", (turn.turn_id,), "life") for turn in turns)
-        )
+        return Extraction(facts=tuple(_said(turn) for turn in turns))
+
+
+def _said(turn: Turn) -> Fact:
+    about = (turn.user_id, f"Said: {turn.text}", "life", 0.5, "user", turn.agent_id, turn.said_at)
+    return Fact(uuid4(), *about, turn_ids=(turn.turn_id,), evidence=(Evidence(turn.turn_id, turn.text),))
 
 
 def caller(user_id: str = ANA) -> Caller:
@@ -75,7 +78,7 @@ async def fill(memory: Memory, user_id: str, word: str) -> None:
     await Learner(memory, extractor).learn(user_id)
     (first, *_) = await memory.facts.list(user_id)
     await memory.db.transaction(
-        lambda connection: memory.facts.close(connection, user_id, first.fact_id, datetime.now(UTC))
+        lambda connection: memory.facts.end(connection, user_id, first.fact_id, datetime.now(UTC))
     )
     assert await memory.jobs.enqueue_learn(user_id)
     await left_in_spool(memory, turn(user_id, f"The {word} waits in the spool."))
@@ -136,7 +139,7 @@ async def test_export_holds_every_store_and_nobody_else(memory):
         f"My {SECRET} has the number {number}." for number in range(3)
     ]
     assert len(found["facts"]) == 3 and sum(one["valid_until"] is not None for one in found["facts"]) == 1
-    keys = "id topic sub_topic importance scope valid_from valid_until turn_ids".split()
+    keys = "id topic about evidence importance scope valid_from valid_until turn_ids".split()
     assert set(keys) <= found["facts"][0].keys()
     assert len(found["facts"][0]["vector"]) == len(found["turns"][0]["vector"]) == 64
     assert [one["state"] for one in found["batches"]] == ["done"]
@@ -288,7 +291,8 @@ async def writing(memory: Memory, user_id: str, text: str):
         await connection.execute(query("lock_user_shared"), user_id)
         ids = (user_id, said.agent_id, said.call_id, said.turn_id)
         what = (0, said.role, said.text, said.said_at, False, 1)
-        assert await connection.fetchval(query("insert_turn"), *ids, *what, ["word"], [1])
+        heard_at = datetime.now(UTC)
+        assert await connection.fetchval(query("insert_turn"), *ids, *what, ["word"], [1], "", heard_at)
         yield
 
 
@@ -378,8 +382,8 @@ async def test_a_call_in_another_process_forgets_at_once(memory, memory_settings
 
 async def test_only_this_users_facts_of_an_agent_go(memory):
     """Facts kept for one agent, and users whose ids begin the same, are told apart."""
-    mine = Fact(uuid4(), "ana", SECRET, "t", "s", 0.5, "agent", "sales", datetime.now(UTC))
-    hers = Fact(uuid4(), "ana2", "kept", "t", "s", 0.5, "agent", "sales", datetime.now(UTC))
+    mine = Fact(uuid4(), "ana", SECRET, "t", 0.5, "agent", "sales", datetime.now(UTC))
+    hers = Fact(uuid4(), "ana2", "kept", "t", 0.5, "agent", "sales", datetime.now(UTC))
     vectors = await memory.embedder.embed_batch([mine.text, hers.text])
     await memory.db.transaction(lambda connection: memory.facts.add(connection, [mine, hers], vectors))
     report = await erase_user(memory, "ana")

@@ -175,3 +175,18 @@ def test_paths_in_an_archive_are_not_believed(saved, home, tmp_path):
             archive.add(__file__, name)
     restore(evil, tmp_path / "data")
     assert not list(tmp_path.rglob("outside"))
+
+
+def test_what_was_set_aside_is_in_it_and_what_is_no_file_is_not(tmp_path):
+    """A pipe, a folder or a link in the spool neither stops a backup nor gets into it."""
+    folder = tmp_path / "data"
+    with open_stores(folder):
+        (folder / "spool" / "aside").mkdir(parents=True)
+        (folder / "spool" / "aside" / "1.aside").write_text("kept")
+        os.mkfifo(folder / "spool" / "a.jsonl")
+        (folder / "spool" / "b.jsonl").mkdir()
+        (folder / "spool" / "c.jsonl").symlink_to("/etc/passwd")
+        file = backup(folder, tmp_path / "file.tar.gz")
+    restore(file, tmp_path / "second")
+    assert (tmp_path / "second" / "spool" / "aside" / "1.aside").read_text() == "kept"
+    assert os.listdir(tmp_path / "second" / "spool") == ["aside"]

@@ -9,10 +9,12 @@ import pytest
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import StoreUnavailable
 from echoic.memory.privacy.account import erase_user, export_user
-from echoic.memory.privacy.forget import forget, stems
+from echoic.memory.privacy.forget import forget
+from echoic.memory.privacy.named import find_named
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.store.batches import users_with_open_turns
-from echoic.memory.types import Caller, ForgetRequest, Turn
+from echoic.memory.text.language import languages
+from echoic.memory.types import Caller, ForgetRequest, Forgotten, Turn
 from echoic.workers.learn.learner import Learner
 from tests.embedders import WordEmbedder
 from tests.integration.test_account import Learns, dump, left_in_spool, settled
@@ -51,6 +53,12 @@ async def learn(memory: Memory, user_id: str = "ana") -> None:
     extractor = Learns()
     extractor.go.set()
     await Learner(memory, extractor).learn(user_id)
+
+
+async def forget_named(call: CallMemory, what: str, code: str = "en") -> Forgotten:
+    """All that is named goes."""
+    named = await find_named(call, what, languages()[code])
+    return await forget(call, ForgetRequest(lone_turn_ids=named.turn_ids, fact_ids=named.fact_ids))
 
 
 async def known(memory: Memory, user_id: str = "ana") -> tuple[list[str], list[str]]:
@@ -141,9 +149,9 @@ async def test_what_is_named_goes_wherever_it_stands_and_nothing_else(memory):
     await say(bob, DOG)
     sales = await memory.open_call(Caller("ana", "sales", uuid4().hex))
     await say(sales, "My dog needs food.")
-    gone = await forget(call, ForgetRequest(about=stems("my sister's dog")))
+    gone = await forget_named(call, "my sister's dog")
     assert len(gone.turns) == len(gone.facts) == 1
-    await forget(call, ForgetRequest(about=stems("my dog")))
+    await forget_named(call, "my dog")
     assert await known(memory) == (
         [TOWN, "I like cats.", "My dog needs food."],
         [f"Said: {TOWN}", "Said: I like cats."],
@@ -152,11 +160,37 @@ async def test_what_is_named_goes_wherever_it_stands_and_nothing_else(memory):
 
 
 async def test_nothing_named_forgets_nothing(memory):
-    """Words that name nothing ("that", "then") match nothing, rather than everything."""
+    """Words that name nothing ("him", "me") match nothing, rather than everything."""
     call = await a_call(memory)
     await say(call, DOG)
-    gone = await forget(call, ForgetRequest(about=stems("that, then")))
+    gone = await forget_named(call, "him, me")
     assert not gone.turns and not gone.facts and (await known(memory))[0] == [DOG]
+
+
+@pytest.mark.parametrize(
+    ("said", "what", "code"),
+    [
+        ("Mein Hund heißt Xylquor.", "meinen Hund", "de"),
+        ("我的狗叫小白。", "狗", "zh"),
+        ("犬の名前はポチです。", "犬", "ja"),
+        ("मेरे कुत्ते का नाम शेरू है।", "कुत्ते", "hi"),
+        ("My sister's wedding is in May.", "my sister's wedding", "en"),
+    ],
+)
+async def test_what_is_named_is_found_in_its_language(memory, said, what, code):
+    """By the forms of its words, or where a script has no spaces, as it is written."""
+    call = await a_call(memory)
+    await say(call, said, "Mein Partner heißt Tom.", "我的猫叫小黑。")
+    gone = await forget_named(call, what, code)
+    assert len(gone.turns) == 1 and said not in (await known(memory))[0]
+
+
+async def test_a_word_that_only_begins_alike_is_another(memory):
+    """The party is over, and the partner stays."""
+    call = await a_call(memory)
+    await say(call, "My partner is called Tom.", "My phone is broken.")
+    assert not (await forget_named(call, "the party")).turns
+    assert not (await forget_named(call, "phone number")).turns
 
 
 async def test_a_copy_that_arrives_later_does_not_come_back(memory):
@@ -178,7 +212,7 @@ async def test_named_words_in_the_spool_go_too(memory):
     call = await a_call(memory)
     await left_in_spool(memory, Turn(uuid4(), "ana", "echoic", "call", 0, "user", DOG, call.began))
     await left_in_spool(memory, Turn(uuid4(), "ana", "echoic", "call", 1, "user", TOWN, call.began))
-    await forget(call, ForgetRequest(about=stems("my dog")))
+    await forget_named(call, "my dog")
     await memory.spool.replay(memory.turns.record)
     assert (await known(memory))[0] == [TOWN]
 

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from echoic.memory.errors import StoreUnavailable
 from echoic.memory.graph import ledger as graph_ledger
 from echoic.memory.service import open_memory
+from echoic.memory.types import About
 from echoic.workers.choose_extractor import make_extractor
 from echoic.workers.learn.learner import Learner
 from echoic.workers.main import run_worker
@@ -18,19 +19,20 @@ from echoic.workers.sweep import sweep_graphs
 from tests.fakes import facts
 from tests.graph_servers import graph
 from tests.integration.graph_ingestion import *  # noqa: F403
-from tests.integration.graph_ingestion import feeding, fetch, forget, learn, say
-from tests.remembered import NOW
+from tests.integration.graph_ingestion import feeding, fetch, forget, learn
+from tests.remembered import NOW, say
 
 EVERYTHING = (
     "MATCH (n {group_id: $group}) OPTIONAL MATCH (n)-[e]->(m) "
     "RETURN n.uuid, e.uuid, m.uuid ORDER BY n.uuid, e.uuid"
 )
+ANA, BISCUIT = About("sister", "Ana"), About("dog", "Biscuit")
 NAMES = "MATCH (n {group_id: $group}) RETURN n.name"
 
 
 async def close(memory, fact, at=NOW):
     async def put(connection):
-        await memory.facts.close(connection, fact.user_id, fact.fact_id, at)
+        await memory.facts.end(connection, fact.user_id, fact.fact_id, at)
         await graph_ledger.mark_due(connection, fact.user_id, "other agent", [fact.fact_id])
 
     await memory.db.transaction(put)
@@ -40,7 +42,8 @@ async def test_facts_become_relations_without_a_model_call(settings, embedder, m
     """Who they are about, whom they name, when they were said and what they came from."""
     async with feeding(settings, embedder) as (memory, ingester):
         turn_id = uuid4()
-        await learn(memory, user, "Lives in Leeds", "Sister Ana works at Nokia", turn_ids=(turn_id,))
+        await learn(memory, user, "Lives in Leeds", names=("Leeds",), turn_ids=(turn_id,))
+        await learn(memory, user, "Sister Ana works at Nokia", about=ANA, names=("Ana", "Nokia"))
         report = await ingester.ingest(user)
         rows = graph(settings, user)
         kept = "e.turn_ids[0], toString(e.importance), left(toString(e.reference_time), 10)"
@@ -54,13 +57,14 @@ async def test_facts_become_relations_without_a_model_call(settings, embedder, m
     assert (
         kept[0] == str(turn_id) and float(kept[1]) == 0.5 and kept[2] == f"{NOW - timedelta(days=9):%Y-%m-%d}"
     )
-    assert (report.batches, report.relations, report.calls, model.requests) == (1, 2, 0, [])
+    assert (report.batches, report.relations, model.requests) == (1, 2, [])
 
 
 async def test_a_replay_of_facts_changes_nothing(settings, embedder, user):
     """Also after the ledger lost what it knew: ids come from the facts."""
     async with feeding(settings, embedder) as (memory, ingester):
-        await learn(memory, user, "Lives in Leeds", "Dog is called Biscuit")
+        await learn(memory, user, "Lives in Leeds", names=("Leeds",))
+        await learn(memory, user, "Dog is called Biscuit", about=BISCUIT)
         await ingester.ingest(user)
         before = graph(settings, user, EVERYTHING)
         for ledger in ("select 1", "delete from graph_entered"):
@@ -89,19 +93,20 @@ async def test_a_fact_that_ended_ends_its_relation(settings, embedder, user):
 async def test_a_name_learned_later_moves_what_was_known_by_the_role(settings, embedder, user):
     """ "Sister" and "Ana" are one node as soon as a fact says so, and none is left behind."""
     async with feeding(settings, embedder) as (memory, ingester):
-        await learn(memory, user, "Sister moved to Faro")
+        await learn(memory, user, "Sister moved to Faro", about=About("sister"), names=("Faro",))
         await ingester.ingest(user)
         assert [source for source, *_ in graph(settings, user)] == ["sister"]
-        await learn(memory, user, "Sister is called Ana", days=1)
+        await learn(memory, user, "Sister is called Ana", about=ANA, names=("Ana",), days=1)
         await ingester.ingest(user)
-        assert {source for source, *_ in graph(settings, user)} == {"Caller", "sister Ana"}
-        assert sorted(graph(settings, user, NAMES)) == [("Caller",), ("Faro",), ("sister Ana",)]
+        assert {source for source, *_ in graph(settings, user)} == {"sister Ana"}
+        assert sorted(graph(settings, user, NAMES)) == [("Faro",), ("sister Ana",), ("t",)]
 
 
 async def test_a_forgotten_fact_leaves_the_graph(settings, embedder, user):
     """With the nodes that nothing joins any more."""
     async with feeding(settings, embedder) as (memory, ingester):
-        _, dog = await learn(memory, user, "Lives in Leeds", "Dog is called Biscuit")
+        await learn(memory, user, "Lives in Leeds", names=("Leeds",))
+        (dog,) = await learn(memory, user, "Dog is called Biscuit", about=BISCUIT)
         await ingester.ingest(user)
         await forget(memory, user, "delete from facts where id = $1", dog.fact_id)
         report = await ingester.ingest(user)
@@ -128,7 +133,8 @@ async def test_hostile_names_are_only_names(settings, embedder, user):
         "Friend " + "Aa" * 5_000,
     ]
     async with feeding(settings, embedder) as (memory, ingester):
-        await learn(memory, user, *said)
+        for text in said:
+            await learn(memory, user, text, about=About(*text.split(" ", 1)), names=(text, text[::-1]))
         report = await ingester.ingest(user)
         found = {fact for _, fact, *_ in graph(settings, user)}
     assert not report.dead and found == set(said)
@@ -156,15 +162,15 @@ async def test_the_digest_and_the_size_are_noted_and_told(settings, embedder, us
 
 async def test_a_learned_batch_feeds_the_graph(settings, embedder, model, user):
     """The learner's own transaction says that the graph is due."""
-    model.otherwise = facts("Sister Ana works at Nokia")
+    model.otherwise = facts("Sister Ana works at Nokia", about="sister, Ana")
     async with feeding(settings, embedder) as (memory, ingester):
         extractor, _ = make_extractor(settings)
-        await say(memory, user, "My sister Ana works at Nokia.")
-        await fetch(memory, "delete from graph_due")
+        await say(memory, "My sister Ana works at Nokia.", user_id=user)
         await Learner(memory, extractor).learn(user)
         await extractor.close()
         assert await sweep_graphs(memory, ingester) == 1
-        assert [fact for _, fact, *_ in graph(settings, user)] == ["Sister Ana works at Nokia"]
+        ((source, fact, *_),) = graph(settings, user)
+        assert (source, fact) == ("sister Ana", "Sister Ana works at Nokia")
         assert await sweep_graphs(memory, ingester) == 0
 
 
@@ -181,13 +187,12 @@ async def test_who_wants_nothing_kept_gets_no_graph(settings, embedder, user):
 
 async def test_the_worker_feeds_the_graph(settings, embedder, model, user):
     """`echoic worker --burst`: facts and graph, and nothing left due."""
-    model.otherwise = facts("Sister Ana works at Nokia")
-    settings = settings.model_copy(update={"extractor": "echoic"})
+    model.otherwise = facts("Sister Ana works at Nokia", about="sister, Ana")
     async with open_memory(settings, embedder=embedder) as memory:
-        await memory.db.run(lambda connection: connection.execute("select 1"))
-        await learn(memory, user, "Lives in Leeds")
-        await run_worker(settings.model_copy(update={"extractor": "off"}), burst=True)
-        assert [fact for _, fact, *_ in graph(settings, user)] == ["Lives in Leeds"]
+        await say(memory, "My sister Ana works at Nokia.", user_id=user)
+        await run_worker(settings, burst=True)
+        assert [fact for _, fact, *_ in graph(settings, user)] == ["Sister Ana works at Nokia"]
+        assert await fetch(memory, "select from graph_due") == []
 
 
 async def test_without_its_server_the_graph_waits(settings, embedder, user):

@@ -1,7 +1,6 @@
 """Feeding the graph while worker or graph server die at any step: nothing is lost or doubled."""
 
 import asyncio
-import time
 from contextlib import asynccontextmanager, contextmanager, suppress
 from uuid import uuid4
 
@@ -14,31 +13,18 @@ from echoic.memory.privacy.account import erase_user
 from echoic.workers.graph.graphiti_env import load
 from tests.graph_servers import kinds, relations, remove_one, saves_held
 from tests.integration.graph_ingestion import *  # noqa: F403
-from tests.integration.graph_ingestion import feeding, fetch, learn, say
+from tests.integration.graph_ingestion import feeding, fetch, learn
 from tests.own_redis import OwnFalkorDB
 from tests.worker_process import table_held, wait_until, waits_for_lock, worker_process
 
-GRAPH_FIELDS = ("graph", "graph_ingest", "falkordb_url", "neo4j_url", "neo4j_user", "neo4j_password")
+GRAPH_FIELDS = ("graph", "falkordb_url", "neo4j_url", "neo4j_user", "neo4j_password")
 LIMIT_S, SAVING_LIMIT_S = 0.5, 3.0  # longer where the server must be caught saving
 AGAIN_S = 45.0
-UNASKED = "before it is asked"
-BEGUN, THINKING, THINKING_ON = (
-    "before the batch is noted",
-    "while the model is asked 1",
-    "while the model is asked 4",
-)
-THOUGHT, SAVING, SAVED = (
-    "before the result is kept",
-    "in the middle of the save",
-    "saved, before the ledger knows",
-)
-HELD_TABLES = {BEGUN: "batches", THOUGHT: "graph_results", SAVED: "graph_entered"}
-EPISODE_STEPS = (BEGUN, THINKING, THINKING_ON, THOUGHT, SAVING, SAVED)
-FACT_STEPS = (BEGUN, SAVING, SAVED)
-LEEDS, LISBON, VIOLIN = ("Lives in Leeds", None), ("Caller lives in Lisbon", None), ("Plays the violin", None)
-ENDED = [("Ana lives in Porto", None), ("Caller lives in Berlin", "2026-10-01"), LISBON]
-EPISODES = {"Entity": 5, "Episodic": 2, "Saga": 2, "MENTIONS": 6, "RELATES_TO": 3, "HAS_EPISODE": 2}
-FACTS = {"Entity": 3, "RELATES_TO": 2}
+UNASKED, BEGUN = "before it is asked", "before the batch is noted"
+SAVING, SAVED = "in the middle of the save", "saved, before the ledger knows"
+HELD_TABLES = {BEGUN: "batches", SAVED: "graph_entered"}
+LEEDS, VIOLIN = ("Lives in Leeds", None), ("Plays the violin", None)
+WHOLE = {"Entity": 3, "RELATES_TO": 2}
 
 
 def working(settings):
@@ -49,19 +35,10 @@ def working(settings):
 
 
 async def begin(memory, ingester, user):
-    """A graph that holds something, and more for it: by facts and by turns, whichever it is fed with."""
-    await learn(memory, user, "Lives in Leeds")
-    await say(memory, user, "I live in Berlin.", days=90, call="first")
+    """A graph that holds something, and more for it."""
+    await learn(memory, user, "Lives in Leeds", names=("Leeds",))
     await ingester.ingest(user)
-    await learn(memory, user, "Plays the violin")
-    await say(
-        memory,
-        user,
-        "My sister Ana lives in Porto.",
-        "I moved to Lisbon on 1 October 2026.",
-        days=9,
-        call="second",
-    )
+    await learn(memory, user, "Plays the violin", names=("violin",))
 
 
 async def wait_up_to_date(ingester, memory, user):
@@ -78,26 +55,14 @@ async def wait_up_to_date(ingester, memory, user):
 
 async def assert_whole(settings, memory, user):
     """All that `begin` said stands there, once, and the ledger says so without having counted a failure."""
-    way = settings.graph_ingest
-    assert relations(settings, user) == {"facts": [LEEDS, VIOLIN], "episodes": ENDED}[way]
-    assert kinds(settings, user) == {"facts": FACTS, "episodes": EPISODES}[way]
+    assert relations(settings, user) == [LEEDS, VIOLIN] and kinds(settings, user) == WHOLE
     assert set(await fetch(memory, "select state, failures from batches")) == {("done", 0)}
-    assert await fetch(memory, "select from graph_results") == []
 
 
 @asynccontextmanager
-async def at_step(step, settings, memory, model, user, start):
+async def at_step(step, settings, memory, user, start):
     """Whatever `start` sets to work stands still at a step of the batch while the block runs."""
-    if step in (THINKING, THINKING_ON):
-        before, held = len(model.requests), asyncio.Event()
-        model.otherwise, answers = held_answers(model, before + int(step[-1]), held), model.otherwise
-        await start()
-        await asyncio.wait_for(held.wait(), 30)
-        try:
-            yield
-        finally:
-            model.otherwise = answers
-    elif step == SAVING:
+    if step == SAVING:
         async with saves_held(settings, user) as waiting:
             await start()
             await wait_until(waiting)
@@ -109,49 +74,29 @@ async def at_step(step, settings, memory, model, user, start):
             yield
 
 
-def held_answers(model, count, held):
-    """As before, but from the request with this number on each answer takes three seconds."""
-    loop, answers = asyncio.get_running_loop(), model.otherwise
-
-    def answer(request):
-        if len(model.requests) >= count:
-            loop.call_soon_threadsafe(held.set)
-            time.sleep(3)  # the worker is killed meanwhile
-        return answers(request)
-
-    return answer
-
-
-@pytest.mark.parametrize(
-    ("way", "step"),
-    [*(("episodes", step) for step in EPISODE_STEPS), *(("facts", step) for step in FACT_STEPS)],
-)
-async def test_killed_at_any_step_a_batch_is_entered_once(way, step, settings, embedder, model, user):
-    """kill -9; whoever sweeps next saves what was thought up, or thinks it up: it stands there once."""
-    settings = settings.model_copy(update={"graph_ingest": way})
+@pytest.mark.parametrize("step", [BEGUN, SAVING, SAVED])
+async def test_killed_at_any_step_a_batch_is_entered_once(step, settings, embedder, user):
+    """kill -9; whoever sweeps next enters it: it stands there once."""
     async with feeding(settings, embedder) as (memory, ingester):
         await begin(memory, ingester, user)
         with working(settings) as process:
-            async with at_step(step, settings, memory, model, user, lambda: memory.jobs.enqueue_graph(user)):
+            async with at_step(step, settings, memory, user, lambda: memory.jobs.enqueue_graph(user)):
                 process.kill()
                 process.wait()
-        asked = len(model.requests)
         await wait_up_to_date(ingester, memory, user)
         await assert_whole(settings, memory, user)
         assert len(await fetch(memory, "select from batches")) == 2
-        assert step not in (SAVING, SAVED) or len(model.requests) == asked
 
 
-async def test_two_workers_feed_once(episodes, embedder, model, user):
-    """The second finds the user taken, and asks no model."""
-    async with feeding(episodes, embedder) as (memory, ingester), feeding(episodes, embedder) as (_, other):
-        await say(memory, user, "I live in Berlin.")
-        with model.held():
-            first = asyncio.create_task(ingester.ingest(user))
-            await asyncio.to_thread(model.wait_asked)
+async def test_two_workers_feed_once(settings, embedder, user):
+    """The second finds the user taken, and enters nothing."""
+    async with feeding(settings, embedder) as (memory, ingester), feeding(settings, embedder) as (_, other):
+        await begin(memory, ingester, user)
+        feed = Feeding(ingester, user)
+        async with at_step(SAVED, settings, memory, user, feed.begin):
             assert (await other.ingest(user)).busy
-        await first
-        assert len(model.requests) == 2 and len(relations(episodes, user)) == 1
+        assert (await feed.task).batches == 1
+        await assert_whole(settings, memory, user)
 
 
 async def test_a_batch_in_which_workers_die_ends_dead(settings, embedder, user):
@@ -183,10 +128,8 @@ async def test_what_cannot_be_entered_ends_alone(settings, embedder, user, monke
             await saving(self, driver, nodes, edges, *more)
 
         monkeypatch.setattr(store.GraphStore, "save", save)
-        for _ in range(60):
-            report = await ingester.ingest(user)
-            if not report.failed:
-                break
+        while (await ingester.ingest(user, hurry=True)).failed:
+            continue
         assert [fact for fact, _ in relations(settings, user)] == sorted(
             text for text in texts if "number 33" not in text
         )
@@ -217,10 +160,9 @@ def short_limits(monkeypatch, embedder):
     return shortened
 
 
-@pytest.mark.parametrize("way", ["facts", "episodes"])
-async def test_a_hung_server_is_given_up_in_time(way, settings, own_server, embedder, user, short_limits):
+async def test_a_hung_server_is_given_up_in_time(settings, own_server, embedder, user, short_limits):
     """Stopped before it is asked: the hard limit ends it, nothing is counted, and it goes on later."""
-    settings = settings.model_copy(update=own_server.settings | {"graph_ingest": way})
+    settings = settings.model_copy(update=own_server.settings)
     async with feeding(settings, embedder) as (memory, ingester):
         await begin(memory, ingester, user)
         own_server.halt()
@@ -236,17 +178,16 @@ async def test_a_hung_server_is_given_up_in_time(way, settings, own_server, embe
         await assert_whole(settings, memory, user)
 
 
-@pytest.mark.parametrize("way", ["facts", "episodes"])
 async def test_a_server_that_hangs_in_the_middle_of_a_save(
-    way, settings, own_server, embedder, model, user, short_limits
+    settings, own_server, embedder, user, short_limits
 ):
     """Given up in time too; whether what was under way arrives or not, it stands there once."""
-    settings = settings.model_copy(update=own_server.settings | {"graph_ingest": way})
+    settings = settings.model_copy(update=own_server.settings)
     async with feeding(settings, embedder) as (memory, ingester):
         await begin(memory, ingester, user)
         with short_limits(SAVING_LIMIT_S):
             feed = Feeding(ingester, user)
-            async with at_step(SAVING, settings, memory, model, user, feed.begin):
+            async with at_step(SAVING, settings, memory, user, feed.begin):
                 own_server.halt()
                 try:
                     async with asyncio.timeout(SAVING_LIMIT_S + 2):
@@ -254,17 +195,14 @@ async def test_a_server_that_hangs_in_the_middle_of_a_save(
                             await feed.task
                 finally:
                     own_server.resume_conversation()
-        asked = len(model.requests)
         await wait_up_to_date(ingester, memory, user)
         await assert_whole(settings, memory, user)
-        assert len(model.requests) == asked
 
 
 @pytest.mark.parametrize("step", [UNASKED, SAVING, SAVED])
-@pytest.mark.parametrize("way", ["facts", "episodes"])
-async def test_a_killed_server_that_comes_back(way, step, settings, own_server, embedder, model, user):
+async def test_a_killed_server_that_comes_back(step, settings, own_server, embedder, user):
     """Empty, or with what it had promised to keep: all of it stands there once, also what was being saved."""
-    settings = settings.model_copy(update=own_server.settings | {"graph_ingest": way})
+    settings = settings.model_copy(update=own_server.settings)
     async with feeding(settings, embedder) as (memory, ingester):
         await begin(memory, ingester, user)
         feed = Feeding(ingester, user)
@@ -272,28 +210,24 @@ async def test_a_killed_server_that_comes_back(way, step, settings, own_server, 
             own_server.kill()
             await feed.begin()
         else:
-            async with at_step(step, settings, memory, model, user, feed.begin):
+            async with at_step(step, settings, memory, user, feed.begin):
                 own_server.kill()
         await feed.wait_given_up(own_server)
         await wait_up_to_date(ingester, memory, user)
         await assert_whole(settings, memory, user)
 
 
-@pytest.mark.parametrize(("way", "told"), [("facts", LEEDS), ("episodes", ("Caller lives in Berlin", None))])
-async def test_a_graph_lost_before_it_was_ever_counted(
-    way, told, settings, own_server, embedder, model, user
-):
+async def test_a_graph_lost_before_it_was_ever_counted(settings, own_server, embedder, user):
     """The first batch stands in the ledger, and its server dies before anybody has counted."""
-    settings = settings.model_copy(update=own_server.settings | {"graph_ingest": way})
+    settings = settings.model_copy(update=own_server.settings)
     async with feeding(settings, embedder) as (memory, ingester):
         await learn(memory, user, "Lives in Leeds")
-        await say(memory, user, "I live in Berlin.")
         feed = Feeding(ingester, user)
-        async with at_step(SAVED, settings, memory, model, user, feed.begin):
+        async with at_step(SAVED, settings, memory, user, feed.begin):
             own_server.kill()
         await feed.wait_given_up(own_server)
         await wait_up_to_date(ingester, memory, user)
-        assert relations(settings, user) == [told]
+        assert relations(settings, user) == [LEEDS]
 
 
 async def test_a_server_that_comes_back_with_less(settings, embedder, user):
@@ -329,12 +263,12 @@ class Feeding:
             await asyncio.to_thread(server.start)
 
 
-async def test_an_erasure_waits_for_a_save_on_its_way(settings, embedder, model, user):
+async def test_an_erasure_waits_for_a_save_on_its_way(settings, embedder, user):
     """And then removes what it saved: nothing comes back."""
     async with feeding(settings, embedder) as (memory, ingester):
         await begin(memory, ingester, user)
         feed = Feeding(ingester, user)
-        async with at_step(SAVING, settings, memory, model, user, feed.begin):
+        async with at_step(SAVING, settings, memory, user, feed.begin):
             erasing = asyncio.create_task(erase_user(memory, user))
             await wait_until(lambda: waits_for_lock(memory))
         await asyncio.gather(feed.task, erasing)

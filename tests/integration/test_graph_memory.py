@@ -116,7 +116,7 @@ async def has_graph(memory, graph, *relations, user_id="ana", agent_id="echoic")
     graph.groups[group] = list(relations)
 
     async def note(connection):
-        await connection.execute(query("add_graph_group"), user_id, agent_id, group, "facts")
+        await connection.execute(query("add_graph_group"), user_id, agent_id, group)
         one = graph_ledger.GraphRef(user_id, agent_id, datetime.now(UTC))
         await graph_ledger.refresh(connection, one, len(relations), digest_json(relations[:8]))
         await connection.execute(

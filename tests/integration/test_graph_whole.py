@@ -117,7 +117,7 @@ async def test_a_fact_that_ended_is_told_only_to_who_asks_about_the_past(memory,
     (fact,) = await memory.facts.list(user_id)
 
     async def end(connection):
-        await memory.facts.close(connection, user_id, fact.fact_id, fact.said_at)
+        await memory.facts.end(connection, user_id, fact.fact_id, fact.said_at)
         await graph_ledger.mark_due(connection, user_id, "echoic", [fact.fact_id])
 
     await memory.db.transaction(end)

@@ -117,7 +117,7 @@ async def test_closed_facts_are_history(memory):
     await learn(memory, old, new)
     closed_at = NOW - timedelta(days=2)
     await memory.db.transaction(
-        lambda connection: memory.facts.close(connection, "ana", old.fact_id, closed_at)
+        lambda connection: memory.facts.end(connection, "ana", old.fact_id, closed_at)
     )
     call = await memory.open_call(caller())
     assert "Porto" not in (await call.recall("Where do I live?")).block

@@ -35,7 +35,7 @@ async def filled(memory_settings):
             if number:  # one has no vector yet: the call ended before it was embedded
                 await memory.turns.embed_turn(turn)
         facts = [
-            Fact(uuid4(), "ana", f"Feeds {n} goldfish", "pets", "", 0.5, "user", "echoic", datetime.now(UTC))
+            Fact(uuid4(), "ana", f"Feeds {n} goldfish", "pets", 0.5, "user", "echoic", datetime.now(UTC))
             for n in range(4)
         ]
         vectors = await OLD.embed_batch([fact.text for fact in facts])

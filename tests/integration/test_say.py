@@ -12,23 +12,12 @@ from echoic.agent.assistant import Remembers
 from echoic.agent.call.call import Call
 from echoic.agent.call.capture import Capture
 from echoic.agent.commands import command_handlers as wishes
-from echoic.agent.commands.command_handlers import (
-    AGREED,
-    FORGOTTEN,
-    NEVER_HERE,
-    NOBODY,
-    NOT_ALL,
-    NOT_FOUND,
-    NOT_KEPT,
-    NOTHING_BEFORE,
-    OUT_OF_REACH,
-    STOPPED,
-)
-from echoic.agent.commands.memory_tools import QUESTION
 from echoic.agent.terminal.quote import QuoteLLM
 from echoic.memory.errors import StoreUnavailable
 from echoic.memory.privacy.forget import forget
+from echoic.memory.recall.prompt import NOTHING_DELETED
 from echoic.memory.service import Memory, open_memory
+from echoic.memory.text.language import languages
 from echoic.memory.types import Caller, Fact
 from echoic.workers.learn.learner import Learner, LearnReport
 from tests.agents import ScriptedLLM, text_session
@@ -36,6 +25,8 @@ from tests.embedders import WordEmbedder
 from tests.voices import voice_session
 
 DOG, TOWN = "My dog is called Xylquor.", "I live in Porto."
+ENGLISH, GERMAN = languages()["en"].answers, languages()["de"].answers
+QUESTION = ENGLISH["question"]
 
 
 class Talk:
@@ -70,10 +61,15 @@ class Kind(Remembers, Agent):
 
 @asynccontextmanager
 async def talk(
-    memory: Memory, model: llm.LLM | None = None, *, model_calls_tools: bool = False, persistent: bool = True
+    memory: Memory,
+    model: llm.LLM | None = None,
+    *,
+    model_calls_tools: bool = False,
+    persistent: bool = True,
+    user_id: str = "ana",
 ):
     async with AsyncExitStack() as opened:
-        caller = Caller("ana", "echoic", uuid4().hex)
+        caller = Caller(user_id, "echoic", uuid4().hex)
         call = Call(await memory.open_call(caller, persistent=persistent), shows_tools=model_calls_tools)
         call.capture = await opened.enter_async_context(Capture(call.call_memory))
         session = await opened.enter_async_context(text_session(model or QuoteLLM(), call=call))
@@ -83,8 +79,18 @@ async def talk(
         await call.hang_up()
 
 
-async def stored(memory: Memory) -> list[str]:
-    return [turn.text for turn in await memory.turns.list("ana")]
+async def stored(memory: Memory, user_id: str = "ana") -> list[str]:
+    return [turn.text for turn in await memory.turns.list(user_id)]
+
+
+async def learned(memory: Memory, text: str, *, said: str = "", importance: float = 0.5) -> Fact:
+    """A fact, as a worker would have learned it from what was said."""
+    source = tuple(turn.turn_id for turn in await memory.turns.list("ana") if turn.text == said)
+    at = (await memory.turns.list("ana"))[0].said_at
+    fact = Fact(uuid4(), "ana", text, "t", importance, "user", "echoic", at, turn_ids=source)
+    vectors = await memory.embedder.embed_batch([text])
+    await memory.db.transaction(lambda connection: memory.facts.add(connection, [fact], vectors))
+    return fact
 
 
 def tool(name: str, arguments: str = "{}") -> llm.FunctionToolCall:
@@ -96,7 +102,7 @@ async def test_forget_that(memory):
     async with talk(memory) as say:
         await say(TOWN)
         await say(DOG)
-        assert await say("Please forget that.") == FORGOTTEN
+        assert await say("Please forget that.") == ENGLISH["forgotten"]
         assert "Xylquor" not in await say("What is my dog called?")
         assert "Porto" in await say("Where do I live?")
     assert not [
@@ -111,39 +117,150 @@ async def test_forget_that_takes_what_memory_told_along(memory):
         await say(TOWN)
     async with talk(memory) as say:
         assert "Xylquor" in await say("What is my dog called?")
-        assert await say("Forget that.") == FORGOTTEN
+        assert await say("Forget that.") == ENGLISH["forgotten"]
     assert "Xylquor" not in str(await stored(memory)) and TOWN in await stored(memory)
 
 
-async def test_forget_what_is_named(memory):
+async def test_one_thing_that_is_named_goes_at_once(memory):
     """Also what was said in an earlier call; the wish, which names it, is not kept either."""
     async with talk(memory) as say:
         await say(DOG)
-        await say("The dog is four.")
         await say(TOWN)
+    await learned(memory, "Has a dog called Xylquor", said=DOG)
     async with talk(memory) as say:
-        assert await say("Forget about my dog.") == FORGOTTEN
-        assert await say("Forget about my cat.") == NOT_FOUND
-    assert not [
-        text for text in await stored(memory) if "dog" in text or "cat" in text
-    ] and TOWN in await stored(memory)
+        assert await say("Forget about my dog.") == ENGLISH["forgotten"]
+        assert await say("Forget about my cat.") == ENGLISH["not_found"]
+    assert not [text for text in await stored(memory) if "dog" in text or "cat" in text]
+    assert TOWN in await stored(memory) and await memory.facts.list("ana", include_closed=True) == []
+
+
+async def test_more_than_one_thing_is_read_back_and_goes_at_a_yes(memory):
+    """The question names the most important of it and counts the rest; it stands nowhere afterwards."""
+    async with talk(memory) as say:
+        await say(DOG)
+        await say("The dog is four, and I live in Faro.")
+        await say(TOWN)
+    await learned(memory, "Has a dog called Xylquor", said=DOG, importance=0.9)
+    await learned(memory, "Lives in Faro", said="The dog is four, and I live in Faro.")
+    async with talk(memory) as say:
+        question = await say("Forget about my dog.")
+        assert question == "Shall I forget this: “Has a dog called Xylquor” and one sentence about it?"
+        assert await stored(memory, "ana") and DOG in await stored(memory)
+        assert await say("Yes, please.") == ENGLISH["forgotten"]
+        assert "Xylquor" not in await say("What is my dog called?")
+        assert await say("Yes.") != ENGLISH["forgotten"]
+    assert "Xylquor" not in str(await stored(memory)) and TOWN in await stored(memory)
+    # a sentence about the dog and the town is gone, and what was learned of the town is not
+    assert [fact.text for fact in await memory.facts.list("ana")] == ["Lives in Faro"]
+
+
+@pytest.mark.parametrize("answer", ["No.", "What time is it?", "Yes, but not that he is four."])
+async def test_what_was_read_back_stays_without_a_yes(memory, answer):
+    """And a yes to something else, later, is none to this."""
+    model = ScriptedLLM("Noted.", "Noted.", "As you like.", "Yes?")
+    async with talk(memory, model) as say:
+        await say(DOG)
+        await say("The dog is four.")
+        assert "Xylquor" in await say("Forget about my dog.")
+        assert await say(answer) == "As you like."
+        assert NOTHING_DELETED in model.texts()[-1]
+        assert await say("Yes.") == "Yes?"
+    assert {DOG, "The dog is four."} <= {*await stored(memory)}
+
+
+async def test_what_else_is_said_with_the_yes_is_answered(memory):
+    """It is forgotten first, and the model is shown none of it."""
+    model = ScriptedLLM("Noted.", "Noted.", "It rains.")
+    async with talk(memory, model) as say:
+        await say(DOG)
+        await say("The dog is four.")
+        await say("Forget about my dog.")
+        assert await say("Yes please, and tell me about the weather.") == f"{ENGLISH['forgotten']} It rains."
+    assert "dog" not in str(model.texts()) and "dog" not in str(await stored(memory))
+
+
+async def test_a_fact_that_was_learned_after_it_was_read_back_goes_too(memory):
+    """A worker reads the turn while the caller is being asked."""
+    async with talk(memory) as say:
+        await say(DOG)
+        await say("The dog is four.")
+        await say("Forget about my dog.")
+        await learned(memory, "Has a dog called Xylquor", said=DOG)
+        assert await say("Yes.") == ENGLISH["forgotten"]
+    assert await memory.facts.list("ana", include_closed=True) == []
+
+
+async def test_words_that_may_be_no_matter_of_memory(memory):
+    """Memory holds nothing of it: the model answers, and is told that nothing was deleted."""
+    model = ScriptedLLM("Noted.", "Your order is cancelled.", "Anything else?")
+    async with talk(memory, model, model_calls_tools=True) as say:
+        await say(DOG)
+        assert await say("Delete my order number 5.") == "Your order is cancelled."
+        assert NOTHING_DELETED in model.texts()[-1]
+        await say("Thanks.")
+    assert model.texts()[-1] == "Thanks." and "Your order is cancelled." in model.texts()
+    assert {DOG, "Delete my order number 5."} <= {*await stored(memory)}
+
+
+@pytest.mark.parametrize("words", ["Forget I called.", "Forget it.", "Ach, vergiss es einfach."])
+async def test_idioms_erase_nothing(memory, words):
+    """Whatever memory holds of the words in them, and however keen the model is on its tools."""
+    model = ScriptedLLM("Noted.", "As you like.")
+    async with talk(memory, model, model_calls_tools=True) as say:
+        await say(DOG)
+        assert await say(words) == "As you like."
+        assert NOTHING_DELETED in model.texts()[-1]
+    assert {DOG, words} <= {*await stored(memory)}
+
+
+async def test_a_wish_is_answered_in_its_language(memory):
+    """Recognised in German, told in German; also what is asked, and the yes to it."""
+    async with talk(memory) as say:
+        await say(TOWN)
+        await say("Mein Hund heißt Xylquor.")
+        assert await say("Vergiss das.") == GERMAN["forgotten"]
+        assert "Xylquor" not in str(await stored(memory)) and TOWN in await stored(memory)
+        await say("Mein Hund heißt Xylquor.")
+        await say("Mein Hund ist vier.")
+        assert (await say("Vergiss alles über meinen Hund.")).startswith("Soll ich das vergessen: “Mein Hund")
+        assert await say("Ja, bitte.") == GERMAN["forgotten"]
+    assert "Hund" not in str(await stored(memory)) and TOWN in await stored(memory)
+
+
+async def test_another_persons_words_stay(memory):
+    """Both have a dog; one of them wants theirs forgotten."""
+    async with talk(memory, user_id="bob") as say:
+        await say(DOG)
+    async with talk(memory) as say:
+        await say(DOG)
+        assert await say("Forget about my dog.") == ENGLISH["forgotten"]
+    assert DOG not in await stored(memory) and DOG in await stored(memory, "bob")
+
+
+async def test_a_model_is_not_believed_that_there_was_a_question(memory):
+    """It calls the tool that confirms, and nothing was read back."""
+    model = ScriptedLLM("Noted.", tool("confirm_forgetting"), "As you like.")
+    async with talk(memory, model, model_calls_tools=True) as say:
+        await say(DOG)
+        assert await say("Go on then.") == "As you like." and NOTHING_DELETED in model.texts()[-1]
+    assert DOG in await stored(memory)
 
 
 async def test_nothing_to_forget(memory):
     """A wish with nothing before it is answered honestly; for "everything" they are told whom to ask."""
     async with talk(memory) as say:
-        assert await say("Forget that.") == NOTHING_BEFORE
-        assert await say("Forget everything about me.") == NOT_ALL
+        assert await say("Forget that.") == ENGLISH["nothing_before"]
+        assert await say("Forget everything about me.") == ENGLISH["not_all"]
 
 
 async def test_dont_remember_this(memory):
     """Said after, or in the same breath: then the words before it stay."""
     async with talk(memory) as say:
         await say(TOWN)
-        assert await say("Don't remember this, but my PIN is 4321.") == NOT_KEPT
+        assert await say("Don't remember this, but my PIN is 4321.") == ENGLISH["not_kept"]
         assert TOWN in await stored(memory)
         await say(DOG)
-        assert await say("Don't remember that.") == NOT_KEPT
+        assert await say("Don't remember that.") == ENGLISH["not_kept"]
     assert TOWN in await stored(memory) and not [
         text for text in await stored(memory) if "4321" in text or "Xylquor" in text
     ]
@@ -153,11 +270,11 @@ async def test_stop_and_again(memory):
     """From the wish on nothing is kept, not even the confirmation; and in the next call too."""
     async with talk(memory) as say:
         await say(TOWN)
-        assert await say("Stop remembering.") == STOPPED
+        assert await say("Stop remembering.") == ENGLISH["stopped"]
         await say(DOG)
     async with talk(memory) as say:
         await say("My cat is called Tom.")
-        assert await say("You can remember me again.") == AGREED
+        assert await say("You can remember me again.") == ENGLISH["agreed"]
         await say("I like tea.")
     text = str(await stored(memory))
     assert (
@@ -165,7 +282,7 @@ async def test_stop_and_again(memory):
         and "tea" in text
         and "Xylquor" not in text
         and "Tom" not in text
-        and STOPPED not in text
+        and ENGLISH["stopped"] not in text
     )
 
 
@@ -178,14 +295,14 @@ async def test_what_do_you_know(memory):
         at = (await memory.turns.list("ana"))[0]
         texts = [f"Fact {number}" for number in range(6)]
         facts = [
-            Fact(uuid4(), "ana", text, "t", "s", 1 - number / 10, "user", "echoic", at.said_at)
+            Fact(uuid4(), "ana", text, "t", 1 - number / 10, "user", "echoic", at.said_at)
             for number, text in enumerate(texts)
         ]
         vectors = await memory.embedder.embed_batch(texts)
         await memory.db.transaction(lambda connection: memory.facts.add(connection, facts, vectors))
         assert (
             await say("What do you know about me?")
-            == "This is what I know about you: Fact 0; Fact 1; Fact 2; Fact 3, and 2 more things."
+            == "This is what I know about you: Fact 0; Fact 1; Fact 2; Fact 3, and 2 more."
         )
 
 
@@ -194,7 +311,7 @@ async def test_a_model_that_calls_tools(memory):
     model = ScriptedLLM("Noted.", tool("forget_that"), "Yes?")
     async with talk(memory, model, model_calls_tools=True) as say:
         await say(DOG)
-        assert await say("I wish I had never told you, strike it from your mind.") == FORGOTTEN
+        assert await say("I wish I had never told you, strike it from your mind.") == ENGLISH["forgotten"]
         assert len(model.seen) == 2
         assert await say("Hello again.") == "Yes?"
     assert [message["role"] for message in model.seen[-1]] == ["system", "user"]
@@ -207,7 +324,7 @@ async def test_a_plain_wish_never_reaches_the_model(memory):
         model = ScriptedLLM("Noted.", "Yes?")
         async with talk(memory, model, model_calls_tools=calls_tools) as say:
             await say(DOG)
-            assert await say("Forget that.") == FORGOTTEN and len(model.seen) == 1
+            assert await say("Forget that.") == ENGLISH["forgotten"] and len(model.seen) == 1
             await say("Hello again.")
         assert model.texts() == ["Be kind.", "Hello again."]
 
@@ -252,8 +369,26 @@ async def test_without_postgres_it_is_said_so(memory, monkeypatch):
 
         with monkeypatch.context() as patch:
             patch.setattr(memory.db, "transaction", down)
-            assert await say("Forget that.") == OUT_OF_REACH
+            assert await say("Forget that.") == ENGLISH["out_of_reach"]
         assert await say("What is my dog called?") == "I do not remember anything about that yet."
+
+
+async def test_without_postgres_what_is_named_is_dropped_from_the_call(memory, monkeypatch):
+    """And it is said so; what is no matter of memory reaches the model all the same."""
+    model = ScriptedLLM("Noted.", "Cancelled.", "No idea.")
+    async with talk(memory, model) as say:
+        await say(DOG)
+
+        async def down(*_args: Any, **_options: Any) -> None:
+            raise StoreUnavailable
+
+        with monkeypatch.context() as patch:
+            patch.setattr(memory.db, "run", down)
+            patch.setattr(memory.db, "transaction", down)
+            assert await say("Delete my order number 5.") == "Cancelled."
+            assert await say("Forget about my dog.") == ENGLISH["out_of_reach"]
+            await say("What is my dog called?")
+    assert "Xylquor" not in str(model.seen[-1])
 
 
 async def test_consent_is_asked_once_and_a_yes_keeps_the_call_so_far(memory):
@@ -267,7 +402,7 @@ async def test_consent_is_asked_once_and_a_yes_keeps_the_call_so_far(memory):
     async with talk(memory, ScriptedLLM("Hello.", "A fine dog.", "Good.")) as say:
         assert await say(TOWN) == f"Hello. {QUESTION}"
         assert await stored(memory) == []
-        assert await say(f"Yes please, {DOG}") == f"{AGREED} A fine dog."
+        assert await say(f"Yes please, {DOG}") == f"{ENGLISH['agreed']} A fine dog."
         assert await say("I like tea.") == "Good."
     assert (await stored(memory))[0] == TOWN and "I like tea." in await stored(memory)
     async with talk(memory, ScriptedLLM("Hello.")) as say:
@@ -279,7 +414,7 @@ async def test_a_no_is_kept_and_nothing_else(memory):
     object.__setattr__(memory.settings, "__dict__", memory.settings.__dict__ | {"consent": "ask"})
     async with talk(memory, ScriptedLLM("Hello.", "Good.")) as say:
         await say(TOWN)
-        assert await say("No thanks.") == STOPPED
+        assert await say("No thanks.") == ENGLISH["stopped"]
         assert await say(DOG) == "Good."
     async with talk(memory, ScriptedLLM("Hello.")) as say:
         assert await say("Hi.") == "Hello."
@@ -291,14 +426,14 @@ async def test_nobody_and_nowhere(memory, memory_settings):
     async with talk(memory, persistent=False) as say:
         await say(DOG)
         assert DOG.rstrip(".") in await say("What do you know about me?")
-        assert await say("You can remember me.") == NOBODY
-        assert await say("Forget about my dog.") == FORGOTTEN
+        assert await say("You can remember me.") == ENGLISH["nobody"]
+        assert await say("Forget about my dog.") == ENGLISH["forgotten"]
         assert "Xylquor" not in await say("What is my dog called?")
     async with open_memory(
         memory_settings.model_copy(update={"consent": "off"}), embedder=WordEmbedder()
     ) as forgetful:
         async with talk(forgetful) as say:
-            assert await say("Start remembering again.") == NEVER_HERE
+            assert await say("Start remembering again.") == ENGLISH["never_here"]
         assert await stored(forgetful) == []
 
 
@@ -349,7 +484,12 @@ async def test_spoken_it_is_carried_out_once_and_only_when_the_turn_has_ended_so
         await voice.wait_answered()
         assert carried_out == []
         await voice.ears.say("Forget about my dog.", sure_s=0.2)
-        while voice.texts("assistant")[-1:] != [FORGOTTEN]:
+        while not voice.texts("assistant")[-1].startswith("Shall I forget this"):
+            await asyncio.sleep(0.01)
+        await voice.wait_answered()
+        assert carried_out == []
+        await voice.ears.say("Yes, please.", sure_s=0.2)
+        while voice.texts("assistant")[-1:] != [ENGLISH["forgotten"]]:
             await asyncio.sleep(0.01)
         await voice.wait_answered()
     await call.hang_up()

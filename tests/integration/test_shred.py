@@ -37,7 +37,7 @@ async def fill(memory: Memory, user_id: str, word: str) -> None:
     for number in range(40):
         long = f" And so on about {word}." * 200 if number == 7 else ""
         await call.record(uuid4().hex, "user", f"My {word} is number {number}.{long}")
-    fact = Fact(uuid4(), user_id, f"Has a {word}", "t", "s", 0.9, "user", "echoic", datetime.now(UTC))
+    fact = Fact(uuid4(), user_id, f"Has a {word}", "t", 0.9, "user", "echoic", datetime.now(UTC))
     await memory.db.transaction(lambda connection: add(memory, connection, fact))
     assert await memory.jobs.enqueue_learn(user_id)
     dead = Spool(memory.spool._folder)

@@ -4,7 +4,6 @@ Only the model is scripted.
 """
 
 import asyncio
-import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -15,12 +14,15 @@ from echoic.memory.errors import ModelUnavailable
 from echoic.memory.privacy.account import erase_user
 from echoic.memory.service import open_memory
 from echoic.memory.store.batches import dead, open_turns, rerun
+from echoic.memory.types import CALLER, Evidence
+from echoic.workers.attempts import MOST_STARTS
 from echoic.workers.choose_extractor import make_extractor, open_extractor
 from echoic.workers.flush import flush
-from echoic.workers.learn.learner import MOST_STARTS, Learner
+from echoic.workers.learn.conversation import TURNS_AT_ONCE
+from echoic.workers.learn.learner import Learner
 from echoic.workers.main import run_worker
 from echoic.workers.sweep import sweep
-from tests.fakes import ScriptedModel, facts
+from tests.fakes import ScriptedModel, facts, operation
 from tests.remembered import NOW, fact, learn, say
 from tests.worker_process import table_held
 
@@ -86,12 +88,13 @@ async def fetch(memory, sql, *args):
 
 
 async def test_a_fact_is_learned_from_the_callers_words(memory, learner):
-    """One structured call; the fact says where and when it came from, and the turns are learned."""
+    """One structured call; the fact says where and when it came from, in which words, and whose it is."""
     (turn,) = await say(memory, BISCUIT)
     report = await learner.learn("ana")
     (fact,) = await memory.facts.list("ana")
     assert (fact.text, fact.topic) == ("Dog is called Biscuit", "person")
     assert (fact.turn_ids, fact.said_at) == ((turn.turn_id,), turn.said_at)
+    assert (fact.evidence, fact.about) == ((Evidence(turn.turn_id, BISCUIT),), CALLER)
     assert (report.batches, report.turns, report.facts, await states(memory)) == (1, 1, 1, ["learned"])
 
 
@@ -106,15 +109,16 @@ async def test_a_learned_fact_is_recalled_by_its_words(memory, learner):
 
 
 async def test_small_talk_reaches_no_model(memory, learner, model):
-    """Greetings, thanks, questions and requests are learned without a call."""
-    await say(memory, "Hi there!", "mm hm", "ok thanks", "What's the weather like?")
+    """A batch of greetings and thanks is learned without a call."""
+    await say(memory, "Hi there!", "mm hm", "ok thanks")
     await learner.learn("ana")
-    assert (model.requests, await states(memory)) == ([], ["learned"] * 4)
+    assert (model.requests, await states(memory)) == ([], ["learned"] * 3)
 
 
 async def test_the_agents_words_teach_nothing(memory, learner, model):
     """They are context: a model that notes them down is not believed."""
-    model.otherwise = facts("Has a table at Sakura on Friday", "Is a dentist")
+    told = [operation("Has a table at Sakura on Friday"), operation("Is a dentist", turn=2)]
+    model.otherwise = {"operations": told}
     await say(memory, "I booked you a table at Sakura on Friday.", role="assistant")
     await say(memory, "Lovely, and I'm a dentist by the way.")
     await learner.learn("ana")
@@ -135,9 +139,7 @@ async def test_batches_are_cut_and_in_order(memory, learner, model):
 
 async def test_agents_are_learned_apart(memory, learner, model):
     """What was said to one agent is no context of another's; an agent's own facts stay with it."""
-    answer = facts("Wants short answers from Vera")
-    answer["facts"][0]["topic"] = "assistant"
-    model.answers = [answer, facts("Is a dentist")]
+    model.answers = [facts("Wants short answers from Vera", topic="assistant"), facts("Is a dentist")]
     await say(memory, "I want short answers from you, Vera.", agent_id="vera")
     await say(memory, "I'm a dentist.", agent_id="echoic", call_id="other")
     await learner.learn("ana")
@@ -146,10 +148,13 @@ async def test_agents_are_learned_apart(memory, learner, model):
     assert found == {"Wants short answers from Vera": ("agent", "vera"), "Is a dentist": ("user", "echoic")}
 
 
-async def test_a_contradiction_closes_the_old_fact(memory, learner, model):
+@pytest.mark.parametrize(
+    "answer", [facts("Moved to Lisbon", ended=(1,)), facts("Moved to Lisbon", op="replace 1")]
+)
+async def test_a_contradiction_closes_the_old_fact(memory, learner, model, answer):
     """It stays in history, with the date of the words that ended it; Mem0 hides it the same day."""
     old = await plant(memory, "Lives in Leeds")
-    model.otherwise = facts("Moved to Lisbon", ended=(1,))
+    model.otherwise = answer
     (turn,) = await say(memory, "I moved to Lisbon, I don't live in Leeds any more.")
     await learner.learn("ana")
     assert await texts_of(memory) == ["Moved to Lisbon"]
@@ -163,12 +168,16 @@ async def test_a_contradiction_closes_the_old_fact(memory, learner, model):
     assert row["day"] < f"{datetime.now(UTC):%Y-%m-%d}"
 
 
-async def test_what_is_known_is_not_learned_again(memory, learner):
-    """Neither from the same words said again, nor from a batch that is learned twice."""
-    await plant(memory, "Dog is called Biscuit")
-    await say(memory, BISCUIT)
+@pytest.mark.parametrize("answer", [facts("Dog is called Biscuit"), facts("", op="confirm 1")])
+async def test_what_is_known_is_not_learned_again(memory, learner, model, answer):
+    """The fact that stands there rests on these words, too."""
+    model.otherwise = answer
+    old = await plant(memory, "Dog is called Biscuit")
+    (turn,) = await say(memory, BISCUIT)
     report = await learner.learn("ana")
-    assert report.facts == 0 and await texts_of(memory) == ["Dog is called Biscuit"]
+    (known,) = await memory.facts.list("ana")
+    assert (report.facts, known.fact_id, known.said_at) == (0, old.fact_id, old.said_at)
+    assert known.turn_ids == (turn.turn_id,) and known.evidence == (Evidence(turn.turn_id, BISCUIT),)
 
 
 @pytest.mark.parametrize("status", [503, 429, 401, 500])
@@ -194,13 +203,13 @@ async def test_a_provider_that_hangs_is_an_outage(settings, memory, model):
 
 
 @pytest.mark.parametrize(
-    "garbage", ["Sure! Here are the facts.", '{"facts": "none"}', '{"facts": [', "[]", ""]
+    "garbage", ["Sure! Here are the facts.", '{"answer": "none"}', '{"operations": [', "[1, 2]", ""]
 )
 async def test_garbage_three_times_is_a_dead_letter(memory, learner, model, garbage):
     """Listed with its error and no spoken word, and learned when it is run again."""
     model.answers = [garbage] * 3
     await say(memory, BISCUIT)
-    reports = [await learner.learn("ana") for _ in range(3)]
+    reports = [await learner.learn("ana", hurry=True) for _ in range(3)]
     assert [(report.failed, report.dead) for report in reports] == [(True, 0), (True, 0), (False, 1)]
     (letter,) = await dead(memory.db)
     assert (letter.user_id, letter.turns, await states(memory)) == ("ana", 1, ["dead"])
@@ -208,6 +217,18 @@ async def test_garbage_three_times_is_a_dead_letter(memory, learner, model, garb
     assert (await learner.learn("ana")).turns == 0
     assert await rerun(memory.db, letter.batch_id) == ["ana"]
     assert (await learner.learn("ana")).facts == 1 and not await dead(memory.db)
+
+
+async def test_what_failed_waits_before_it_is_tried_again(memory, learner, model):
+    """A model that is overloaded for a minute does not use up all tries; whoever hurries need not wait."""
+    model.answers = ["prose"]
+    await say(memory, BISCUIT)
+    assert (await learner.learn("ana")).failed and (await learner.learn("ana")).failed
+    await sweep(memory, learner, idle_s=0)
+    assert len(model.requests) == 1 and await states(memory) == ["learning"]
+    await fetch(memory, "update batches set retry_at = now()")
+    await sweep(memory, learner, idle_s=0)
+    assert await states(memory) == ["learned"]
 
 
 async def test_one_persons_garbage_does_not_stop_another(memory, learner, model):
@@ -303,39 +324,59 @@ async def test_a_cut_connection_cannot_commit(memory, learner, model):
 
 
 async def test_a_long_turn_is_asked_in_portions(memory, learner, model):
-    """A small model's context holds ten lines well; each portion is one call."""
-    model.otherwise = facts()
-    await say(memory, "I like boats. " * 2_000)
-    await learner.learn("ana")
-    assert len(model.requests) > 5 and all(
-        len(model.asked(number)) < 4_000 for number in range(len(model.requests))
+    """A small model's context holds so much; each portion is one call, and no sentence is lost or cut."""
+    model.otherwise = lambda request: (
+        facts("Likes boats") if "boats" in str(request["messages"][-1]) else facts()
     )
-    assert await states(memory) == ["learned"]
+    said = [f"This is sentence number {number} about nothing." for number in range(300)]
+    (turn,) = await say(memory, " ".join([*said, "I like boats."]))
+    await learner.learn("ana")
+    asked = [model.asked(number) for number in range(len(model.requests))]
+    assert len(asked) > 3 and all(len(text) < 4_000 for text in asked)
+    assert all(sum(sentence in text for text in asked) == 1 for sentence in said)
+    (fact,) = await memory.facts.list("ana")
+    assert (fact.text, fact.turn_ids, await states(memory)) == ("Likes boats", (turn.turn_id,), ["learned"])
 
 
-async def test_a_model_that_copies_is_asked_again_without_what_it_copied(memory, learner, model):
-    """Small models repeat known facts, or the agent; without those before them they read the caller."""
+async def test_what_a_model_copies_is_not_learned(memory, learner, model):
+    """Small models repeat known facts, or the agent: what the turns do not say is refused, the rest stays."""
     await plant(memory, "Is learning Spanish")
-    model.answers = [facts("Is learning Spanish"), facts("Drinks only tea")]
+    model.answers = [facts("Is learning Spanish", "Drinks only tea")]
     await say(memory, "These days I only drink tea.")
     await learner.learn("ana")
     assert sorted(await texts_of(memory)) == ["Drinks only tea", "Is learning Spanish"]
-    model.answers = [facts("Suggests the seafood platter"), facts("Is allergic to fish")]
+    model.answers = [facts("Suggests the seafood platter", "Is allergic to fish", turn=2)]
     await say(memory, "I could suggest the seafood platter at", role="assistant", call_id="next")
     await say(memory, "No wait, I'm allergic to fish.", call_id="next")
     await learner.learn("ana")
-    assert "Is allergic to fish" in await texts_of(memory) and "platter" not in model.asked()
+    assert sorted(await texts_of(memory)) == ["Drinks only tea", "Is allergic to fish", "Is learning Spanish"]
+
+
+async def test_one_persons_fact_is_not_anothers(memory, learner, model):
+    """What the caller says of their sister is not learned of the caller, and ends nothing of theirs."""
+    await plant(memory, "Lives in Leeds")
+    model.otherwise = {
+        "operations": [
+            operation("Lives in York"),
+            operation("Sister Ana lives in York", about="sister, Ana", op="replace 1"),
+            operation("Sister Ana lives in York", about="sister, Ana"),
+        ]
+    }
+    await say(memory, "My sister Ana lives in York.")
+    await learner.learn("ana")
+    whose = {fact.text: str(fact.about) for fact in await memory.facts.list("ana")}
+    assert whose == {"Lives in Leeds": "caller", "Sister Ana lives in York": "sister Ana"}
 
 
 async def test_what_is_taken_back_in_the_same_batch_is_history_at_once(memory, settings, model):
     """The next portion is shown what the one before it taught."""
-    model.answers = [facts("Lives in Leeds"), facts("Moved to Lisbon", ended=(1,))]
-    filler = ["I like boats a lot."] * 9
-    async with learning_by(memory, settings.model_copy(update={"learn_turns": 25})) as learner:
-        memory.settings = settings.model_copy(update={"learn_turns": 25})
+    filler = ["I like boats a lot."] * (TURNS_AT_ONCE - 1)
+    model.answers = [facts("Lives in Leeds"), facts("Moved to Lisbon", turn=3, op="replace 1")]
+    async with learning_by(memory, settings) as learner:
+        memory.settings = settings.model_copy(update={"learn_turns": TURNS_AT_ONCE + 1})
         await say(memory, "I live in Leeds.", *filler, "I moved to Lisbon.")
         await learner.learn("ana")
-    assert await texts_of(memory) == ["Moved to Lisbon"]
+    assert "1. Lives in Leeds" in model.asked() and await texts_of(memory) == ["Moved to Lisbon"]
     assert sorted(await texts_of(memory, include_closed=True)) == ["Lives in Leeds", "Moved to Lisbon"]
 
 
@@ -373,56 +414,16 @@ async def test_without_a_model_nobody_learns_and_that_is_said(memory_settings, m
 
 
 async def test_flush_learns_and_says_what(memory, settings, learner, model):
-    """Returns when everything is learned, also after a failure."""
+    """A failure is said, and does not wait when it is asked for again."""
     model.answers = ["prose"]
     await say(memory, BISCUIT)
+    assert (await flush(memory, learner, "ana")).failed
     report = await flush(memory, learner, "ana")
     assert (report.facts, report.dead, await states(memory)) == (1, 0, ["learned"])
 
 
-def fit_answer(request):
-    """What a fit model answers to the probe."""
-    asked = request["messages"][-1]["content"]
-    return (
-        facts("Moved to Cardiff with daughter Nell")
-        if "Cardiff" in asked
-        else facts("Brother Oscar is allergic to cats")
-    )
-
-
-async def test_a_weak_model_is_asked_once_and_never_again(memory, settings, model):
-    """Two plain sentences decide; the verdict is remembered for the model."""
-    model.otherwise = facts("Is a human being")
-    for _ in range(2):
-        choice = await open_extractor(settings, memory)
-        assert choice.extractor is None and "too weak" in choice.sentence
-    assert len(model.requests) == 1
-
-
-async def test_a_fit_model_is_asked_once(memory, settings, model):
-    """The probe is not repeated at each start."""
-    model.otherwise = fit_answer
-    for _ in range(2):
-        choice = await open_extractor(settings, memory)
-        assert choice.extractor is not None
-        await choice.close()
-    assert len(model.requests) == 2
-
-
-async def test_an_outage_is_no_verdict(memory, settings, model):
-    """A model that does not answer is not weak."""
-    model.answers = [503]
-    choice = await open_extractor(settings, memory)
-    assert choice.extractor is not None
-    await choice.close()
-    assert not await fetch(memory, "select from settings where key like 'extraction:%'")
-
-
-async def test_burst_learns_everything_and_ends(settings, embedder, model):
+async def test_burst_learns_everything_and_ends(settings, embedder):
     """`echoic worker --burst`, also with turns that are not due yet and turns without a vector."""
-    model.otherwise = lambda request: (
-        fit_answer(request) if "Biscuit" not in json.dumps(request) else facts("Dog is called Biscuit")
-    )
     async with open_memory(settings, embedder=embedder) as memory:
         await say(memory, BISCUIT)
         await run_worker(settings, burst=True)

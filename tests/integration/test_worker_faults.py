@@ -31,17 +31,9 @@ from tests.worker_process import table_held, wait_until, waits_for_lock, worker_
 BISCUIT = "My dog is called Biscuit."
 
 
-def fit(request):
-    """Answers the probe as a fit model does, and everything else with Biscuit."""
-    asked = request["messages"][-1]["content"]
-    if "Cardiff" in asked:
-        return facts("Moved to Cardiff with daughter Nell")
-    return facts("Brother Oscar is allergic to cats") if "Oscar" in asked else facts("Dog is called Biscuit")
-
-
 @pytest.fixture
 def model():
-    with ScriptedModel(otherwise=fit) as model:
+    with ScriptedModel(otherwise=facts("Dog is called Biscuit")) as model:
         yield model
 
 
@@ -56,14 +48,6 @@ def settings(memory_settings, model):
 async def memory(settings):
     async with open_memory(settings) as memory:
         yield memory
-
-
-@pytest.fixture
-async def known_fit(memory, settings, model):
-    """The probe's verdict stands in the database, so that the next request is a batch's."""
-    choice = await echoic.workers.choose_extractor.open_extractor(settings, memory)
-    await choice.close()
-    model.requests.clear()
 
 
 async def learned(memory, user_id="ana"):
@@ -113,7 +97,7 @@ STEPS = (
 
 
 @pytest.mark.parametrize("step", STEPS)
-async def test_killed_at_any_step_a_batch_is_learned_once(step, settings, memory, model, known_fit):
+async def test_killed_at_any_step_a_batch_is_learned_once(step, settings, memory, model):
     """kill -9; whoever sweeps next finds what was begun, at once, and learns it exactly once."""
     await say(memory, BISCUIT)
     with worker_process(settings) as process:
@@ -173,7 +157,7 @@ def quick_sweeps(monkeypatch):
     monkeypatch.setattr(echoic.workers.main, "RECONNECT_S", 0.2)
 
 
-async def test_a_hurried_job_is_learned_at_once(settings, memory, known_fit):
+async def test_a_hurried_job_is_learned_at_once(settings, memory):
     """The end of a call does not wait for the idle time."""
     settings = settings.model_copy(update={"learn_idle_s": 600})
     await say(memory, BISCUIT)
@@ -184,7 +168,7 @@ async def test_a_hurried_job_is_learned_at_once(settings, memory, known_fit):
         assert time.monotonic() - began < 10
 
 
-async def test_turns_of_a_wiped_queue_are_found(settings, memory, quick_sweeps, known_fit):
+async def test_turns_of_a_wiped_queue_are_found(settings, memory, quick_sweeps):
     """Redis lost every job: the rows say what is missing."""
     await say(memory, BISCUIT)
     await memory.jobs.enqueue_learn("ana")
@@ -221,7 +205,7 @@ async def test_one_job_a_user_moved_by_turns_and_calls_ends(redis_url):
     await queue.close()
 
 
-async def test_what_is_said_while_a_job_runs_gets_a_job_of_its_own(settings, memory, model, known_fit):
+async def test_what_is_said_while_a_job_runs_gets_a_job_of_its_own(settings, memory, model):
     """arq refuses the id of a running job; the end of the call must not get lost in it."""
     await say(memory, BISCUIT)
     settings = settings.model_copy(update={"learn_idle_s": 600})
@@ -258,7 +242,7 @@ def own_redis(tmp_path):
     server.kill()
 
 
-async def test_the_worker_comes_back_with_redis(settings, own_redis, quick_sweeps, known_fit, memory):
+async def test_the_worker_comes_back_with_redis(settings, own_redis, quick_sweeps, memory):
     """Killed Redis: the worker stays and still learns what it finds; started again, it takes jobs again."""
     settings = settings.model_copy(
         update={"redis_url": type(settings.redis_url)(own_redis.url), "learn_idle_s": 1}

@@ -3,36 +3,39 @@
 import asyncio
 import sys
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 import pytest
 
 from echoic.memory.errors import ModelUnavailable
 from echoic.memory.service import open_memory
-from echoic.memory.store.turns import turn_id_for
-from echoic.memory.types import Fact, Turn
+from echoic.memory.types import Evidence
 from echoic.workers.choose_extractor import make_extractor
 from echoic.workers.learn.learner import Learner
-from tests.fakes import ScriptedModel, facts
+from tests.fakes import ScriptedModel, facts, operation
+from tests.remembered import NOW, fact, say
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning", "ignore::ResourceWarning"
 )
 
 
+PETS = {"Biscuit": "Dog is called Biscuit", "Miso": "Cat is called Miso", "Storm": "Horse is called Storm"}
+OURS = "operations"
+
+
 def pipeline(request):
     """What a model answers to Mem0's prompt, and to ours after it."""
-    if request["messages"][0]["content"].startswith("You file notes"):
-        return {
-            "facts": [{"note": 1, "line": 1, "topic": "pets", "sub_topic": "dog", "weight": 9}],
-            "ended": [],
-        }
-    asked = request["messages"][-1]["content"].partition("## New Messages")[2]
-    said = next((pet for name, pet in PETS.items() if name in asked), "")
-    return {"memory": [{"id": "0", "text": f"User's {said}", "attributed_to": "user"}]}
+    asked, ours = request["messages"][-1]["content"], name_of(request) == OURS
+    new = asked.rpartition("Use exactly these")[2] if ours else asked.partition("## New Messages")[2]
+    text = next(pet for name, pet in PETS.items() if name in new)
+    if ours:
+        return facts(text, topic="pets", weight=9)
+    return {"memory": [{"id": "0", "text": text, "attributed_to": "user"}]}
 
 
-PETS = {"Biscuit": "dog is called Biscuit", "Miso": "cat is called Miso", "Storm": "horse is called Storm"}
+def name_of(request):
+    """Of the JSON schema of the answer; Mem0 asks for any object."""
+    return request.get("response_format", {}).get("json_schema", {}).get("name", "")
 
 
 @pytest.fixture
@@ -61,29 +64,41 @@ async def learner(memory, settings):
     await extractor.close()
 
 
-async def say(memory, text, user_id="ana", said_at=None):
-    turn = Turn(
-        turn_id_for("call", uuid4().hex),
-        user_id,
-        "echoic",
-        "call",
-        0,
-        "user",
-        text,
-        said_at or datetime.now(UTC),
-    )
-    await memory.turns.record(turn)
-    return turn
-
-
 async def test_mem0s_pipeline_learns_in_our_transaction(memory, learner, model):
-    """Its texts, our topics, weights and sources; two calls, none of them to a store of its own."""
-    turn = await say(memory, "My dog is called Biscuit.")
+    """Its texts, our topics, weights and evidence; two calls, none of them to a store of its own."""
+    (turn,) = await say(memory, "My dog is called Biscuit.")
     await learner.learn("ana")
     (fact,) = await memory.facts.list("ana")
-    known = (fact.text, fact.topic, fact.sub_topic, fact.importance)
-    assert known == ("Dog is called Biscuit", "pets", "dog", 1.0)
-    assert fact.turn_ids == (turn.turn_id,) and len(model.requests) == 2
+    assert (fact.text, fact.topic, fact.importance) == ("Dog is called Biscuit", "pets", 1.0)
+    assert fact.turn_ids == (turn.turn_id,)
+    assert fact.evidence == (Evidence(turn.turn_id, "My dog is called Biscuit."),)
+    assert [name_of(request) for request in model.requests] == ["", OURS]
+
+
+async def test_only_mem0s_sentences_are_filed(memory, learner, model):
+    """Our call says what they rest on and what they end; it may neither change one nor add another."""
+    await say(memory, "My dog is called Biscuit.")
+    await learner.learn("ana")
+    await say(memory, "No, my cat is called Miso, and I live in Leeds.")
+    told = [
+        operation("Cat is called Miso", op="replace 1"),
+        operation("Cat's name is Miso"),
+        operation("Lives in Leeds"),
+    ]
+    model.answers = [pipeline, {"operations": told}]
+    await learner.learn("ana")
+    wanted = model.requests[-1]["response_format"]["json_schema"]["schema"]["properties"][OURS]["items"]
+    assert wanted["properties"]["fact"]["enum"] == ["Cat is called Miso", ""]
+    assert [fact.text for fact in await memory.facts.list("ana")] == ["Cat is called Miso"]
+
+
+async def test_what_the_turns_do_not_say_is_not_learned_from_mem0_either(memory, learner, model):
+    """Its sentences are held against the caller's words like any model's."""
+    rex = "Dog is called Rex"
+    model.answers = [{"memory": [{"id": "0", "text": rex, "attributed_to": "user"}]}, facts(rex)]
+    await say(memory, "My dog is called Biscuit.")
+    await learner.learn("ana")
+    assert model.answers == [] and await memory.facts.list("ana") == []
 
 
 async def test_one_persons_messages_never_reach_anothers_prompt(memory, learner, model):
@@ -105,8 +120,8 @@ async def test_garbage_is_a_failure_and_an_outage_is_not(memory, learner, model)
     model.answers = ["I cannot do that.", 503]
     assert (await learner.learn("ana")).failed
     with pytest.raises(ModelUnavailable):
-        await learner.learn("ana")
-    assert (await learner.learn("ana")).facts == 1
+        await learner.learn("ana", hurry=True)
+    assert (await learner.learn("ana", hurry=True)).facts == 1
 
 
 async def test_mem0_writes_nothing_into_the_home_folder(memory, learner, monkeypatch):
@@ -140,7 +155,7 @@ class NoModel:
 
 def mem0_reader(memory):
     """A plain `AsyncMemory` on our table, as anybody would set it up."""
-    from echoic.workers.extractors.mem0_parts import load_mem0
+    from echoic.workers.mem0.parts import load_mem0
 
     load_mem0()
     from mem0 import AsyncMemory
@@ -169,25 +184,13 @@ async def test_mem0_reads_and_searches_what_we_wrote(memory, learner):
     """Unchanged `AsyncMemory`: live facts are found with their keys, closed ones and other people's never."""
     await say(memory, "My dog is called Biscuit.")
     await learner.learn("ana")
-    closed = Fact(
-        uuid4(),
-        "ana",
-        "Dog is called Rex",
-        "pets",
-        "dog",
-        0.5,
-        "user",
-        "echoic",
-        datetime.now(UTC) - timedelta(days=3),
-    )
-    others = Fact(
-        uuid4(), "bo", "Dog is called Bruno", "pets", "dog", 0.5, "user", "echoic", datetime.now(UTC)
-    )
+    closed = fact("Dog is called Rex", said_at=NOW - timedelta(days=3))
+    others = fact("Dog is called Bruno", "bo")
     vectors = await memory.embedder.embed_batch([closed.text, others.text])
 
     async def plant(connection):
         await memory.facts.add(connection, [closed, others], vectors)
-        await memory.facts.close(connection, "ana", closed.fact_id, datetime.now(UTC))
+        await memory.facts.end(connection, "ana", closed.fact_id, datetime.now(UTC))
 
     await memory.db.transaction(plant)
     reader = mem0_reader(memory)

@@ -71,9 +71,8 @@ async def call(livekit: LiveKitServer, user_id: str = "", **options: Any) -> Asy
     """A call of this user to the agent, in a room of its own."""
     metadata = f'{{"user_id": "{user_id}"}}' if user_id else ""
     identity = options.pop("identity", f"caller-{uuid4().hex[:6]}")
-    async with Caller(
-        livekit, f"room-{uuid4().hex[:8]}", identity, agent_name=AGENT, job_metadata=metadata, **options
-    ) as caller:
+    options = {"agent_name": AGENT, "job_metadata": metadata} | options
+    async with Caller(livekit, f"room-{uuid4().hex[:8]}", identity, **options) as caller:
         await caller.wait_agent(60)
         yield caller
 

@@ -70,7 +70,7 @@ async def user(settings: MemorySettings) -> AsyncIterator[str]:
     user = f"user-{uuid4().hex[:8]}"
     text = "Has a dog called Biscuit"
     async with open_memory(settings) as memory:
-        learned = Fact(uuid4(), user, text, "family", "pets", 0.5, "user", AGENT, datetime.now(UTC))
+        learned = Fact(uuid4(), user, text, "pets", 0.5, "user", AGENT, datetime.now(UTC))
         vector = await memory.embedder.embed_batch([text])
 
         async def put(connection: Connection) -> None:

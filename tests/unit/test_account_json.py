@@ -18,7 +18,6 @@ def test_a_fact_has_exactly_the_promised_keys():
         "ana",
         "Lives in Porto",
         "life",
-        "home",
         0.8,
         "user",
         "echoic",
@@ -27,7 +26,8 @@ def test_a_fact_has_exactly_the_promised_keys():
         turn_ids=(ID,),
     )
     shown = json.loads(json.dumps(fact_as_json(fact)))
-    keys = "id text topic sub_topic importance scope said_at valid_from valid_until turn_ids"
+    keys = "id text topic importance scope said_at valid_from valid_until turn_ids"
+    keys += " about evidence precision kind due names"
     assert list(shown) == keys.split()
     assert (shown["id"], shown["turn_ids"], shown["importance"]) == (str(ID), [str(ID)], 0.8)
     assert (
@@ -42,5 +42,5 @@ def test_a_turn_has_exactly_the_promised_keys():
         ID, "ana", "echoic", "call", 3, "assistant", "You live in", NOON, interrupted=True, state="learned"
     )
     shown = json.loads(json.dumps(turn_as_json(turn)))
-    assert list(shown) == ["turn_id", "role", "text", "said_at", "interrupted", "state"]
+    assert list(shown) == ["turn_id", "role", "text", "said_at", "interrupted", "state", "timezone"]
     assert (shown["turn_id"], shown["interrupted"], shown["state"]) == (str(ID), True, "learned")

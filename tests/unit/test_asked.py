@@ -1,8 +1,21 @@
-"""What a caller asks of memory, told from plain words: what is a wish, and what only sounds like one."""
+"""What a caller asks of memory, told from plain words: what is a wish, and what only sounds like one.
+
+The tables of all languages are in `test_wishes.py`.
+"""
+
+from dataclasses import replace
 
 import pytest
 
-from echoic.agent.commands.memory_commands import MemoryCommand, parse_memory_command
+from echoic.agent.commands.memory_commands import MemoryCommand, parse_memory_command, speaks_of_forgetting
+from echoic.agent.commands.templates import LONGEST_WORDS
+from echoic.memory.text.language import UNKNOWN
+
+
+def told(words: str, **asked: str) -> MemoryCommand | None:
+    """Without the language in which it was recognised."""
+    found = parse_memory_command(words, **asked)  # type: ignore[arg-type]
+    return found and replace(found, language=UNKNOWN)
 
 
 @pytest.mark.parametrize(
@@ -46,21 +59,37 @@ def test_plain_wishes(words: str, wish: str):
     [
         ("Forget about my dog.", "my dog"),
         ("Please forget everything I told you about my dog Biscuit", "my dog biscuit"),
-        ("Delete everything about my sister's wedding, please", "my sisters wedding"),
-        ("forget that I live in Lisbon", "i live in lisbon"),
-        ("Forget my address", "my address"),
+        ("Delete everything about my sister's wedding, please", "my sister s wedding"),
+        ("forget that I live in Lisbon", "live in lisbon"),
+        ("Forget my address", "address"),
         ("could you erase what you know about the surgery from your memory", "the surgery"),
     ],
 )
 def test_one_thing_is_named(words: str, about: str):
     """What is named is given as it was said, without the rest of the sentence."""
-    assert parse_memory_command(words) == MemoryCommand("forget_that", about=about)
+    assert told(words) == MemoryCommand("forget_that", about=about)
+
+
+@pytest.mark.parametrize(
+    "words", ["Delete my order number 5.", "Forget my appointment", "Lösch meine Bestellung"]
+)
+def test_what_may_be_no_matter_of_memory(words: str):
+    """It is for the agent's own business, unless memory holds it; and even then it is asked about."""
+    found = parse_memory_command(words)
+    assert found is not None and found.wish == "forget_that" and found.perhaps
+
+
+@pytest.mark.parametrize(
+    "words", ["Forget it.", "Never mind", "Forget I asked", "Vergiss es", "忘れて", "Laat maar"]
+)
+def test_idioms_wish_nothing(words: str):
+    """They are known as such: no model is shown the tools for them."""
+    assert told(words) == MemoryCommand("nothing")
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        "Forget it.",
         "Scratch that, I meant Tuesday.",
         "Don't forget that.",
         "Don't forget my appointment.",
@@ -80,7 +109,8 @@ def test_one_thing_is_named(words: str, about: str):
         "No, thank you.",
         "",
         "…",
-        "忘れて",
+        "Forget about him.",
+        "Forget that, and " + "so on " * LONGEST_WORDS,
     ],
 )
 def test_what_only_sounds_like_a_wish(words: str):
@@ -93,7 +123,7 @@ def test_what_only_sounds_like_a_wish(words: str):
 )
 def test_wish_and_words_in_one_breath(words: str):
     """The wish is about the very words that come with it, and about nothing said before."""
-    assert parse_memory_command(words) == MemoryCommand("dont_remember_this", this_alone=True)
+    assert told(words) == MemoryCommand("dont_remember_this", this_alone=True)
 
 
 @pytest.mark.parametrize(
@@ -109,12 +139,17 @@ def test_wish_and_words_in_one_breath(words: str):
         ("I'd rather you didn't", "stop_remembering", ""),
         ("Please don't.", "stop_remembering", ""),
         ("Of course not", "stop_remembering", ""),
-        ("No, what's the weather?", "stop_remembering", "whats the weather"),
+        ("No, what's the weather?", "stop_remembering", "what s the weather"),
+        ("Ja gerne.", "remember_again", ""),
+        ("Nein danke, lieber nicht.", "stop_remembering", ""),
+        ("Sí, por favor", "remember_again", ""),
+        ("はい、お願いします。", "remember_again", ""),
+        ("不用了。", "stop_remembering", ""),
     ],
 )
 def test_answers_to_may_i_remember(words: str, wish: str, rest: str):
     """Only when that was asked; what else was said in the same breath still wants an answer."""
-    assert parse_memory_command(words, answering=True) == MemoryCommand(wish, rest=rest)
+    assert told(words, asked="may_remember") == MemoryCommand(wish, rest=rest)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -124,10 +159,47 @@ def test_answers_to_may_i_remember(words: str, wish: str, rest: str):
         "Why do you ask?",
         "My dog is called Biscuit.",
         "Maybe.",
+        "I have a dog.",
         "Notably my dog.",
         "Surely",
     ],
 )
 def test_what_is_neither_yes_nor_no(words: str):
     """No consent is read into it, and no refusal."""
-    assert parse_memory_command(words, answering=True) is None
+    assert told(words, asked="may_remember") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "wish"),
+    [
+        ("Yes.", "confirm_forgetting"),
+        ("Ja, bitte.", "confirm_forgetting"),
+        ("Oui, vas-y", "confirm_forgetting"),
+        ("好的", "confirm_forgetting"),
+        ("No.", "nothing"),
+        ("Nein, lieber nicht.", "nothing"),
+    ],
+)
+def test_answers_to_what_was_read_back(words: str, wish: str):
+    """A yes of any language is one; what is not is dropped."""
+    assert told(words, asked="may_forget") == MemoryCommand(wish)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("words", ["Yes, except the vet.", "Ja, aber nicht die Adresse.", "What did I say?"])
+def test_half_a_yes_erases_nothing(words: str):
+    """Whoever makes a condition is not taken at their first word."""
+    assert told(words, asked="may_forget") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "speaks"),
+    [
+        ("Please delete my phone number", True),
+        ("Könntest du das irgendwie löschen, ja?", True),
+        ("能不能帮我删除一下", True),
+        ("My dog is called Biscuit.", False),
+    ],
+)
+def test_words_that_a_model_might_take_for_a_deed(words: str, speaks: bool):
+    """In any language, wherever in a sentence they stand."""
+    assert speaks_of_forgetting(words) == speaks

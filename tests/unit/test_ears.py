@@ -84,7 +84,8 @@ async def test_right_keys_and_no_network() -> None:
         await check_speech(settings, BOTH, client=answering({"api.deepgram.com": 200, "api.openai.com": 200}))
         == ""
     )
-    assert "DEEPGRAM_API_KEY and OPENAI_API_KEY" in await check_speech(settings, BOTH, client=answering({}))
+    unsure = await check_speech(settings, BOTH, client=answering({}))
+    assert "https://api.deepgram.com/v1 and https://api.openai.com/v1 cannot be reached" in unsure
 
 
 async def test_keys_go_to_the_address_that_is_set() -> None:
@@ -94,6 +95,34 @@ async def test_keys_go_to_the_address_that_is_set() -> None:
         await check_speech(
             load_agent_settings(), env, client=answering({"api.deepgram.com": 200, "models.example.com": 403})
         )
+
+
+@pytest.mark.usefixtures("with_local")
+async def test_servers_of_ones_own_are_taken_without_a_key() -> None:
+    """An address is enough; whether a key is needed there, the server says."""
+    settings = load_agent_settings(deepgram_url="http://ears:8080/v1/", tts_url="http://voice:8880/v1")
+    assert choose_speech(settings, {}) == "cloud"
+    assert await check_speech(settings, {}, client=answering({"ears": 404, "voice": 404})) == ""
+    with pytest.raises(ConfigInvalid, match=r"DEEPGRAM_API_KEY is refused .401. at http://ears:8080/v1:"):
+        await check_speech(settings, {}, client=answering({"ears": 401, "voice": 200}))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "deepgram:8080/v1",
+        "ws://ears/v1",
+        "http://",
+        "http://ears:port/v1",
+        "http://ears/v1?key=1",
+        "http://maya:pw@ears/v1",
+    ],
+)
+@pytest.mark.parametrize("name", ["deepgram_url", "tts_url"])
+def test_an_address_that_is_none_is_refused_when_it_is_read(name: str, url: str) -> None:
+    """Not in the first call: the sentence names the variable."""
+    with pytest.raises(ConfigInvalid, match=f"ECHOIC_{name.upper()} is wrong: "):
+        load_agent_settings(**{name: url})
 
 
 @pytest.mark.usefixtures("with_local")

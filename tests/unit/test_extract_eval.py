@@ -12,7 +12,7 @@ NOW = datetime.now(UTC)
 
 
 def fact(text, **fields):
-    return Fact(uuid4(), "u", text, "", "", 0.5, "user", "a", NOW, **fields)
+    return Fact(uuid4(), "u", text, "", 0.5, "user", "a", NOW, **fields)
 
 
 def case(tmp_path, **fields):

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from echoic.local.admin.graph_dot import dot_lines, quoted
-from echoic.local.admin.graph_view import UserGraph, graph_lines, graphs_as_json, lasted, moment, table
+from echoic.local.admin.graph_view import graph_lines, graphs_as_json, lasted, moment, table
 from echoic.memory.graph.types import Entity, Relation
+from echoic.memory.review.graph import UserGraph
 
 A, B = UUID(int=1), UUID(int=2)
 SAID = datetime(2026, 3, 5, tzinfo=UTC)

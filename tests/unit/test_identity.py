@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import jwt
+import phonenumbers
 import pytest
 from livekit import rtc
 
@@ -20,7 +21,10 @@ from echoic.agent.identity.identity import USER_TOKEN, Identified, Rules, resolv
 from echoic.agent.identity.phone import KEY_FILE, e164, open_phone_key, phone_user
 from echoic.memory.errors import ConfigInvalid
 
+TYPES, FORMAT = phonenumbers.PhoneNumberType, phonenumbers.PhoneNumberFormat
 SECRET, OTHER_SECRET = "s" * 32, "o" * 32
+LASTS_S = 3_600
+"""Tokens are made when the tests are collected, long before some of them run."""
 KEY = "k" * 32
 NUMBER = "+4930123456"
 STANDARD, SIP = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD, rtc.ParticipantKind.PARTICIPANT_KIND_SIP
@@ -29,7 +33,7 @@ RULES = Rules(identity_secret=SECRET, phone_key=KEY)
 
 def token(secret: str = SECRET, **claims: Any) -> str:
     """A token that counts, with these claims changed; None takes one out."""
-    whole = {"sub": "maya", "aud": "echoic", "exp": time.time() + 60} | claims
+    whole = {"sub": "maya", "aud": "echoic", "exp": time.time() + LASTS_S} | claims
     return jwt.encode(
         {name: claim for name, claim in whole.items() if claim is not None}, secret, algorithm="HS256"
     )
@@ -69,8 +73,12 @@ def test_each_source_and_their_order():
     """Token before dispatch before phone number before identity; only a number is not proven."""
     metadata = json.dumps({"user_id": "from-dispatch"})
     assert who(showing(token()), metadata) == Identified("maya", "token", True, True)
-    assert who(phone(NUMBER), metadata) == Identified("from-dispatch", "dispatch", True, True)
-    assert who(phone(NUMBER)) == Identified(str(phone_user(NUMBER, key=KEY)), "phone", False, True)
+    assert who(phone(NUMBER), metadata) == Identified(
+        "from-dispatch", "dispatch", True, True, "Europe/Berlin"
+    )
+    assert who(phone(NUMBER)) == Identified(
+        str(phone_user(NUMBER, key=KEY)), "phone", False, True, "Europe/Berlin"
+    )
     stable = Rules(stable_identities=True)
     assert who(participant("web-1"), rules=stable) == Identified("id:web-1", "identity", True, True)
     assert is_nobody(who(participant("web-1")))
@@ -109,7 +117,7 @@ def test_what_a_caller_can_set_freely_counts_for_nothing():
         (token(phone_number="withheld"), "no_number"),
         (token(phone_number=7), "no_number"),
         (
-            jwt.encode({"sub": "maya", "aud": "echoic", "exp": time.time() + 60}, "", algorithm="none"),
+            jwt.encode({"sub": "maya", "aud": "echoic", "exp": time.time() + LASTS_S}, "", algorithm="none"),
             "InvalidAlgorithmError",
         ),
         ("no token at all", "DecodeError"),
@@ -225,6 +233,42 @@ def test_a_withheld_number_is_nobody(number: str | None):
     assert is_nobody(who(phone(number)))
 
 
+NOBODYS = (TYPES.TOLL_FREE, TYPES.PREMIUM_RATE, TYPES.SHARED_COST, TYPES.UAN, TYPES.VOICEMAIL)
+SOMEBODYS = (TYPES.FIXED_LINE, TYPES.MOBILE, TYPES.VOIP, TYPES.PERSONAL_NUMBER, TYPES.PAGER)
+
+
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_a_number_identifies_where_one_subscriber_answers_it(region: str):
+    """In every country: a line of one's own does, as it is written at home and abroad; a short code, an
+    emergency number, and a number that is many people's do not."""
+    for kind in SOMEBODYS:
+        if own := phonenumbers.example_number_for_type(region, kind):
+            line = phonenumbers.format_number(own, FORMAT.E164)
+            assert e164(line) == e164(phonenumbers.format_number(own, FORMAT.NATIONAL), region) == line
+    for kind in NOBODYS:
+        if many := phonenumbers.example_number_for_type(region, kind):
+            assert e164(phonenumbers.format_number(many, FORMAT.E164)) is None
+            assert e164(phonenumbers.format_number(many, FORMAT.NATIONAL), region) is None
+    short = phonenumbers.PhoneMetadata.short_metadata_for_region(region)
+    for code in (short.short_code, short.emergency, short.toll_free) if short else ():
+        assert code is None or not code.example_number or e164(code.example_number, region) is None
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("1000", "110", "112", "116117", "911", "0", "00", "+"),
+        *("sip:10.0.0.1", "sip:maya@10.0.0.1", "sip:4930123456@example.com", "10.0.0.1", "192.168.178.20"),
+        *("1-800-ANONYMOUS", "0800 ANONYMOUS", "ANONYMOUS", "+49 30 WITHHELD"),
+        *("0800 1234567", "0900 1234567", "0180 5 123456", "+80012345678", "+1 800 555 1234"),
+        *("call 030 123456", "030 123456, 030 123457", "2026-11-26", "tel:", "030 123456@host", "7378742833"),
+    ],
+)
+def test_a_number_that_is_none_is_nobody_where_a_region_is_set(number: str):
+    """Whoever cannot be called back by it alone would share one memory with all who show the same."""
+    assert is_nobody(who(phone(number), rules=Rules(phone_key=KEY, phone_region="DE")))
+
+
 def test_one_number_is_one_user_however_it_is_written():
     """With or without country, spaces and zeros; another number, key or extension is another user."""
     same = {
@@ -289,3 +333,27 @@ def test_a_wrong_setting_is_named_and_not_shown(name: str, value: str):
     with pytest.raises(ConfigInvalid, match=f"ECHOIC_{name.upper()} is wrong") as caught:
         load_agent_settings(**{name: value})
     assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("person", "metadata", "zone"),
+    [
+        (showing(token(zoneinfo="Asia/Tokyo")), '{"zoneinfo": "Europe/Paris"}', "Asia/Tokyo"),
+        (participant(), '{"zoneinfo": "Europe/Paris"}', "Europe/Paris"),
+        (participant(), '{"zoneinfo": "Europe/Paris", "participant": "another"}', ""),
+        (participant(**{"echoic.zoneinfo": "America/Lima"}), "", "America/Lima"),
+        (participant(**{"echoic.zoneinfo": "Mars/Base"}), "", ""),
+        (participant(**{"echoic.zoneinfo": "../../etc/passwd"}), "", ""),
+        (participant(**{"echoic.zoneinfo": "Europe"}), "", ""),
+        (showing(token(secret=OTHER_SECRET, zoneinfo="Asia/Tokyo")), "", ""),
+        (phone(NUMBER), "", "Europe/Berlin"),
+        (phone("+14155550123"), "", "America/Los_Angeles"),
+        (phone("+61412345678"), "", ""),  # a mobile of a country with several zones
+        (phone(None), "", ""),
+        (participant(**{"sip.phoneNumber": NUMBER}), "", ""),  # no phone: anybody can write this
+        (participant(), "[not json", ""),
+    ],
+)
+def test_where_a_caller_is(person: Any, metadata: str, zone: str) -> None:
+    """Token, dispatch, attribute, the number's area; what is no time zone counts for nothing."""
+    assert who(person, metadata).timezone == zone

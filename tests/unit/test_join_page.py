@@ -2,8 +2,10 @@
 
 import hashlib
 import re
+import socket
 from collections.abc import Iterator
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import httpx
 import jwt
@@ -11,7 +13,7 @@ import pytest
 from livekit import api
 
 from echoic.agent.identity.identity import Rules, resolve
-from echoic.local.dev.join_page import SERVED, USER_TOKEN, Door, join_page
+from echoic.local.dev.join_page import SERVED, USER_TOKEN, Door, _Handler, join_page
 from echoic.local.dev.livekit_server import LiveKitServer
 from tests.processes import ROOT
 
@@ -60,7 +62,22 @@ def test_another_site_cannot_ask_through_a_browser(page: str):
     assert refused.status_code == 404
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"name": "x"}', b'{"user": "' + b"x" * 5000 + b'"}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(
+            b"",
+            b"{",
+            b"[]",
+            b"7",
+            b'{"name": "x"}',
+            b'{"user": "' + b"x" * 5000 + b'"}',
+            b"[" * 4000,
+            b"\xff",
+        ),
+        *(b'{"user": null}', b'{"user": 7}', b'{"user": ["maya"]}', b'{"user": {"sub": "maya"}}'),
+    ],
+)
 def test_garbage_is_refused(page: str, body: bytes):
     """No JSON, no object, no user, or far too much: no token is made."""
     assert httpx.post(page + "join", content=body, trust_env=False).status_code == 400
@@ -70,6 +87,47 @@ def test_an_impossible_user_is_told_so(page: str):
     """The person at the page reads what a user id may be."""
     answer = httpx.post(page + "join", json={"user": ""}, trust_env=False)
     assert answer.status_code == 422 and "200 characters" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("user", ["phone:1234", "id:web-1", "anonymous:1", "phone:"])
+def test_a_reserved_name_is_refused_with_a_sentence(page: str, user: str):
+    """The agent would believe nobody by such a name, and remember nothing: the page says so at once."""
+    answer = httpx.post(page + "join", json={"user": user}, trust_env=False)
+    assert (
+        answer.status_code == 422 and "may not begin with phone:, id: or anonymous:" in answer.json()["error"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST {path}join HTTP/1.1\r\nHost: {host}\r\nContent-Length: \xb2", 400),
+        (b"POST {path}join HTTP/1.1\r\nHost: {host}\r\nContent-Length: " + b"9" * 5_000, 400),
+        (b"POST {path}join HTTP/1.1\r\nHost: {host}\r\nContent-Length: -1", 400),
+        (b"POST {path}join HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked", 400),
+        (b"POST {path}join HTTP/1.1\r\nHost: {host}\r\nContent-Length: 40", 408),
+        (b"POST http://[ HTTP/1.1\r\nHost: {host}", 404),
+        (b"GET http://[::1/ HTTP/1.1\r\nHost: {host}", 404),
+        (b"GET {path} HTTP/1.1", 404),
+        (b"GET {path}\x00 HTTP/1.1\r\nHost: {host}", 404),
+        (b"GET {path} HTTP/9.9.9\r\nHost: {host}", 400),
+        (b"GET " + b"x" * 70_000, 414),
+        (b"BREW {path} HTTP/1.1\r\nHost: {host}", 501),
+        (b"\x16\x03\x01\x02\x00 \x01 \x00", 400),
+        (b"GET {path} HTTP/1.1\r\nHost: {host}\r\n" + b"a: b\r\n" * 200, 431),
+    ],
+)
+def test_every_malformed_request_is_answered(
+    page: str, head: bytes, status: int, monkeypatch: pytest.MonkeyPatch
+):
+    """With a status that says what is wrong, and the next request is served."""
+    monkeypatch.setattr(_Handler, "timeout", 0.3)
+    parts = urlsplit(page)
+    head = head.replace(b"{path}", parts.path.encode()).replace(b"{host}", parts.netloc.encode())
+    with socket.create_connection((parts.hostname, parts.port), 10) as connection:
+        connection.sendall(head + b"\r\n\r\n")
+        assert connection.recv(4_096).split()[1] == str(status).encode()
+    assert get(page).status_code == 200
 
 
 def test_the_agent_believes_who_was_let_in(page: str):

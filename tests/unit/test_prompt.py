@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from echoic.memory.recall.fusion import LONG_CHARS, features
 from echoic.memory.recall.prompt import CLOSE, LINE_CHARS, OPEN, compose, estimate_tokens
 from echoic.memory.types import Item
 
@@ -169,3 +170,27 @@ def test_used_items_stand_in_the_blocks_order():
         max_items=8,
     )[1]
     assert [one.text for one in used] == ["one", "two", "three"]
+
+
+def test_a_long_text_is_known_by_its_beginning_and_its_length():
+    """No more of it is counted, which would hold the event loop; two that go on differently are still two."""
+    words = " ".join(f"word{n}" for n in range(20_000))
+    assert len(features(words)[1]) <= LONG_CHARS
+    assert features(words)[0] != features(words + " and more")[0]
+    made = block([turn(f"{words} the first"), turn(f"{words} the second one")], max_tokens=8_000)
+    assert made.count("Caller:") == 2
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked"),
+    [
+        ("The Écharpe was blue", "which écharpe"),
+        ("Zwei Hunde", "my hunde"),
+        ("it was carried", "who carries"),
+        ("昨日京都へ", "京都"),
+    ],
+)
+def test_the_word_that_is_shared_is_found_however_it_is_inflected(stored: str, asked: str):
+    """Only words that begin like one of the question's stems are stemmed; none of these is missed."""
+    made = block([turn("bla " * 500 + stored + " bla" * 500)], question=asked)
+    assert stored in made

@@ -420,7 +420,7 @@ async def test_failed_embedding_leaves_the_words(make, recent):
 async def test_tier_one_answers_when_every_store_is_dead(make, recent):
     """Profile, last call and matching turns come from the process itself."""
     told = Turn(uuid4(), "ana", "echoic", "call-0", 0, "user", "My dog is called Biscuit", NOW)
-    lives = Fact(uuid4(), "ana", "Lives in Lisbon", "home", "city", 0.9, "user", "echoic", NOW)
+    lives = Fact(uuid4(), "ana", "Lives in Lisbon", "home", 0.9, "user", "echoic", NOW)
     recent.load([told], [lives])
     recaller = make(Gate(error=StoreUnavailable()))
     found = await recaller.recall(ANA, "what is my dog called", recent)

@@ -14,7 +14,7 @@ def turn(text, position=0, role="user", days=0):
 
 
 def fact(text, importance=0.5):
-    return Fact(uuid4(), "ana", text, "topic", "sub", importance, "user", "echoic", NOW)
+    return Fact(uuid4(), "ana", text, "topic", importance, "user", "echoic", NOW)
 
 
 def test_rare_words_decide():

@@ -33,6 +33,12 @@ def test_the_memory_line_says_what_is_degraded():
     assert "Postgres cannot be reached: 3 turns kept on disk" in line and "Redis cannot be reached" in line
 
 
+def test_a_store_that_answers_is_not_called_away():
+    """What it refuses waits on the disk, and the person is told where to look."""
+    line = memory_line(ANSWER, spooled=1, refused=True)
+    assert "cannot be reached" not in line and "Postgres does not take 1 turn" in line and "doctor" in line
+
+
 def test_the_json_of_a_turn_is_the_promised_one():
     """Every key, no other, and letters of any script as they are."""
     answer = json.loads(as_json(ANSWER))
@@ -60,7 +66,7 @@ def test_why_says_what_was_used_and_by_which_tier():
 
 def test_memories_are_listed_or_their_absence_is_said():
     """Facts with their topic, turns with who said them; for a stranger a sentence."""
-    fact = Fact(uuid4(), "maya", "The dog is called Biscuit", "pets", "dog", 0.7, "user", "echoic", NOW)
+    fact = Fact(uuid4(), "maya", "The dog is called Biscuit", "pets", 0.7, "user", "echoic", NOW)
     text = "\n".join(memories_lines([fact], [TURN], "maya", "UTC"))
     assert "The dog is called Biscuit (pets" in text and "you: What is my dog called?" in text
     assert list(memories_lines([], [], "maya", "UTC")) == ["Nothing is remembered about “maya” yet."]

@@ -1,4 +1,4 @@
-"""Facts or turns enter a temporal graph through Graphiti's drivers.
+"""Facts enter a temporal graph through Graphiti's drivers.
 
 Imported by the worker; the only place that imports Graphiti.
 """

@@ -5,8 +5,7 @@ Imported by `echoic.workers.graph.graphiti_env.load` only.
 """
 
 import asyncio
-from collections.abc import Awaitable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Collection, Sequence
 from typing import Any, TypeVar
 
 import neo4j.exceptions
@@ -16,9 +15,9 @@ from falkordb.asyncio import FalkorDB  # type: ignore[import-untyped]
 from graphiti_core.driver.driver import GraphDriver
 from graphiti_core.driver.falkordb_driver import FalkorDriver
 from graphiti_core.driver.neo4j_driver import Neo4jDriver
-from graphiti_core.edges import EntityEdge, EpisodicEdge, HasEpisodeEdge, NextEpisodeEdge
+from graphiti_core.edges import EntityEdge
 from graphiti_core.embedder import EmbedderClient
-from graphiti_core.nodes import EntityNode, EpisodicNode, SagaNode
+from graphiti_core.nodes import EntityNode
 from graphiti_core.utils.bulk_utils import add_nodes_and_edges_bulk
 from neo4j import AsyncGraphDatabase
 
@@ -54,9 +53,6 @@ _REFUSED_ENTRY = (
 _NOT_NOW = ("OOM", "LOADING", "READONLY", "MISCONF", "BUSY")
 """How Redis begins an answer that says more about the server than about the question."""
 
-NO_GRAPH = "empty key"
-"""FalkorDB's answer about a graph that does not exist."""
-
 # no labels on the ends: with them FalkorDB walks every node (1.3 s instead of 2 ms at a thousand)
 _MOVED = """
 MATCH ()-[e:RELATES_TO]->()
@@ -68,22 +64,6 @@ _REMOVE_NODES = (
     "MATCH (n:Entity) WHERE n.group_id = $group AND n.uuid IN $ids AND NOT (n)-[:RELATES_TO]-() "
     "DETACH DELETE n"
 )
-_UNSUMMARISE = (
-    "MATCH (e:Episodic)-[:MENTIONS]->(n:Entity) WHERE e.group_id = $group AND e.uuid IN $ids "
-    "SET n.summary = ''"
-)
-_THIN_EDGES = """
-MATCH ()-[e:RELATES_TO]->()
-WHERE e.group_id = $group AND any(one IN e.episodes WHERE one IN $ids)
-SET e.episodes = [one IN e.episodes WHERE NOT one IN $ids],
-    e.turn_ids = [one IN e.turn_ids WHERE NOT one IN $turns]
-"""
-_REMOVE_BARE_EDGES = "MATCH ()-[e:RELATES_TO]->() WHERE e.group_id = $group AND size(e.episodes) = 0 DELETE e"
-_REMOVE_EPISODES = "MATCH (e:Episodic) WHERE e.group_id = $group AND e.uuid IN $ids DETACH DELETE e"
-_REMOVE_ALONE = """
-MATCH (n:Entity) WHERE n.group_id = $group AND NOT (n)-[:RELATES_TO]-() AND NOT (n)<-[:MENTIONS]-()
-DETACH DELETE n
-"""
 
 
 class GraphRefused(MemoryFault):
@@ -136,40 +116,18 @@ class GraphStore:
         await within(driver.build_indexes())  # the group's own; 13 commands, 5 ms once they stand
         return driver
 
-    async def reading(self, group: str) -> GraphDriver:
-        """A driver that changes nothing, for thinking: a group that does not exist is empty, and stays so."""
-        if not self._settings.falkordb_url.get_secret_value():
-            return await self._open_neo()
-        return _ReadingFalkor(falkor_db=self._falkordb(), database=group)
-
     async def save(
-        self,
-        driver: GraphDriver,
-        nodes: Sequence[EntityNode],
-        edges: Sequence[EntityEdge],
-        episodes: Sequence[EpisodicNode] = (),
-        mentions: Sequence[EpisodicEdge] = (),
+        self, driver: GraphDriver, nodes: Sequence[EntityNode], edges: Sequence[EntityEdge]
     ) -> None:
         """Enter all of it; what stands there already is replaced.
 
         An edge that joined others before leaves them.
         """
         await self._embed(nodes, edges)
-        await within(
-            add_nodes_and_edges_bulk(driver, [*episodes], [*mentions], [*nodes], [*edges], self.embedder)
-        )
+        await within(add_nodes_and_edges_bulk(driver, [], [], [*nodes], [*edges], self.embedder))
         if edges:
             ends = [f"{edge.uuid} {edge.source_node_uuid} {edge.target_node_uuid}" for edge in edges]
             await within(driver.execute_query(_MOVED, ids=[edge.uuid for edge in edges], ends=ends))
-
-    async def save_saga(
-        self, driver: GraphDriver, saga: SagaNode, has: HasEpisodeEdge, following: NextEpisodeEdge | None
-    ) -> None:
-        """Enter a call and its next episode."""
-        await within(saga.save(driver))
-        await within(has.save(driver))
-        if following is not None:
-            await within(following.save(driver))
 
     async def remove(
         self, driver: GraphDriver, group: str, edges: Collection[str], nodes: Collection[str]
@@ -179,17 +137,6 @@ class GraphStore:
             await within(driver.execute_query(_REMOVE_EDGES, group=group, ids=sorted(edges)))
         if nodes:
             await within(driver.execute_query(_REMOVE_NODES, group=group, ids=sorted(nodes)))
-
-    async def remove_episodes(
-        self, driver: GraphDriver, group: str, episodes: Collection[str], turns: Collection[str]
-    ) -> None:
-        """Remove episodes and what nothing else says: edges, things, and summaries that hold their words."""
-        ids = sorted(episodes)
-        await within(driver.execute_query(_UNSUMMARISE, group=group, ids=ids))
-        await within(driver.execute_query(_THIN_EDGES, group=group, ids=ids, turns=sorted(turns)))
-        await within(driver.execute_query(_REMOVE_BARE_EDGES, group=group))
-        await within(driver.execute_query(_REMOVE_EPISODES, group=group, ids=ids))
-        await within(driver.execute_query(_REMOVE_ALONE, group=group))
 
     async def close(self) -> None:
         """Close the connections; never waits for a hung server."""
@@ -241,27 +188,6 @@ class _Falkor(FalkorDriver):
         return self if database == self._database else _Falkor(falkor_db=self.client, database=database)
 
 
-class _ReadingFalkor(_Falkor):
-    """Asks read-only queries, which create no graph."""
-
-    async def execute_query(
-        self, cypher_query_: str, **values: Any
-    ) -> tuple[list[dict[str, Any]], list[str], None]:
-        try:
-            answer = await self._get_graph(self._database).ro_query(cypher_query_, _with_texts(values))
-        except redis.exceptions.ResponseError as exc:
-            if NO_GRAPH in str(exc):
-                return [], [], None
-            raise
-        header = [name for _, name in answer.header]
-        return [dict(zip(header, row, strict=True)) for row in answer.result_set], header, None
-
-    def clone(self, database: str) -> GraphDriver:
-        return (
-            self if database == self._database else _ReadingFalkor(falkor_db=self.client, database=database)
-        )
-
-
 class _Neo4j(Neo4jDriver):
     """The same for Neo4j, with a bounded client."""
 
@@ -285,14 +211,6 @@ class _Neo4j(Neo4jDriver):
     async def build_indexes(self) -> None:
         await self._unbounded.close()  # the one that Graphiti made; it has connected nowhere
         await super().build_indices_and_constraints()
-
-
-def _with_texts(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Times as FalkorDB keeps them."""
-    return {
-        name: value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
-        for name, value in values.items()
-    }
 
 
 def _falkor(url: str) -> FalkorDB:
@@ -344,16 +262,3 @@ def fault_of(exc: Exception) -> MemoryFault:
             f"The graph server cannot be reached ({kind}): check its address, or run `echoic doctor`."
         )
     return GraphRefused(f"The graph server refused what was to be entered ({kind}).")
-
-
-def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes as a graph server can hold them: what a model nests is left out."""
-    return {
-        key: value
-        for key, value in values.items()
-        if isinstance(value, str | int | float | bool) or _flat(value)
-    }
-
-
-def _flat(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str | int | float | bool) for one in value)

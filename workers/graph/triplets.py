@@ -12,19 +12,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from echoic.memory.text.words import normalise
-from echoic.memory.types import Fact
-from echoic.workers.graph.names import Named, full_names, middle_names, named_in, names_of_roles
+from echoic.memory.text.language import fold
+from echoic.memory.types import CALLER, About, Fact
 
 NAMESPACE = UUID("8f6f1f0e-5a52-5d3e-9c58-3f1f2a1f7e55")
-CALLER = "Caller"
+CALLER_NAME = "Caller"
 """Name of the node that stands for the caller."""
 DEFAULT_NAME = "RELATES_TO"
+MOST_NAME_CHARS = 200
+"""Neo4j's index of names takes no longer ones than 8 kB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A person or thing. Its id comes from its name: one graph knows one Ana."""
+    """A person or thing. Its id comes from what the caller calls it: role and name."""
 
     node_id: UUID
     name: str
@@ -81,31 +82,50 @@ class Change:
 
 
 def triplets_of(group: str, facts: Sequence[Fact]) -> Triplets:
-    """All facts of one graph, as nodes and edges."""
-    known = middle_names(fact.text for fact in facts)
-    named = [named_in(fact.text, known) for fact in facts]
-    whole = full_names(named)
-    names = {role: whole.get(normalise(name), name) for role, name in names_of_roles(named).items()}
-    called = {normalise(name): role for role, name in names.items()}
-    roles = {
-        key: one.role
-        for found in named
-        for one in found
-        if normalise(one.role) == called.get(key := normalise(whole.get(one.key, one.name)))
-    }
-    names |= whole
+    """All facts of one graph, as nodes and edges: each goes out from whose it is, to what it names.
+
+    Somebody is who the caller said they are: boss Tom and son Tom are two. "My sister" alone is sister Ana
+    while no other sister has a name, and "Ana" alone while nobody else is called so.
+    """
+    people = _People(facts)
     nodes: dict[UUID, Node] = {}
     edges: dict[UUID, Edge] = {}
-    for fact, found in zip(facts, named, strict=True):
-        ends = [_node(group, one, names, roles, fact.said_at) for one in found] or [_heading(group, fact)]
-        subject = ends[0] if found and found[0].first and len(ends) > 1 else _caller(group, fact.said_at)
-        for node in (subject, *ends):
-            nodes[node.node_id] = _merged(nodes.get(node.node_id), node)
-        for target in ends:
-            if target.node_id != subject.node_id:
-                edge = _edge(group, fact, subject, target)
-                edges.setdefault(edge.edge_id, edge)
+    for fact in facts:
+        subject = _person(group, people.who(fact.about or CALLER), fact)
+        others = [_person(group, who, fact) for who in people.named_in(fact)]
+        for target in others or [_heading(group, fact)]:
+            nodes[subject.node_id] = _merged(nodes.get(subject.node_id), subject)
+            nodes[target.node_id] = _merged(nodes.get(target.node_id), target)
+            edge = _edge(group, fact, subject, target)
+            edges.setdefault(edge.edge_id, edge)
     return Triplets(nodes, edges)
+
+
+class _People:
+    """Who is who in the facts of one graph."""
+
+    def __init__(self, facts: Iterable[Fact]) -> None:
+        self._names: dict[str, dict[str, About]] = {}
+        self._roles: dict[str, dict[str, About]] = {}
+        for fact in facts:
+            who = fact.about
+            if who is not None and who.role and who.name:
+                self._names.setdefault(fold(who.role), {}).setdefault(fold(who.name), who)
+                self._roles.setdefault(fold(who.name), {}).setdefault(fold(who.role), who)
+
+    def who(self, about: About) -> About:
+        """With role and name, as far as only one has them."""
+        if bool(about.role) == bool(about.name):
+            return about
+        known = self._names.get(fold(about.role)) if about.role else self._roles.get(fold(about.name))
+        return next(iter(known.values())) if known is not None and len(known) == 1 else about
+
+    def named_in(self, fact: Fact) -> list[About]:
+        """Whom and what a fact names beside whose it is, each once."""
+        subject = self.who(fact.about or CALLER)
+        found = {_key(who): who for name in fact.names if (who := self.who(About("", name))) != subject}
+        own = {fold(subject.name), fold(subject.role), fold(str(subject))}
+        return [who for who in found.values() if fold(who.name) not in own]
 
 
 def change(
@@ -154,34 +174,33 @@ def node_id(group: str, key: str) -> UUID:
     return uuid5(NAMESPACE, f"{group}:node:{key}")
 
 
-def _caller(group: str, at: datetime) -> Node:
-    return Node(node_id(group, "\0caller"), CALLER, "Person", at)
+def _person(group: str, who: About, fact: Fact) -> Node:
+    """Somebody, or what a fact names without saying what it is."""
+    if who == CALLER:
+        return Node(node_id(group, "caller"), CALLER_NAME, "Person", fact.said_at)
+    label = ("Pet" if fact.topic == "pets" else "Person") if who.role else ""
+    return Node(node_id(group, _key(who)), str(who)[:MOST_NAME_CHARS], label, fact.said_at)
+
+
+def _key(who: About) -> str:
+    return f"{fold(who.role)}\0{fold(who.name)}"
 
 
 def _heading(group: str, fact: Fact) -> Node:
     """A fact that names nothing hangs between the caller and what it is about: "job"."""
-    name = (fact.sub_topic or fact.topic or "life").replace("_", " ").strip().lower()
-    return Node(node_id(group, f"\0topic:{name}"), name, "Topic", fact.said_at)
-
-
-def _node(group: str, one: Named, names: Mapping[str, str], roles: Mapping[str, str], at: datetime) -> Node:
-    """Somebody known by a role has the node of their name, found by the role too: "sister Ana"."""
-    name = names.get(one.key, one.name)
-    role = roles.get(normalise(name), "")
-    shown = name if not role or normalise(role) in normalise(name).split() else f"{role} {name}"
-    return Node(node_id(group, normalise(name)), shown, one.label, at)
+    name = fact.topic or "life"
+    return Node(node_id(group, f"topic:{name}"), name, "Topic", fact.said_at)
 
 
 def _merged(before: Node | None, node: Node) -> Node:
     if before is None:
         return node
-    return Node(
-        node.node_id, before.name, before.label or node.label, min(before.created_at, node.created_at)
-    )
+    label, since = before.label or node.label, min(before.created_at, node.created_at)
+    return Node(node.node_id, before.name, label, since)
 
 
 def _edge(group: str, fact: Fact, source: Node, target: Node) -> Edge:
-    name = re.sub(r"[^A-Z0-9]+", "_", f"{fact.topic} {fact.sub_topic}".upper()).strip("_") or DEFAULT_NAME
+    name = re.sub(r"[^A-Z0-9]+", "_", fact.topic.upper()).strip("_") or DEFAULT_NAME
     return Edge(
         uuid5(NAMESPACE, f"{group}:edge:{fact.fact_id}:{target.node_id}"),
         source.node_id,

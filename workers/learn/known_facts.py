@@ -1,4 +1,4 @@
-"""What is known already beside a batch: shown to the extractor, and asked again about each new fact."""
+"""What is known already beside a batch: shown to the extractor, and looked at again for each new fact."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,8 +10,7 @@ from echoic.memory.embedding.embedder import Vector
 from echoic.memory.service import Memory
 from echoic.memory.text.words import is_small_talk
 from echoic.memory.types import Fact, Turn
-from echoic.workers.extractors.base import Extraction
-from echoic.workers.extractors.guards import is_known
+from echoic.workers.learn.extractor import Confirmation, Extraction, says_same
 
 MOST = 12
 """Live facts shown to the extractor; more distract a small model."""
@@ -21,14 +20,13 @@ SHORT_CHARS = 60
 NEAREST = 4
 
 
-def informative_turns(turns: Sequence[Turn]) -> list[Turn]:
-    """The caller's turns that are more than small talk."""
-    return [turn for turn in turns if turn.role == "user" and not is_small_talk(turn.text)]
+def says_nothing(turns: Sequence[Turn]) -> bool:
+    """Whether nobody says more than "hello", "yes" and "hm"."""
+    return all(is_small_talk(turn.text) for turn in turns)
 
 
 async def known_facts(memory: Memory, turns: Sequence[Turn]) -> list[Fact]:
-    """The live facts nearest to what the caller said: the nearest of each turn first, then the second
-    nearest."""
+    """The live facts nearest to what was said: the nearest of each turn first, then the second nearest."""
     asked = _questions(turns)
     vectors = await memory.embedder.embed_batch([text for _, text in asked])
     ranked = [
@@ -46,30 +44,33 @@ async def known_facts(memory: Memory, turns: Sequence[Turn]) -> list[Fact]:
 async def only_new(
     memory: Memory, turns: Sequence[Turn], extraction: Extraction
 ) -> tuple[Extraction, Vector]:
-    """The extraction without facts that a live one says already, and a vector for each that is left.
+    """What a live fact says already becomes a confirmation; each fact that is left gets a vector.
 
     The extractor saw the facts near the turns; these are the ones near each new fact.
     """
     if not extraction.facts:
         return extraction, np.empty((0, memory.embedder.dimensions), np.float32)
     vectors = await memory.embedder.embed_batch([fact.text for fact in extraction.facts])
-    ending = {closing.fact_id for closing in extraction.closings}
-    kept = []
+    ending = {one.fact_id for one in extraction.endings}
+    kept, confirmed = [], list(extraction.confirmed)
     for place, fact in enumerate(extraction.facts):
         near = await memory.facts.similar(turns[0].user_id, turns[0].agent_id, vectors[place], NEAREST)
-        if not is_known(fact.text, [one for one in near if one.fact_id not in ending]):
+        twin = next((one for one in near if one.fact_id not in ending and says_same(fact, one)), None)
+        if twin is None:
             kept.append(place)
-    return replace(extraction, facts=tuple(extraction.facts[place] for place in kept)), vectors[kept]
+        else:
+            confirmed.append(Confirmation(twin.fact_id, fact.evidence))
+    facts = tuple(extraction.facts[place] for place in kept)
+    return replace(extraction, facts=facts, confirmed=tuple(confirmed)), vectors[kept]
 
 
 def _questions(turns: Sequence[Turn]) -> list[tuple[Turn, str]]:
-    wanted = {turn.turn_id for turn in informative_turns(turns)}
+    """Turns that say something, each with the text that is looked up for it."""
     found = []
     before = ""
     for turn in turns:
-        if turn.turn_id in wanted:
-            found.append(
-                (turn, f"{before} {turn.text}".strip() if len(turn.text) < SHORT_CHARS else turn.text)
-            )
+        if turn.role == "user" and turn.text.strip():
+            short = len(turn.text) < SHORT_CHARS
+            found.append((turn, f"{before} {turn.text}".strip() if short else turn.text))
         before = turn.text if turn.role == "assistant" else ""
     return found

@@ -29,7 +29,6 @@ from echoic.memory.graph.types import (
     Relation,
     chosen,
     entity_of,
-    episode_of,
     graph_as_json,
     relation_of,
 )
@@ -104,12 +103,7 @@ class FalkorBackend:
         return [_relation(row) for row in await self._read(group, queries.DIGEST, values, ALL_LIMIT_S)]
 
     async def export(self, group: str) -> dict[str, Any]:
-        episodes = await self._read(group, queries.EPISODES, {}, ALL_LIMIT_S)
-        return graph_as_json(
-            await self.entities(group),
-            await self.relations(group, live_only=False),
-            map(episode_of, episodes),
-        )
+        return graph_as_json(await self.entities(group), await self.relations(group, live_only=False))
 
     async def refresh(self, group: str) -> None:
         """Nothing: FalkorDB compares ten thousand vectors as they are."""

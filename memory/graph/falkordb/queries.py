@@ -32,10 +32,6 @@ NEWEST = "coalesce(e.reference_time, e.valid_at, e.created_at) DESC"
 COUNT = "MATCH ()-[e:RELATES_TO]->() RETURN count(e)"
 RELATIONS = f"MATCH ()-[e:RELATES_TO]->() RETURN {COLUMNS} ORDER BY said_at, id"
 ENTITIES = "MATCH (n:Entity) RETURN n.uuid, n.name, n.summary, labels(n) ORDER BY n.name, n.uuid"
-EPISODES = (
-    "MATCH (p:Episodic) RETURN p.uuid, p.name, p.content, p.source_description, p.valid_at, p.created_at "
-    "ORDER BY p.valid_at, p.uuid"
-)
 DIGEST = f"""
     MATCH ()-[e:RELATES_TO]->() WHERE e.invalid_at IS NULL OR e.invalid_at > $now
     WITH e ORDER BY coalesce(e.importance, 0.5) DESC, {NEWEST} LIMIT $most

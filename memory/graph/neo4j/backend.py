@@ -21,7 +21,6 @@ from echoic.memory.graph.types import (
     Relation,
     chosen,
     entity_of,
-    episode_of,
     graph_as_json,
     relation_of,
 )
@@ -81,12 +80,7 @@ class NeoBackend:
         )
 
     async def export(self, group: str) -> dict[str, Any]:
-        episodes = await self._ask(group, queries.EPISODES, {}, ALL_LIMIT_S)
-        return graph_as_json(
-            await self.entities(group),
-            await self.relations(group, live_only=False),
-            map(episode_of, episodes),
-        )
+        return graph_as_json(await self.entities(group), await self.relations(group, live_only=False))
 
     async def refresh(self, group: str) -> None:
         await self._pages.refresh(group)

@@ -33,10 +33,6 @@ COUNT = f"{_ALL} RETURN [[count(e)]] AS rows"
 RELATIONS = f"{_ALL} WITH e ORDER BY {_SAID}, e.uuid RETURN collect([{_ROW}]) AS rows"
 ENTITIES = """MATCH (n:Entity) WHERE n.group_id = $group
     WITH n ORDER BY n.name, n.uuid RETURN collect([n.uuid, n.name, n.summary, labels(n)]) AS rows"""
-EPISODES = """MATCH (p:Episodic) WHERE p.group_id = $group
-    WITH p ORDER BY p.valid_at, p.uuid
-    RETURN collect([p.uuid, p.name, p.content, p.source_description,
-        p.valid_at.epochMillis, p.created_at.epochMillis]) AS rows"""
 DIGEST = f"""{_ALL} AND (e.invalid_at IS NULL OR e.invalid_at > $now)
     WITH e ORDER BY coalesce(e.importance, 0.5) DESC, {_SAID} DESC LIMIT $most
     RETURN collect([{_ROW}]) AS rows"""

@@ -17,13 +17,17 @@ select pg_notify('echoic_memory', json_build_object('user', user_hash($1), 'call
 -- Was this person erased after these words were said?
 select exists (select from erasures where user_hash = user_hash($1) and erased_at >= $2)
 
+-- name: try_lock_user_shared
+select pg_try_advisory_xact_lock_shared(user_lock_key($1))
+
 -- name: insert_turn
--- $2 agent $3 call $4 turn id $5 position $6 role $7 text $8 said_at $9 interrupted $10 words $11 terms $12 counts
+-- $2 agent $3 call $4 turn id $5 position $6 role $7 text $8 said_at $9 interrupted $10 words $11 terms $12 counts $13 time zone
+-- $14 when it was heard by this database's clock. Gives ref (null: nothing new) and the time
 with kept as (
-    insert into turns (user_id, agent_id, call_id, turn_id, position, role, text, said_at, interrupted)
-    select $1, $2, $3, $4, $5, $6, $7, $8, $9
-    where not exists (select from erasures where user_hash = user_hash($1) and erased_at >= $8)
-        and not exists (select from consents where user_hash = user_hash($1) and not granted and given_at <= $8)
+    insert into turns (user_id, agent_id, call_id, turn_id, position, role, text, said_at, interrupted, timezone)
+    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $13
+    where not exists (select from erasures where user_hash = user_hash($1) and erased_at >= $14)
+        and not exists (select from consents where user_hash = user_hash($1) and not granted and given_at <= $14)
         and not exists (select from forgotten where id = $4)
     on conflict (turn_id) do nothing
     returning ref
@@ -34,7 +38,7 @@ with kept as (
     insert into postings (user_id, term, ref, tf)
     select $1, term, ref, tf from kept, unnest($11::text[], $12::smallint[]) as word (term, tf)
 )
-select ref from kept
+select (select ref from kept) as ref, clock_timestamp() as now
 
 -- name: set_turn_vector
 update turn_index set vector = $3 where user_id = $1 and ref = $2 and vector is null
@@ -43,22 +47,36 @@ update turn_index set vector = $3 where user_id = $1 and ref = $2 and vector is 
 update turn_index set vector = $3 where user_id = $1 and ref = (select ref from turns where turn_id = $2) and vector is null
 
 -- name: turns_without_vector
--- Nobody's in particular: for the sweeper, oldest first.
+-- Nobody's in particular: for the sweeper, oldest first, without those that were refused three times. $1 how many
 select turns.ref, turns.user_id, turns.text from turn_index join turns using (ref)
-where turn_index.vector is null order by turns.ref limit $1
+where turn_index.vector is null and refused < 3 order by turns.ref limit $1
+
+-- name: text_refused
+update turn_index set refused = refused + 1 where user_id = $1 and ref = $2
+
+-- name: texts_refused
+-- $1 null: everybody's
+select user_id, count(*) as texts, max(turns.recorded_at) as last_at from turn_index join turns using (ref, user_id)
+where turn_index.vector is null and refused >= 3 and ($1::text is null or user_id = $1) group by user_id order by user_id
+
+-- name: embed_again
+update turn_index set refused = 0 where user_id = $1 and vector is null and refused > 0
 
 -- name: list_turns
-select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state
-from turns where user_id = $1 order by said_at, call_id, position
+-- By call, as they began, and within a call by position: a clock that is set in the middle of a call changes no order.
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone
+from turns where user_id = $1 order by min(said_at) over (partition by call_id), call_id, position
 
 -- name: turns_before
 -- The last turns that this agent and this caller had before this call. $2 agent $3 call $4 how many
-select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state
-from turns where user_id = $1 and agent_id = $2 and call_id <> $3 order by said_at desc, position desc limit $4
+select * from (
+    select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone
+    from turns where user_id = $1 and agent_id = $2 and call_id <> $3 order by said_at desc, position desc limit $4
+) as last order by max(said_at) over (partition by call_id) desc, call_id desc, position desc
 
 -- name: turns_of_call
 -- A call that goes on in another process. $2 agent $3 call $4 how many
-select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone
 from turns where user_id = $1 and agent_id = $2 and call_id = $3 order by position desc limit $4
 
 -- name: postings
@@ -131,10 +149,11 @@ select id, payload from facts where user_id = $1 and ($2 or valid_until is null 
 order by (payload ->> 'said_at')::timestamptz, ref
 
 -- name: profile
--- The most important live facts that this agent may see. $2 agent $3 how many $4 now
+-- The most important live facts that this agent may see; promises that are due come first. $2 agent $3 how many $4 now
 select id, payload from facts
 where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $4)
-order by (payload ->> 'importance')::real desc nulls last, (payload ->> 'said_at')::timestamptz desc nulls last limit $3
+order by coalesce(due <= $4, false) desc, (payload ->> 'importance')::real desc nulls last,
+    (payload ->> 'said_at')::timestamptz desc nulls last limit $3
 
 -- name: similar_facts
 -- Live facts nearest to a vector, whoever keeps them: for learning, never for a prompt. $2 agent $3 vector $4 how many $5 now
@@ -143,19 +162,90 @@ where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is n
 order by vector <#> $3 limit $4
 
 -- name: insert_fact
--- $2 id $3 vector $4 payload $5 words $6 turn ids $7 terms $8 counts
+-- $2 id $3 vector $4 payload $5 words $6 terms $7 counts
 with kept as (
-    insert into facts (id, vector, payload, words, sources)
-    values ($2, $3, $4, $5, coalesce((select array_agg(ref order by ref) from turns where user_id = $1 and turn_id = any($6)), '{}'))
-    returning ref
+    insert into facts (id, vector, payload, words) values ($2, $3, $4, $5) returning ref
 )
 insert into postings (user_id, term, ref, tf)
-select $1, term, ref, tf from kept, unnest($7::text[], $8::smallint[]) as word (term, tf)
+select $1, term, ref, tf from kept, unnest($6::text[], $7::smallint[]) as word (term, tf)
 
--- name: close_fact
--- $2 id $3 closed at $4 the same in ISO $5 the day before (Mem0 hides a memory after its expiration date) $6 now in ISO
-update facts set payload = payload || jsonb_build_object('valid_until', $4::text, 'expiration_date', $5::text, 'updated_at', $6::text)
-where user_id = $1 and id = $2 and (valid_until is null or valid_until > $3)
+-- name: change_fact
+-- Merge into a fact's payload, and note what it was. $2 id $3 what is merged $4 batch id or null $5 change $6 by whom
+-- $7 only if it is live after this time, or null
+with was as (
+    select id, payload from facts where user_id = $1 and id = $2 and ($7::timestamptz is null or valid_until is null or valid_until > $7)
+    for update
+), changed as (
+    update facts set payload = facts.payload || $3::jsonb from was where facts.user_id = $1 and facts.id = was.id
+)
+insert into fact_changes (user_id, fact_id, batch_id, change, before, by_whom) select $1, id, $4, $5, payload, $6 from was
+
+-- name: note_added
+-- $2 fact ids $3 batch id or null $4 by whom
+insert into fact_changes (user_id, fact_id, batch_id, change, by_whom) select $1, id, $3, 'added', $4 from unnest($2::uuid[]) as one (id)
+
+-- name: fact_payload
+-- $2 id
+select payload from facts where user_id = $1 and id = $2
+
+-- name: changes_of_batches
+-- All changes of the facts that these batches ($2) changed, oldest first, and whether one is theirs.
+select change_id, fact_id, change, before, batch_id = any($2) as theirs, facts.payload
+from fact_changes left join facts on facts.id = fact_id and facts.user_id = $1
+where fact_changes.user_id = $1 and undone_at is null
+    and fact_id in (select fact_id from fact_changes where user_id = $1 and batch_id = any($2) and undone_at is null)
+order by change_id
+
+-- name: restore_fact
+-- $2 id $3 payload
+update facts set payload = $3 where user_id = $1 and id = $2
+
+-- name: rewrite_change
+-- What the fact was before a later change, now that an earlier one is taken back. $2 change id $3 payload
+update fact_changes set before = $3 where user_id = $1 and change_id = $2
+
+-- name: changes_undone
+-- $2 change ids
+update fact_changes set undone_at = clock_timestamp() where user_id = $1 and change_id = any($2)
+
+-- name: batches_of_call
+-- $2 call id: the batches that learned its turns
+select batch_id from batches where user_id = $1 and kind = 'learn' and exists (
+    select from turns where turns.user_id = $1 and call_id = $2 and turn_id = any(turn_ids)
+)
+
+-- name: settle_turns_of_call
+-- What waits of a call that is undone is not learned later.
+update turns set state = 'learned' where user_id = $1 and call_id = $2 and state = 'open'
+
+-- name: users_of_call
+-- $1 is the call here: nobody's in particular.
+select distinct user_id from turns where call_id = $1
+
+-- name: changes_between
+-- $2 from $3 to
+select fact_changes.change_id, fact_changes.fact_id, fact_changes.change, fact_changes.before, fact_changes.by_whom,
+    fact_changes.changed_at, fact_changes.undone_at, facts.payload
+from fact_changes left join facts on facts.id = fact_changes.fact_id and facts.user_id = $1
+where fact_changes.user_id = $1 and fact_changes.changed_at >= $2 and fact_changes.changed_at < $3 order by fact_changes.change_id
+
+-- name: export_changes
+select fact_id, batch_id, change, before, by_whom, changed_at, undone_at from fact_changes where user_id = $1 order by change_id
+
+-- name: forget_changes
+-- $2 fact ids
+delete from fact_changes where user_id = $1 and fact_id = any($2)
+
+-- name: forget_quotes
+-- A fact that stays holds no words of a turn that goes. $2 turn ids
+with thinned as (
+    update facts set payload = without_quotes(payload, $2) where user_id = $1 and payload <> without_quotes(payload, $2)
+)
+update fact_changes set before = without_quotes(before, $2) where user_id = $1 and before <> without_quotes(before, $2)
+
+-- name: blank_changes
+-- The words of a fact that is gone go with it. $2 fact ids
+update fact_changes set before = null where user_id = $1 and fact_id = any($2)
 
 -- name: tombstone
 -- Only under the exclusive lock: every writer either committed before this time, or will see it.
@@ -180,10 +270,11 @@ select id, payload, vector::text from facts where user_id = $1 order by (payload
 -- name: export_turns
 select turns.turn_id, turns.agent_id, turns.call_id, turns.position, turns.role, turns.text, turns.said_at, turns.interrupted,
     turns.state, turns.recorded_at, turn_index.vector::text
-from turns left join turn_index using (ref) where turns.user_id = $1 order by said_at, call_id, turns.position
+from turns left join turn_index using (ref) where turns.user_id = $1
+order by min(said_at) over (partition by call_id), call_id, turns.position
 
 -- name: export_batches
-select batch_id, kind, agent_id, turn_ids, state, starts, failures, error, facts, calls, tokens, created_at, finished_at from batches
+select batch_id, kind, agent_id, turn_ids, state, starts, failures, error, facts, created_at, finished_at, retry_at from batches
 where user_id = $1 order by created_at
 
 -- name: export_consent
@@ -195,6 +286,9 @@ select id, forgotten_at from forgotten where user_id = $1 order by forgotten_at,
 -- name: others_connected
 -- Other Echoic processes in this database: with their vectors and these, one question would be scored against two models.
 select count(distinct pid) from pg_stat_activity where datname = current_database() and application_name = 'echoic' and pid <> pg_backend_pid()
+
+-- name: setting
+select value from settings where key = $1
 
 -- name: put_setting
 insert into settings (key, value) values ($1, $2) on conflict (key) do update set value = excluded.value
@@ -215,27 +309,30 @@ update turn_index set vector = $2 where ref = $1
 update facts set vector = $2 where ref = $1
 
 -- name: running_batch
-select batch_id, turn_ids, starts, failures from batches where user_id = $1 and kind = 'learn' and state = 'running' order by created_at limit 1
+-- $2 kind $3 agent, or '' for any $4 whether also one that is to wait before it is tried again
+select batch_id, turn_ids, starts, failures, not $4 and coalesce(retry_at > now(), false) as waits from batches
+where user_id = $1 and kind = $2 and ($3 = '' or agent_id = $3) and state = 'running' order by created_at limit 1
 
 -- name: oldest_open_turns
 -- $2 how many
-select turn_id, agent_id, text from turns where user_id = $1 and state in ('open', 'learning') and not stopped($1) order by said_at, call_id, position limit $2
+select turn_id, agent_id, call_id, text from turns where user_id = $1 and state in ('open', 'learning') and not stopped($1)
+order by min(said_at) over (partition by call_id), call_id, position limit $2
 
 -- name: insert_batch
--- $2 batch id $3 turn ids
-insert into batches (user_id, batch_id, turn_ids) values ($1, $2, $3) returning batch_id, turn_ids, starts, failures
+-- $2 batch id $3 kind $4 agent
+insert into batches (user_id, batch_id, kind, agent_id, turn_ids) values ($1, $2, $3, $4, '{}')
 
 -- name: start_batch
--- $2 batch id
+-- $2 batch id $3 ids of turns or facts
 with started as (
-    update batches set starts = starts + 1 where user_id = $1 and batch_id = $2 returning turn_ids
+    update batches set starts = starts + 1, turn_ids = $3 where user_id = $1 and batch_id = $2
 )
-update turns set state = 'learning' from started where user_id = $1 and turn_id = any(started.turn_ids)
+update turns set state = 'learning' where user_id = $1 and turn_id = any($3)
 
 -- name: batch_turns
 -- $2 turn ids
-select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state
-from turns where user_id = $1 and turn_id = any($2) order by said_at, call_id, position
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone
+from turns where user_id = $1 and turn_id = any($2) order by min(said_at) over (partition by call_id), call_id, position
 
 -- name: count_batch_turns
 -- $2 turn ids
@@ -256,9 +353,9 @@ with finished as (
 update turns set state = 'learned' from finished where user_id = $1 and turn_id = any(finished.turn_ids)
 
 -- name: fail_batch
--- $2 batch id $3 error (no words in it) $4 how many failures are too many
+-- $2 batch id $3 error (no words in it) $4 how many failures are too many $5 seconds until it may be tried again
 with failed as (
-    update batches set failures = failures + 1, error = $3,
+    update batches set failures = failures + 1, error = $3, retry_at = now() + make_interval(secs => $5::float8),
         state = case when failures + 1 >= $4 then 'dead' else state end,
         finished_at = case when failures + 1 >= $4 then now() end
     where user_id = $1 and batch_id = $2 returning turn_ids, state
@@ -278,6 +375,9 @@ update turns set state = 'open' from put_back where user_id = $1 and turn_id = a
 -- $1 is seconds here: nobody's in particular. A batch begun and not ended waits for nothing: its worker may be dead.
 select user_id from turns where state in ('open', 'learning') group by user_id
 having (max(recorded_at) <= now() - make_interval(secs => $1::float8) or bool_or(state = 'learning')) and not stopped(user_id)
+    and not exists (
+        select from batches where batches.user_id = turns.user_id and kind = 'learn' and state = 'running' and retry_at > now()
+    )
 order by min(recorded_at) limit $2
 
 -- name: count_open_turns
@@ -321,18 +421,6 @@ on conflict (user_hash) do update set granted = excluded.granted, given_at = exc
 -- A "yes" goes with the person; a "no" stays, as a hash.
 delete from consents where user_hash = user_hash($1) and granted
 
--- name: turns_about
--- $2 agent $3 terms, all of which must stand there
-select turn_id from turns where user_id = $1 and agent_id = $2 and ref in (
-    select ref from postings where user_id = $1 and term = any($3) group by ref having count(*) = cardinality($3)
-)
-
--- name: facts_about
--- Like `turns_about`, for the facts that the agent may see.
-select id from facts where user_id = $1 and (agent_id is null or agent_id = $2) and ref in (
-    select ref from postings where user_id = $1 and term = any($3) group by ref having count(*) = cardinality($3)
-)
-
 -- name: facts_learned_from
 -- With all the turns they came from. $2 turn ids
 select id, array(select turn_id from turns where user_id = $1 and ref = any(sources)) as turn_ids from facts
@@ -365,10 +453,7 @@ insert into forgotten (id, user_id) select unnest($2::uuid[]), $1 on conflict (i
 select id from forgotten where user_id = $1 and forgotten_at >= $2
 
 -- name: thin_batches
--- Work that has begun or waits no longer names these turns, and nothing that a model made of turns is kept. $2 turn ids
-with unkept as (
-    delete from graph_results where user_id = $1
-)
+-- Work that has begun or waits no longer names these turns. $2 turn ids
 update batches set turn_ids = array(select turn_id from unnest(turn_ids) with ordinality as one (turn_id, place)
     where turn_id <> all($2) order by place)
 where user_id = $1 and state <> 'done' and turn_ids && $2
@@ -414,20 +499,16 @@ select agent_id, asked_at from graph_due where user_id = $1 order by asked_at
 delete from graph_due where user_id = $1 and agent_id = $2 and asked_at = $3
 
 -- name: graph_group
--- $2 agent. least: relations that it must hold, if its server has lost none: one for each edge entered from facts. A model's may have been
--- made one by it or ended without a trace, so of those only that there are any
-select mode, case mode
-    when 'facts' then (select count(*) from graph_entered entered where entered.group_id = graph_groups.group_id and kind = 'edge')
-    else least(edges, 1) end as least
+-- $2 agent. least: relations that it must hold, if its server has lost none
+select (select count(*) from graph_entered entered where entered.group_id = graph_groups.group_id and kind = 'edge') as least
 from graph_groups where user_id = $1 and agent_id = $2
 
 -- name: add_graph_group
--- Before anything is put into it, so that an erasure knows of it. $2 agent $3 group $4 mode
-insert into graph_groups (user_id, agent_id, group_id, mode) values ($1, $2, $3, $4) on conflict (group_id) do nothing
+-- Before anything is put into it, so that an erasure knows of it. $2 agent $3 group
+insert into graph_groups (user_id, agent_id, group_id) values ($1, $2, $3) on conflict (group_id) do nothing
 
 -- name: reset_graph_group
--- Nothing stands in the graph any more: all is entered anew, in its order. What a model made of a batch that did not get there goes too: what
--- it ends would be entered after it. $2 group $3 mode
+-- Nothing stands in the graph any more: all is entered anew. $2 group
 with emptied as (
     delete from graph_entered where user_id = $1 and group_id = $2
 ), unsaved as (
@@ -435,7 +516,7 @@ with emptied as (
     where batches.user_id = $1 and kind = 'graph' and state = 'running' and batches.agent_id = graph_groups.agent_id
     and graph_groups.user_id = $1 and graph_groups.group_id = $2
 )
-update graph_groups set mode = $3, edges = 0, digest = '[]' where user_id = $1 and group_id = $2
+update graph_groups set edges = 0, digest = '[]' where user_id = $1 and group_id = $2
 
 -- name: refresh_graph_group
 -- Unless more was learned or forgotten meanwhile: then the graph may hold what was forgotten. $2 group $3 edges $4 digest $5 asked for when
@@ -467,87 +548,12 @@ on conflict (group_id, id) do update set version = excluded.version
 -- $2 group $3 ids
 delete from graph_entered where user_id = $1 and group_id = $2 and id = any($3)
 
--- name: leave_graph_with_episode
--- The other turns of a removed episode are open again. $2 group $3 episodes
-delete from graph_entered where user_id = $1 and group_id = $2 and kind = 'turn' and version = any($3)
-
--- name: graph_lost_turns
--- Turns that stand in the graph and nowhere else. $2 group
-select id, version from graph_entered
-where user_id = $1 and group_id = $2 and kind = 'turn' and not exists (select from turns where turn_id = graph_entered.id)
-
--- name: graph_open_turns
--- The oldest turns of this agent that are not in its graph and were not given up. $2 agent $3 group $4 how many
-select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state from turns
-where user_id = $1 and agent_id = $2
-    and not exists (select from graph_entered where group_id = $3 and id = turn_id)
-    and not exists (select from batches where user_id = $1 and kind = 'graph' and state = 'dead' and turn_id = any(turn_ids))
-order by said_at, call_id, position limit $4
-
--- name: running_graph_batch
--- $2 agent
-select batches.batch_id, turn_ids, starts, failures, result from batches left join graph_results using (batch_id)
-where batches.user_id = $1 and agent_id = $2 and kind = 'graph' and state = 'running' order by created_at limit 1
-
--- name: insert_graph_batch
--- $2 batch id $3 agent $4 ids of turns or facts
-insert into batches (user_id, batch_id, kind, agent_id, turn_ids, starts) values ($1, $2, 'graph', $3, $4, 1)
-
--- name: start_graph_batch
--- $2 batch id $3 ids of turns or facts
-update batches set starts = starts + 1, turn_ids = $3 where user_id = $1 and batch_id = $2
-
--- name: drop_graph_batch
--- $2 batch id
-delete from batches where user_id = $1 and batch_id = $2 and kind = 'graph'
-
--- name: keep_graph_result
--- Once only, and only while the batch stands. $2 batch id $3 result
-insert into graph_results (user_id, batch_id, result) select user_id, batch_id, $3 from batches where user_id = $1 and batch_id = $2
-on conflict (batch_id) do nothing
-
--- name: drop_graph_result
--- $2 batch id
-delete from graph_results where user_id = $1 and batch_id = $2
-
--- name: count_graph_cost
--- $2 batch id $3 model calls $4 tokens
-update batches set calls = calls + $3, tokens = tokens + $4 where user_id = $1 and batch_id = $2
-
--- name: finish_graph_batch
--- $2 batch id $3 relations entered. That there are any is noted at once: a server may lose them before they are counted
-with finished as (
-    delete from graph_results where user_id = $1 and batch_id = $2
-), counted as (
-    update graph_groups set edges = greatest(edges, least($3, 1)) from batches
-    where batch_id = $2 and batches.user_id = $1 and graph_groups.user_id = $1 and graph_groups.agent_id = batches.agent_id
-)
-update batches set state = 'done', facts = $3, error = null, finished_at = now() where user_id = $1 and batch_id = $2
-
--- name: fail_graph_batch
--- $2 batch id $3 error (no words in it) $4 how many failures are too many. What a model made of it is not kept: that may be the fault
-with unkept as (
-    delete from graph_results where user_id = $1 and batch_id = $2
-)
-update batches set failures = failures + 1, error = $3,
-    state = case when failures + 1 >= $4 then 'dead' else state end,
-    finished_at = case when failures + 1 >= $4 then now() end
-where user_id = $1 and batch_id = $2 returning state = 'dead'
-
--- name: put_graph_batch_back
--- $2 batch id
-update batches set starts = greatest(starts - 1, 0) where user_id = $1 and batch_id = $2 and state = 'running'
-
--- name: graph_cost
--- Of all batches of a kind, everybody's. $1 kind
-select count(*) as batches, coalesce(sum(calls), 0)::bigint as calls, coalesce(sum(tokens), 0)::bigint as tokens from batches where kind = $1
-
--- name: episode_turns
--- The turns of episodes, which are named after their batches. $2 batch ids
-select batch_id, turn_ids from batches where user_id = $1 and batch_id = any($2)
+-- name: relations_entered
+-- That there are any is noted at once: a server may lose them before they are counted. $2 group $3 how many
+update graph_groups set edges = greatest(edges, least($3, 1)) where user_id = $1 and group_id = $2
 
 -- name: user_graphs
-select group_id, agent_id, mode, refreshed_at from graph_groups where user_id = $1 order by agent_id
+select group_id, agent_id, refreshed_at from graph_groups where user_id = $1 order by agent_id
 
 -- name: void_graphs
 -- In the transaction that erases: whose graphs these were is forgotten, that they must be removed is not.
@@ -562,7 +568,21 @@ select group_id from graph_erasures where user_hash = user_hash($1) and ($2 or r
 
 -- name: all_void_graphs
 -- Nobody's in particular, longest waiting first: to be removed, or removed so many seconds ago ($1) and not looked at since.
-select group_id from graph_erasures where removed_at is null or removed_at < now() - make_interval(secs => $1) order by erased_at
+-- Those that could not be removed, while others could, come last.
+select group_id from graph_erasures where removed_at is null or removed_at < now() - make_interval(secs => $1)
+order by failures, erased_at
+
+-- name: void_graph_failed
+-- $1 is the group here. $2 why, without words
+update graph_erasures set failures = least(failures + 1, 1000), error = $2 where group_id = $1
+
+-- name: void_graphs_that_fail
+-- Nobody's in particular.
+select group_id, error, erased_at from graph_erasures where failures >= 3 order by erased_at
+
+-- name: void_graph_again
+-- $1 is the group here.
+update graph_erasures set failures = 0, error = null where group_id = $1
 
 -- name: lock_void_graph
 -- $1 is the group here: one at a time removes it, and who comes second finds that it is done. $2 seconds

@@ -1,0 +1,108 @@
+"""Sentences of the language files, as templates, made into patterns of whole sentences.
+
+In a template `(a|b)` is one of them, `[a]` may be there, `{name}` is one of the list of that name in the same
+table, `{what}` is what somebody names, `{mine}` something that a person has, `{said}` whatever follows, and a
+comma a pause. Both sides are canonical words, so neither case, accents, punctuation nor, where a script has
+none, spaces count.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from echoic.memory.text.canonical import tokens
+from echoic.memory.text.language import fold, languages
+
+Table = Mapping[str, Sequence[str]]
+WISHES = (
+    *("nothing", "what_do_you_know", "forget_that", "dont_remember_this", "stop_remembering"),
+    *("remember_again", "forget_everything", "forget_named", "delete_named"),
+)
+"""In the order in which they are tried."""
+LONGEST_WORDS = 40
+"""Whoever says more speaks of something else."""
+READ_CHARS = 1_000
+"""Of what somebody says; a pasted text of 100,000 would cost 50 ms of its reply."""
+LEAST_WORDS = 2
+"""Of a wish that names no deleting: "off the record"; a bare "ok" is none."""
+MOST_AROUND = 6
+"""Greetings, thanks and other politeness on either side of a wish."""
+_PAUSE = re.compile(r"[,;:.!?…–—]+(?=\s|$)|[，、；：。！？؟؛،।]+")
+_PARTS = re.compile(r"[()\[\]|,]|\{\w+\}|[^()\[\]|{},]+")
+_NAME = re.compile(r"\{\w+\}")
+_MARKS = {"(": "(?:", ")": ")", "[": "(?:", "]": ")?", "|": "|", ",": " ,"}
+_SLOTS = {"what": "((?: [^ ,]+){1,10}?)(?: ,)?", "said": "(.+)"}
+_CAUGHT = ("mine",)
+
+
+def canonical(text: str) -> str:
+    """Each word after a space, each pause as a comma."""
+    parts = (tokens(part) for part in _PAUSE.split(text[:READ_CHARS]))
+    return " ,".join("".join(f" {word}" for word in part) for part in parts if part)
+
+
+def may_wish(sentence: str, code: str) -> bool:
+    """Whether its words allow for a wish in this language: a pattern takes 0.1 s to make, once in a process,
+    and whoever never speaks a language does not wait for its."""
+    words = sentence.replace(" ,", "").split()
+    if any(_anywhere(name, code).search(f"{sentence} ") for name in ("forget", "nothing")):
+        return True
+    return len(words) >= LEAST_WORDS and _vocabulary(code).issuperset(words)
+
+
+@cache
+def _vocabulary(code: str) -> frozenset[str]:
+    lists = (" ".join(templates) for templates in languages()[code].wishes.values())
+    return frozenset(tokens(_NAME.sub(" ", " ".join(lists))))
+
+
+@cache
+def sentences_of(code: str) -> re.Pattern[str]:
+    """All wishes of one language; the group that is named tells which wish it is, the one that is not its
+    slot."""
+    table = languages()[code].wishes
+    wishes = "|".join(f"(?P<{wish}>{one_of(wish, table)})" for wish in WISHES if table.get(wish))
+    around = [f"(?:{one_of(side, table)}){{0,{MOST_AROUND}}}" for side in ("before", "after")]
+    return re.compile(f"{around[0]}(?:{wishes}){around[1]}")
+
+
+@cache
+def answers_of(code: str, which: str) -> re.Pattern[str]:
+    """A plain yes (`agree`) or no (`refuse`), as an answer begins with it, up to its pause or its end."""
+    language = languages()[code]
+    plain = language.yes if which == "agree" else language.no
+    table = {**language.wishes, which: [*map(" ".join, plain), *language.wishes.get(which, ())]}
+    breaks = "|".join(re.escape(canonical(" ".join(phrase))) for phrase in language.breaks)
+    said, polite = one_of(which, table), one_of("after", table)
+    return re.compile(f"(?:{said})(?:{said}|{polite}){{0,4}}(?: ,|(?={breaks or '$'})|$)")
+
+
+def one_of(name: str, table: Table) -> str:
+    """A pattern of all templates of one list."""
+    return "|".join(_pattern(template, table) for template in table.get(name, ())) or "(?!)"
+
+
+def has_any(name: str, sentence: str) -> bool:
+    """Whether words of one list stand anywhere in a canonical sentence, in any language."""
+    return any(_anywhere(name, code).search(f"{sentence} ") for code in languages())
+
+
+@cache
+def _anywhere(name: str, code: str) -> re.Pattern[str]:
+    table = languages()[code].wishes
+    return re.compile(f"(?:{one_of(name, table)})(?= )")
+
+
+def _pattern(template: str, table: Table) -> str:
+    return "".join(_part(part, table) for part in _PARTS.findall(fold(template)))
+
+
+def _part(part: str, table: Table) -> str:
+    if part in _MARKS:
+        return _MARKS[part]
+    if part.startswith("{"):
+        name = part[1:-1]
+        if name in _SLOTS:
+            return _SLOTS[name]
+        return f"({'' if name in _CAUGHT else '?:'}{one_of(name, table)})"
+    return "".join(f" {re.escape(word)}(?: ,)?" for word in tokens(part))

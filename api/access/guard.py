@@ -1,0 +1,126 @@
+"""The guard of every route: whose key, which role, whose memory; each answer, also a refusal, is noted."""
+
+import math
+from typing import Annotated, Literal
+
+from fastapi import Depends, Path, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from echoic.api.access.keys import DEVELOPMENT, Access, KeyRole, find_key
+from echoic.api.access.limits import RateLimit
+from echoic.api.access.trail import note
+from echoic.api.access.wall import ONLY
+from echoic.api.problems import Problem
+from echoic.memory.call import check_user_id
+from echoic.memory.service import Memory
+from echoic.memory.text.words import clean
+
+Permission = Literal["self", "look", "read", "write", "account", "operate"]
+"""self: who one is; look: over all users; read, write: one person's memory; account: export and erase them;
+operate: the system."""
+
+ROLES: dict[KeyRole, frozenset[Permission]] = {
+    "admin": frozenset({"self", "look", "read", "write", "account", "operate"}),
+    "service": frozenset({"self", "look", "read", "write"}),
+    "user": frozenset({"self", "read", "write", "account"}),
+}
+"""A key of the role `user` may do this to its own person, and nothing to others."""
+
+PREFIX = "/v1"
+_bearer = HTTPBearer(auto_error=False, description="A key made by `echoic keys add`.")
+
+
+class Gate:
+    """What all guards of one app share."""
+
+    def __init__(self, memory: Memory, rate_per_minute: int, *, development: bool = False) -> None:
+        self._memory, self._development = memory, development
+        self._limit = RateLimit(rate_per_minute)
+
+    async def admit(self, request: Request, key: str | None, needs: Permission) -> Access:
+        """Who asks, if they may.
+
+        Raises:
+            Problem: 401, 403 or 429.
+            StoreUnavailable: nobody can be known, or the trail cannot be written: nobody is let in.
+        """
+        address = request.client.host if request.client else "?"
+        access = await self._known(key, address)
+        self._slow_down(str(access.key_id) if access.key_id else f"address:{address}")
+        user_id = request.path_params.get("user_id")
+        allowed = needs in ROLES[access.role] and (needs == "self" or access.user_id in (None, user_id))
+        await self._note(access, request, user_id, allowed)
+        if not allowed:
+            raise Problem(403, "not-allowed", f"A key of the role `{access.role}` may not do this here.")
+        return access
+
+    async def _known(self, key: str | None, address: str) -> Access:
+        if key is None and self._development:
+            return DEVELOPMENT
+        access = await find_key(self._memory.db, clean(key)) if key else None
+        if access is None:
+            self._slow_down(f"address:{address}")
+            headers = {"WWW-Authenticate": "Bearer"}
+            detail = "Send `Authorization: Bearer KEY` with a valid key; `echoic keys add` makes one."
+            raise Problem(401, "key-needed", detail, headers=headers)
+        return access
+
+    def _slow_down(self, name: str) -> None:
+        if wait_s := self._limit.take(name):
+            headers = {"Retry-After": str(math.ceil(wait_s))}
+            raise Problem(429, "too-many-requests", "This key asks too often: wait.", headers=headers)
+
+    async def _note(self, access: Access, request: Request, user_id: str | None, allowed: bool) -> None:
+        prefix = PREFIX if request.scope["path"].startswith(f"{PREFIX}/") else ""  # the route knows it not
+        action = f"{request.method} {prefix}{request.scope['route'].path_format.removeprefix(PREFIX)}"
+        whose = user_id and clean(user_id)
+        await note(self._memory.db, access.key_id, access.name, action, whose, allowed)
+
+    async def still_admits(self, authorization: str | None) -> bool:
+        """For what lasts: whether the key that was let in would be let in now."""
+        if authorization is None:
+            return self._development
+        return await find_key(self._memory.db, clean(authorization.partition(" ")[2])) is not None
+
+
+class Guard:
+    """A route's dependency: lets in who may do this, and gives who it is.
+
+    `walled=False` is for work that leaves the person's own rows, such as erasing them.
+    """
+
+    def __init__(self, needs: Permission, *, walled: bool = True) -> None:
+        self.needs, self.walled = needs, walled
+
+    async def __call__(
+        self,
+        request: Request,
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    ) -> Access:
+        gate: Gate = request.app.state.gate
+        access = await gate.admit(request, bearer.credentials if bearer else None, self.needs)
+        if (user_id := request.path_params.get("user_id")) is not None:
+            check_user_id(user_id)
+            if self.walled:
+                ONLY.set(user_id)
+        return access
+
+
+def memory_of(request: Request) -> Memory:
+    """The memory that this app serves."""
+    memory: Memory = request.app.state.memory
+    return memory
+
+
+Mind = Annotated[Memory, Depends(memory_of)]
+IsKnown = Annotated[Access, Depends(Guard("self"))]
+Looks = Annotated[Access, Depends(Guard("look"))]
+Reads = Annotated[Access, Depends(Guard("read"))]
+ReadsUnwalled = Annotated[Access, Depends(Guard("read", walled=False))]
+Writes = Annotated[Access, Depends(Guard("write"))]
+WritesUnwalled = Annotated[Access, Depends(Guard("write", walled=False))]
+OwnsAccount = Annotated[Access, Depends(Guard("account", walled=False))]
+Operates = Annotated[Access, Depends(Guard("operate"))]
+UserId = Annotated[
+    str, Path(description="Whose memory: any id; a slash in it is written `%2F`.", examples=["maya"])
+]

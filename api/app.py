@@ -1,0 +1,95 @@
+"""The app: its routes, its edge, and what they share while it serves."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+
+from echoic.api.access.guard import PREFIX, Gate
+from echoic.api.access.wall import open_wall
+from echoic.api.config import ApiSettings
+from echoic.api.edge import Edge
+from echoic.api.problems import MEDIA, answer_with_problems
+from echoic.api.routes import events, facts, health, learning, people, recall, system
+from echoic.api.schemas.common import ProblemBody
+from echoic.memory.review.events import EventFeed
+from echoic.memory.service import Memory
+
+STATIC = Path(__file__).parent / "static"
+DESCRIPTION = (
+    "Look at, correct, export and forget what a voice agent remembers. Errors are problems (RFC 9457); lists "
+    "have a `next` cursor; edits send the ETag that they read; creations may send an Idempotency-Key."
+)
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ProblemBody, "content": {MEDIA: {}}, "description": says}
+    for status, says in (
+        (401, "No valid key"),
+        (403, "Not with this key, or from another origin"),
+        (404, "Nothing of this id"),
+        (422, "The request does not fit its description"),
+        (429, "Too many requests"),
+        (503, "A store does not answer"),
+    )
+}
+
+
+def make_app(settings: ApiSettings) -> FastAPI:
+    """The app without a memory: enough for its OpenAPI document."""
+    app = FastAPI(
+        title="Echoic memory",
+        version="1",
+        description=DESCRIPTION,
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,  # they load scripts from elsewhere
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    v1 = APIRouter(prefix=PREFIX, responses=PROBLEMS)
+    for part in (people, facts, recall, learning, events, system):
+        v1.include_router(part.router)
+    app.include_router(v1)
+    app.include_router(health.router)
+    _serve_page(app)
+    answer_with_problems(app)
+    app.add_middleware(Edge, host_names=settings.host_names)
+    return app
+
+
+@asynccontextmanager
+async def serving(
+    memory: Memory, settings: ApiSettings, *, development: bool = False
+) -> AsyncIterator[FastAPI]:
+    """The app with everything that it needs, while the block runs.
+
+    Args:
+        development: whoever sends no key may do everything; for the loopback address alone.
+
+    Raises:
+        StoreUnavailable: Postgres does not answer.
+    """
+    app = make_app(settings)
+    app.state.memory = memory
+    app.state.wall = await open_wall(memory.db)
+    app.state.gate = Gate(memory, settings.rate_per_minute, development=development)
+    app.state.streams = asyncio.Semaphore(settings.streams)
+    app.state.feed = EventFeed(memory.db)
+    app.state.feed.start()
+    try:
+        yield app
+    finally:
+        await app.state.feed.close()
+
+
+def _serve_page(app: FastAPI) -> None:
+    if not (STATIC / "index.html").exists():
+        return
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html")

@@ -1,0 +1,55 @@
+"""The API's settings: read once at start, frozen, passed in."""
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from echoic.memory.errors import ConfigInvalid
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+"""Names of this machine that no other machine can be called."""
+
+
+class ApiSettings(BaseSettings):
+    """Each field is read from `ECHOIC_API_<NAME>`; the text under a field is its documentation."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ECHOIC_API_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+    )
+
+    host: str = "127.0.0.1"
+    """Address on which the API listens; another than this machine's own belongs behind TLS."""
+    port: int = Field(8090, ge=0, le=65_535)
+    """Port of the API; 0 takes a free one."""
+    hosts: str = ""
+    """Names under which the API is reached, with commas between them, such as `memory.example.com`. Requests
+    for another name are refused; this machine's own names always count."""
+    rate_per_minute: int = Field(600, ge=1, le=1_000_000)
+    """Requests that one key may send in a minute; a minute's worth may come at once."""
+    streams: int = Field(1_000, ge=1, le=100_000)
+    """Most streams of live events at once, of all keys together."""
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        return frozenset(
+            {*LOOPBACK, *(name.strip().lower() for name in self.hosts.split(",") if name.strip())}
+        )
+
+
+def load_api_settings(**overrides: object) -> ApiSettings:
+    """Settings from the environment and `overrides`.
+
+    Raises:
+        ConfigInvalid: a value is wrong; the sentence names the variable.
+    """
+    try:
+        return ApiSettings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as exc:
+        first = exc.errors(include_input=False, include_url=False)[0]
+        raise ConfigInvalid(
+            f"ECHOIC_API_{str(first['loc'][0]).upper()} is wrong: {first['msg']}. Set it in the environment "
+            "or in .env."
+        ) from exc

@@ -1,0 +1,114 @@
+"""What every request passes before a route sees it: names checked, bodies bounded, headers for browsers."""
+
+import re
+from urllib.parse import quote, unquote, urlsplit
+
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from echoic.api.access.wall import ONLY
+from echoic.api.problems import Problem, answer
+
+MOST_BODY_BYTES = 64 * 1024
+"""A fact has 2,000 characters at most; a larger body is a mistake."""
+TOO_LARGE = f"A body has at most {MOST_BODY_BYTES} bytes."
+FOR_PROBES = ("/livez", "/readyz")
+"""Asked by address, by whoever watches over a container."""
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": PAGE_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+_PORT = re.compile(r":\d+$")
+
+
+class _Segment(StringConvertor):
+    """One segment of a path, in which an id may have a slash: `Edge` has left that as `%2F`."""
+
+    def convert(self, value: str) -> str:
+        return unquote(value)
+
+
+register_url_convertor("id", _Segment())
+
+
+class Edge:
+    """Outermost: refuses what no route should see, and puts the headers on every answer."""
+
+    def __init__(self, app: ASGIApp, host_names: frozenset[str]) -> None:
+        self._app, self._host_names = app, host_names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        headers = Headers(scope=scope)
+        if problem := self._refusal(scope["path"], headers):
+            await answer(problem)(scope, receive, send_with_headers)
+            return
+        before = ONLY.set(None)
+        try:
+            await self._app({**scope, "path": _kept_apart(scope)}, _Bounded(receive), send_with_headers)
+        finally:
+            ONLY.reset(before)
+
+    def _refusal(self, path: str, headers: Headers) -> Problem | None:
+        """Another host's name is DNS rebinding, another origin is somebody else's page."""
+        host = headers.get("host", "")
+        if path not in FOR_PROBES and _PORT.sub("", host).lower() not in self._host_names:
+            return Problem(
+                421, "host-unknown", "This API is not reached under this name: see ECHOIC_API_HOSTS."
+            )
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            return Problem(403, "origin-refused", "Pages of other origins may not ask this API.")
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
+            return _too_large()
+        return None
+
+
+class _Bounded:
+    """The body, as long as it is no longer than it may be."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self._left = receive, MOST_BODY_BYTES
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise HTTPException(413, TOO_LARGE)  # what else is raised here counts as JSON that is broken
+        return message
+
+
+def _too_large() -> Problem:
+    return Problem(413, "body-too-large", TOO_LARGE)
+
+
+def _kept_apart(scope: Scope) -> str:
+    """The path with a slash inside a segment, and a percent sign, as they were sent."""
+    raw = scope.get("raw_path")
+    if not raw:
+        return quote(scope["path"], safe="/", errors="replace")
+    segments = raw.decode("ascii", "replace").split("/")
+    return "/".join(unquote(one).replace("%", "%25").replace("/", "%2F") for one in segments)

@@ -1,0 +1,109 @@
+"""Every error as a problem (RFC 9457): a status, a name that does not change, and a sentence without words of
+anybody."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from echoic.memory.errors import (
+    ConfigInvalid,
+    MemoryFault,
+    ModelUnavailable,
+    SchemaMismatch,
+    StoreRefused,
+    StoreUnavailable,
+    UserUnknown,
+)
+from echoic.memory.review.corrections import FactChanged, FactUnknown, KeyReused, NotRemembered
+
+log = logging.getLogger("echoic.api")
+MEDIA = "application/problem+json"
+RETRY_S = "2"
+
+FAULTS: tuple[tuple[type[MemoryFault], int, str], ...] = (
+    (FactUnknown, 404, "fact-unknown"),
+    (UserUnknown, 404, "user-unknown"),
+    (FactChanged, 412, "changed-meanwhile"),
+    (NotRemembered, 409, "not-remembered"),
+    (KeyReused, 422, "idempotency-key-reused"),
+    (ConfigInvalid, 422, "not-acceptable-value"),
+    (StoreRefused, 422, "store-refused"),
+    (ModelUnavailable, 503, "model-unavailable"),
+    (StoreUnavailable, 503, "store-unavailable"),
+    (SchemaMismatch, 503, "schema-mismatch"),
+    (MemoryFault, 500, "memory-fault"),
+)
+"""What memory raises -> what that is over HTTP; the first that fits counts."""
+
+
+class Problem(Exception):
+    """The request cannot be answered as it was asked."""
+
+    def __init__(
+        self, status: int, name: str, detail: str, *, headers: dict[str, str] | None = None, **more: Any
+    ) -> None:
+        super().__init__(name)
+        self.status, self.name, self.detail, self.headers, self.more = status, name, detail, headers, more
+
+
+def answer(problem: Problem) -> Response:
+    """The problem as a response."""
+    body = {
+        "type": f"urn:echoic:problem:{problem.name}",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        **problem.more,
+    }
+    return JSONResponse(body, problem.status, problem.headers, media_type=MEDIA)
+
+
+def of_fault(fault: MemoryFault) -> Problem:
+    """A fault of memory as a problem."""
+    status, name = next((status, name) for kind, status, name in FAULTS if isinstance(fault, kind))
+    headers = {"Retry-After": RETRY_S} if status == 503 else None
+    return Problem(status, name, str(fault), headers=headers)
+
+
+def answer_with_problems(app: FastAPI) -> None:
+    """Have the app answer every error that reaches it as a problem."""
+    app.add_exception_handler(Problem, _of_ours)
+    app.add_exception_handler(MemoryFault, _of_memory)
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(RequestValidationError, _of_validation)
+    app.add_exception_handler(Exception, _of_defect)
+
+
+async def _of_ours(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, Problem)
+    return answer(exc)
+
+
+async def _of_memory(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, MemoryFault)
+    return answer(of_fault(exc))
+
+
+async def _of_http(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)
+    headers = dict(exc.headers) if exc.headers else None
+    name = HTTPStatus(exc.status_code).phrase.lower().replace(" ", "-")
+    return answer(Problem(exc.status_code, name, str(exc.detail), headers=headers))
+
+
+async def _of_validation(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, RequestValidationError)
+    errors = [{"at": ".".join(map(str, one["loc"])), "problem": one["msg"]} for one in exc.errors()]
+    return answer(Problem(422, "invalid-request", "The request does not fit its description.", errors=errors))
+
+
+async def _of_defect(request: Request, exc: Exception) -> Response:
+    """Its text may hold somebody's words, so only its kind is told."""
+    log.error("api.defect", extra={"error": type(exc).__name__})
+    return answer(Problem(500, "defect", f"Echoic met a fault it does not know ({type(exc).__name__})."))

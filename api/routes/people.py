@@ -1,0 +1,184 @@
+"""Users: listed, read, exported, erased; their calls and turns."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+
+from echoic.api.access.guard import (
+    Looks,
+    Mind,
+    OwnsAccount,
+    Reads,
+    UserId,
+    WritesUnwalled,
+)
+from echoic.api.paging import CursorText, Limit, cursor_of, cut, read_cursor
+from echoic.api.problems import Problem
+from echoic.api.schemas.facts import When
+from echoic.api.schemas.people import (
+    CallAnswer,
+    CallPage,
+    PeoplePage,
+    PersonAnswer,
+    PersonCounts,
+    TurnAnswer,
+    TurnPage,
+    UndoneAnswer,
+)
+from echoic.api.schemas.system import ChangesAnswer, EraseAnswer
+from echoic.memory.privacy.account import change_as_json, erase_user, export_user
+from echoic.memory.privacy.changes import changes_between
+from echoic.memory.privacy.undo import undo_call
+from echoic.memory.review import people
+from echoic.memory.review.people import Conversation, Person, PlacedTurn
+
+router = APIRouter(tags=["users"])
+Words = Annotated[str | None, Query(max_length=200, description="A part of the text, in either case.")]
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@router.get("/users")
+async def list_users(
+    who: Looks,
+    mind: Mind,
+    q: Annotated[str | None, Query(max_length=200, description="A part of the id, in either case.")] = None,
+    order: Annotated[
+        Literal["user_id", "-last_at"], Query(description="`-last_at`: who spoke last comes first.")
+    ] = "user_id",
+    cursor: CursorText = None,
+    limit: Limit = 50,
+) -> PeoplePage:
+    """Everybody of whom something is remembered."""
+    if order == "user_id":
+        (after,) = read_cursor("users", cursor, str) or ("",)
+        found = await people.people_by_id(mind.db, q, after, limit + 1)
+    else:
+        place = read_cursor("users-last", cursor, datetime, str)
+        found = await people.people_by_last_turn(mind.db, q, place and (place[0], place[1]), limit + 1)
+    page, following = cut(found, limit, _place_by_id if order == "user_id" else _place_by_last)
+    return PeoplePage(items=[PersonAnswer.model_validate(one) for one in page], next=following)
+
+
+@router.get("/users/{user_id:id}")
+async def read_user(user_id: UserId, who: Reads, mind: Mind) -> PersonAnswer:
+    """One user, and how much is known of them."""
+    return PersonAnswer.model_validate(await _known(mind, user_id))
+
+
+@router.delete("/users/{user_id:id}")
+async def erase_one_user(user_id: UserId, who: OwnsAccount, mind: Mind) -> EraseAnswer:
+    """Erase everything about one person from every store, for good, their keys included. Safe to repeat."""
+    return EraseAnswer.model_validate(await erase_user(mind, user_id))
+
+
+@router.get("/users/{user_id:id}/export", response_class=StreamingResponse)
+async def export_one_user(user_id: UserId, who: OwnsAccount, mind: Mind) -> StreamingResponse:
+    """Everything that every store holds about one person, as JSON.
+
+    All stores are read before the first byte is sent: the answer is whole, or a problem.
+    """
+    found = await export_user(mind, user_id)
+    headers = {"Content-Disposition": 'attachment; filename="echoic-export.json"'}
+    return StreamingResponse(_written(found), media_type="application/json", headers=headers)
+
+
+@router.get("/users/{user_id:id}/statistics")
+async def read_statistics(user_id: UserId, who: Reads, mind: Mind) -> PersonCounts:
+    """How much there is of one user, and of which topics."""
+    return PersonCounts.model_validate(await people.statistics_of(mind.db, user_id, mind.now()))
+
+
+@router.get("/users/{user_id:id}/changes")
+async def list_changes(
+    user_id: UserId, who: Reads, mind: Mind, since: When = LONG_AGO, until: When | None = None
+) -> ChangesAnswer:
+    """What changed in what is known about one person between two times, as `echoic diff --json` shows it."""
+    found = await changes_between(mind.db, user_id, since, until or datetime.now(UTC))
+    return ChangesAnswer(items=[change_as_json(change) for change in found])
+
+
+@router.get("/users/{user_id:id}/turns")
+async def list_turns(
+    user_id: UserId, who: Reads, mind: Mind, q: Words = None, cursor: CursorText = None, limit: Limit = 50
+) -> TurnPage:
+    """What was said, newest first."""
+    (before,) = read_cursor("turns", cursor, int) or (None,)
+    page, following = cut(await people.turns(mind.db, user_id, q, before, limit + 1), limit, _place_of_turn)
+    return _turn_page(page, following)
+
+
+@router.get("/users/{user_id:id}/calls")
+async def list_calls(
+    user_id: UserId, who: Reads, mind: Mind, cursor: CursorText = None, limit: Limit = 50
+) -> CallPage:
+    """Calls, the last to begin first."""
+    place = read_cursor("calls", cursor, datetime, str)
+    found = await people.calls(mind.db, user_id, place and (place[0], place[1]), limit + 1)
+    page, following = cut(found, limit, _place_of_call)
+    return CallPage(items=[CallAnswer.model_validate(one) for one in page], next=following)
+
+
+@router.get("/users/{user_id:id}/calls/{call_id:id}/turns")
+async def list_call_turns(
+    user_id: UserId, call_id: str, who: Reads, mind: Mind, cursor: CursorText = None, limit: Limit = 50
+) -> TurnPage:
+    """The turns of one call, in its order."""
+    (after,) = read_cursor("call-turns", cursor, int) or (None,)
+    found = await people.call_turns(mind.db, user_id, call_id, after, limit + 1)
+    page, following = cut(found, limit, lambda one: cursor_of("call-turns", one.place))
+    return _turn_page(page, following)
+
+
+@router.post("/users/{user_id:id}/calls/{call_id:id}/undo")
+async def undo_one_call(user_id: UserId, call_id: str, who: WritesUnwalled, mind: Mind) -> UndoneAnswer:
+    """Take back what one call taught, and open again what it ended; what was said stays."""
+    undone = await undo_call(mind, call_id, user_id)
+    return UndoneAnswer(removed=sorted(undone.removed), restored=sorted(undone.restored))
+
+
+async def _known(mind: Mind, user_id: str) -> Person:
+    found = await people.person(mind.db, user_id)
+    if found is None:
+        raise Problem(404, "user-unknown", "Nothing is known about this user.")
+    return found
+
+
+async def _written(export: dict[str, Any]) -> AsyncIterator[str]:
+    """JSON in pieces: a list item is one piece."""
+    opening = "{"
+    for name, value in export.items():
+        yield f"{opening}{json.dumps(name)}: "
+        opening = ", "
+        if not isinstance(value, list):
+            yield json.dumps(value, ensure_ascii=False, default=str)
+            continue
+        yield "["
+        for place, one in enumerate(value):
+            yield (", " if place else "") + json.dumps(one, ensure_ascii=False, default=str)
+        yield "]"
+    yield "}"
+
+
+def _turn_page(page: list[PlacedTurn], following: str | None) -> TurnPage:
+    return TurnPage(items=[TurnAnswer.model_validate(asdict(one.turn)) for one in page], next=following)
+
+
+def _place_by_id(one: Person) -> str:
+    return cursor_of("users", one.user_id)
+
+
+def _place_by_last(one: Person) -> str:
+    return cursor_of("users-last", one.last_at, one.user_id)
+
+
+def _place_of_turn(one: PlacedTurn) -> str:
+    return cursor_of("turns", one.place)
+
+
+def _place_of_call(one: Conversation) -> str:
+    return cursor_of("calls", one.began_at, one.call_id)

@@ -1,0 +1,121 @@
+"""Users, their calls and turns, and how much there is of everything."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from echoic.api.schemas.common import Answer, Page
+from echoic.memory.types import Role, TurnState
+
+
+class PersonAnswer(Answer):
+    """One user, and how much is known of them."""
+
+    user_id: str = Field(examples=["maya"])
+    facts: int
+    """Ended ones included."""
+    turns: int
+    open_turns: int
+    """Those that are not learned yet."""
+    last_at: datetime | None
+    """When something was last said."""
+
+
+class PeoplePage(Page):
+    items: list[PersonAnswer]
+
+
+class TurnAnswer(Answer):
+    """One thing that was said, word for word."""
+
+    turn_id: UUID
+    agent_id: str
+    call_id: str
+    position: int
+    role: Role
+    text: str = Field(examples=["My dog is called Biscuit."])
+    said_at: datetime
+    interrupted: bool
+    state: TurnState
+    timezone: str
+
+
+class TurnPage(Page):
+    items: list[TurnAnswer]
+
+
+class CallAnswer(Answer):
+    """One call."""
+
+    call_id: str
+    agent_id: str
+    began_at: datetime
+    ended_at: datetime
+    turns: int
+    open_turns: int
+
+
+class CallPage(Page):
+    items: list[CallAnswer]
+
+
+class UndoneAnswer(Answer):
+    """What one call had taught and was taken back."""
+
+    removed: list[UUID]
+    restored: list[UUID]
+
+
+class Counts(Answer):
+    """How much there is."""
+
+    facts_live: int
+    facts_ended: int
+    turns: int
+    turns_open: int
+    turns_given_up: int
+    calls: int
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+class PersonCounts(Counts):
+    topics: dict[str, int] = Field(examples=[{"pets": 2}])
+    """Live facts by topic."""
+
+
+class BatchAnswer(Answer):
+    """Turns that are learned together, or facts that enter a graph together."""
+
+    batch_id: UUID
+    kind: Literal["learn", "graph"]
+    agent_id: str | None
+    size: int
+    state: Literal["running", "done", "dead"]
+    starts: int
+    failures: int
+    error: str
+    facts: int
+    created_at: datetime
+    finished_at: datetime | None
+    retry_at: datetime | None
+
+
+class LearningAnswer(Answer):
+    """How far learning is with one person."""
+
+    state: Literal["idle", "waiting", "running"]
+    open_turns: int
+    batches: list[BatchAnswer]
+    """The last ones, newest first."""
+
+
+class LearnTask(Answer):
+    """Learning was asked for; `follow` says how far it is."""
+
+    open_turns: int
+    queued: bool
+    """False: the queue did not take it; a worker finds the turns by itself, a little later."""
+    follow: str = Field(examples=["/v1/users/maya/learning"])

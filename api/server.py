@@ -1,0 +1,80 @@
+"""`echoic api`: the app behind uvicorn, until it is stopped."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from echoic.api.app import serving
+from echoic.api.config import LOOPBACK, ApiSettings
+from echoic.memory.config import MemorySettings
+from echoic.memory.errors import ConfigInvalid
+from echoic.memory.service import open_memory
+
+log = logging.getLogger("echoic.api")
+PARTING_S = 3
+"""Streams of events never end by themselves."""
+BACKLOG = 2_048
+
+
+async def serve(
+    settings: MemorySettings, api: ApiSettings, *, development: bool, say: Callable[[str], None]
+) -> None:
+    """Serve the API until SIGINT or SIGTERM.
+
+    Args:
+        development: nobody needs a key; only on the loopback address, which no other machine reaches.
+        say: told what runs where, and what does not.
+
+    Raises:
+        ConfigInvalid: the address cannot be used, or is open to others in development.
+        StoreUnavailable, SchemaMismatch: Postgres does not answer, or does not fit.
+    """
+    if development and api.host not in (*LOOPBACK, "::1"):
+        raise ConfigInvalid("--dev lets everybody in, so it is for 127.0.0.1 only: make keys instead.")
+    with _listening(api.host, api.port) as listener:
+        async with open_memory(settings) as memory, serving(memory, api, development=development) as app:
+            say(f"The memory API is at {_address(listener)}, its description at /v1/openapi.json.")
+            say(
+                "Development: whoever reaches this address may do everything, without a key."
+                if development
+                else "Every request needs a key: `echoic keys add`."
+            )
+            if not app.state.wall:
+                say(
+                    "No second wall: this database user may not make the role echoic_api. As a superuser: "
+                    "`create role echoic_api; grant echoic_api to <user>;`."
+                )
+            await _run(app, listener)
+
+
+async def _run(app: FastAPI, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,  # paths hold user ids
+        server_header=False,
+        proxy_headers=False,  # anybody could name an address
+        timeout_graceful_shutdown=PARTING_S,
+        lifespan="off",
+    )
+    await uvicorn.Server(config).serve(sockets=[listener])
+    await asyncio.sleep(0)  # what was cancelled ends in the loop's next round
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, UnicodeError) as exc:
+        why = os.strerror(exc.errno) if isinstance(exc, OSError) and exc.errno else type(exc).__name__
+        raise ConfigInvalid(f"The API cannot listen at {host}:{port} ({why}): choose another port.") from exc
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

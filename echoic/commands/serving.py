@@ -1,0 +1,99 @@
+"""Commands of the memory API: api, and keys for it."""
+
+import asyncio
+import signal
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
+from uuid import UUID
+
+import typer
+
+from echoic.commands.options import AsJson, DataDir, print_json, with_memory
+from echoic.memory.errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from echoic.memory.service import Memory
+
+DAY_S = 86_400.0
+
+
+def api(
+    data_dir: DataDir = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; default: ECHOIC_API_HOST.")] = "",
+    port: Annotated[
+        int, typer.Option(min=-1, max=65535, help="0 takes a free one; default: ECHOIC_API_PORT.")
+    ] = -1,
+    dev: Annotated[
+        bool, typer.Option("--dev", help="Nobody needs a key; on this machine's own address only.")
+    ] = False,
+) -> None:
+    """Serve the memory API: look at, correct, export and forget what is remembered."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        from echoic.api.server import serve
+    except ImportError as exc:
+        raise ConfigInvalid(f'The API needs more packages ({exc.name}): pip install "echoic[api]".') from exc
+    from echoic.api.config import load_api_settings
+    from echoic.local.command_resources import opened_stores
+
+    chosen = {"host": host} if host else {}
+    settings = load_api_settings(**chosen, **({"port": port} if port >= 0 else {}))
+    with opened_stores(data_dir, "api", every_graph=True) as stores:
+        asyncio.run(serve(stores, settings, development=dev, say=lambda line: typer.echo(line, err=True)))
+
+
+def keys_add(
+    name: Annotated[str, typer.Argument(help="Whose key, or for what: it stands in the audit trail.")],
+    role: Annotated[
+        Literal["admin", "service", "user"],
+        typer.Option(help="admin: everything; service: read and change memories; user: one person's own."),
+    ] = "service",
+    user: Annotated[str, typer.Option(metavar="ID", help="The person of a key of the role user.")] = "",
+    days: Annotated[int, typer.Option(min=0, help="How long it is valid; 0: until it is revoked.")] = 0,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a key, and print it: it is stored as a hash, and cannot be shown again."""
+
+    async def add(memory: "Memory") -> str:
+        from echoic.api.access.keys import add_key
+
+        key, _ = await add_key(memory.db, name, role, user or None, valid_s=days * DAY_S or None)
+        return key
+
+    typer.echo(with_memory(data_dir, None, add))
+
+
+def keys_list(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """List the keys: whose, for what, until when; not the keys themselves."""
+
+    async def read(memory: "Memory") -> list[dict[str, object]]:
+        from echoic.api.access.keys import list_keys
+
+        return [asdict(key) for key in await list_keys(memory.db)]
+
+    found = with_memory(data_dir, None, read)
+    if as_json:
+        print_json(found)
+        return
+    for key in found:
+        whose = f" of {key['user_id']}" if key["user_id"] else ""
+        ends = f", until {key['expires_at']:%d %b %Y}" if key["expires_at"] else ""
+        gone = ", revoked" if key["revoked_at"] else ""
+        typer.echo(f"{key['key_id']}  {key['role']}{whose}  {key['name']}{ends}{gone}")
+
+
+def keys_revoke(
+    key_id: Annotated[UUID, typer.Argument(metavar="ID", help="As `echoic keys list` shows it.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Refuse a key from now on."""
+
+    async def revoke(memory: "Memory") -> bool:
+        from echoic.api.access.keys import revoke_key
+
+        return await revoke_key(memory.db, key_id)
+
+    if not with_memory(data_dir, None, revoke):
+        raise ConfigInvalid(f"There is no key {key_id}: `echoic keys list` shows them.")
+    typer.echo("Revoked.")

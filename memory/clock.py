@@ -1,0 +1,54 @@
+"""One clock for what was said and for what was erased: the database's, carried on by this process's monotonic
+clock.
+
+A host's own clock may be wrong, and may be set while a call runs.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+SAME_S = 1.0
+"""Clocks that differ by less count as the same, for the time that is written down: nobody hears a second."""
+
+
+class Clock:
+    """The database's time as far as it is known; until then this host's."""
+
+    def __init__(self) -> None:
+        self.is_known = False
+        """Has the database told its time?"""
+        self._start, self._ahead_s = datetime.now(UTC), -time.monotonic()
+
+    def set(self, now: datetime, asked_s: float) -> None:
+        """The database said `now`, somewhere between `asked_s` of the monotonic clock and this moment.
+
+        What is known already is kept if that agrees with it: one answer that was late changes nothing.
+        """
+        told_s = (now - self._start).total_seconds()
+        least, most = told_s - time.monotonic(), told_s - asked_s
+        if not self.is_known:
+            self._ahead_s = (least + most) / 2
+        self._ahead_s = min(max(self._ahead_s, least), most)
+        self.is_known = True
+
+    def now(self) -> datetime:
+        """The time now."""
+        return self.at(time.monotonic())
+
+    def at(self, monotonic_s: float) -> datetime:
+        """The time at a moment of this process's monotonic clock."""
+        return self._start + timedelta(seconds=monotonic_s + self._ahead_s)
+
+    def of(self, wall: datetime) -> datetime:
+        """The time of what this host's clock calls `wall`: so long ago as it is by that clock."""
+        return self.at(monotonic_of(wall))
+
+    def dated(self, wall: datetime) -> datetime:
+        """What is to be written down for `wall`: itself, unless this host's clock is wrong."""
+        right = self.of(wall)
+        return wall if abs((right - wall).total_seconds()) < SAME_S else right
+
+
+def monotonic_of(wall: datetime) -> float:
+    """The moment of the monotonic clock that this host's clock calls `wall`."""
+    return time.monotonic() - (datetime.now(UTC) - wall).total_seconds()

@@ -1,0 +1,135 @@
+"""Find what somebody names of what is remembered about them: by canonical words, in any language."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from uuid import UUID
+
+from echoic.memory.call import CallMemory
+from echoic.memory.errors import MemoryFault
+from echoic.memory.text.canonical import STEMMERS, has, is_unspaced, same, same_stem, squash, tokens
+from echoic.memory.text.content import function_words, tells
+from echoic.memory.text.language import Language
+from echoic.memory.types import Item
+
+MOST_NAMED = 4
+"""Words in what is named; more is a sentence about something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What is remembered about something."""
+
+    facts: Sequence[Item] = ()
+    """Most important first."""
+    turns: Sequence[Item] = ()
+    """Those that no fact here rests on, oldest first."""
+    sure: bool = True
+    """False: only words that hang others together were named."""
+    reached: bool = True
+    """False: Postgres was away, and these are what this process holds."""
+
+    @property
+    def fact_ids(self) -> frozenset[UUID]:
+        return frozenset(item.id for item in self.facts)
+
+    @property
+    def turn_ids(self) -> frozenset[UUID]:
+        """Also the turns that the facts rest on."""
+        return frozenset(turn_id for item in (*self.facts, *self.turns) for turn_id in item.turn_ids)
+
+    @property
+    def sentences(self) -> Sequence[Item]:
+        """Turns as a caller counts them: what the agent said after them is no thing of its own."""
+        return [item for item in self.turns if item.role == "user"] or ([] if self.facts else self.turns)
+
+    @property
+    def things(self) -> int:
+        """How many go: a fact with its own turns is one, and so is any other turn."""
+        return len(self.facts) + len(self.sentences)
+
+
+async def find_named(call: CallMemory, what: str, language: Language) -> Named:
+    """Facts and turns of this caller, as their agent may see them, in which all that is named stands.
+
+    Raises no fault: without Postgres it is what the calls of this process hold, and its spool.
+    """
+    pool = {item.id: item for item in _held(call)}
+    reached = True
+    if call.persistent:
+        try:
+            pool |= {item.id: item for item in await _stored(call)}
+        except MemoryFault:
+            reached = False
+    # ten thousand turns take 0.3 s
+    found, sure = await asyncio.to_thread(_naming, list(pool.values()), what, language)
+    facts = sorted(
+        (item for item in found if item.kind == "fact"),
+        key=lambda item: (item.valid_until is None, item.score),
+        reverse=True,
+    )
+    own = {turn_id for item in facts for turn_id in item.turn_ids}
+    turns = sorted(
+        (item for item in found if item.kind == "turn" and item.id not in own), key=lambda item: item.said_at
+    )
+    return Named(facts, turns, sure, reached)
+
+
+def names_something(what: str, language: Language) -> bool:
+    """Whether these words name something: "my dog", and neither "him" nor "my dog and call me"."""
+    words = _words(what, language)
+    few = len(_telling(words, language)) <= MOST_NAMED
+    return bool(words) and few and not has((*language.negation, *language.breaks), tokens(what))
+
+
+def _naming(items: Sequence[Item], what: str, language: Language) -> tuple[list[Item], bool]:
+    """Those in which every word stands; False: only words that hang others together were named."""
+    words = _words(what, language)
+    telling = _telling(words, language)
+    wanted = telling or words
+    texts = ((item, tokens(item.text)) for item in items)
+    found = [item for item, text in texts if all(_stands(word, text, language) for word in wanted)]
+    return found if wanted else [], bool(telling)
+
+
+def _words(what: str, language: Language) -> list[str]:
+    """Without pronouns; a run of a script without spaces is one word."""
+    pronouns = {squash(tokens(" ".join(phrase))) for phrase in (*language.self, *language.others)}
+    groups = groupby(tokens(what), is_unspaced)
+    words = [word for unspaced, run in groups for word in ([squash(run)] if unspaced else run)]
+    return [word for word in words if tells(word) and word not in pronouns]
+
+
+def _telling(words: Sequence[str], language: Language) -> list[str]:
+    """Also what people have, such as a "number", which is a common word too."""
+    things = tokens(" ".join(language.wishes.get("mine", ())))
+    return [word for word in words if word not in function_words(language.code) or word in things]
+
+
+def _stands(word: str, text: Sequence[str], language: Language) -> bool:
+    """Whether a form of the word is there; where stems are known, "party" is no form of "partner"."""
+    if is_unspaced(word):
+        return word in squash(text)
+    form = same_stem if language.code in STEMMERS else same
+    return any(form(word, one, language) for one in text)
+
+
+def _held(call: CallMemory) -> Iterable[Item]:
+    """What this process holds of the same person and agent; no store may know the newest of it yet."""
+    whose = call.caller.user_id, call.caller.agent_id
+    calls = {call, *(one for one in call.memory.calls if (one.caller.user_id, one.caller.agent_id) == whose)}
+    held = (item for one in calls for item in (*one.recent.profile, *one.recent.last_call, *one.recent.now))
+    return (item for item in held if item.kind != "relation")
+
+
+async def _stored(call: CallMemory) -> list[Item]:
+    memory, caller = call.memory, call.caller
+    facts = await memory.facts.list(caller.user_id, include_closed=True)
+    turns = [*await memory.turns.list(caller.user_id), *await memory.spool.of_user(caller.user_id)]
+    seen = [fact for fact in facts if fact.scope == "user" or fact.agent_id == caller.agent_id]
+    own = [turn for turn in turns if turn.agent_id == caller.agent_id]
+    return [
+        *(Item.of_fact(fact, "", fact.importance) for fact in seen),
+        *(Item.of_turn(turn, "") for turn in own),
+    ]

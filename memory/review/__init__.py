@@ -1,0 +1,4 @@
+"""What people and other programs see of memory, page by page, and how they correct it by hand.
+
+Imported by `api` and the command line; it asks stores, recall and privacy, and stands on no call's path.
+"""

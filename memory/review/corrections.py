@@ -1,0 +1,144 @@
+"""Facts made and changed by a person's hand: each change noted with who made it, so that it can be seen."""
+
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from echoic.memory.embedding.embedder import Vector
+from echoic.memory.errors import MemoryFault
+from echoic.memory.graph.ledger import mark_due
+from echoic.memory.review.facts import StoredFact, stored, version_of
+from echoic.memory.service import Memory
+from echoic.memory.store.database import Connection
+from echoic.memory.store.facts import fact_from, notify, payload_of
+from echoic.memory.store.queries import query
+from echoic.memory.store.turns import counted
+from echoic.memory.types import Fact
+
+OURS = ("data", "hash", "text_lemmatized", "topic", "importance", "scope", "about", "valid_from")
+ENDS = ("valid_until", "expiration_date")
+LEAVABLE = ("valid_from", *ENDS)
+"""Keys of a payload that an edit may take away."""
+
+
+class FactUnknown(MemoryFault):
+    """This person has no such fact."""
+
+
+class FactChanged(MemoryFault):
+    """Somebody changed this fact meanwhile: read it again."""
+
+
+class NotRemembered(MemoryFault):
+    """This person has asked not to be remembered: nothing new is kept of them."""
+
+
+class KeyReused(MemoryFault):
+    """This idempotency key was used for another request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What makes a request that is sent twice count once."""
+
+    key_id: UUID
+    key: str
+    request_hash: bytes
+
+
+async def create_fact(memory: Memory, fact: Fact, *, by_whom: str, once: Once | None = None) -> StoredFact:
+    """Store a fact that somebody states by hand; with `once`, the fact of the first such request.
+
+    Raises:
+        NotRemembered, KeyReused, StoreUnavailable, ModelUnavailable: nothing is stored.
+        FactUnknown: the first such request made a fact that is gone since.
+    """
+    vectors = await memory.embedder.embed_batch([fact.text])
+    put = partial(_create, memory=memory, fact=fact, vectors=vectors, by_whom=by_whom, once=once)
+    return await _changed(memory, fact.user_id, await memory.db.transaction(put))
+
+
+async def edit_fact(
+    memory: Memory, user_id: str, fact_id: UUID, fields: dict[str, Any], *, version: str, by_whom: str
+) -> StoredFact:
+    """Change fields of a fact (`text`, `topic`, …, as `Fact` names them) if it is still at this version.
+
+    Raises:
+        FactUnknown, FactChanged, StoreUnavailable, ModelUnavailable: it stands as it was.
+    """
+    text = fields.get("text")
+    vector = (await memory.embedder.embed_batch([text]))[0] if text is not None else None
+    args = (user_id, fact_id, fields, version, by_whom, vector)
+    return await _changed(memory, user_id, await memory.db.transaction(partial(_edit, args=args)))
+
+
+async def _changed(memory: Memory, user_id: str, fact: StoredFact) -> StoredFact:
+    """It is in Postgres: this process's lookups forget what they held, a worker brings the graph along."""
+    memory.recaller.forget(user_id)
+    if memory.graph is not None:
+        await memory.jobs.enqueue_graph(user_id)
+    return fact
+
+
+async def _create(
+    connection: Connection, *, memory: Memory, fact: Fact, vectors: Vector, by_whom: str, once: Once | None
+) -> StoredFact:
+    await connection.execute(query("lock_user_shared"), fact.user_id)
+    if await connection.fetchval(query("is_stopped"), fact.user_id):
+        raise NotRemembered
+    if once and (earlier := await _made_before(connection, fact, once)):
+        return await _read(connection, fact.user_id, earlier)
+    await memory.facts.add(connection, [fact], vectors, by_whom=by_whom)
+    await mark_due(connection, fact.user_id, fact.agent_id)
+    await notify(connection, fact.user_id)
+    return await _read(connection, fact.user_id, fact.fact_id)
+
+
+async def _made_before(connection: Connection, fact: Fact, once: Once) -> UUID | None:
+    """A request under way with the same key is waited for: its row is locked until it commits."""
+    mine = (fact.user_id, once.key_id, once.key)
+    if await connection.fetchval(query("claim_creation"), *mine, once.request_hash, fact.fact_id):
+        return None
+    row = await connection.fetchrow(query("creation"), *mine)
+    if row["request_hash"] != once.request_hash:
+        raise KeyReused
+    return row["fact_id"]
+
+
+async def _edit(
+    connection: Connection, args: tuple[str, UUID, dict[str, Any], str, str, Vector | None]
+) -> StoredFact:
+    user_id, fact_id, fields, version, by_whom, vector = args
+    await connection.execute(query("lock_user_shared"), user_id)
+    row = await connection.fetchrow(query("fact_row_to_change"), user_id, fact_id)
+    if row is None:
+        raise FactUnknown
+    if version_of(row["payload"]) != version:
+        raise FactChanged
+    before = fact_from(fact_id, row["payload"])
+    merged, gone = _difference(before, replace(before, **fields))
+    await connection.fetchval(query("edit_fact"), user_id, fact_id, json.dumps(merged), gone, by_whom)
+    if vector is not None:
+        words = counted(fields["text"])
+        await connection.execute(query("replace_fact_words"), user_id, row["ref"], vector, *words)
+    await mark_due(connection, user_id, before.agent_id, [fact_id])
+    await notify(connection, user_id)
+    return await _read(connection, user_id, fact_id)
+
+
+def _difference(before: Fact, after: Fact) -> tuple[dict[str, Any], list[str]]:
+    """What is merged into the payload, and which keys go."""
+    old, new = payload_of(before), payload_of(after)
+    merged = {key: new[key] for key in (*OURS, *ENDS) if key in new and new[key] != old.get(key)}
+    gone = [key for key in LEAVABLE if key in old and key not in new]
+    return merged | {"updated_at": datetime.now(UTC).isoformat()}, gone
+
+
+async def _read(connection: Connection, user_id: str, fact_id: UUID) -> StoredFact:
+    row = await connection.fetchrow(query("fact_row"), user_id, fact_id)
+    if row is None:
+        raise FactUnknown
+    return stored(row)

@@ -1,0 +1,195 @@
+-- Queries of memory/review and of the API: pages of what is remembered, and who asked for them. $1 is the user, unless it says otherwise.
+
+-- name: users_page
+-- $1 part of the id, lower case, or null $2 after this id $3 how many. Ids first, counted for the page alone.
+with ids as (
+    select user_id from (
+        (select distinct user_id from turns where user_id > $2 and ($1::text is null or position($1 in lower(user_id)) > 0)
+         order by user_id limit $3)
+        union
+        (select distinct user_id from facts where user_id > $2 and ($1::text is null or position($1 in lower(user_id)) > 0)
+         order by user_id limit $3)
+    ) both_of order by user_id limit $3
+)
+select ids.user_id, said.turns, said.open_turns, said.last_at, known.facts from ids
+cross join lateral (
+    select count(*) as turns, count(*) filter (where state in ('open', 'learning')) as open_turns, max(said_at) as last_at
+    from turns where turns.user_id = ids.user_id
+) said
+cross join lateral (select count(*) as facts from facts where facts.user_id = ids.user_id) known order by ids.user_id
+
+-- name: users_page_latest
+-- As users_page, who spoke last first. $2 before this time $3 and after this id at that time $4 how many
+with said as (
+    select user_id, count(*) as turns, count(*) filter (where state in ('open', 'learning')) as open_turns, max(said_at) as last_at
+    from turns where $1::text is null or position($1 in lower(user_id)) > 0 group by user_id
+), page as (
+    select * from said where $2::timestamptz is null or (last_at, $3) < ($2, user_id) order by last_at desc, user_id limit $4
+)
+select page.*, (select count(*) from facts where facts.user_id = page.user_id) as facts from page order by last_at desc, user_id
+
+-- name: read_user
+select $1::text as user_id, (select count(*) from facts where user_id = $1) as facts, count(*) as turns,
+    count(*) filter (where state in ('open', 'learning')) as open_turns, max(said_at) as last_at
+from turns where user_id = $1
+
+-- name: facts_page
+-- Newest first. $2 agent that keeps it $3 scope $4 topic $5 about: '' is the caller $6 words in it, lower case; each null: any
+-- $7 live, ended or all $8 at this time $9 before this ref, or null $10 how many
+select ref, id, payload::text from facts
+where user_id = $1 and ($2::text is null or payload ->> 'kept_by' = $2) and ($3::text is null or coalesce(payload ->> 'scope', 'user') = $3)
+    and ($4::text is null or payload ->> 'topic' = $4) and ($5::text is null or about = $5)
+    and ($6::text is null or position($6 in lower(payload ->> 'data')) > 0)
+    and case $7 when 'all' then true
+        when 'ended' then valid_until <= $8
+        else (valid_until is null or valid_until > $8) and coalesce((payload ->> 'valid_from')::timestamptz <= $8, true) end
+    and ($9::bigint is null or ref < $9)
+order by ref desc limit $10
+
+-- name: fact_row
+-- $2 id
+select ref, id, payload::text from facts where user_id = $1 and id = $2
+
+-- name: fact_row_to_change
+-- $2 id
+select ref, id, payload::text from facts where user_id = $1 and id = $2 for update
+
+-- name: edit_fact
+-- $2 id $3 what is merged into the payload $4 keys that go $5 by whom; noted with what it was
+with was as (
+    select id, payload from facts where user_id = $1 and id = $2
+), noted as (
+    insert into fact_changes (user_id, fact_id, change, before, by_whom) select $1, id, 'edited', payload, $5 from was
+)
+update facts set payload = (facts.payload - $4::text[]) || $3::jsonb from was
+where facts.user_id = $1 and facts.id = was.id returning facts.payload::text
+
+-- name: replace_fact_words
+-- $2 ref $3 vector $4 words $5 terms $6 counts
+with unposted as (
+    delete from postings where user_id = $1 and ref = $2 and term <> all($5::text[])
+), embedded as (
+    update facts set vector = $3, words = $4 where user_id = $1 and ref = $2
+)
+insert into postings (user_id, term, ref, tf)
+select $1, term, $2, tf from unnest($5::text[], $6::smallint[]) as word (term, tf)
+on conflict (user_id, term, ref) do update set tf = excluded.tf
+
+-- name: fact_history
+-- Oldest first. $2 fact id
+select change, before::text, by_whom, batch_id, changed_at, undone_at from fact_changes
+where user_id = $1 and fact_id = $2 order by change_id
+
+-- name: turns_by_id
+-- $2 turn ids
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone
+from turns where user_id = $1 and turn_id = any($2) order by said_at, position
+
+-- name: calls_page
+-- The last to begin first. $2 began before this time, or null $3 and has a smaller id than this at that time $4 how many
+select call_id, agent_id, min(said_at) as began_at, max(said_at) as ended_at, count(*) as turns,
+    count(*) filter (where state in ('open', 'learning')) as open_turns
+from turns where user_id = $1 group by call_id, agent_id
+having $2::timestamptz is null or (min(said_at), call_id) < ($2, $3) order by began_at desc, call_id desc limit $4
+
+-- name: turns_page
+-- Newest first, as they were recorded. $2 words in it, lower case, or null $3 before this ref, or null $4 how many
+select ref, turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone
+from turns where user_id = $1 and ($2::text is null or position($2 in lower(text)) > 0) and ($3::bigint is null or ref < $3)
+order by ref desc limit $4
+
+-- name: call_turns_page
+-- In the order of the call. $2 call $3 after this position, or null $4 how many
+select position as ref, turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone
+from turns where user_id = $1 and call_id = $2 and ($3::bigint is null or position > $3) order by position limit $4
+
+-- name: user_batches
+-- Newest first. $2 how many
+select batch_id, kind, agent_id, cardinality(turn_ids) as size, state, starts, failures, coalesce(error, '') as error, facts,
+    created_at, finished_at, retry_at
+from batches where user_id = $1 order by created_at desc limit $2
+
+-- name: user_statistics
+-- $2 now
+select (select count(*) from facts where user_id = $1 and (valid_until is null or valid_until > $2)) as facts_live,
+    (select count(*) from facts where user_id = $1 and valid_until <= $2) as facts_ended,
+    count(*) as turns, count(*) filter (where state in ('open', 'learning')) as turns_open,
+    count(*) filter (where state = 'dead') as turns_given_up, count(distinct call_id) as calls,
+    min(said_at) as first_at, max(said_at) as last_at
+from turns where user_id = $1
+
+-- name: user_topics
+-- $2 now
+select coalesce(payload ->> 'topic', '') as topic, count(*) as facts from facts
+where user_id = $1 and (valid_until is null or valid_until > $2) group by 1 order by 2 desc, 1
+
+-- name: statistics
+-- Nobody's in particular. $1 now
+select (select count(distinct user_id) from (select user_id from turns union all select user_id from facts) as both_of) as users,
+    (select count(*) from facts where valid_until is null or valid_until > $1) as facts_live,
+    (select count(*) from facts where valid_until <= $1) as facts_ended,
+    count(*) as turns, count(*) filter (where state in ('open', 'learning')) as turns_open,
+    count(*) filter (where state = 'dead') as turns_given_up, count(distinct call_id) as calls,
+    min(said_at) as first_at, max(said_at) as last_at
+from turns
+
+-- name: batch_durations
+-- Nobody's in particular: of those that ended in the last day.
+select kind, state, count(*) as batches, coalesce(avg(extract(epoch from finished_at - created_at)), 0)::float8 as mean_s
+from batches where state <> 'done' or finished_at > now() - interval '1 day' group by kind, state order by kind, state
+
+-- name: events_after
+-- Settled ones, of one person ($1 their hash) or of all (null). $2 xid $3 event id $4 how many
+select xid::text, event_id, at, user_id, user_hash, kind, data::text from events
+where (xid, event_id) > ($2::text::xid8, $3::bigint) and xid < pg_snapshot_xmin(pg_current_snapshot()) and ($1::text is null or user_hash = $1)
+order by xid, event_id limit $4
+
+-- name: events_pending
+-- Of transactions that may still be followed by an older one. Nobody's in particular.
+select exists (select from events where xid >= pg_snapshot_xmin(pg_current_snapshot()))
+
+-- name: events_end
+-- Nobody's in particular: where to begin for who wants only what comes.
+select xid::text, event_id from events where xid < pg_snapshot_xmin(pg_current_snapshot()) order by xid desc, event_id desc limit 1
+
+-- name: forget_events
+-- Nobody's in particular: older than so many seconds ($1).
+delete from events where at < now() - make_interval(secs => $1::float8)
+
+-- name: hash_of
+select user_hash($1)
+
+-- name: add_key
+-- $1 hash of the key $2 name $3 role $4 user or null $5 seconds that it is valid, or null
+insert into api_keys (key_hash, name, role, user_id, expires_at) values ($1, $2, $3, $4, now() + make_interval(secs => $5::float8))
+returning key_id, name, role, user_id, created_at, expires_at, revoked_at
+
+-- name: find_key
+-- $1 hash of the key
+select key_id, name, role, user_id from api_keys
+where key_hash = $1 and revoked_at is null and (expires_at is null or expires_at > now())
+
+-- name: list_keys
+select key_id, name, role, user_id, created_at, expires_at, revoked_at from api_keys order by created_at, key_id
+
+-- name: revoke_key
+-- $1 key id
+update api_keys set revoked_at = coalesce(revoked_at, now()) where key_id = $1 returning key_id
+
+-- name: note_request
+-- $1 key id or null $2 name of the key $3 action $4 user or null $5 whether it was allowed
+insert into audit (key_id, key_name, action, user_hash, allowed) values ($1, $2, $3, case when $4::text is not null then user_hash($4) end, $5)
+
+-- name: audit_page
+-- Newest first. $1 of this person, or null $2 before this id, or null $3 how many
+select audit_id, asked_at, key_id, key_name, action, user_hash, allowed from audit
+where ($1::text is null or user_hash = user_hash($1)) and ($2::bigint is null or audit_id < $2) order by audit_id desc limit $3
+
+-- name: claim_creation
+-- $2 key id $3 idempotency key $4 hash of the request $5 fact id. Nothing comes back when it was claimed before.
+insert into api_creations (user_id, key_id, idempotency_key, request_hash, fact_id) values ($1, $2, $3, $4, $5)
+on conflict (key_id, user_id, idempotency_key) do nothing returning fact_id
+
+-- name: creation
+-- $2 key id $3 idempotency key
+select request_hash, fact_id from api_creations where user_id = $1 and key_id = $2 and idempotency_key = $3

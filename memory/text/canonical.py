@@ -1,0 +1,202 @@
+"""Words in the form in which two ways of writing the same are equal.
+
+"thirty four" and 34, "Müller" and "muller", "Dr. Patel" and "doctor patel", "O'Brien" and "o brien": what a
+speech recogniser writes down differs from what a model does.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import pairwise
+
+import snowballstemmer
+from text_to_num import alpha2digit
+
+from echoic.memory.text.language import UNKNOWN, Language, Words, fold
+
+# vowel signs of Indic and Thai scripts are no letters to `re`, and part of their words all the same
+_TOKEN = re.compile("[^\\W_](?:[^\\W_]|[\u0900-\u0dff\u0e00-\u0e7f\u200c\u200d])*")
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
+)
+"""Scripts that write no spaces: each character is a word."""
+_HANGUL = re.compile("[\uac00-\ud7a3]")
+_ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th|er|ere|eme|e|o|a|te|ste|ten|sten|de)")
+_SENTENCE = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？؟।])\s*|\n+")
+_CLAUSE = re.compile(r"[,，、;:：؛،]|\s[–—-]\s")
+SAME_START = 4
+"""Letters in which two forms of a word must agree: "wohne" and "wohnt", "allergy" and "allergic"."""
+SYLLABLES = 2
+"""... and syllables of Hangul, whose particles stick to the word."""
+ENDING = 2
+"""Letters that the shorter one may have after that: "Erdnüsse" and "Erdnussallergie"."""
+STEMMERS = {
+    "en": "english",
+    "de": "german",
+    "fr": "french",
+    "es": "spanish",
+    "pt": "portuguese",
+    "it": "italian",
+    "nl": "dutch",
+    "ru": "russian",
+    "tr": "turkish",
+    "hi": "hindi",
+    "ar": "arabic",
+    "pl": "polish",
+}
+
+
+def tokens(text: str, language: Language = UNKNOWN) -> list[str]:
+    """The canonical words of a text, in order."""
+    folded = _with_digits(fold(text), language)
+    found: list[str] = []
+    for match in _TOKEN.finditer(folded):
+        found += split(match.group())
+    return _spelled_digits([language.titles.get(token, _plain_number(token)) for token in found], language)
+
+
+def squash(found: Iterable[str]) -> str:
+    """The words without the spaces between them: "o brien" is "obrien"."""
+    return "".join(found)
+
+
+def same(one: str, other: str, language: Language = UNKNOWN) -> bool:
+    """Whether two canonical words are forms of one."""
+    if same_stem(one, other, language):
+        return True
+    if one.isdigit() or other.isdigit():
+        return False
+    least = SYLLABLES if _HANGUL.match(one) else SAME_START
+    start = max(least, min(len(one), len(other)) - ENDING)
+    return one[:start] == other[:start] and min(len(one), len(other)) >= least
+
+
+def same_stem(one: str, other: str, language: Language = UNKNOWN) -> bool:
+    """Whether two canonical words are equal, or have the same stem in a language whose stems are known."""
+    if one == other:
+        return True
+    if language.code not in STEMMERS or one.isdigit() or other.isdigit():
+        return False
+    return _stem(language.code, one) == _stem(language.code, other)
+
+
+def place(phrase: Sequence[str], among: Sequence[str], start: int = 0) -> int:
+    """Where a phrase stands among words, from `start` on; -1: nowhere."""
+    size = len(phrase)
+    for at in range(start, len(among) - size + 1):
+        if all(among[at + step] == word for step, word in enumerate(phrase)):
+            return at
+    return -1
+
+
+def has(words: Words, among: Sequence[str], language: Language = UNKNOWN) -> bool:
+    """Whether one of these phrases stands among the words."""
+    return first_of(words, among, language) >= 0
+
+
+def first_of(words: Words, among: Sequence[str], language: Language = UNKNOWN) -> int:
+    """Where the first of these phrases begins among the words; -1: none is there."""
+    found = [place(_spelled(phrase), among) for phrase in words]
+    return min((at for at in found if at >= 0), default=-1)
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, by their punctuation."""
+    return [part.strip() for part in _SENTENCE.split(text) if part.strip()]
+
+
+def clauses(text: str, language: Language = UNKNOWN) -> list[list[str]]:
+    """The clauses of a text, each as canonical words: cut at punctuation, at a conjunction, and at a pronoun.
+
+    What speech recognition writes has no commas: "mum's moving she's always wanted the sea".
+    """
+    return [clause for sentence in sentences(text) for clause in clauses_of_sentence(sentence, language)]
+
+
+def clauses_of_sentence(sentence: str, language: Language = UNKNOWN) -> list[list[str]]:
+    """The clauses of one sentence."""
+    found = [clause for part in _CLAUSE.split(sentence) for clause in _cut(tokens(part, language), language)]
+    return [clause for clause in found if clause]
+
+
+def _cut(words: list[str], language: Language) -> list[list[str]]:
+    begins = [*language.breaks, *language.self, *language.others]
+    starts = sorted(
+        {
+            at
+            for phrase in map(_spelled, begins)
+            for at in range(1, len(words))
+            if words[at : at + len(phrase)] == phrase
+        }
+    )
+    edges = [0, *starts, len(words)]
+    return [words[begin:end] for begin, end in pairwise(edges)]
+
+
+def is_unspaced(word: str) -> bool:
+    """Whether it is written in a script without spaces."""
+    return _UNSPACED.search(word) is not None
+
+
+def split(word: str) -> list[str]:
+    """A run without spaces as its characters; any other word as it is."""
+    if not _UNSPACED.search(word):
+        return [word]
+    parts = re.split(f"({_UNSPACED.pattern})", word)
+    return [part for part in parts if part]
+
+
+@lru_cache(maxsize=4_096)
+def _spell(phrase: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(piece for word in phrase for piece in split(fold(word)))
+
+
+def _spelled(phrase: tuple[str, ...]) -> list[str]:
+    return list(_spell(phrase))
+
+
+def _plain_number(token: str) -> str:
+    """ "5th" as 5, "٥" as 5."""
+    if token.isdigit():
+        return str(int(token)) if len(token) < 4 and not token.startswith("0") else _digits(token)
+    match = _ORDINAL.fullmatch(token)
+    return match[1] if match else token
+
+
+def _digits(token: str) -> str:
+    return "".join(str(unicodedata.digit(mark, 0)) for mark in token)
+
+
+def _with_digits(text: str, language: Language) -> str:
+    if not language.spoken_numbers:
+        return text
+    try:
+        return str(alpha2digit(text, language.spoken_numbers, threshold=0))
+    except ValueError:
+        return text
+
+
+def _spelled_digits(found: list[str], language: Language) -> list[str]:
+    """Digits as they are spelled: "oh" between digits is 0, "double one" is 1 1."""
+    out: list[str] = []
+    times = 1
+    for at, token in enumerate(found):
+        beside = [*out[-1:], *found[at + 1 : at + 2]]
+        if token in language.repeats and any(map(str.isdigit, found[at + 1 : at + 2])):
+            times = language.repeats[token]
+            continue
+        digit = "0" if token in language.zero and any(map(str.isdigit, beside)) else token
+        out += [digit] * times
+        times = 1
+    return out
+
+
+@lru_cache(maxsize=16_384)
+def _stem(code: str, word: str) -> str:
+    return str(_stemmer(code).stemWord(word))
+
+
+@lru_cache(maxsize=32)
+def _stemmer(code: str) -> snowballstemmer.stemmer:
+    return snowballstemmer.stemmer(STEMMERS[code])

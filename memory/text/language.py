@@ -1,0 +1,148 @@
+"""What is known of a language: its closed-class words, as data, and which language some words are in.
+
+Nothing here decides what is true. The words of memory/text/languages/*.toml only say where a speaker means
+themselves, and where something is denied; a language without a file has none, and nothing is told apart by
+it.
+"""
+
+import tomllib
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+Words = tuple[tuple[str, ...], ...]
+"""Phrases, each as its canonical words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language's data; all empty for a language that has none."""
+
+    code: str = ""
+    name: str = ""
+    spoken_numbers: str = ""
+    """Its name in the text2num package, which turns "thirty four" into 34; empty: it does not know it."""
+    drops_subject: bool = False
+    """Whether "I" may be left out ("Soy alérgico")."""
+    self: Words = ()
+    """How a speaker names themselves."""
+    self_endings: tuple[str, ...] = ()
+    """Of verbs that only a speaker says of themselves."""
+    others: Words = ()
+    """How somebody named before is meant: he, she, they."""
+    negation: Words = ()
+    yes: Words = ()
+    no: Words = ()
+    """What an answer begins with."""
+    negation_follows: bool = False
+    """Whether what denies stands behind what is denied: verb-final languages."""
+    unreal: Words = ()
+    """What introduces something that is not so: "pretend", "the song goes"."""
+    condition: Words = ()
+    would: Words = ()
+    """What makes a condition and its consequence unreal: "if I were", "I'd"."""
+    breaks: Words = ()
+    """What begins another clause."""
+    genitive: Words = ()
+    """What stands between somebody and whose they are: "mother of my friend"."""
+    possessive: Words = ()
+    """What stands between whose somebody is and them: "my friend's mother"."""
+    naming: Words = ()
+    titles: Mapping[str, str] = field(default_factory=dict)
+    repeats: Mapping[str, int] = field(default_factory=dict)
+    """ "Double seven"."""
+    zero: tuple[str, ...] = ()
+    capital_nouns: bool = False
+    """Whether a capital letter inside a sentence is no sign of a name."""
+    calendar: frozenset[str] = frozenset()
+    """Names of months and weekdays, as they stand in dates."""
+    digits: Mapping[str, int] = field(default_factory=dict)
+    """Number words, where `spoken_numbers` is empty."""
+    secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What is said before a secret: `numbers` (PIN), `words` (password) with
+    the `is` that states it, `spared` (post code)."""
+    wishes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Whole sentences in which a caller asks something of their memory (agent/commands/templates.py)."""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """What is said to those."""
+    people: Mapping[str, Words] = field(default_factory=dict)
+    """What people are called by what they are to the speaker: kin, neighbours, doctors, pets. One key in all
+    languages."""
+
+
+UNKNOWN = Language()
+
+
+def fold(text: str) -> str:
+    """Without case, accents and compatibility forms."""
+    text = unicodedata.normalize("NFKC", text).casefold().replace("ı", "i")
+    if text.isascii():
+        return text
+    decomposed = unicodedata.normalize("NFKD", text)
+    kept = "".join(mark for mark in decomposed if unicodedata.category(mark) != "Mn" or _is_indic(mark))
+    return unicodedata.normalize("NFC", kept)
+
+
+def _is_indic(mark: str) -> bool:
+    """Vowel signs of Devanagari and its kin are letters of their words, not accents."""
+    return "\u0900" <= mark <= "\u0dff" or "\u0e00" <= mark <= "\u0eff"
+
+
+_WORDS = (
+    *("self", "others", "negation", "yes", "no", "unreal", "condition", "would", "breaks", "genitive"),
+    *("possessive", "naming"),
+)
+
+
+@cache
+def languages() -> dict[str, Language]:
+    """Every language that has a file, by its ISO 639-1 code."""
+    folder = files(__package__) / "languages"
+    found = [path for path in folder.iterdir() if path.name.endswith(".toml")]
+    read = {
+        path.name.removesuffix(".toml"): tomllib.loads(path.read_text(encoding="utf-8")) for path in found
+    }
+    return {code: _language(code, data) for code, data in read.items()}
+
+
+def language_of(texts: Sequence[str], known: str = "") -> Language:
+    """The language of what one person said, from all of it together: a short text alone tells little.
+
+    Args:
+        known: an ISO 639-1 code that is known to hold, from speech recognition for instance.
+    """
+    if known in languages():
+        return languages()[known]
+    said = " ".join(texts).strip()
+    if not any(map(str.isalpha, said)):
+        return UNKNOWN
+    return languages().get(_identified(said), UNKNOWN)
+
+
+def _identified(text: str) -> str:
+    import py3langid  # 0.1 s, and only who asks for a language pays it
+
+    return str(_identifier(py3langid).classify(text)[0])
+
+
+@cache
+def _identifier(package: Any) -> Any:
+    """Chooses among the languages that have a file: others would draw short texts away."""
+    package.set_languages(sorted(languages()))
+    return package
+
+
+def _language(code: str, data: dict[str, Any]) -> Language:
+    words = {key: tuple(tuple(phrase.split()) for phrase in data.get(key, ())) for key in _WORDS}
+    rest = {key: value for key, value in data.items() if key not in _WORDS}
+    people = {
+        key: tuple(tuple(word.split()) for word in words) for key, words in data.get("people", {}).items()
+    }
+    secrets = dict(data.get("secrets", {}))
+    digits = {fold(word): value for word, value in secrets.pop("digits", {}).items()}
+    rest |= {"people": people, "secrets": secrets, "digits": digits}
+    rest |= {key: tuple(data.get(key, ())) for key in ("zero", "self_endings")}
+    return Language(code, **{**rest, **words, "calendar": frozenset(data.get("calendar", "").split())})

@@ -1,0 +1,98 @@
+"""People by what they are to the speaker, in any language: "mum", "Mutter" and "母" are one key.
+
+Only closed groups are known (kin, neighbours, doctors, pets; `[people]` in the language files). Everybody
+else is told apart by the words themselves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from echoic.memory.text.canonical import same_stem, split
+from echoic.memory.text.language import Language, fold, languages
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """Where somebody is named by what they are."""
+
+    begin: int
+    end: int
+    key: str
+
+
+def mentions(words: Sequence[str], language: Language) -> list[Mention]:
+    """Who is named among canonical words, in order; "mother in law" is no mother."""
+    found: list[Mention] = []
+    at = 0
+    while at < len(words):
+        phrase = next((one for one in _phrases(language.code) if _stands(one[0], words, at, language)), None)
+        if phrase is None:
+            at += 1
+        else:
+            found.append(Mention(at, at + len(phrase[0]), phrase[1]))
+            at += len(phrase[0])
+    return found
+
+
+BROADER = {
+    "son": "child",
+    "daughter": "child",
+    "grandson": "grandchild",
+    "granddaughter": "grandchild",
+    "sister": "sibling",
+    "brother": "sibling",
+    "wife": "partner",
+    "husband": "partner",
+    "girlfriend": "partner",
+    "boyfriend": "partner",
+    "spouse": "partner",
+    "mother": "parents",
+    "father": "parents",
+    "niece": "nephew",
+}
+"""Who may be named by a wider word: a son is a child."""
+
+
+def keys_in(words: Sequence[str], language: Language) -> set[str]:
+    """The people that these words name."""
+    return {one.key for one in mentions(words, language)}
+
+
+def names(key: str, words: Sequence[str], language: Language) -> bool:
+    """Whether the words name this person, in the speaker's language or another: people mix them."""
+    wanted = {key, BROADER.get(key, key)}
+    wanted |= {narrow for narrow, broad in BROADER.items() if broad == key}
+    return any(wanted & keys_in(words, one) for one in (language, *languages().values()))
+
+
+@lru_cache(maxsize=2_048)
+def key_of(role: str) -> str:
+    """The key of a role in whatever language; empty for one that is of no closed group."""
+    words = tuple(piece for word in role.split() for piece in split(fold(word)))
+    found = {key for code in languages() for phrase, key in _phrases(code) if phrase == words}
+    return min(found) if len(found) == 1 else ""
+
+
+def _stands(phrase: tuple[str, ...], words: Sequence[str], at: int, language: Language) -> bool:
+    return len(phrase) <= len(words) - at and all(
+        same_stem(piece, words[at + step], language) or _with_particle(piece, words[at + step])
+        for step, piece in enumerate(phrase)
+    )
+
+
+def _with_particle(piece: str, word: str) -> bool:
+    """Hangul writes particles together with their word."""
+    return len(piece) > 1 and "\uac00" <= piece[:1] <= "\ud7a3" and word.startswith(piece)
+
+
+@cache
+def _phrases(code: str) -> list[tuple[tuple[str, ...], str]]:
+    """Longest first."""
+    people = languages()[code].people if code in languages() else {}
+    pairs = [
+        (tuple(piece for word in phrase for piece in split(fold(word))), key)
+        for key, phrases in people.items()
+        for phrase in phrases
+    ]
+    return sorted(pairs, key=lambda pair: -len(pair[0]))

@@ -1,0 +1,222 @@
+"""What must never be kept is taken out of words before they are stored: card numbers, PINs, passwords, codes.
+
+A card number is 13 to 19 digits that pass Luhn's check (ISO/IEC 7812). The others are said as such: a word of
+`[secrets]` in a language file, then a number or, for a password, the rest of the sentence; or the answer to a
+question with such a word. All languages at once: no language has to be known. Spelled digits count too.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from text_to_num import alpha2digit
+
+from echoic.memory.text.canonical import is_unspaced
+from echoic.memory.text.language import fold, languages
+
+MASK = "•••"
+LEAST_DIGITS = 3
+"""Of a number behind a word such as "PIN"."""
+CARD = range(13, 20)
+NEAR = 6
+"""Words from "password" to its "is"."""
+BEFORE, AFTER = 3, 15
+"""Words around such a word in which its number stands."""
+_WORD = re.compile("\\d+|[^\\W\\d_](?:[^\\W\\d_]|[\u0900-\u0dff\u0e00-\u0e7f])*")
+_SENTENCE_END = re.compile(r"[.!?;。！？؟।\n]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    begin: int
+    end: int
+    text: str
+    """Folded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Number words next to each other, as places of words."""
+
+    first: int
+    last: int
+    digits: str
+
+
+def hide_secrets(text: str, asked: str = "") -> str:
+    """The text with each secret as "•••"; as it is where there is none.
+
+    Args:
+        asked: what was said before it: "Could you read me the code?"
+    """
+    words = _words_of(text)
+    named = _places(words, "numbers")
+    if not named and sum(_at_most(word.text) for word in words) < LEAST_DIGITS:
+        return _hidden(text, _passwords(text, words, asked))
+    runs = _runs(text, words)
+    spans = [_span(words, run) for run in runs if _is_card(run.digits)]
+    near = _near(named, words)
+    everywhere = bool(asked) and bool(_places(_words_of(asked), "numbers"))
+    for run in runs:
+        is_secret = everywhere or any(at in near for at in range(run.first, run.last + 1))
+        if len(run.digits) >= LEAST_DIGITS and is_secret:
+            spans.append(_span(words, run))
+    return _hidden(text, [*spans, *_passwords(text, words, asked)])
+
+
+def _at_most(word: str) -> int:
+    """How many digits a word may stand for."""
+    return len(word) if word.isdigit() else bool(_digits(word))
+
+
+def _near(named: list[tuple[int, int]], words: list[_Word]) -> set[int]:
+    return {
+        at for first, last in named for at in range(max(0, first - BEFORE), min(len(words), last + AFTER))
+    }
+
+
+def _passwords(text: str, words: list[_Word], asked: str) -> list[tuple[int, int]]:
+    """From behind "password is" to the end of its sentence; all of an answer to a question for it.
+
+    "I forgot my password and my dog is ill" holds none; where a language has no such "is", all behind the
+    word counts.
+    """
+    spans = []
+    stating = [last for _, last in _places(words, "is")]
+    for first, last in _places(words, "words"):
+        end = _SENTENCE_END.search(text, words[last].end)
+        close = end.start() if end else len(text)
+        begin: int | None = last
+        if (
+            _needs_is(tuple(word.text for word in words[first : last + 1]))
+            and text[words[last].end :][:1] != ":"
+        ):
+            near = (at for at in stating if last < at <= last + NEAR and words[at].begin < close)
+            begin = next(near, None)
+        if begin is not None and begin + 1 < len(words):
+            spans.append((words[begin + 1].begin, close))
+    if asked and words and _places(_words_of(asked), "words"):
+        spans.append((words[0].begin, words[-1].end))
+    return [span for span in spans if span[0] < span[1]]
+
+
+def _hidden(text: str, spans: list[tuple[int, int]]) -> str:
+    for begin, end in sorted(_joined(spans), reverse=True):
+        text = f"{text[:begin]}{MASK}{text[end:]}"
+    return text
+
+
+def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for begin, end in sorted(spans):
+        if found and begin <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((begin, end))
+    return found
+
+
+def _words_of(text: str) -> list[_Word]:
+    """Words with their places; where no spaces are written, each character."""
+    found = []
+    for match in _WORD.finditer(text):
+        if is_unspaced(match.group()):
+            found += [_Word(at, at + 1, fold(text[at])) for at in range(match.start(), match.end())]
+        else:
+            found.append(_Word(match.start(), match.end(), fold(match.group())))
+    return found
+
+
+def _places(words: list[_Word], kind: str) -> list[tuple[int, int]]:
+    """Where a secret is named, as first and last word; not in "post code"."""
+    texts = [word.text for word in words]
+    spared = {at for first, last in _found(texts, _phrases("spared")) for at in range(first, last + 1)}
+    return [span for span in _found(texts, _phrases(kind)) if span[0] not in spared and span[1] not in spared]
+
+
+def _found(texts: list[str], phrases: dict[str, list[tuple[str, ...]]]) -> list[tuple[int, int]]:
+    spans = []
+    for at, word in enumerate(texts):
+        for phrase in phrases.get(word, ()):
+            if tuple(texts[at : at + len(phrase)]) == phrase:
+                spans.append((at, at + len(phrase) - 1))
+    return spans
+
+
+@lru_cache(maxsize=256)
+def _needs_is(phrase: tuple[str, ...]) -> bool:
+    """Whether a language that knows this word for a password has words that state it."""
+    named = [one for one in languages().values() if phrase in map(_pieces, one.secrets.get("words", ()))]
+    return any(one.secrets.get("is") for one in named)
+
+
+@cache
+def _phrases(kind: str) -> dict[str, list[tuple[str, ...]]]:
+    """By their first word."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for language in languages().values():
+        for phrase in language.secrets.get(kind, ()):
+            found.setdefault(_pieces(phrase)[0], []).append(_pieces(phrase))
+    return found
+
+
+def _pieces(phrase: str) -> tuple[str, ...]:
+    return tuple(word.text for word in _words_of(phrase))
+
+
+def _runs(text: str, words: list[_Word]) -> list[_Run]:
+    found: list[_Run] = []
+    first = None
+    for at in range(len(words) + 1):
+        is_number = at < len(words) and bool(words[at].text.isdigit() or _digits(words[at].text))
+        if is_number and first is None:
+            first = at
+        elif not is_number and first is not None:
+            spelled = text[words[first].begin : words[at - 1].end]
+            found.append(_Run(first, at - 1, _value(spelled, words[first:at])))
+            first = None
+    return found
+
+
+def _value(spelled: str, words: list[_Word]) -> str:
+    """All digits of a run, in order: "forty one eleven" is 4111 in a language whose numbers are known."""
+    plain = "".join(word.text if word.text.isdigit() else _digits(word.text) for word in words)
+    for code in _SPOKEN:
+        converted = re.sub(r"\D", "", alpha2digit(fold(spelled), code, threshold=0))
+        if len(converted) in CARD and _is_card(converted):
+            return converted
+    return plain
+
+
+def _span(words: list[_Word], run: _Run) -> tuple[int, int]:
+    return words[run.first].begin, words[run.last].end
+
+
+def _is_card(digits: str) -> bool:
+    if len(digits) not in CARD:
+        return False
+    total = 0
+    for place, mark in enumerate(reversed(digits)):
+        value = int(mark) * (2 if place % 2 else 1)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
+
+
+_SPOKEN = tuple(sorted({one.spoken_numbers for one in languages().values() if one.spoken_numbers}))
+
+
+@lru_cache(maxsize=8_192)
+def _digits(word: str) -> str:
+    """The digits that a number word stands for in some language; empty if it is none."""
+    for language in languages().values():
+        if word in language.digits:
+            return str(language.digits[word])
+        if word in language.zero:
+            return "0"
+        if word in language.repeats:
+            return "0"  # "double": a part of the number, whatever it doubles
+    for code in _SPOKEN:
+        converted = alpha2digit(word, code, threshold=0)
+        if converted.isdigit():
+            return str(converted)
+    return ""

@@ -1,0 +1,111 @@
+"""The second wall: with the filter of a query removed, Postgres still shows nothing of another person."""
+
+import re
+
+import pytest
+
+from echoic.api.access.wall import ONLY, open_wall
+from echoic.memory.errors import StoreRefused
+from tests.remembered import fact, learn, say
+
+TABLES = (
+    "turns turn_index facts postings fact_changes batches forgotten events api_creations graph_groups "
+    "graph_entered graph_due"
+).split()
+
+
+@pytest.fixture
+async def two(served):
+    """Ana and Bo, with something of each in every table."""
+    for user_id in ("ana", "bo"):
+        await learn(served.memory, fact(f"Is {user_id}", user_id))
+        await say(served.memory, f"I am {user_id}.", user_id=user_id, call_id=f"call of {user_id}")
+
+    async def fill(connection):
+        for number, user_id in enumerate(("ana", "bo")):
+            one = "00000000-0000-0000-0000-00000000000" + str(number)
+            await connection.execute("insert into batches values ($1, 'learn', $2, '{}')", one, user_id)
+            await connection.execute("insert into forgotten values ($1, $2)", one, user_id)
+            await connection.execute("insert into api_creations values ($1, 'key', $2, '', $1)", one, user_id)
+            await connection.execute("insert into graph_groups values ($1, $1, 'echoic')", user_id)
+            await connection.execute(
+                "insert into graph_entered values ($1, $2::uuid, 'edge', '', $1)", user_id, one
+            )
+            await connection.execute(
+                "insert into graph_due (user_id, agent_id) values ($1, 'echoic') on conflict do nothing",
+                user_id,
+            )
+
+    await served.memory.db.transaction(fill)
+    return served
+
+
+@pytest.mark.parametrize("table", TABLES)
+async def test_a_query_without_its_filter_shows_one_person(two, table):
+    """Read, changed, removed: as if the other were not there."""
+    db = two.memory.db
+    whose = f"select distinct user_id from {table}"
+    everybody = {row["user_id"] for row in await db.run(lambda connection: connection.fetch(whose))}
+    assert everybody == {"ana", "bo"}
+    token = ONLY.set("ana")
+    try:
+        assert [row["user_id"] for row in await db.run(lambda connection: connection.fetch(whose))] == ["ana"]
+        await db.run(lambda connection: connection.execute(f"delete from {table}"))
+    finally:
+        ONLY.reset(token)
+    left = await db.run(lambda connection: connection.fetch(whose))
+    assert [row["user_id"] for row in left] == ["bo"]
+
+
+async def test_a_person_cannot_be_given_away(two):
+    """Nor can a row of another's be made."""
+    token = ONLY.set("ana")
+    try:
+        for change in (
+            "update forgotten set user_id = 'bo'",
+            "insert into forgotten values (gen_random_uuid(), 'bo')",
+        ):
+            with pytest.raises(StoreRefused):
+                await two.memory.db.run(lambda connection, sql=change: connection.execute(sql))
+    finally:
+        ONLY.reset(token)
+
+
+async def test_every_read_of_the_api_with_its_filter_removed(two, admin, monkeypatch):
+    """Each query of memory/review runs with `user_id = $1` made true for all: nothing of Bo is shown."""
+    from echoic.memory.review import facts, people
+    from echoic.memory.store.queries import query
+
+    def unfiltered(name):
+        return re.sub(r"((?:\w+\.)?user_id = \$1)", r"(\1 or true)", query(name))
+
+    for module in (facts, people):
+        monkeypatch.setattr(module, "query", unfiltered)
+    for path in (
+        "facts",
+        "facts?validity=all",
+        "turns",
+        "calls",
+        "calls/call of bo/turns",
+        "statistics",
+        "learning",
+        "",
+    ):
+        text = (await admin.get(f"/v1/users/ana/{path}".rstrip("/"))).text
+        assert "Is bo" not in text and "I am bo" not in text and "call of bo" not in text, path
+    statistics = (await admin.get("/v1/users/ana/statistics")).json()
+    assert (statistics["turns"], statistics["facts_live"]) == (1, 1)
+    one = (await admin.get("/v1/users/bo/facts")).json()["items"][0]["fact_id"]
+    assert (await admin.get(f"/v1/users/ana/facts/{one}")).status_code == 404
+
+
+async def test_the_wall_is_not_in_the_way_of_others(two):
+    """An agent's own connections, and requests about everybody, see what they did before."""
+    assert two.app.state.wall is True and await open_wall(two.memory.db) is True
+    assert [one.text for one in await two.memory.facts.list("bo")] == ["Is bo"]
+
+
+async def test_one_request_does_not_stand_behind_anothers_wall(two, admin):
+    """The role ends with its transaction: the next request on the same connection is about everybody."""
+    await admin.get("/v1/users/ana/facts")
+    assert len((await admin.get("/v1/users")).json()["items"]) == 2

@@ -1,0 +1,72 @@
+"""The language files: what they hold is whole, and a language is added by adding one file."""
+
+import pytest
+
+from echoic.memory.text.canonical import same, tokens
+from echoic.memory.text.language import UNKNOWN, language_of, languages
+from echoic.memory.text.people import key_of, keys_in, names
+
+KIN = ("mother", "father", "sister", "brother", "son", "daughter", "friend", "doctor")
+
+
+@pytest.mark.parametrize("code", sorted(languages()))
+def test_a_file_holds_what_is_told_apart_by_it(code):
+    """Without these words a check would be silent in this language, and nobody would notice."""
+    language = languages()[code]
+    assert language.name and language.negation and language.yes and language.no
+    assert language.self or language.self_endings
+    assert set(KIN) <= set(language.people)
+    assert language.secrets.get("numbers") and language.secrets.get("words")
+    assert language.calendar
+
+
+@pytest.mark.parametrize("code", sorted(languages()))
+def test_a_role_has_one_key_in_every_language(code):
+    """ "Mutter" is the mother of the other files."""
+    for key in KIN:
+        for phrase in languages()[code].people[key]:
+            assert key_of(" ".join(phrase)) in (key, ""), phrase
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [("my mum", "mother"), ("meine Mutter", "mother"), ("私の母", "mother"), ("mi hermana", "sister")],
+)
+def test_people_are_found_by_what_they_are(words, key):
+    """In the words of their language."""
+    assert key in keys_in(tokens(words), language_of([f"{words} {words}"])) or names(
+        key, tokens(words), UNKNOWN
+    )
+
+
+def test_a_mother_in_law_is_no_mother():
+    """The longest name counts."""
+    assert "mother" not in keys_in(tokens("my mother in law"), languages()["en"])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("thirty four", "34"),
+        ("Müller", "muller"),
+        ("Dr. Patel", "doctor patel"),
+        ("O'Brien", "O’Brien"),
+        ("MCDONALD'S", "mcdonald's"),
+    ],
+)
+def test_two_writings_are_one(one, other):
+    """Case, accents, apostrophes, titles, and numbers in words."""
+    english = languages()["en"]
+    assert tokens(one, english) == tokens(other, english)
+
+
+@pytest.mark.parametrize(("one", "other", "is_same"), [("dogs", "dog", True), ("cat", "car", False)])
+def test_forms_of_a_word(one, other, is_same):
+    """By the stemmer of its language."""
+    assert same(one, other, languages()["en"]) == is_same
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["..."], ["12345"]])
+def test_no_words_have_no_language(texts):
+    """And nothing is told apart then."""
+    assert language_of(texts) == UNKNOWN

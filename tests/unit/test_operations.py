@@ -1,0 +1,176 @@
+"""A model's answer as operations, however models and gateways write it."""
+
+import json
+
+import pytest
+
+from echoic.memory.errors import ModelAnswerInvalid
+from echoic.memory.types import CALLER, About
+from echoic.workers.evidence.operations import MOST_OPERATIONS, read_answer, schema
+from echoic.workers.model.answer import parse
+
+WHOLE = {
+    "turns": [2],
+    "quote": "my sister Ana lives in Porto",
+    "about": "sister, Ana",
+    "said": "stated",
+    "fact": "Sister Ana lives in Porto",
+    "op": "replace 1",
+    "topic": "family",
+    "weight": 6,
+    "when": "2026-05-02 day: on Saturday",
+}
+TEXT = json.dumps({"operations": [WHOLE]})
+
+
+def test_names_stand_in_the_fact():
+    """What a model names beside it is left out; and they are asked for only where they are used."""
+    (one,) = read_answer([{"fact": "Lives in Porto", "names": ["Porto", "Ana", 7]}], 1, 0).operations
+    assert one.names == ("Porto",)
+    asked = schema(1, 0, 5, names=True)["properties"]["operations"]["items"]
+    assert (
+        "names" in asked["required"] and "names" not in schema(1, 0, 5)["properties"]["operations"]["items"]
+    )
+
+
+def test_a_whole_operation_is_read_whole():
+    """Every field of the schema reaches the operation; turns and known facts count from 0 inside."""
+    (one,) = read_answer({"operations": [WHOLE]}, turns=3, known=1).operations
+    assert (one.kind, one.turns, one.known, one.about) == ("replace", (1,), 0, About("sister", "Ana"))
+    assert (one.text, one.topic, one.importance) == ("Sister Ana lives in Porto", "family", 0.67)
+    assert (str(one.when.begins), one.when.precision, one.when.words) == ("2026-05-02", "day", "on Saturday")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT,
+        f"```json\n{TEXT}\n```",
+        f"<think>Who is Ana? {{maybe}}</think>{TEXT}",
+        f"Ana is the sister.</think>\n{TEXT}",
+        f"<|channel|>analysis<|message|>hm {{}}<|end|><|channel|>final<|message|>{TEXT}<|return|>",
+        f"Sure! Here it is: {TEXT} I hope that helps [smile].",
+        json.dumps([WHOLE]),
+        json.dumps(WHOLE),
+        json.dumps({"result": {"x": 1}, "memories": [WHOLE]}),
+        json.dumps({"anything": [WHOLE]}),
+    ],
+)
+def test_answers_come_in_many_shapes(text):
+    """Thinking, fences, prose, lists at the top, other names of the list: the same operation."""
+    assert len(read_answer(parse(text).value, turns=3, known=1).operations) == 1
+
+
+@pytest.mark.parametrize(
+    ("element", "text"),
+    [
+        ("Lives in Porto", "Lives in Porto"),
+        ({"text": "Lives in Porto"}, "Lives in Porto"),
+        ({"memory": " Lives  in Porto ", "event": "ADD"}, "Lives in Porto"),
+        (
+            {"fact": "Lives in Porto", "op": "update", "known": "1", "weight": "7", "turns": "2"},
+            "Lives in Porto",
+        ),
+        ({"fact": "Lives in Porto", "op": "replace 9"}, "Lives in Porto"),
+    ],
+)
+def test_other_keys_and_kinds_mean_the_same(element, text):
+    """Strings for objects and for numbers; a known fact that is not there makes it an addition."""
+    (one,) = read_answer({"operations": [element]}, turns=3, known=1).operations
+    assert one.text == text
+
+
+@pytest.mark.parametrize(
+    "about", ["", "caller", "User", "me", {"role": "caller", "name": "Ruth"}, "caller, Ruth"]
+)
+def test_the_caller_has_many_names(about):
+    """A caller with a name is the caller."""
+    (one,) = read_answer([{"fact": "Lives in Porto", "about": about}], 1, 0).operations
+    assert one.about == CALLER
+
+
+@pytest.mark.parametrize(
+    "answer", ["nothing", 7, {"mood": "fine"}, [{"op": "end 5"}], [1, None], {"operations": [[]]}]
+)
+def test_an_answer_of_which_nothing_is_usable_is_a_failure(answer):
+    """It is not "learned nothing"."""
+    with pytest.raises(ModelAnswerInvalid):
+        read_answer(answer, 1, 0)
+
+
+@pytest.mark.parametrize("answer", [{"operations": []}, [], {}, {"facts": []}])
+def test_an_empty_answer_says_that_nothing_was_told(answer):
+    """And is none."""
+    assert read_answer(answer, 1, 0).operations == ()
+
+
+def test_one_broken_element_leaves_the_others():
+    """It is counted."""
+    answer = read_answer([{"fact": "Lives in Porto"}, {"op": "end 9"}, None], 1, 0)
+    assert (len(answer.operations), answer.unreadable) == (1, 2)
+
+
+def test_ten_thousand_operations_are_cut():
+    """A model that gives them has lost itself; the same one over and over is one."""
+    many = [{"fact": f"Likes {number}"} for number in range(10_000)]
+    assert len(read_answer(many, 1, 0).operations) == MOST_OPERATIONS
+    assert len(read_answer([{"fact": "Likes tea"}] * 50, 1, 0).operations) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        (TEXT[:-4], 0),
+        (json.dumps({"operations": [WHOLE, WHOLE]})[:-20], 1),
+        (json.dumps([WHOLE, WHOLE])[:-1], 2),
+        (f"<think>so</think>{json.dumps({'operations': [WHOLE, WHOLE]})[:-9]}", 1),
+    ],
+)
+def test_of_a_cut_answer_the_whole_operations_are_kept(text, count):
+    """And it is said to be cut."""
+    parsed = parse(text)
+    assert not parsed.complete and len(parsed.value) == count
+
+
+@pytest.mark.parametrize("text", ["", "I cannot do that.", "<think>for ever and ever", "{'single': 'quotes'"])
+def test_no_json_is_a_failure(text):
+    """Also thinking that never came to an end."""
+    with pytest.raises(ModelAnswerInvalid):
+        parse(text)
+
+
+@pytest.mark.parametrize("depth", [10, 100_000])
+def test_brackets_without_end(depth):
+    """They cost neither the process nor much time."""
+    with pytest.raises(ModelAnswerInvalid):
+        read_answer(parse("[" * depth + "]" * depth).value, 1, 0)
+
+
+def test_the_schema_offers_only_what_exists():
+    """Turns and known facts by number; without known facts one can only add."""
+    operation = schema(2, 1, 5)["properties"]["operations"]["items"]["properties"]
+    assert operation["op"]["enum"] == ["add", "replace 1", "end 1", "confirm 1"]
+    assert operation["turns"]["items"]["enum"] == [1, 2]
+    assert schema(2, 0, 5)["properties"]["operations"]["items"]["properties"]["op"]["enum"] == ["add"]
+
+
+@pytest.mark.parametrize(
+    ("when", "begins", "precision"),
+    [
+        ("2026-06 month: in June", "2026-06-01", "month"),
+        ("2026 year: this year", "2026-01-01", "year"),
+        ("habit: every day", "None", "habit"),
+        ("2026-05-02/2026-05-09 day: for a week", "2026-05-02", "day"),
+        (
+            {"from": "2026-05-02T10:30", "precision": "day", "words": "at half ten"},
+            "2026-05-02 10:30:00",
+            "day",
+        ),
+        ("whenever: 31 Feb", "None", ""),
+        ("", "None", ""),
+    ],
+)
+def test_dates_keep_their_precision(when, begins, precision):
+    """A date that does not exist is none."""
+    (one,) = read_answer([{"fact": "Moves", "when": when}], 1, 0).operations
+    assert (str(one.when.begins), one.when.precision) == (begins, precision)

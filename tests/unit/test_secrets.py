@@ -1,0 +1,62 @@
+"""Card numbers, PINs, passwords and codes leave no digit behind, in any language; other numbers stay."""
+
+import pytest
+
+from echoic.memory.text.secrets import MASK, hide_secrets
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "secret"),
+    [
+        ("My card number is 4111 1111 1111 1111.", "", "4111"),
+        ("it's " + "four " + "one " * 15 + "ok", "", "one one"),
+        ("4111-1111-1111-1111", "", "4111"),
+        ("my pin is 4321 please don't laugh", "", "4321"),
+        ("the password i set up is Marmalade underscore ninety one", "", "Marmalade"),
+        (
+            "yes it says eight one five oh two two",
+            "I texted you a six digit code, could you read it out?",
+            "five",
+        ),
+        ("Sì, è tre tre zero nove cinque otto.", "Mi detta il codice che le è arrivato per SMS?", "nove"),
+        ("die geheimzahl ist acht null drei eins falls sie das brauchen", "", "drei"),
+        ("暗証番号は六八零二で合ってると思う", "", "八零"),
+        ("код из смс сорок четыре девятнадцать ноль два", "", "девятнадцать"),
+        ("인증번호 삼 팔 팔 공 사 일 이렇게 왔어요", "", "팔 팔"),
+        ("La contraseña del wifi es Canelo dos mil nueve.", "", "Canelo"),
+        ("de cvc achterop is een zeven zes en de kaart loopt tot mei", "", "zeven"),
+        ("ओटीपी आया है नौ शून्य पाँच पाँच तीन एक", "", "शून्य"),
+        ("le code de la carte bleue c'est sept sept quatre un", "", "quatre"),
+    ],
+)
+def test_what_must_never_be_kept_is_masked(said, asked, secret):
+    """Said as such, or the answer to a question for it; spelled digits count too."""
+    hidden = hide_secrets(said, asked)
+    assert MASK in hidden and secret not in hidden
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "My postcode is SW1A 2AA and I was born in 1984.",
+        "I have two kids, one dog and I live at 221 Baker Street.",
+        "order 1234567890123 please",  # thirteen digits that fail Luhn's check
+        "call me on oh seven seven double one two three",
+        "Ich bin vierunddreißig und wohne in Kiel.",
+        "I forgot my password and my dog Rex died on Monday.",
+        "Ich habe mein Passwort vergessen und muss zu meiner Mutter.",
+        "我忘了密码，我住在上海",
+        "I'm a code monkey, twenty years now.",
+        "",
+        "•••",
+    ],
+)
+def test_other_words_stay_as_they_are(said):
+    """Years, streets, phone and order numbers are no secrets."""
+    assert hide_secrets(said) == said
+
+
+@pytest.mark.parametrize("said", ["my pin is 4321", "4111 1111 1111 1111", "the password is swordfish"])
+def test_masking_twice_is_masking_once(said):
+    """A turn may pass by more than one door."""
+    assert hide_secrets(hide_secrets(said)) == hide_secrets(said)

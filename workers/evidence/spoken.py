@@ -1,0 +1,113 @@
+"""A portion of a conversation as claims are held against it: canonical words, clause by clause."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from echoic.memory.text.canonical import has, place, same, sentences, squash, tokens
+from echoic.memory.text.content import content
+from echoic.memory.text.language import UNKNOWN, Language, language_of, languages
+from echoic.memory.types import Fact, Turn
+
+QUOTED_SHARE = 0.8
+"""Of a quote's words must stand in the turn: a model mends a stammer, or leaves out an "um"."""
+FEW_WORDS = 6
+_QUESTION = re.compile(r"[?？؟]\s*$")
+NAME = re.compile(r"[^\s,.;:!?()\"“”]+")
+"""A word as it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A portion of a conversation as it is checked against."""
+
+    turns: Sequence[Turn]
+    language: Language = UNKNOWN
+    known: Sequence[Fact] = ()
+
+    def is_callers(self, at: int) -> bool:
+        """Whether the caller said it."""
+        return self.turns[at].role == "user"
+
+    def words(self, text: str) -> list[str]:
+        """Canonical words of a text in this language."""
+        return tokens(text, self.language)
+
+    def content(self, text: str) -> list[str]:
+        """Those that say something of their own; all that are longer than an article where none does."""
+        return content(text, self.language)
+
+    def among(self, word: str, words: Iterable[str]) -> bool:
+        """Whether a form of the word is there."""
+        return any(same(word, one, self.language) for one in words)
+
+    def heard(self) -> list[str]:
+        """All that the caller said, and what is known."""
+        said = [turn.text for turn in self.turns if turn.role == "user"]
+        return self.said([*said, *(fact.text for fact in self.known)])
+
+    def said(self, texts: Iterable[str]) -> list[str]:
+        """The words of texts, with numbers as digits and as they are written."""
+        texts = list(texts)
+        return [word for way in (self.words, tokens) for text in texts for word in way(text)]
+
+
+def language_of_turns(turns: Sequence[Turn]) -> Language:
+    """The language that the caller speaks; "No." alone tells none, so the agent's words then count too."""
+    said = [turn.text for turn in turns if turn.role == "user"]
+    is_short = sum(len(tokens(text)) for text in said) < FEW_WORDS
+    return language_of([turn.text for turn in turns] if is_short else said)
+
+
+def asked(spoken: Spoken, at: int) -> str:
+    """The agent's question that this turn answers; empty if it answers none."""
+    if at == 0 or spoken.turns[at - 1].role != "assistant" or not spoken.is_callers(at):
+        return ""
+    last = sentences(spoken.turns[at - 1].text)[-1:]
+    return last[0] if last and _QUESTION.search(last[0]) else ""
+
+
+def holds(text: str, quote: Sequence[str], spoken: Spoken) -> bool:
+    """Whether a quote stands in a text: as it is, or nearly all of it in its order."""
+    said = spoken.words(text)
+    if squash(quote) in squash(said):
+        return True
+    at, found = 0, 0
+    for word in quote:
+        where = place([word], said, at)
+        if where >= 0:
+            at, found = where + 1, found + 1
+    return found >= 2 and found >= QUOTED_SHARE * len(quote)
+
+
+def best(told: Sequence[str], found: Sequence[Sequence[str]], spoken: Spoken) -> int:
+    """Which clause shares most words with a fact; the later one among equals."""
+    return max(range(len(found)), key=lambda at: (len(places(told, found[at], spoken)), at))
+
+
+def places(words: Sequence[str], among: Sequence[str], spoken: Spoken) -> list[int]:
+    """Where words of a fact stand in a clause, in the clause's order."""
+    return [at for at, word in enumerate(among) if spoken.among(word, words)]
+
+
+def has_self(words: Sequence[str], language: Language) -> bool:
+    """Whether the caller speaks of themselves there: "I", "my", a verb's ending."""
+    return has(language.self, words) or any(word.endswith(language.self_endings) for word in words)
+
+
+@lru_cache(maxsize=4_096)
+def _canonical_of(phrase: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(tokens(" ".join(phrase)))
+
+
+def canonical(phrase: Sequence[str]) -> list[str]:
+    """A phrase of a language file in canonical form."""
+    return list(_canonical_of(tuple(phrase)))
+
+
+@lru_cache(maxsize=64)
+def calendar_words(code: str) -> frozenset[str]:
+    """Names of days and months, in canonical form."""
+    language = languages().get(code, UNKNOWN)
+    return frozenset(word for name in language.calendar for word in tokens(name))

@@ -1,0 +1,341 @@
+"""Whether an operation is borne out by the words it quotes. It stands or falls; nothing is changed.
+
+A capable model passes whole; what is refused is what a weak one does: it invents, copies the agent, loses a
+"not", or gives one person what is another's. Each check compares what the operation claims with its own
+evidence, in canonical form (`memory/text/canonical.py`). Words of a language come from its file; without one,
+the checks that need them say nothing.
+
+1. `unsaid`: the quote stands in the turns it names, which are the caller's; an answer also rests on its
+   question, and what the agent undertook on the agent's own words.
+2. `not meant`: the model itself says so ("hypothetical", "playful"), or the words stand behind "pretend" or
+"if".
+3. `invented`: every number, date and name was said, and something of the rest.
+4. `denied`: the fact repeats words that stand under a negation, without it.
+5. `another's`: it is told of the caller, in a clause about somebody whom it leaves out; or of somebody whom
+the
+   words do not name.
+6. `unlike`: the known fact it touches does not exist, or is another person's.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Literal
+
+from echoic.memory.text.canonical import (
+    clauses,
+    clauses_of_sentence,
+    first_of,
+    has,
+    place,
+    sentences,
+    squash,
+    tokens,
+)
+from echoic.memory.text.content import function_words, tells
+from echoic.memory.text.language import Language
+from echoic.memory.text.people import keys_in, names
+from echoic.memory.text.secrets import MASK
+from echoic.memory.types import CALLER
+from echoic.workers.evidence.operations import AGENT, NOT_MEANT, Operation
+from echoic.workers.evidence.spoken import (
+    NAME,
+    Spoken,
+    asked,
+    best,
+    calendar_words,
+    canonical,
+    has_self,
+    holds,
+    places,
+)
+from echoic.workers.evidence.whose import (
+    LONGEST_ARTICLE,
+    about_in,
+    is_anothers,
+    is_named,
+    is_same,
+    names_subject,
+)
+
+Reason = Literal["", "unsaid", "not meant", "invented", "denied", "another's", "unlike"]
+MOST_QUOTE_CHARS = 2_000
+MOST_FACT_CHARS = 500
+LEAST_MENDED, MENDED = 6, 0.85
+"""Letters of a name, and how much of them must be equal, for it to be the one that was heard."""
+
+OPENING = 4
+"""Words of an answer among which its yes or no stands."""
+_DIGITS = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of an operation."""
+
+    reason: Reason = ""
+    """Why it is not carried out; empty if it is."""
+    turns: tuple[int, ...] = ()
+    """Where its words stand."""
+
+
+def judged(operation: Operation, spoken: Spoken) -> Verdict:
+    """Whether an operation is borne out, and by which turns."""
+    turns = _evidence_turns(operation, spoken)
+    return Verdict(_refused(operation, spoken, turns), turns)
+
+
+def is_dated(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
+    """Whether the words that say when were said; else the fact stands without a date."""
+    words = spoken.words(operation.when.words)
+    near = [spoken.turns[at].text for at in turns] + [asked(spoken, at) for at in turns]
+    return bool(words) and any(holds(text, words, spoken) for text in near)
+
+
+def _refused(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> Reason:
+    if operation.said in NOT_MEANT:
+        return "not meant"
+    if not turns:
+        return "unsaid"
+    if operation.kind != "add" and not _is_like(operation, spoken, turns):
+        return "unlike"
+    return _fact_refused(operation, spoken, turns) if operation.kind in ("add", "replace") else ""
+
+
+def _fact_refused(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> Reason:
+    if len(operation.text) > MOST_FACT_CHARS or not _is_said(operation, spoken, turns):
+        return "invented"
+    if all(_is_unreal(operation.text, at, spoken) for at in turns):
+        return "not meant"
+    if all(_is_denied(operation.text, at, spoken) for at in turns):
+        return "denied"
+    if operation.topic == "assistant":  # how the caller wants it, whoever is spoken of
+        return ""
+    if operation.about == CALLER:
+        return "another's" if all(is_anothers(operation.text, at, spoken) for at in turns) else ""
+    if _is_agents(operation):
+        return ""
+    return "" if names_subject(operation, spoken, turns) else "another's"
+
+
+# 1. the quote
+
+
+def _evidence_turns(operation: Operation, spoken: Spoken) -> tuple[int, ...]:
+    """The turns that hold the quote, of whoever may say so."""
+    quote = spoken.words(operation.quote[:MOST_QUOTE_CHARS])
+    own = [at for at in range(len(spoken.turns)) if _may_say(operation, spoken, at)]
+    named = [at for at in operation.turns if at in own]
+    if not quote:
+        return tuple(named) if named else _by_words(operation, spoken, own)
+    holding = [at for at in named or own if holds(spoken.turns[at].text, quote, spoken)]
+    if not holding and named:
+        # named together: the quote may run over two of them, or be the agent's question that a turn answers
+        text = " ".join(spoken.turns[at].text for at in named)
+        answered = [at for at in named if holds(asked(spoken, at), quote, spoken)]
+        holding = named if holds(text, quote, spoken) else answered
+    return tuple(holding or [at for at in own if holds(spoken.turns[at].text, quote, spoken)][:1])
+
+
+def _may_say(operation: Operation, spoken: Spoken, at: int) -> bool:
+    """The caller may; the agent may what it undertook, and that it has done so."""
+    if operation.topic != "promises":
+        return spoken.is_callers(at)
+    return spoken.is_callers(at) != _is_agents(operation) or operation.kind in ("end", "confirm")
+
+
+def _is_agents(operation: Operation) -> bool:
+    return operation.topic == "promises" and operation.about.role.lower() == AGENT
+
+
+def _by_words(operation: Operation, spoken: Spoken, own: Sequence[int]) -> tuple[int, ...]:
+    """Where a model gave neither quote nor turn: the turn that shares most words with the fact."""
+    told = spoken.content(operation.text)
+    said = {at: spoken.words(spoken.turns[at].text) for at in own}
+    shared = {at: sum(spoken.among(word, words) for word in told) for at, words in said.items()}
+    most = max(shared, key=lambda at: shared[at], default=None)
+    return (most,) if most is not None and shared[most] else ()
+
+
+# 2. meant
+
+
+def _is_unreal(fact: str, at: int, spoken: Spoken) -> bool:
+    """Whether the fact's words stand behind "pretend", in an "if" that is not so, or in what would follow."""
+    language, told = spoken.language, spoken.content(fact)
+    for sentence in sentences(spoken.turns[at].text):
+        found = clauses_of_sentence(sentence, language)
+        chosen = best(told, found, spoken) if found else 0
+        covered = places(told, found[chosen], spoken) if found else []
+        if not covered:
+            continue
+        before = [word for clause in found[:chosen] for word in clause] + found[chosen][: covered[-1]]
+        marks = [phrase for phrase in language.unreal if place(canonical(phrase), before) >= 0]
+        if any(not _is_told(phrase, fact, spoken) for phrase in marks):
+            return True
+        if has(language.would, found[chosen]) and _has_own_condition(found[: chosen + 1], language):
+            return True
+    return False
+
+
+def _has_own_condition(found: Sequence[Sequence[str]], language: Language) -> bool:
+    """ "If I won", and not "if you could"."""
+    for at, clause in enumerate(found):
+        if has(language.condition, clause):
+            its = [word for part in found[at : at + 2] for word in part]
+            return language.drops_subject or has_self(its, language)
+    return False
+
+
+def _is_told(phrase: Sequence[str], fact: str, spoken: Spoken) -> bool:
+    """The fact itself is about the song."""
+    return any(spoken.among(word, spoken.words(fact)) for word in canonical(phrase) if tells(word))
+
+
+# 3. said
+
+
+def _is_said(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
+    """At least one of the fact's words was said there; every number, date and name was said somewhere."""
+    near = [spoken.turns[at].text for at in turns] + [asked(spoken, at) for at in turns]
+    said = spoken.said(near)
+    everywhere = [*said, *spoken.heard()]
+    if operation.about != CALLER:
+        said = everywhere
+    if not _shares(operation.text, said, spoken):
+        return False
+    return all(
+        _was_said(word, operation, everywhere, spoken) for word in _exact_words(operation.text, spoken)
+    )
+
+
+def _shares(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
+    """A word of its own, two common ones, a number that was spelled out, or a person by another word."""
+    run, told = squash(said), spoken.words(fact)
+    if any(
+        spoken.among(word, said) or (len(word) > 2 and word.isdigit() and word in run)
+        for word in spoken.content(fact)
+    ):
+        return True
+    if any(_is_heard_as(word, said) for word in told):
+        return True
+    if sum(tells(word) and spoken.among(word, said) for word in set(told)) > 1:
+        return True
+    return any(names(key, said, spoken.language) for key in keys_in(told, spoken.language))
+
+
+def _was_said(word: str, operation: Operation, said: Sequence[str], spoken: Spoken) -> bool:
+    if spoken.among(word, said) or word in squash(said):
+        return True
+    if any(map(str.isdigit, word)):
+        # number words of this language are not read as digits: nothing can be said about it, but where a
+        # secret was masked, of which a model may guess the digits
+        digits = _DIGITS.findall(word)
+        is_readable = bool(spoken.language.spoken_numbers) or any(MASK in turn.text for turn in spoken.turns)
+        return set(digits) <= {*_numbers_of(operation), *said} or not is_readable
+    if word in calendar_words(spoken.language.code):
+        return operation.when.begins is not None or operation.when.ends is not None
+    return _is_heard_as(word, said)
+
+
+def _is_heard_as(word: str, said: Iterable[str]) -> bool:
+    """A name as it is written, beside what speech recognition made of it."""
+    if len(word) < LEAST_MENDED:
+        return False
+    near = (one for one in set(said) if abs(len(word) - len(one)) <= 2)
+    return any(SequenceMatcher(None, word, one).ratio() >= MENDED for one in near)
+
+
+def _exact_words(text: str, spoken: Spoken) -> list[str]:
+    """What has no other words: what has a digit, dates, and capital letters past the first word."""
+    found: list[str] = []
+    calendar = calendar_words(spoken.language.code)
+    for number, match in enumerate(NAME.finditer(text)):
+        word = match.group()
+        named = number > 0 and word[:1].isupper() and not spoken.language.capital_nouns
+        pieces = [one for one in tokens(word) if len(one) > 1 or one.isdigit()]
+        found += [one for one in pieces if named or one in calendar or any(map(str.isdigit, one))]
+    return found
+
+
+def _numbers_of(operation: Operation) -> frozenset[str]:
+    """The numbers that a fact's dates explain."""
+    found: set[str] = set()
+    for moment in (operation.when.begins, operation.when.ends):
+        if moment is not None:
+            found |= {str(moment.day), str(moment.month), str(moment.year), str(moment.year)[2:]}
+            for part in ("hour", "minute"):
+                value = getattr(moment, part, None)
+                found |= {str(value), f"{value:02}", str(value % 12)} if value is not None else set()
+    return frozenset(found)
+
+
+# 4. denied
+
+
+def _is_denied(fact: str, at: int, spoken: Spoken) -> bool:
+    """Whether the fact says plainly what this turn says is not so."""
+    language, turn, told = spoken.language, spoken.turns[at], spoken.words(fact)
+    if has(language.negation, told):
+        return False
+    own, content = spoken.words(turn.text), spoken.content(fact)
+    if question := asked(spoken, at):
+        rest = [word for word in content if not spoken.among(word, own)]
+        opening = own[:OPENING]
+        says_no = _opens_with(language.no, opening) and not _opens_with(language.yes, opening)
+        if rest and says_no and len(rest) * 2 > len(content):
+            return any(spoken.among(word, spoken.words(question)) for word in rest)
+    found = clauses(turn.text, language)
+    if not found:
+        return False
+    clause = found[best(content, found, spoken)]
+    telling = [word for word in told if word in content or len(word) > LONGEST_ARTICLE]
+    covered = places(telling, clause, spoken)
+    # all of them: "Lives alone" denies nothing of "I don't live with anyone"
+    if not covered or not all(spoken.among(word, clause) for word in content):
+        return False
+    denied_at = first_of(language.negation, clause)
+    if denied_at < 0:
+        return False
+    if denied_at < covered[-1] or language.negation_follows:
+        return True
+    # "Ich rauche nicht": one that ends its clause denies the word before it
+    return covered[-1] == denied_at - 1 and function_words(language.code) >= {*clause[denied_at:]}
+
+
+def _opens_with(phrases: Sequence[tuple[str, ...]], opening: Sequence[str]) -> bool:
+    return any(place(canonical(phrase), opening) == 0 for phrase in phrases)
+
+
+# 6. the known fact
+
+
+def _is_like(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
+    """Whether the known fact may be touched: it exists, and is about the same person."""
+    if operation.known is None or operation.known >= len(spoken.known):
+        return False
+    known = spoken.known[operation.known]
+    if operation.kind == "end" and not _touches(operation.quote, known.text, spoken):
+        return False
+    if known.about is not None:
+        return is_same(operation.about, known.about)
+    whose = about_in(known.text, spoken)
+    if operation.about == CALLER:
+        return whose == CALLER and not all(is_anothers(known.text, at, spoken) for at in turns)
+    return (
+        is_same(operation.about, whose)
+        if whose != CALLER
+        else is_named(operation.about, spoken.words(known.text), spoken)
+    )
+
+
+def _touches(quote: str, known: str, spoken: Spoken) -> bool:
+    """Whether words may end this fact: they name something of it, or the caller speaks of themselves.
+
+    "My cleaner's divorced now" does not end "Is married".
+    """
+    language = spoken.language
+    if not quote or not language.self or has_self(spoken.words(quote), language):
+        return True
+    return any(spoken.among(word, spoken.words(quote)) for word in spoken.content(known))

@@ -1,0 +1,152 @@
+"""Whose a fact is: the caller's, or that of somebody whom the words name."""
+
+from collections.abc import Iterable, Sequence
+
+from echoic.memory.text.canonical import clauses, has
+from echoic.memory.text.content import function_words, tells
+from echoic.memory.text.language import Language, fold
+from echoic.memory.text.people import key_of, keys_in, mentions, names
+from echoic.memory.types import CALLER, About
+from echoic.workers.evidence.operations import Operation
+from echoic.workers.evidence.spoken import (
+    NAME,
+    Spoken,
+    asked,
+    best,
+    canonical,
+    has_self,
+    places,
+)
+
+LONGEST_ARTICLE = 3
+"""Letters of what may stand before somebody at a fact's head: "Il marito", "Der Sohn"; not "Likes dogs"."""
+
+
+def is_anothers(fact: str, at: int, spoken: Spoken) -> bool:
+    """Whether the clause that the fact is made of is about somebody of whom the fact says nothing."""
+    language, told = spoken.language, spoken.content(fact)
+    found = clauses(spoken.turns[at].text, language)
+    if not found or not language.self:
+        return False
+    clause = found[best(told, found, spoken)]
+    covered = places(told, clause, spoken)
+    if not covered or has_self(clause[: covered[-1] + 1], language):
+        return False
+    before = clause[: covered[0] + 1]
+    if has(language.naming, before):
+        return False
+    told_of = spoken.words(fact)
+    if any(not names(key, told_of, language) for key in keys_in(before, language)):
+        return True
+    if not asked(spoken, at) and _begins_with_name(before, told_of, spoken.turns[at].text, language):
+        return True
+    return has(language.others, before[:-1]) and not _is_earlier(told, clause, at, spoken)
+
+
+def _begins_with_name(before: Sequence[str], told: Sequence[str], text: str, language: Language) -> bool:
+    """ "Priya has a nut allergy", where a language needs a subject and writes names with a capital."""
+    if language.drops_subject or language.capital_nouns or len(before) < 2:
+        return False
+    first = before[0]
+    if first in function_words(language.code) or first in told:
+        return False
+    return any(
+        fold(match.group()).startswith(first) and match.group()[:1].isupper() for match in NAME.finditer(text)
+    )
+
+
+def _is_earlier(told: Sequence[str], clause: Sequence[str], at: int, spoken: Spoken) -> bool:
+    """ "My mum used to live in Hull, now she lives in York": the fact names whom "she" means."""
+    rest = [word for word in told if not spoken.among(word, clause)]
+    return any(spoken.among(word, spoken.words(spoken.turns[at].text)) for word in rest)
+
+
+def names_subject(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
+    """Whether somebody else is named in the words, and in the fact; and it is not their teacher, mother, …"""
+    heard = spoken.heard()
+    if operation.known is not None:
+        heard += spoken.words(spoken.known[operation.known].text)
+    heard += [word for at in turns for word in spoken.words(asked(spoken, at))]
+    told = spoken.words(operation.text)
+    if not is_named(operation.about, heard, spoken) or not is_named(operation.about, told, spoken):
+        return False
+    return not all(_belongs_to(operation, at, spoken) for at in turns)
+
+
+def is_named(about: About, words: Sequence[str], spoken: Spoken) -> bool:
+    """By role, in any words for it, or by name."""
+    key = key_of(about.role)
+    if key and names(key, words, spoken.language):
+        return True
+    if about.name and all(spoken.among(word, words) for word in spoken.words(about.name)):
+        return True
+    return not key and any(spoken.among(word, words) for word in spoken.words(about.role) if tells(word))
+
+
+def _belongs_to(operation: Operation, at: int, spoken: Spoken) -> bool:
+    """ "My son's teacher moved", "the teacher of my son": the fact leaves one of the two out."""
+    language, told = spoken.language, spoken.words(operation.text)
+    found = clauses(spoken.turns[at].text, language)
+    if not found:
+        return False
+    clause = found[best(spoken.content(operation.text), found, spoken)]
+    named = {at for at, word in enumerate(clause) if _names_them(operation.about, word, spoken)}
+    for link, word in enumerate(clause):
+        owns = _is_one_of(word, language.possessive)
+        if not (owns or _is_one_of(word, language.genitive)):
+            continue
+        pair = {link - 1, link + 1 if owns else _next_content(clause, link + 1, language)}
+        for other in pair - named if pair & named else ():
+            is_owner = owns and other == link - 1 and clause[other] not in function_words(language.code)
+            is_somebody = 0 <= other < len(clause) and (is_owner or keys_in([clause[other]], language))
+            if is_somebody and not _is_told_of(clause[other], told, spoken):
+                return True
+    return False
+
+
+def _names_them(about: About, word: str, spoken: Spoken) -> bool:
+    key = key_of(about.role)
+    return (bool(key) and names(key, [word], spoken.language)) or (
+        tells(word) and spoken.among(word, spoken.words(str(about)))
+    )
+
+
+def _is_one_of(word: str, phrases: Iterable[tuple[str, ...]]) -> bool:
+    return any(canonical(phrase) == [word] for phrase in phrases)
+
+
+def _next_content(clause: Sequence[str], start: int, language: Language) -> int:
+    """The next word that is somebody, or no function word; past the end if there is none."""
+    steps = range(start, len(clause))
+    functions = function_words(language.code)
+    return next(
+        (at for at in steps if clause[at] not in functions or keys_in([clause[at]], language)), len(clause)
+    )
+
+
+def _is_told_of(word: str, told: Sequence[str], spoken: Spoken) -> bool:
+    return spoken.among(word, told) or any(
+        names(key, told, spoken.language) for key in keys_in([word], spoken.language)
+    )
+
+
+def is_same(one: About, other: About) -> bool:
+    """Whether two are one person, as far as role and name say: sister Ana is not sister Marta."""
+    if (one == CALLER) != (other == CALLER):
+        return False
+    names = {fold(one.name), fold(other.name)} - {""}
+    roles = {key_of(about.role) or fold(about.role) for about in (one, other)} - {""}
+    if len(names) > 1:
+        return False
+    return len(roles) <= 1 or bool(names and one.name and other.name)
+
+
+def about_in(fact: str, spoken: Spoken) -> About:
+    """Whose a fact is that does not say so itself, by how it begins: "Sister Ana works at Nokia"."""
+    words = spoken.words(fact)
+    first = next(iter(mentions(words, spoken.language)), None)
+    if first is None or any(len(word) > LONGEST_ARTICLE for word in words[: first.begin]) or first.begin > 1:
+        return CALLER
+    after = [match.group() for match in NAME.finditer(fact)][first.end : first.end + 1]
+    name = next((word for word in after if word[:1].isupper()), "")
+    return About(" ".join(words[first.begin : first.end]), name)

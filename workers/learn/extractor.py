@@ -1,0 +1,275 @@
+"""Asks a model for the operations of a batch, and keeps those that its turns bear out."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
+from typing import Protocol
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+from echoic.memory.model_verdict import Grade
+from echoic.memory.text.canonical import tokens
+from echoic.memory.types import CALLER, Evidence, Fact, Turn
+from echoic.workers.evidence.operations import Answer, Operation, When, read_answer, schema
+from echoic.workers.evidence.spoken import Spoken, language_of_turns
+from echoic.workers.evidence.verify import is_dated, judged
+from echoic.workers.learn.conversation import Portion, halves, most_operations, portions
+from echoic.workers.learn.prompt import messages
+from echoic.workers.model.chat import AnswerTooLong, ChatModel
+
+OF_THIS_AGENT = ("assistant", "promises")
+"""Topics that stay with this agent: how it should behave, and what was promised to it or by it."""
+RECENT_FACTS = 12
+"""New facts of earlier portions that the next portion is shown beside the known ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A known fact that is over, and since when."""
+
+    fact_id: UUID
+    ended_at: datetime
+    by: UUID | None = None
+    """The new fact that stands in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A known fact that was said again."""
+
+    fact_id: UUID
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What one batch taught."""
+
+    facts: tuple[Fact, ...] = ()
+    endings: tuple[Ending, ...] = ()
+    confirmed: tuple[Confirmation, ...] = ()
+    refused: Counter[str] = field(default_factory=Counter)
+    """Operations that were not carried out, by reason."""
+
+
+class Extractor(Protocol):
+    """Reads a batch of turns, in order, beside what is known already. Calls a model, writes nothing."""
+
+    name: str
+
+    async def extract(self, turns: Sequence[Turn], known: Sequence[Fact]) -> Extraction:
+        """What these turns teach.
+
+        Raises:
+            ModelUnavailable: the provider is down or slow; costs no attempt.
+            ModelAnswerInvalid: the model answered garbage; counts as a failure of the batch.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Source(Protocol):
+    """Where the operations of a portion come from: a model, Mem0's pipeline, or a file."""
+
+    name: str
+
+    async def operations(self, portion: Portion, known: Sequence[Fact]) -> Answer: ...
+
+    async def close(self) -> None: ...
+
+
+class ModelSource:
+    """One structured call a portion."""
+
+    name = "echoic"
+
+    def __init__(self, model: ChatModel, zone: ZoneInfo, *, names: bool = False) -> None:
+        self._model, self._zone, self._names = model, zone, names
+
+    async def operations(self, portion: Portion, known: Sequence[Fact]) -> Answer:
+        """See `Extractor.extract`; of a cut answer the whole part is kept, and the rest asked again."""
+        turns = len(portion.turns)
+        try:
+            found = await self._model.ask(
+                messages(portion, known, self._zone, names=self._names),
+                "operations",
+                schema(turns, len(known), most_operations(portion), names=self._names),
+            )
+        except AnswerTooLong as exc:
+            return await self._rest(portion, known, exc)
+        return read_answer(found, turns, len(known))
+
+    async def _rest(self, portion: Portion, known: Sequence[Fact], cut: AnswerTooLong) -> Answer:
+        turns = len(portion.turns)
+        whole = read_answer(cut.partial, turns, len(known)) if cut.partial else Answer(())
+        done = max((at for one in whole.operations for at in one.turns), default=portion.new - 1)
+        if whole.operations and portion.new <= done < turns - 1:
+            # the last one that is whole may not be the last of its turn, so that turn is asked about again
+            rest = await self.operations(replace(portion, new=max(done, portion.new)), known)
+            return Answer(tuple(dict.fromkeys(whole.operations + rest.operations)), rest.unreadable)
+        parts = halves(portion)
+        if parts is None:
+            if whole.operations:
+                return whole
+            raise cut
+        first, second = [await self.operations(part, known) for part in parts]
+        shift = turns - len(parts[1].turns)
+        moved = [replace(one, turns=tuple(at + shift for at in one.turns)) for one in second.operations]
+        return Answer((*first.operations, *moved), first.unreadable + second.unreadable)
+
+    async def close(self) -> None:
+        await self._model.close()
+
+
+class VerifiedExtractor:
+    """The operations of a source, each held against the words it quotes."""
+
+    def __init__(self, source: Source, zone: ZoneInfo, *, grade: Grade = "full") -> None:
+        self._source, self._zone, self._grade = source, zone, grade
+        self.name = source.name
+
+    async def extract(self, turns: Sequence[Turn], known: Sequence[Fact]) -> Extraction:
+        """See `Extractor`."""
+        found = _Found(self._grade, self._zone)
+        language = language_of_turns(turns)
+        for portion in portions(turns):
+            # who may not end facts is shown none: small models write them down again (half of their answers)
+            shown = [*known, *found.facts[-RECENT_FACTS:]] if self._grade == "full" else []
+            answer = await self._source.operations(portion, shown)
+            found.refused["unreadable"] += answer.unreadable
+            spoken = Spoken(portion.turns, language, shown)
+            for operation in answer.operations:
+                found.take(operation, spoken, portion.new)
+        return found.extraction()
+
+    async def close(self) -> None:
+        await self._source.close()
+
+
+class _Found:
+    """What the operations of a batch come to, in their order."""
+
+    def __init__(self, grade: Grade, zone: ZoneInfo) -> None:
+        self._grade, self._zone = grade, zone
+        self._new: dict[UUID, Fact] = {}
+        self._endings: dict[UUID, Ending] = {}
+        self._confirmed: dict[UUID, Confirmation] = {}
+        self.refused: Counter[str] = Counter()
+
+    @property
+    def facts(self) -> list[Fact]:
+        return list(self._new.values())
+
+    def take(self, operation: Operation, spoken: Spoken, new: int) -> None:
+        """Carry out one operation, or count why not. A replacement lands whole or not at all."""
+        verdict = judged(operation, spoken)
+        reason = verdict.reason or ("seen before" if max(verdict.turns) < new else "")
+        if reason:
+            self.refused[reason] += 1
+            return
+        source = [spoken.turns[at] for at in verdict.turns]
+        if not is_dated(operation, spoken, verdict.turns):
+            operation = replace(operation, when=When())
+        evidence = tuple(Evidence(turn.turn_id, operation.quote or turn.text) for turn in source)
+        known = spoken.known[operation.known] if operation.known is not None else None
+        if operation.kind == "confirm" and known is not None:
+            self._confirm(known.fact_id, evidence)
+            return
+        by = None
+        if operation.kind in ("add", "replace"):
+            by = self._add(_fact(operation, source, evidence, self._zone), spoken)
+        if known is not None and known.fact_id != by:
+            self._end(known, _ended_at(operation, source[0], self._zone), by)
+
+    def extraction(self) -> Extraction:
+        """All of it."""
+        confirmed = tuple(one for key, one in self._confirmed.items() if key not in self._endings)
+        return Extraction(tuple(self.facts), tuple(self._endings.values()), confirmed, +self.refused)
+
+    def _add(self, fact: Fact, spoken: Spoken) -> UUID:
+        """The id of the fact, or of the live one that says the same in the same words."""
+        live = [one for one in spoken.known if one.fact_id not in self._endings]
+        for one in (*live, *self._new.values()):
+            if says_same(fact, one):
+                self._confirm(one.fact_id, fact.evidence)
+                return one.fact_id
+        self._new[fact.fact_id] = fact
+        return fact.fact_id
+
+    def _confirm(self, fact_id: UUID, evidence: tuple[Evidence, ...]) -> None:
+        if fact_id in self._new:
+            before = self._new[fact_id]
+            told = tuple(dict.fromkeys((*before.evidence, *evidence)))
+            ids = tuple(dict.fromkeys((*before.turn_ids, *(one.turn_id for one in evidence))))
+            self._new[fact_id] = replace(before, evidence=told, turn_ids=ids)
+        else:
+            self._confirmed[fact_id] = Confirmation(fact_id, evidence)
+
+    def _end(self, known: Fact, at: datetime, by: UUID | None) -> None:
+        if self._grade != "full":
+            self.refused["grade"] += 1
+        elif known.fact_id in self._new:  # said and taken back in the same batch: it becomes history at once
+            self._new[known.fact_id] = replace(self._new[known.fact_id], valid_until=at)
+        else:
+            self._endings[known.fact_id] = Ending(known.fact_id, at, by)
+
+
+def says_same(one: Fact, other: Fact) -> bool:
+    """Whether two facts say the same of the same person, in the same words."""
+    return (one.about or CALLER) == (other.about or CALLER) and tokens(one.text) == tokens(other.text)
+
+
+def _fact(
+    operation: Operation, source: Sequence[Turn], evidence: tuple[Evidence, ...], zone: ZoneInfo
+) -> Fact:
+    first = source[0]
+    is_promise = operation.topic == "promises"
+    begins = _moment(operation.when.begins, first, zone)
+    ends = _moment(operation.when.ends, first, zone, last=True)
+    return Fact(
+        fact_id=uuid4(),
+        user_id=first.user_id,
+        text=operation.text,
+        topic=operation.topic,
+        importance=operation.importance,
+        scope="agent" if operation.topic in OF_THIS_AGENT else "user",
+        agent_id=first.agent_id,
+        said_at=first.said_at,
+        valid_from=begins if begins and not is_promise and begins <= first.said_at else None,
+        valid_until=ends if ends and not is_promise and _is_end(operation, ends, first) else None,
+        turn_ids=tuple(dict.fromkeys(turn.turn_id for turn in source)),
+        about=operation.about,
+        evidence=evidence,
+        precision=operation.when.precision,
+        kind="promise" if is_promise else "fact",
+        due=begins if is_promise else None,
+        names=operation.names,
+    )
+
+
+def _is_end(operation: Operation, ends: datetime, turn: Turn) -> bool:
+    """A habit does not end with the day it was told of, and nothing ends before it was said."""
+    return operation.when.precision != "habit" and ends > turn.said_at
+
+
+def _moment(
+    value: datetime | date | None, turn: Turn, zone: ZoneInfo, *, last: bool = False
+) -> datetime | None:
+    """A day or moment of the caller's as a moment; `last`: the end of that day."""
+    if value is None:
+        return None
+    theirs = ZoneInfo(turn.timezone) if turn.timezone else zone
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=theirs)
+    try:
+        return datetime.combine(value + timedelta(days=last), time(), theirs)
+    except OverflowError:
+        return None
+
+
+def _ended_at(operation: Operation, turn: Turn, zone: ZoneInfo) -> datetime:
+    """When the caller says that it ended; else when they said so."""
+    moment = _moment(operation.when.begins, turn, zone)
+    return moment if moment is not None and moment <= turn.said_at else turn.said_at
