@@ -12,8 +12,8 @@ from uuid import UUID
 from echoic.memory.clock import monotonic_of
 from echoic.memory.errors import MemoryFault, TurnVoid
 from echoic.memory.graph.types import item_of
+from echoic.memory.recall.pending import PendingRecall
 from echoic.memory.recall.prompt import estimate_tokens
-from echoic.memory.recall.recaller import PendingRecall
 from echoic.memory.recall.recent_turns import PROFILE_FACTS, TURNS_BEFORE, TURNS_NOW, RecentTurns
 from echoic.memory.store.consent import Consent, Pauses, Policy, keeps, must_ask
 from echoic.memory.store.turns import counted, turn_id_for
@@ -146,14 +146,19 @@ class CallMemory:
             stores=self.persistent,
         )
 
-    def prefetch(self, text: str, *, previous_user_text: str = "") -> PendingRecall | None:
-        """Start looking up words that are still being spoken; returns at once.
+    def prefetch(
+        self, text: str, *, context_item_ids: Collection[str] = (), previous_user_text: str = ""
+    ) -> PendingRecall | None:
+        """Start looking up words that are still being spoken, as `recall` will; returns at once.
 
         None: there is nothing to look up, or nowhere.
         """
         if not self.persistent or self.paused:
             return None
-        return self.memory.recaller.prefetch(self.caller, text, self.recent, previous=previous_user_text)
+        context = {self._turn_id(item_id) for item_id in context_item_ids} | self.forgotten_ids
+        return self.memory.recaller.prefetch(
+            self.caller, text, self.recent, context=context, previous=previous_user_text
+        )
 
     async def record(
         self,

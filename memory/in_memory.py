@@ -14,8 +14,9 @@ import numpy as np
 
 from echoic.memory.config import MemorySettings
 from echoic.memory.embedding.embedder import Embedder, Vector
+from echoic.memory.recall.pending import Question
 from echoic.memory.recall.ranking import SOURCES, Corpus, Postings, Ranking
-from echoic.memory.recall.recaller import Question, Recaller
+from echoic.memory.recall.recaller import Recaller
 from echoic.memory.service import Memory
 from echoic.memory.store.consent import Consent
 from echoic.memory.store.turns import counted

@@ -17,7 +17,8 @@ from echoic.memory.graph.backend import GraphBackend, open_backend
 from echoic.memory.graph.groups import GraphGroups
 from echoic.memory.privacy.forget import PostgresForgetter
 from echoic.memory.recall.facts_tier import HybridSearch
-from echoic.memory.recall.recaller import Recaller, Tier
+from echoic.memory.recall.pending import Tier
+from echoic.memory.recall.recaller import Recaller
 from echoic.memory.store.consent import ConsentStore
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.facts import FactStore

@@ -11,12 +11,13 @@ from echoic.agent.call.transcripts import UNANSWERED_AFTER_S, Waiting
 from echoic.agent.conversation import previous_words
 from echoic.agent.livekit_api import conversation_of
 from echoic.memory.call import CallMemory
-from echoic.memory.recall.recaller import PendingRecall
+from echoic.memory.recall.pending import PendingRecall
 from echoic.memory.text.words import normalise, terms
 
-SETTLE_S = 0.12
+SETTLE_S = 0.03
 """A partial whose content is not new ("…uh", "…to me then") is looked up only if nothing follows it for so
-long."""
+long. Final words come 100 ms after the last partial: with 0.12 the lookups of a quarter of all questions,
+those that end in such a word, began with them and were met in flight (p95 of a reply +12 ms)."""
 PARTIALS_LOOKED_UP = 24
 """Lookups started from the partial words of one turn; each costs the embedder some 5 ms."""
 LOOKUPS_A_TURN = 32
@@ -136,9 +137,11 @@ class Prefetch:
             return
         self._words = words
         self._stop_settling()
-        if is_final or terms(text) != self._content:
-            self._look_up(text, is_final)
-        else:
+        content = terms(text)
+        if is_final or content != self._content:
+            if is_final or content:  # "what is my" asks nothing yet
+                self._look_up(text, is_final)
+        elif content:
             self._settling = asyncio.get_running_loop().call_later(SETTLE_S, self._look_up, text)
 
     def _look_up(self, text: str, is_final: bool = False) -> None:
@@ -146,18 +149,19 @@ class Prefetch:
         if len(self._started) >= (LOOKUPS_A_TURN if is_final else PARTIALS_LOOKED_UP):
             return
         self._content = terms(text)
-        asked = self._call_memory.prefetch(text, previous_user_text=self._words_before())
+        shown = self._shown()
+        ids = frozenset(item.id for item in shown if item.type == "message")
+        words_before = previous_words(shown)
+        asked = self._call_memory.prefetch(text, context_item_ids=ids, previous_user_text=words_before)
         self._askable = asked is not None
         if asked is None or asked.claimed is not None or any(asked is one for one in self._started):
             return
         self._started.append(asked)
         self._give_up(self._running()[:-RUNNING])
 
-    def _words_before(self) -> str:
-        """As `llm_node` will find them."""
-        if self._session is None:
-            return ""
-        return previous_words(self._call.shown(conversation_of(self._session)))
+    def _shown(self) -> Sequence[llm.ChatItem]:
+        """The conversation as `llm_node` will find it."""
+        return [] if self._session is None else self._call.shown(conversation_of(self._session))
 
     def _running(self) -> list[PendingRecall]:
         return [asked for asked in self._started if asked.claimed is None and asked.running]

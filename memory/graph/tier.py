@@ -7,7 +7,7 @@ from echoic.memory.graph.backend import GraphBackend
 from echoic.memory.graph.groups import GraphGroups
 from echoic.memory.graph.query_words import asked_words
 from echoic.memory.graph.types import item_of
-from echoic.memory.recall.recaller import Question
+from echoic.memory.recall.pending import Question
 from echoic.memory.types import GRAPH_TIER, Item
 
 FOUND = 24

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from echoic.memory.embedding.embedder import Vector
 from echoic.memory.errors import MemoryFault, StoreUnavailable
 from echoic.memory.recall.call_corpus import CallCorpus, load_corpus
+from echoic.memory.recall.pending import Question
 from echoic.memory.recall.postgres_search import search_postgres
-from echoic.memory.recall.recaller import Question
 from echoic.memory.store.database import Database
 from echoic.memory.store.versions import Versions
 from echoic.memory.text.days import asked_days

@@ -5,9 +5,8 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -15,11 +14,11 @@ from echoic.memory.breaker import Breaker
 from echoic.memory.config import MemorySettings
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.errors import MemoryFault
+from echoic.memory.recall.pending import Composed, PendingRecall, Question, Tier, TierLookup
 from echoic.memory.recall.prompt import LAST_CALL_LINES, compose
 from echoic.memory.recall.query_vector import QueryVector
 from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.store.versions import Versions
-from echoic.memory.text.tense import asks_about_past
 from echoic.memory.text.words import clean, is_follow_up, is_small_talk, normalise
 from echoic.memory.types import Caller, Item, Recall, TierResult, TierStatus
 
@@ -38,63 +37,6 @@ VECTOR_SHARE = 0.8
 would have lost."""
 
 Key = tuple[str, str, str, tuple[int, int, int], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked of every tier: the words, for whom, and one vector that all tiers share."""
-
-    caller: Caller
-    text: str
-    vector: QueryVector
-    now: datetime
-    """What has ended by then is over."""
-
-    @property
-    def past(self) -> bool:
-        """Whether what is no longer true is asked for too."""
-        return asks_about_past(self.text)
-
-
-class Tier(Protocol):
-    """A store that can be asked. It answers best first, and raises a MemoryFault when it cannot."""
-
-    name: str
-
-    async def search(self, question: Question) -> Sequence[Item]: ...
-
-
-@dataclass(slots=True)
-class TierLookup:
-    """One tier being asked one question; shared by everyone who asks the same."""
-
-    task: asyncio.Task[Sequence[Item]] | None
-    started: float
-    ended: float | None = None
-    counted_late: bool = False
-    is_probe: bool = False
-    """Nobody waits for it: it only tries whether an extra tier that failed is back, and has the whole budget
-    for that."""
-
-
-@dataclass(slots=True)
-class PendingRecall:
-    """One question and its lookups, by tier; a tier that the breaker held back has no task."""
-
-    lookups: dict[str, TierLookup]
-    vector: QueryVector
-    at: float
-    claimed: Literal["hit", "late"] | None = None
-    """What the first `recall` for these words met: every answer there, or still under way. None: nobody has
-    asked yet."""
-
-    @property
-    def running(self) -> bool:
-        """Is any tier still being asked that a reply would wait for?"""
-        return any(
-            lookup.task is not None and not lookup.task.done() and not lookup.is_probe
-            for lookup in self.lookups.values()
-        )
 
 
 class Recaller:
@@ -156,19 +98,29 @@ class Recaller:
             )
         question = asked_text(text, clean(previous))
         limit_s = self._settings.recall_budget_s if budget_s is None else budget_s
+        asked = None
         if stores:
-            results = await self._ask(caller, question, recent, began, limit_s)
+            asked = self._join_or_start(caller, question, recent, limit_s * VECTOR_SHARE)
+            results = await self._ask(asked, began, limit_s)
         else:
             results = {tier.name: TierResult("skipped") for tier in self._tiers}
         near, result = self._near(question, recent, results, context)
         found = [*(item for one in results.values() for item in one.items), *near]
-        block, used = self._compose(caller, question, recent, found, context)
+        block, used = self._compose(caller, question, recent, found, context, asked)
         return Recall({RecentTurns.name: result} | results, block, used, _ms(self._clock() - began))
 
     def prefetch(
-        self, caller: Caller, text: str, recent: RecentTurns, *, previous: str = ""
+        self,
+        caller: Caller,
+        text: str,
+        recent: RecentTurns,
+        *,
+        context: Collection[UUID] = frozenset(),
+        previous: str = "",
     ) -> PendingRecall | None:
         """Start the lookups for words still being spoken; a `recall` for the same words adopts them.
+
+        It adopts their block too, if its context leaves out the same items.
 
         Returns at once.
 
@@ -177,11 +129,32 @@ class Recaller:
             look up.
         """
         text = clean(text)
-        return (
-            None
-            if is_small_talk(text)
-            else self._join_or_start(caller, asked_text(text, clean(previous)), recent, None)
-        )
+        if is_small_talk(text):
+            return None
+        question = asked_text(text, clean(previous))
+        asked = self._join_or_start(caller, question, recent, None)
+        tasks = [lookup.task for lookup in asked.lookups.values() if lookup.task is not None]
+        if asked.composed is None and asked.running:
+            for task in tasks:
+                task.add_done_callback(
+                    lambda _task: self._compose_ahead(caller, question, recent, context, asked)
+                )
+        return asked
+
+    def _compose_ahead(
+        self,
+        caller: Caller,
+        text: str,
+        recent: RecentTurns,
+        context: Collection[UUID],
+        asked: PendingRecall,
+    ) -> None:
+        """The block of a prefetch whose last lookup has ended: 1.2 ms that no reply waits for."""
+        ended = [one.task for one in asked.lookups.values() if one.task is not None]
+        if asked.claimed is not None or not all(task.done() and not _error(task) for task in ended):
+            return
+        found = [item for tier in asked.lookups for item in self._outcome(tier, asked).items]
+        self._compose(caller, text, recent, found, context, asked)
 
     def give_up(self, asked: PendingRecall) -> None:
         """Stop a prefetch whose words were superseded, unless a `recall` has adopted it."""
@@ -208,10 +181,7 @@ class Recaller:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
 
-    async def _ask(
-        self, caller: Caller, text: str, recent: RecentTurns, began: float, limit_s: float
-    ) -> dict[str, TierResult]:
-        asked = self._join_or_start(caller, text, recent, limit_s * VECTOR_SHARE)
+    async def _ask(self, asked: PendingRecall, began: float, limit_s: float) -> dict[str, TierResult]:
         asked.claimed = asked.claimed or ("late" if asked.running else "hit")
         asked.vector.set_deadline(
             limit_s * VECTOR_SHARE
@@ -339,9 +309,20 @@ class Recaller:
         return near, TierResult("ok" if held else "empty", held, _ms(self._clock() - began))
 
     def _compose(
-        self, caller: Caller, text: str, recent: RecentTurns, found: Sequence[Item], context: Collection[UUID]
-    ) -> tuple[str, tuple[Item, ...]]:
-        return compose(
+        self,
+        caller: Caller,
+        text: str,
+        recent: RecentTurns,
+        found: Sequence[Item],
+        context: Collection[UUID],
+        asked: PendingRecall | None,
+    ) -> Composed:
+        items = [item for part in (found, recent.profile, recent.last_call) for item in part]
+        said = {turn_id for item in items for turn_id in item.turn_ids}
+        made_of = (tuple(item.id for item in items), frozenset(said.intersection(context)), caller.timezone)
+        if asked is not None and asked.composed is not None and asked.composed[0] == made_of:
+            return asked.composed[1]
+        composed = compose(
             found,
             recent.profile,
             recent.last_call,
@@ -352,6 +333,9 @@ class Recaller:
             max_tokens=self._settings.recall_max_tokens,
             max_items=self._settings.recall_items,
         )
+        if asked is not None:
+            asked.composed = made_of, composed
+        return composed
 
     def _hold(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task:
         task = asyncio.create_task(work, name=name)

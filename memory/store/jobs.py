@@ -91,6 +91,7 @@ class JobQueue:
         self._redis = open_redis(redis_url) if redis_url else None
         self._idle_s = idle_s
         self._putting: set[asyncio.Task[None]] = set()
+        self._is_away = False
         self.failed = 0
         """Hints that Redis did not take since start; the sweeper finds those turns by itself."""
 
@@ -121,7 +122,9 @@ class JobQueue:
         done, _ = await asyncio.wait({putting}, timeout=PATIENCE_S)
         if not done:
             self._count_failure("TimeoutError")
-        return bool(done) and not putting.cancelled() and putting.exception() is None
+        taken = bool(done) and not putting.cancelled() and putting.exception() is None
+        self._is_away = self._is_away and not taken
+        return taken
 
     async def cancel(self, user_id: str) -> int:
         """Take a user's waiting jobs out; returns how many.
@@ -205,7 +208,9 @@ class JobQueue:
 
     def _count_failure(self, error: str) -> None:
         self.failed += 1
-        log.warning("jobs.not_enqueued", extra={"error": error})
+        if not self._is_away:  # once an outage
+            log.warning("jobs.not_enqueued", extra={"error": error})
+        self._is_away = True
 
     async def _put(self, client: ArqRedis, user_id: str, wait_s: float) -> None:
         job_id = learn_job_id(user_id)

@@ -24,8 +24,9 @@ PING_S = 5.0
 class Versions:
     """A number for each user that rises with each change made outside the calls that run in this process.
 
-    While the notices of Postgres cannot be heard, every question gets a number of its own: nothing is shared,
-    nothing is stale.
+    While the notices of Postgres cannot be heard, a user has one number for the whole outage: what was looked
+    up before it is old, and what is looked up in it serves the same words. With a number for each question no
+    prefetch was ever adopted, and a turn took 10 to 70 ms longer.
     """
 
     def __init__(self, db: Database) -> None:
@@ -77,10 +78,10 @@ class Versions:
 
     def of(self, user_id: str, call_id: str) -> tuple[int, int, int]:
         """The user's version as seen from one call; compare for equality only."""
-        if self._salt is None or call_id not in self._calls:
+        if call_id not in self._calls:
             return next(self._epoch), 0, 0
         raised = self._raised[user_id]
-        return 0, self._era, raised.total() - raised[call_id]
+        return 0 if self.hears else -1, self._era, raised.total() - raised[call_id]
 
     def hash_of(self, user_id: str) -> str:
         """The name of a user in notices and tombstones: salted by the database."""

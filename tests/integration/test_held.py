@@ -11,8 +11,9 @@ import pytest
 from echoic.memory.privacy.account import erase_user
 from echoic.memory.recall import call_corpus as held
 from echoic.memory.recall.facts_tier import FOUND
+from echoic.memory.recall.pending import Question
 from echoic.memory.recall.postgres_search import search_postgres
-from echoic.memory.recall.recaller import EMBEDDER, Question
+from echoic.memory.recall.recaller import EMBEDDER
 from echoic.memory.service import open_memory
 from tests.embedders import WordEmbedder
 from tests.remembered import NOW, caller, fact, learn

@@ -16,7 +16,7 @@ from echoic.memory.graph.query_words import MAX_WORDS, asked_words
 from echoic.memory.graph.ranking import Found, ranked
 from echoic.memory.graph.tier import GraphTier
 from echoic.memory.graph.types import LONG_AGO, Relation, relation_as_json, relation_from_json, time_of
-from echoic.memory.recall.recaller import Question
+from echoic.memory.recall.pending import Question
 from echoic.memory.types import Caller
 from tests.fake_graph import FakeGraph
 

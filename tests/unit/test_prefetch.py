@@ -11,7 +11,8 @@ from echoic.agent.call import prefetch
 from echoic.agent.call.prefetch import LOOKUPS_A_TURN, PARTIALS_LOOKED_UP, RUNNING, Counts, Prefetch
 from echoic.agent.call.transcripts import UNANSWERED_AFTER_S
 from echoic.memory.config import MemorySettings
-from echoic.memory.recall.recaller import PendingRecall, Recaller
+from echoic.memory.recall.pending import PendingRecall
+from echoic.memory.recall.recaller import Recaller
 from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.types import Caller, Recall
 from tests.embedders import WordEmbedder
@@ -49,7 +50,9 @@ class SpokenMemory:
     def memory(self):
         return self
 
-    def prefetch(self, text: str, *, previous_user_text: str = "") -> PendingRecall | None:
+    def prefetch(
+        self, text: str, *, context_item_ids=(), previous_user_text: str = ""
+    ) -> PendingRecall | None:
         return self.recaller.prefetch(self.caller, text, self.recent, previous=previous_user_text)
 
     async def recall(self, text: str, previous: str = "") -> Recall:

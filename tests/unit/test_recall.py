@@ -9,6 +9,7 @@ import pytest
 
 from echoic.memory.config import MemorySettings
 from echoic.memory.errors import ModelUnavailable, StoreUnavailable
+from echoic.memory.recall import recaller as recaller_module
 from echoic.memory.recall.recaller import EMBEDDER, LOOKUPS_HELD, Recaller
 from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.types import Caller, Fact, Item, Turn
@@ -343,6 +344,26 @@ async def test_prefetch_is_adopted_in_flight(make, recent):
     facts.open.set()
     assert "Biscuit" in (await recaller.recall(ANA, "What is my dog called?", recent)).block
     assert len(facts.asked) == 1
+    await recaller.close()
+
+
+@pytest.mark.parametrize("sees_more", [False, True])
+async def test_the_block_of_a_prefetch_is_there_when_its_lookups_end(make, recent, monkeypatch, sees_more):
+    """It is made once, and anew only if the reply's context holds an item of it."""
+    made = []
+    compose = recaller_module.compose
+    monkeypatch.setattr(recaller_module, "compose", lambda *a, **k: made.append(1) or compose(*a, **k))
+    turn_id = uuid4()
+    told = item("Dog is called Biscuit", kind="turn", role="user", id=turn_id, turn_ids=(turn_id,))
+    other = item("Has a dog")
+    recaller = make(Gate(answer=[told, other]))
+    asked = recaller.prefetch(ANA, "what is my dog called", recent)
+    while asked.running or not made:
+        await asyncio.sleep(0)
+    context = {told.id} if sees_more else {uuid4()}
+    found = await recaller.recall(ANA, "What is my dog called?", recent, context=context)
+    assert len(made) == 1 + sees_more
+    assert ("Biscuit" in found.block) != sees_more and "Has a dog" in found.block
     await recaller.close()
 
 

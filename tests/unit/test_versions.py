@@ -55,10 +55,16 @@ def test_another_user_does_not(versions):
     assert versions.of("ana", "mine") == before
 
 
-def test_while_deaf_nothing_is_ever_equal(versions):
-    """Where changes are not heard of, nothing that was looked up is taken for current."""
+def test_while_deaf_what_was_looked_up_before_is_old(versions):
+    """Changes are not heard of then; what is looked up meanwhile serves the same words."""
+    before = versions.of("ana", "mine")
     versions._salt = None
-    assert versions.of("ana", "mine") != versions.of("ana", "mine")
+    assert versions.of("ana", "mine") == versions.of("ana", "mine") != before
+
+
+def test_of_a_call_that_is_not_held_nothing_is_ever_equal(versions):
+    """Nobody hears what becomes of its user."""
+    assert versions.of("ana", "another") != versions.of("ana", "another")
 
 
 def test_an_erasure_is_told(versions):

@@ -1,0 +1,74 @@
+"""A question to memory while it is being answered: what is asked, of whom, and what has come of it."""
+
+import asyncio
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from echoic.memory.recall.query_vector import QueryVector
+from echoic.memory.text.tense import asks_about_past
+from echoic.memory.types import Caller, Item
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of every tier: the words, for whom, and one vector that all tiers share."""
+
+    caller: Caller
+    text: str
+    vector: QueryVector
+    now: datetime
+    """What has ended by then is over."""
+
+    @property
+    def past(self) -> bool:
+        """Whether what is no longer true is asked for too."""
+        return asks_about_past(self.text)
+
+
+class Tier(Protocol):
+    """A store that can be asked. It answers best first, and raises a MemoryFault when it cannot."""
+
+    name: str
+
+    async def search(self, question: Question) -> Sequence[Item]: ...
+
+
+Composed = tuple[str, tuple[Item, ...]]
+"""A block, and the items in it."""
+
+
+@dataclass(slots=True)
+class TierLookup:
+    """One tier being asked one question; shared by everyone who asks the same."""
+
+    task: asyncio.Task[Sequence[Item]] | None
+    started: float
+    ended: float | None = None
+    counted_late: bool = False
+    is_probe: bool = False
+    """Nobody waits for it: it only tries whether an extra tier that failed is back, and has the whole budget
+    for that."""
+
+
+@dataclass(slots=True)
+class PendingRecall:
+    """One question and its lookups, by tier; a tier that the breaker held back has no task."""
+
+    lookups: dict[str, TierLookup]
+    vector: QueryVector
+    at: float
+    claimed: Literal["hit", "late"] | None = None
+    """What the first `recall` for these words met: every answer there, or still under way. None: nobody has
+    asked yet."""
+    composed: tuple[Hashable, Composed] | None = None
+    """The block, made when the lookups ended, and what it was made of."""
+
+    @property
+    def running(self) -> bool:
+        """Is any tier still being asked that a reply would wait for?"""
+        return any(
+            lookup.task is not None and not lookup.task.done() and not lookup.is_probe
+            for lookup in self.lookups.values()
+        )
