@@ -31,8 +31,8 @@ test-rooms: ready-dev ## Place real calls in real rooms: needs a livekit-server 
 test-graph: ready-dev ## Test the graph on a real Neo4j too: needs Java 17 and Maven
 	@.venv/bin/python -m pytest tests/graph $(ARGS)
 
-test-browser: ready-dev ## Join a call with a real browser: needs a Chromium, and a livekit-server or Go
-	@.venv/bin/python -m pytest tests/browser $(ARGS)
+test-browser: ready-dev ## Join a call and correct memories with a real browser: needs a Chromium, and a livekit-server or Go
+	@.venv/bin/python -m pytest tests/browser tests/page $(ARGS)
 
 test-livekits: ready-dev ## Try the public API on five versions of livekit-agents; ARGS=--newest takes the newest two
 	@.venv/bin/python -m tests.livekits.run $(ARGS)

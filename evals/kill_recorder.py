@@ -12,6 +12,9 @@ from echoic.memory.service import open_memory
 from echoic.memory.types import Caller
 from tests.embedders import WordEmbedder
 
+PAUSE_S = 0.02
+"""Between two turns of a user: without it, what waits on the disk takes longer to arrive than the kills."""
+
 
 def record(database_url: str, redis_url: str, data_dir: str, users: Sequence[str], told: int) -> None:
     """Record turns for ever. Each acknowledged one is a line in the pipe `told`: call, user, number, how.
@@ -19,7 +22,9 @@ def record(database_url: str, redis_url: str, data_dir: str, users: Sequence[str
     Nothing is embedded by a model: what is tried is whether an acknowledged turn is kept.
     """
     logging.disable(logging.CRITICAL)  # of a store that is halted there is a line for each turn
-    settings = load_settings(database_url=database_url, redis_url=redis_url, data_dir=data_dir)
+    # the number of a call may look like that of a card
+    addresses = {"database_url": database_url, "redis_url": redis_url, "data_dir": data_dir}
+    settings = load_settings(**addresses, mask_secrets=False)
     asyncio.run(_record(settings, users, told))
 
 
@@ -37,6 +42,7 @@ async def _record(settings: MemorySettings, users: Sequence[str], told: int) -> 
                 text = words(call_id, user, number)
                 await call.record(str(number), "user", text)
                 os.write(told, f"{call_id} {user} {number} {stored.pop(text)}\n".encode())
+            await asyncio.sleep(PAUSE_S)
 
 
 def words(call_id: str, user: str, number: int) -> str:

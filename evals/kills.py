@@ -32,7 +32,8 @@ import typer
 from echoic.local.command_resources import progress_bar
 from echoic.local.servers.stores import Stores, open_stores
 from echoic.memory.config import load_settings
-from echoic.memory.service import open_memory
+from echoic.memory.errors import StoreUnavailable
+from echoic.memory.service import Memory, open_memory
 from echoic.memory.types import Turn
 from evals.kill_recorder import record, words
 from evals.machine import commit, hardware
@@ -45,7 +46,7 @@ POSTGRES = {"runs": 70, "is halted": 25, "is killed": 5}
 LONGEST_S = {"runs": 0.3, "is halted": 1.0, "is killed": 1.0}
 """Until the process is killed: past the half second after which a turn goes to the spool."""
 READY_S = 60.0
-SETTLE_S = 120.0
+SETTLE_S, POLL_S = 300.0, 0.2
 
 
 @dataclass(slots=True)
@@ -125,10 +126,11 @@ async def compare(stores: Stores, heard: Acknowledged) -> dict[str, Any]:
     settings = load_settings(
         database_url=stores.database_url, redis_url=stores.redis_url, data_dir=stores.data_dir
     )
-    async with asyncio.timeout(SETTLE_S), open_memory(settings, embedder=WordEmbedder()) as memory:
-        while (found := await memory.spool.inspect()).waiting:
+    memory_opens = open_memory(settings, embedder=WordEmbedder(), need_stores=False)
+    async with asyncio.timeout(SETTLE_S), memory_opens as memory:
+        while not await _answers(memory) or (found := await memory.spool.inspect()).waiting:
             memory.recorder.replay_soon()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(POLL_S)
         kept = {user: await memory.turns.list(user) for user in USERS}
     texts = Counter(turn.text for turns in kept.values() for turn in turns)
     said = [(call, user, number) for call, some in heard.turns.items() for user, number in some]
@@ -141,6 +143,15 @@ async def compare(stores: Stores, heard: Acknowledged) -> dict[str, Any]:
         "misplaced": sum(_is_misplaced(user, turn) for user, turns in kept.items() for turn in turns),
         "set_aside": found.set_aside,
     }
+
+
+async def _answers(memory: Memory) -> bool:
+    """Postgres may have been killed a moment ago, and its keeper waits longer each time."""
+    try:
+        await memory.db.ping()
+    except StoreUnavailable:
+        return False
+    return True
 
 
 def _is_misplaced(user: str, turn: Turn) -> bool:

@@ -40,7 +40,9 @@ def measured(results: Path) -> str:
         *(_faults(_read(path)) for path in sorted(results.glob("faults*.json"))),
         *_voice([_read(path) for path in sorted(results.glob("voice*.json"))]),
         *(_takeover(_read(path)) for path in sorted(results.glob("takeover*.json"))),
+        *(_kills(_read(path)) for path in sorted(results.glob("kills*.json"))),
         *(_footprint(_read(path)) for path in sorted(results.glob("footprint*.json"))),
+        *(_api(_read(path)) for path in sorted(results.glob("api*.json"))),
     ]
     return "\n".join(parts) if parts else "Nothing measured yet: `make bench`.\n"
 
@@ -238,6 +240,16 @@ def _takeover(result: dict[str, Any]) -> str:
     )
 
 
+def _kills(result: dict[str, Any]) -> str:
+    during = result["postgres"]
+    return (
+        f"A process that records was killed {result['kills']} times, {during.get('is halted', 0)} times with "
+        f"Postgres halted and {during.get('is killed', 0)} times with Postgres killed too: of "
+        f"{result['acknowledged']} acknowledged turns {result['lost']} were lost, {result['doubled']} "
+        f"doubled and {result['misplaced']} misplaced{_origin(result, 'python -m evals.kills')}.\n"
+    )
+
+
 def _footprint(result: dict[str, Any]) -> str:
     added = ", ".join(f"{megabytes:.0f} MB at {calls}" for calls, megabytes in result["rss_added_mb"].items())
     server = f"{result['once_a_host']['embedding_server_rss_mb']:.0f} MB once"
@@ -249,6 +261,21 @@ def _footprint(result: dict[str, Any]) -> str:
 
 def _two(times: dict[str, float]) -> str:
     return f"{_ms(times['p50'])} / {_ms(times['p95'])}"
+
+
+def _api(result: dict[str, Any]) -> str:
+    lines = [
+        f"**The memory API**, {result['facts']:,} facts, one client, "
+        f"in ms as p50 / p95 / p99{_origin(result, 'python -m evals.api')}",
+        "",
+        "| Asked | Answered after | n |",
+        "|---|---|---|",
+        *(
+            f"| {name} | {row['p50']:.1f} / {row['p95']:.1f} / {row['p99']:.1f} | {row['n']} |"
+            for name, row in result["routes"].items()
+        ),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _origin(result: dict[str, Any], command: str) -> str:

@@ -21,8 +21,8 @@ DOORLESS = {
 REST = {
     "memory/store/sql": "The named queries and the numbered migrations of the database.",
     "tests": "Tests by what they need: `unit` (nothing), `contract`, `integration` and `api` (real stores), "
-    "`e2e` (a pipe), `rooms` (a LiveKit server), `graph` (Neo4j), `browser` (Chromium), `livekits` (other "
-    "versions of LiveKit).",
+    "`e2e` (a pipe), `rooms` (a LiveKit server), `graph` (Neo4j), `browser` and `page` (Chromium), "
+    "`livekits` (other versions of LiveKit).",
     "locks": "Exact versions and SHA-256 sums of everything that is installed.",
     "docs": "These pages, and a Grafana dashboard in `docs/grafana`.",
 }

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from echoic.api.access.guard import Gate, Looks, Mind, ReadsUnwalled, UserId
 from echoic.api.problems import Problem
-from echoic.memory.review.events import Event, EventFeed, Place, events_after, hash_of, order
+from echoic.memory.review.events import Event, EventFeed, Place, events_after, hash_of, last_place, order
 from echoic.memory.service import Memory
 
 router = APIRouter(tags=["events"])
@@ -65,7 +65,8 @@ async def _lines(
     async with streams:
         leave = feed.subscribe(lambda event: _put(queue, event, user_hash))
         try:
-            yield ": you hear what happens from now on\n\n"
+            place = place or await last_place(mind.db)
+            yield f": you hear what happens from now on\nid: {place[0]}-{place[1]}\n\n"
             async for event in _missed(mind, place, user_hash):
                 place = event.place
                 yield _written(event)
@@ -77,14 +78,14 @@ async def _lines(
                         return
                     yield ": still here\n\n"
                     continue
-                if place is None or order(event.place) > order(place):
+                if order(event.place) > order(place):
                     yield _written(event)
         finally:
             leave()
 
 
-async def _missed(mind: Memory, place: Place | None, user_hash: str | None) -> AsyncIterator[Event]:
-    while place is not None and (found := await events_after(mind.db, place, user_hash=user_hash)):
+async def _missed(mind: Memory, place: Place, user_hash: str | None) -> AsyncIterator[Event]:
+    while found := await events_after(mind.db, place, user_hash=user_hash):
         for event in found:
             place = event.place
             yield event

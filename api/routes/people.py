@@ -48,19 +48,21 @@ async def list_users(
     mind: Mind,
     q: Annotated[str | None, Query(max_length=200, description="A part of the id, in either case.")] = None,
     order: Annotated[
-        Literal["user_id", "-last_at"], Query(description="`-last_at`: who spoke last comes first.")
+        Literal["user_id", "-latest"], Query(description="`-latest`: who was heard of last.")
     ] = "user_id",
     cursor: CursorText = None,
     limit: Limit = 50,
 ) -> PeoplePage:
     """Everybody of whom something is remembered."""
-    if order == "user_id":
-        (after,) = read_cursor("users", cursor, str) or ("",)
-        found = await people.people_by_id(mind.db, q, after, limit + 1)
+    if order == "-latest":
+        (before,) = read_cursor("users-latest", cursor, int) or (None,)
+        latest = await people.people_by_latest(mind.db, q, before, limit + 1)
+        found, following = cut(latest, limit, lambda one: cursor_of("users-latest", one[0]))
+        page = [one for _, one in found]
     else:
-        place = read_cursor("users-last", cursor, datetime, str)
-        found = await people.people_by_last_turn(mind.db, q, place and (place[0], place[1]), limit + 1)
-    page, following = cut(found, limit, _place_by_id if order == "user_id" else _place_by_last)
+        (after,) = read_cursor("users", cursor, str) or ("",)
+        by_id = await people.people_by_id(mind.db, q, after, limit + 1)
+        page, following = cut(by_id, limit, lambda one: cursor_of("users", one.user_id))
     return PeoplePage(items=[PersonAnswer.model_validate(one) for one in page], next=following)
 
 
@@ -166,14 +168,6 @@ async def _written(export: dict[str, Any]) -> AsyncIterator[str]:
 
 def _turn_page(page: list[PlacedTurn], following: str | None) -> TurnPage:
     return TurnPage(items=[TurnAnswer.model_validate(asdict(one.turn)) for one in page], next=following)
-
-
-def _place_by_id(one: Person) -> str:
-    return cursor_of("users", one.user_id)
-
-
-def _place_by_last(one: Person) -> str:
-    return cursor_of("users-last", one.last_at, one.user_id)
 
 
 def _place_of_turn(one: PlacedTurn) -> str:

@@ -192,6 +192,8 @@ async def _read_rows(connection: Connection, *, user_id: str, vectors: bool) -> 
     consents = [_plain(row, vectors) for row in await connection.fetch(query("export_consent"), user_id)]
     changes = [_plain(row, vectors) for row in await connection.fetch(query("export_changes"), user_id)]
     forgotten = [_plain(row, vectors) for row in await connection.fetch(query("export_forgotten"), user_id)]
+    events = [_plain(row, vectors) for row in await connection.fetch(query("export_events"), user_id)]
+    keys = [_plain(row, vectors) for row in await connection.fetch(query("export_keys"), user_id)]
     return {
         "facts": facts,
         "turns": turns,
@@ -200,6 +202,8 @@ async def _read_rows(connection: Connection, *, user_id: str, vectors: bool) -> 
         "consents": consents,
         "forgotten": forgotten,
         "fact_changes": changes,
+        "events": events,
+        "api_keys": keys,
     }
 
 

@@ -16,6 +16,7 @@ from echoic.memory.store.database import Connection
 from echoic.memory.store.facts import fact_from, notify, payload_of
 from echoic.memory.store.queries import query
 from echoic.memory.store.turns import counted
+from echoic.memory.text.secrets import hide_secrets
 from echoic.memory.types import Fact
 
 OURS = ("data", "hash", "text_lemmatized", "topic", "importance", "scope", "about", "valid_from")
@@ -56,6 +57,7 @@ async def create_fact(memory: Memory, fact: Fact, *, by_whom: str, once: Once | 
         NotRemembered, KeyReused, StoreUnavailable, ModelUnavailable: nothing is stored.
         FactUnknown: the first such request made a fact that is gone since.
     """
+    fact = replace(fact, text=_kept(memory, fact.text))
     vectors = await memory.embedder.embed_batch([fact.text])
     put = partial(_create, memory=memory, fact=fact, vectors=vectors, by_whom=by_whom, once=once)
     return await _changed(memory, fact.user_id, await memory.db.transaction(put))
@@ -69,10 +71,17 @@ async def edit_fact(
     Raises:
         FactUnknown, FactChanged, StoreUnavailable, ModelUnavailable: it stands as it was.
     """
-    text = fields.get("text")
-    vector = (await memory.embedder.embed_batch([text]))[0] if text is not None else None
+    vector = None
+    if "text" in fields:
+        fields = fields | {"text": _kept(memory, fields["text"])}
+        vector = (await memory.embedder.embed_batch([fields["text"]]))[0]
     args = (user_id, fact_id, fields, version, by_whom, vector)
     return await _changed(memory, user_id, await memory.db.transaction(partial(_edit, args=args)))
+
+
+def _kept(memory: Memory, text: str) -> str:
+    """The words without what must never be kept, as of a call's."""
+    return hide_secrets(text) if memory.settings.mask_secrets else text
 
 
 async def _changed(memory: Memory, user_id: str, fact: StoredFact) -> StoredFact:

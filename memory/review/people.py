@@ -62,13 +62,12 @@ async def people_by_id(db: Database, part: str | None, after: str, limit: int) -
     return [Person(**dict(row)) for row in rows]
 
 
-async def people_by_last_turn(
-    db: Database, part: str | None, after: tuple[datetime, str] | None, limit: int
-) -> list[Person]:
-    """Users who have said something, the last one first; as `people_by_id`."""
-    at, user_id = after or (None, "")
-    rows = await _fetch(db, "users_page_latest", part and part.lower(), at, user_id, limit)
-    return [Person(**dict(row)) for row in rows]
+async def people_by_latest(
+    db: Database, part: str | None, before: int | None, limit: int
+) -> list[tuple[int, Person]]:
+    """Users with their place in the order of this list: of whom something was recorded last comes first."""
+    rows = await _fetch(db, "users_page_latest", part and part.lower(), before, limit)
+    return [(row["place"], Person(**{name: row[name] for name in Person.__slots__})) for row in rows]
 
 
 async def person(db: Database, user_id: str) -> Person | None:

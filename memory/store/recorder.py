@@ -160,6 +160,8 @@ class Recorder:
                     return
             except MemoryFault as exc:
                 log.info("spool.waits", extra={"error": type(exc).__name__})
+            except Exception as exc:
+                log.error("spool.defect", exc_info=exc)
             await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
 
     async def _record_late(self, turn: Turn) -> None:
@@ -176,11 +178,17 @@ class Recorder:
         except Exception as exc:
             if isinstance(exc, StoreUnavailable) and not isinstance(exc, StoreTimeout):
                 raise
-            if not await self._turns.takes_others(turn.user_id):
+            if not await self._takes_others(turn.user_id):
                 raise UserBusy from exc
             raise StoreRefused(_reason(exc)) from exc
         metrics().replayed.inc()
         self._hold(self._embed(turn), "recorder.embed")
+
+    async def _takes_others(self, user_id: str) -> bool:
+        try:
+            return await self._turns.takes_others(user_id)
+        except StoreRefused as exc:  # damaged, say: then no turn is at fault
+            raise StoreUnavailable(str(exc)) from exc
 
     def _timed(self, turn: Turn) -> Turn:
         """By the database's clock, as far as it is known; until then its time is this host's."""

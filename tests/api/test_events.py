@@ -181,3 +181,27 @@ async def test_events_are_heard_again_after_the_connection_was_lost(served, addr
         await connection.close()
         await say(served.memory, "one")
         assert kinds(await reader.next()) == ["turn.captured"]
+
+
+async def test_a_client_that_is_too_slow_goes_on_from_its_last_id(served, address, monkeypatch):
+    """Its stream is ended rather than kept in memory; from the id with which it began, it misses nothing."""
+    held, read = asyncio.Event(), stream._missed
+
+    async def slowly(*args):
+        await held.wait()
+        async for event in read(*args):
+            yield event
+
+    monkeypatch.setattr(stream, "QUEUED", 2)
+    monkeypatch.setattr(stream, "_missed", slowly)
+    key, _ = await add_key(served.memory.db, "a page", "admin")
+    async with asking(address, key) as client, client.stream("GET", "/v1/events") as answer:
+        lines = answer.aiter_lines()
+        began = [await anext(lines), await anext(lines)][1].removeprefix("id: ")
+        await say(served.memory, "one", "two", "three")
+        await asyncio.sleep(0.2)
+        held.set()
+        async with asyncio.timeout(10):
+            assert [line async for line in lines][-1] == ""
+    async with following(served, address, **{"Last-Event-ID": began}) as again:
+        assert len(await again.next(3)) == 3

@@ -164,6 +164,16 @@ async def test_another_keys_idempotency_key_is_another(served, admin):
     assert len((await admin.get(FACTS)).json()["items"]) == 2
 
 
+async def test_what_must_never_be_kept_is_masked(admin):
+    """A card number stated by hand, or written into a fact later, is as masked as one that was said."""
+    created = await made(admin, "The card number is 4111 1111 1111 1111.")
+    path, match = f"{FACTS}/{created.json()['fact_id']}", {"If-Match": created.headers["etag"]}
+    edit = {"text": "Pays with card 5500 0000 0000 0004."}
+    edited = await admin.patch(path, json=edit, headers=match)
+    shown = created.text + edited.text + (await admin.get(f"{path}/history")).text
+    assert "1111" not in shown and "0004" not in shown and "•••" in shown
+
+
 async def test_nothing_new_is_kept_of_who_said_no(served, admin):
     """Their "stop remembering" counts for people's hands too."""
     await served.memory.consents.write("ana", "off")

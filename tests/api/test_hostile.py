@@ -76,7 +76,7 @@ def made_up(*values):
     ],
 )
 @pytest.mark.parametrize(
-    "path", ["users/ana/facts", "users/ana/calls", "users", "users?order=-last_at", "audit"]
+    "path", ["users/ana/facts", "users/ana/calls", "users", "users?order=-latest", "audit"]
 )
 async def test_a_cursor_that_was_made_up_is_refused(admin, path, cursor):
     """Also one of another list, and a number that no column holds."""

@@ -24,7 +24,7 @@ async def pages(client, path, limit=2):
 
 
 async def test_users_in_both_orders(served, admin):
-    """By id, also who has facts alone; by the last turn, who has said something."""
+    """By id, and by what was recorded last; also who has facts alone."""
     for number, user_id in enumerate(("dora", "Ana", "cleo", "bo")):
         at = datetime.now(UTC) - timedelta(hours=number)
         await say(served.memory, "Hello.", user_id=user_id, call_id=user_id, said_at=at)
@@ -32,8 +32,8 @@ async def test_users_in_both_orders(served, admin):
     by_id = await pages(admin, "/v1/users")
     assert sorted(one["user_id"] for one in by_id) == ["Ana", "bo", "cleo", "dora", "emil"]
     assert {one["user_id"]: (one["turns"], one["facts"]) for one in by_id}["bo"] == (1, 1)
-    last = await pages(admin, "/v1/users?order=-last_at")
-    assert [one["user_id"] for one in last] == ["dora", "Ana", "cleo", "bo"]
+    latest = await pages(admin, "/v1/users?order=-latest")
+    assert [one["user_id"] for one in latest] == ["bo", "emil", "cleo", "Ana", "dora"]
     found = (await admin.get("/v1/users?q=AN")).json()["items"]
     assert [one["user_id"] for one in found] == ["Ana"]
 

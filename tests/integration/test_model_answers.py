@@ -1,4 +1,4 @@
-"""What models and gateways really send, over HTTP: answers are read, outages cost nothing, garbage is said."""
+"""What models and gateways really send, over HTTP: answers are read, outages and garbage are said."""
 
 import json
 

@@ -190,7 +190,8 @@ def test_a_page_without_a_first_sentence_is_refused(tmp_path: Path) -> None:
 def test_commands_are_there_and_described() -> None:
     """Docs name each command of `echoic --help`, and no other."""
     text = "\n".join(page.read_text() for page in PAGES)
-    named = set(re.findall(r"(?:`|^|bin/)echoic ([a-z]+(?: pull| try)?)", text, re.MULTILINE))
+    inner = "pull|try|add|list|revoke"
+    named = set(re.findall(rf"(?:`|^|bin/)echoic ([a-z]+(?: (?:{inner})\b)?)", text, re.MULTILINE))
     commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     assert named == {
         f"{name} {sub}".strip()

@@ -348,3 +348,27 @@ async def test_a_turn_that_the_store_will_not_have_is_kept_and_holds_up_nobody(f
     assert spool.waiting == 0 and len(turns.rows) == 1
     await recorder.close()
     await spool.close()
+
+
+class Damaged(Picky):
+    """Refuses everybody's turns, and the one that only tries."""
+
+    async def record(self, one, *, timeout_s=None):
+        raise self.fault
+
+    async def takes_others(self, user_id):
+        raise self.fault
+
+
+async def test_a_store_that_refuses_everything_sets_nothing_aside(tmp_path):
+    """Its tables are damaged, or it is another version's: no turn is at fault, and all wait."""
+    turns, spool = Damaged(StoreRefused("A part of the database is damaged.")), Spool(tmp_path / "spool")
+    recorder = Recorder(turns, spool)
+    for number in range(3):
+        assert not await recorder.record(turn("words", "ana", number))
+    for _ in range(3 * MOST_TRIES):
+        with pytest.raises(StoreUnavailable, match="damaged"):
+            await spool.replay(recorder._record_late)
+    assert await spool.set_aside() == [] and spool.waiting == 3
+    await recorder.close()
+    await spool.close()

@@ -19,14 +19,19 @@ cross join lateral (
 cross join lateral (select count(*) as facts from facts where facts.user_id = ids.user_id) known order by ids.user_id
 
 -- name: users_page_latest
--- As users_page, who spoke last first. $2 before this time $3 and after this id at that time $4 how many
-with said as (
-    select user_id, count(*) as turns, count(*) filter (where state in ('open', 'learning')) as open_turns, max(said_at) as last_at
-    from turns where $1::text is null or position($1 in lower(user_id)) > 0 group by user_id
-), page as (
-    select * from said where $2::timestamptz is null or (last_at, $3) < ($2, user_id) order by last_at desc, user_id limit $4
+-- As users_page, those first of whom something was recorded last. $2 before this place, or null $3 how many
+with latest as (
+    select user_id, max(ref) as place from (
+        select user_id, ref from turns union all select user_id, ref from facts where user_id is not null
+    ) both_of where $1::text is null or position($1 in lower(user_id)) > 0
+    group by user_id having $2::bigint is null or max(ref) < $2 order by place desc limit $3
 )
-select page.*, (select count(*) from facts where facts.user_id = page.user_id) as facts from page order by last_at desc, user_id
+select latest.place, latest.user_id, said.turns, said.open_turns, said.last_at, known.facts from latest
+cross join lateral (
+    select count(*) as turns, count(*) filter (where state in ('open', 'learning')) as open_turns, max(said_at) as last_at
+    from turns where turns.user_id = latest.user_id
+) said
+cross join lateral (select count(*) as facts from facts where facts.user_id = latest.user_id) known order by latest.place desc
 
 -- name: read_user
 select $1::text as user_id, (select count(*) from facts where user_id = $1) as facts, count(*) as turns,
@@ -193,3 +198,10 @@ on conflict (key_id, user_id, idempotency_key) do nothing returning fact_id
 -- name: creation
 -- $2 key id $3 idempotency key
 select request_hash, fact_id from api_creations where user_id = $1 and key_id = $2 and idempotency_key = $3
+
+-- name: export_events
+select at, kind, data::text from events where user_id = $1 order by xid, event_id
+
+-- name: export_keys
+-- Without the hash, which is of use to nobody else.
+select key_id, name, created_at, expires_at, revoked_at from api_keys where user_id = $1 order by created_at
