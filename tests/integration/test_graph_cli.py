@@ -224,7 +224,7 @@ def test_export_and_erase_reach_a_graph_that_is_turned_off(folder):
 async def test_doctor_says_how_the_graph_is(folder):
     """Off is fine; one that does not answer is broken, in a sentence."""
     with open_graph(folder) as url:
-        assert (await graph_finding(graph="on", falkordb_url=url, llm_api_key="a key")).state == "ok"
+        assert (await graph_finding(graph="on", falkordb_url=url, llm_api_key="a-key")).state == "ok"
         assert "no language model" in (await graph_finding(graph="on", falkordb_url=url)).says
     assert (await graph_finding(graph="off")).says == "off; ECHOIC_GRAPH=on turns it on"
     gone = await graph_finding(graph="on", falkordb_url="redis://127.0.0.1:1")

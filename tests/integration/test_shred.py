@@ -13,6 +13,7 @@ import pytest
 
 from echoic.local.admin import shred as module
 from echoic.local.admin.shred import shred
+from echoic.local.paths import socket_folder
 from echoic.local.servers.postgres import PostgresServer
 from echoic.local.servers.stores import open_stores
 from echoic.memory.config import load_settings
@@ -111,7 +112,7 @@ async def test_log_segments_that_were_kept_for_later_are_passed_through(tmp_path
 @contextmanager
 def recycling_postgres(folder: Path) -> Iterator[None]:
     """The folder's Postgres as another program starts it."""
-    server = PostgresServer(folder, folder / "run", folder / "run")
+    server = PostgresServer(folder, folder / "run", socket_folder(folder / "run"))
     server.prepare()
     command = [part.replace("wal_recycle=off", "wal_recycle=on") for part in server.command]
     process = subprocess.Popen(command, cwd=server.folder)
