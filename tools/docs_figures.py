@@ -35,6 +35,7 @@ def _rows(results: Path) -> Iterator[str]:
         ("latency", "evals.latency", _latency),
         ("voice", "evals.voice", _voice),
         ("locomo", "evals.locomo", _locomo),
+        ("extraction", "evals.extraction --replay --half sealed", _learned),
         ("takeover", "evals.takeover", _takeover),
         ("footprint", "evals.footprint", _footprint),
     ):
@@ -60,6 +61,11 @@ def _latency(result: Result) -> Iterator[tuple[str, str, str]]:
 def _voice(result: Result) -> Iterator[tuple[str, str, str]]:
     ours, without = (_two(result[key]["first_audio_ms"]) for key in ("with_memory", "without_memory"))
     yield "First sound of a reply in a real room, p50 / p95", f"{ours} ms", f"without memory {without}"
+
+
+def _learned(result: Result) -> Iterator[tuple[str, str, str]]:
+    shares = f"{result['survived']:.2f} / {result['refused']:.2f}"
+    yield "A model's right answers that are learned / its wrong ones refused, unseen cases", shares, ""
 
 
 def _locomo(result: Result) -> Iterator[tuple[str, str, str]]:

@@ -12,7 +12,7 @@ OLDER = "5.25.1"
 
 
 async def graph_finding(url: str, password: str) -> Finding:
-    settings = load_settings(graph="on", neo4j_url=url, neo4j_password=password, llm_api_key="a key")
+    settings = load_settings(graph="on", neo4j_url=url, neo4j_password=password, llm_api_key="a-key")
     async for finding in examine(settings, "none", ""):
         if finding.part == "Graph":
             return finding

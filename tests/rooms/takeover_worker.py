@@ -13,7 +13,9 @@ from livekit.agents import AgentServer, AgentSession, JobContext, JobProcess, ll
 from echoic.agent.assistant import MemoryAgent
 from echoic.agent.call.call import Call
 from echoic.agent.call.capture import Capture
+from echoic.agent.call.registry import attach
 from echoic.agent.call.resume import context_of, resume_conversation
+from echoic.agent.livekit_api import start_session
 from echoic.agent.takeover.call_lease import CallTaken
 from echoic.agent.takeover.lease_thread import hold
 from echoic.agent.takeover.rescue import watching
@@ -97,14 +99,11 @@ async def entrypoint(job: JobContext) -> None:
     call_memory = await memory.open_call(Caller(participant.identity, settings.agent_id, lease.call_id))
     call = job.proc.userdata["call"] = Call(call_memory)
     call.capture = await opened.enter_async_context(Capture(call_memory))
-    session: AgentSession[Call] = AgentSession(
-        llm=Echo(), tts=ToneTTS(), vad=None, turn_handling={"turn_detection": None}, call=call
-    )
-    call.capture.listen(session)
+    session = AgentSession(llm=Echo(), tts=ToneTTS(), vad=None, turn_handling={"turn_detection": None})
+    attach(session, call)
     session.on("close", lambda _: job.shutdown("the call ended"))
-    agent = MemoryAgent(
-        instructions="be brief", context_tokens=10_000, chat_ctx=context_of(call_memory.recent)
-    )
-    await session.start(agent, room=job.room, record=False)
+    agent = MemoryAgent(instructions="be brief", context_tokens=10_000)
+    before = context_of(call_memory.recent) if lease.resumed else None
+    await start_session(session, agent, before, room=job.room, record=False)
     if lease.resumed:
         resume_conversation(session, call_memory.recent, BACK)
