@@ -6,6 +6,7 @@ import pytest
 
 from echoic.local.admin.doctor import Finding, examine
 from echoic.memory.config import load_settings
+from echoic.memory.errors import ConfigInvalid
 from tests.graph.neo4j_server import Neo4jServer, class_path
 
 OLDER = "5.25.1"
@@ -61,6 +62,6 @@ async def test_one_that_is_too_old(tmp_path: Path):
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:7474", "nonsense"])
 async def test_an_address_that_is_none(url: str):
-    """Another scheme, or no address at all, is answered with the setting to mend."""
-    found = await graph_finding(url, "any")
-    assert found.state == "broken" and "ECHOIC_NEO4J_URL" in found.says
+    """Another scheme, or no address at all, is refused as it is read, with the setting to mend."""
+    with pytest.raises(ConfigInvalid, match="ECHOIC_NEO4J_URL"):
+        await graph_finding(url, "any")

@@ -234,7 +234,6 @@ async def test_wrong_settings(neo4j, group):
     wrong = {
         "ECHOIC_NEO4J_PASSWORD": {"neo4j_password": "wrong-horse-battery"},
         "ECHOIC_NEO4J_DATABASE": {"neo4j_database": "elsewhere"},
-        "ECHOIC_NEO4J_URL": {"neo4j_url": "http://127.0.0.1:7474"},
     }
     for variable, fields in wrong.items():
         backend = open_backend(settings(neo4j, **fields))

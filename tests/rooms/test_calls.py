@@ -248,7 +248,7 @@ def wait_few_processes(worker: AgentWorker) -> None:
     """Processes of ended calls are gone: left are the fork server, its tracker and the warm ones."""
     deadline = time.monotonic() + 40
     while len(left := worker.descendants()) > 6:
-        assert time.monotonic() < deadline, [process.cmdline()[:4] for process in left]
+        assert time.monotonic() < deadline, [" ".join(process.cmdline()[:9])[-90:] for process in left]
         time.sleep(0.2)
 
 
