@@ -133,8 +133,8 @@ def _extraction(results: list[dict[str, Any]]) -> Iterator[str]:
     results = sorted(results, key=lambda one: (order.get(one.get("half", ""), 3), one["model"] == "replay"))
     lines = [
         f"**What is learned** from hand-written exchanges in 15 languages"
-        f"{_origin(results[0], 'python -m evals.extraction')}. The `sealed` half was run when all was chosen. "
-        "A `replay` brings its own answers, right and wrong ones: `survived` are the right ones that were "
+        f"{_origin(results[0], 'python -m evals.extraction')}. The `sealed` half was run when all was "
+        "chosen. A `replay` brings its own answers, right and wrong ones: `survived` are the right ones that were "
         "learned, `refused` the wrong ones that were not. The four shares in the middle are HaluMem's.",
         "",
         "| Model | half, exchanges | extraction recall | extraction accuracy | update correctness | "

@@ -70,17 +70,24 @@ def test_report_shows_every_figure(tmp_path: Path) -> None:
     extraction = {
         "model": "small",
         "cases": 60,
-        "precision": 0.9,
-        "recall": 0.8,
-        "closed_right": 0.75,
+        "extraction_recall": 0.8,
+        "extraction_accuracy": 0.9,
+        "update_correctness": 0.75,
+        "false_memory_resistance": 0.95,
+        "wrongly_closed": 1,
         "seconds_per_case": 2.345,
+        "tokens_per_case": 1_900,
     }
-    for name, result in {"latency": latency, "locomo": locomo, "extraction": extraction}.items():
+    replayed = extraction | {"model": "replay", "half": "sealed", "survived": 0.99, "refused": 0.5}
+    results = {"latency": latency, "locomo": locomo, "extraction": replayed, "extraction-small": extraction}
+    for name, result in results.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(result))
     shown = report.measured(tmp_path)
     assert "| 1, back to back | 0.04 / 14.2 / 123 | – | 10.0 / 14.2 / 123 | – | 500 |" in shown
     assert "| share of the evidence found | 0.700 | 0.812 |" in shown
-    assert "| small | 0.900 | 0.800 | 0.750 | 2.3 |" in shown
+    sealed = "| replay | sealed, 60 | 0.800 | 0.900 | 0.750 | 0.950 | 1 | 0.990 | 0.500 | 2.3, 1900 |"
+    tuned_on = "| small | all, 60 | 0.800 | 0.900 | 0.750 | 0.950 | 1 |  |  | 2.3, 1900 |"
+    assert 0 < shown.index(sealed) < shown.index(tuned_on)
     assert "commit abc1234, 2 cores, `python -m evals.latency`" in shown
 
 
