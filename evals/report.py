@@ -134,8 +134,8 @@ def _extraction(results: list[dict[str, Any]]) -> Iterator[str]:
     lines = [
         f"**What is learned** from hand-written exchanges in 15 languages"
         f"{_origin(results[0], 'python -m evals.extraction')}. The `sealed` half was run when all was "
-        "chosen. A `replay` brings its own answers, right and wrong ones: `survived` are the right ones that were "
-        "learned, `refused` the wrong ones that were not. The four shares in the middle are HaluMem's.",
+        "chosen. A `replay` brings its own answers, right and wrong ones: `survived` are the right ones that "
+        "were learned, `refused` the wrong ones that were not. The four shares in the middle are HaluMem's.",
         "",
         "| Model | half, exchanges | extraction recall | extraction accuracy | update correctness | "
         "false-memory resistance | true facts ended | survived | refused | seconds, tokens an exchange |",
