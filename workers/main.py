@@ -80,7 +80,8 @@ async def run_worker(
 
 
 async def _drain(memory: Memory, learner: Learner | None, ingester: GraphIngester | None) -> None:
-    """Learn what is open now, due or not, and feed the graphs."""
+    """Learn what is open now, due or not, and feed the graphs; what a killed call left on disk included."""
+    await memory.recorder.wait_replayed()
     await sweep(memory, learner, idle_s=0)
     await sweep_graphs(memory, ingester)
 

@@ -14,13 +14,14 @@ from echoic.memory.errors import ModelUnavailable
 from echoic.memory.privacy.account import erase_user
 from echoic.memory.service import open_memory
 from echoic.memory.store.batches import dead, open_turns, rerun
-from echoic.memory.types import CALLER, Evidence
+from echoic.memory.store.spool import Spool
+from echoic.memory.types import CALLER, Evidence, Turn
 from echoic.workers.attempts import MOST_STARTS
 from echoic.workers.choose_extractor import make_extractor, open_extractor
 from echoic.workers.flush import flush
 from echoic.workers.learn.conversation import TURNS_AT_ONCE
 from echoic.workers.learn.learner import Learner
-from echoic.workers.main import run_worker
+from echoic.workers.main import _drain, run_worker
 from echoic.workers.sweep import sweep
 from tests.fakes import ScriptedModel, facts, operation
 from tests.remembered import NOW, fact, learn, say
@@ -429,6 +430,17 @@ async def test_burst_learns_everything_and_ends(settings, embedder):
         await run_worker(settings, burst=True)
         assert await states(memory) == ["learned"] and await texts_of(memory) == ["Dog is called Biscuit"]
         assert not await fetch(memory, "select from turn_index where vector is null")
+
+
+async def test_what_a_killed_call_left_on_disk_is_learned_before_the_worker_goes(memory, settings, learner):
+    """A talk that ends while Postgres is slow leaves its last words in the spool: its worker takes them along."""
+    dead = Spool(memory.spool._folder)
+    for number in range(20):
+        said = Turn(uuid4(), "ana", "echoic", "call", number, "user", BISCUIT, datetime.now(UTC))
+        await dead.append(said)
+    await dead.close()
+    await _drain(memory, learner, None)
+    assert await states(memory) == ["learned"] * 20 and await texts_of(memory) == ["Dog is called Biscuit"]
 
 
 async def test_commits_are_whole_or_not_at_all(memory, learner):
