@@ -2,11 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from echoic.memory.config import names_server
-from echoic.memory.errors import ConfigInvalid
+from echoic.memory.config import names_server, read_settings
 
 # Few words, and never changed during a call: a provider's prefix cache holds as far as the prompt stays the
 # same byte for byte.
@@ -123,11 +122,4 @@ def load_agent_settings(**overrides: object) -> AgentSettings:
     Raises:
         ConfigInvalid: a value is wrong; the sentence names the variable.
     """
-    try:
-        return AgentSettings(**overrides)  # type: ignore[arg-type]
-    except ValidationError as exc:
-        first = exc.errors(include_input=False, include_url=False)[0]
-        field = str(first["loc"][0]).upper() if first["loc"] else "A SETTING"
-        raise ConfigInvalid(
-            f"ECHOIC_{field} is wrong: {first['msg']}. Set it in the environment or in .env."
-        ) from exc
+    return read_settings(AgentSettings, overrides)

@@ -1,9 +1,9 @@
 """The API's settings: read once at start, frozen, passed in."""
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from echoic.memory.errors import ConfigInvalid
+from echoic.memory.config import read_settings
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 """Names of this machine that no other machine can be called."""
@@ -45,11 +45,4 @@ def load_api_settings(**overrides: object) -> ApiSettings:
     Raises:
         ConfigInvalid: a value is wrong; the sentence names the variable.
     """
-    try:
-        return ApiSettings(**overrides)  # type: ignore[arg-type]
-    except ValidationError as exc:
-        first = exc.errors(include_input=False, include_url=False)[0]
-        raise ConfigInvalid(
-            f"ECHOIC_API_{str(first['loc'][0]).upper()} is wrong: {first['msg']}. Set it in the environment "
-            "or in .env."
-        ) from exc
+    return read_settings(ApiSettings, overrides)

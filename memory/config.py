@@ -1,9 +1,9 @@
 """Memory's settings: read once at start, frozen, passed in. The only place where `_ms` becomes `_s`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,8 @@ OPENAI_MODEL = "gpt-4.1-mini"
 QUOTE = "quote"
 """Named as the model: none, an honest responder quotes what is remembered."""
 LOCAL_EMBEDDING_MODEL = "all-MiniLM-L6-v2-int8"
+
+S = TypeVar("S", bound=BaseSettings)
 
 
 class MemorySettings(BaseSettings):
@@ -239,12 +241,23 @@ def load_settings(**overrides: object) -> MemorySettings:
     Raises:
         ConfigInvalid: a value is wrong; the sentence names the variable.
     """
+    return read_settings(MemorySettings, overrides)
+
+
+def read_settings(kind: type[S], overrides: Mapping[str, object]) -> S:
+    """Settings of a kind from the environment and `overrides`.
+
+    Raises:
+        ConfigInvalid: a value is wrong; the sentence names the variable, and never the value.
+    """
     try:
-        return MemorySettings(**overrides)  # type: ignore[arg-type]
+        return kind(**overrides)  # type: ignore[arg-type]
     except ValidationError as exc:
         first = exc.errors(include_input=False, include_url=False)[0]
-        where = str(first["loc"][0]) if first["loc"] else "a setting"
-        variable = where if where.isupper() else f"ECHOIC_{where.upper()}"
+        field = str(first["loc"][0]) if first["loc"] else ""
+        # one that has other names too is told by its variable already
+        variable = field if field.isupper() else f"{kind.model_config['env_prefix']}{field.upper()}"
+        named = variable if field else "A setting"
         raise ConfigInvalid(
-            f"{variable} is wrong: {first['msg']}. Set it in the environment or in .env."
+            f"{named} is wrong: {first['msg']}. Set it in the environment or in .env."
         ) from exc

@@ -433,7 +433,7 @@ async def test_burst_learns_everything_and_ends(settings, embedder):
 
 
 async def test_what_a_killed_call_left_on_disk_is_learned_before_the_worker_goes(memory, settings, learner):
-    """A talk that ends while Postgres is slow leaves its last words in the spool: its worker takes them along."""
+    """A talk that ends while Postgres is slow leaves its last words in the spool: its worker takes them."""
     dead = Spool(memory.spool._folder)
     for number in range(20):
         said = Turn(uuid4(), "ana", "echoic", "call", number, "user", BISCUIT, datetime.now(UTC))
