@@ -108,7 +108,7 @@ def main(
     print(json.dumps(found))
     if json_file is not None:
         ran = {"extractor": extractor, "half": half, "commit": commit(), "hardware": hardware()}
-        ran |= {"date": f"{datetime.now(UTC):%d %b %Y}", "grade": grade}
+        ran |= {"date": f"{datetime.now(UTC):%d %b %Y}", "grade": grade, "only": only}
         json_file.write_text(json.dumps(found | ran, indent=2) + "\n")
 
 

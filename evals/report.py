@@ -129,8 +129,8 @@ def _extraction(results: list[dict[str, Any]]) -> Iterator[str]:
     """The sealed half first: the other one was tuned on."""
     if not results:
         return
-    order = {"sealed": 0, "sealed, English": 1, "open": 2}
-    results = sorted(results, key=lambda one: (order.get(one.get("half", ""), 3), one["model"] == "replay"))
+    order = {"sealed": 0, "open": 1}
+    results = sorted(results, key=lambda one: (order.get(one.get("half", ""), 2), one["model"] != "replay"))
     lines = [
         f"**What is learned** from hand-written exchanges in 15 languages"
         f"{_origin(results[0], 'python -m evals.extraction')}. The `sealed` half was run when all was "
@@ -147,7 +147,8 @@ def _extraction(results: list[dict[str, Any]]) -> Iterator[str]:
         replayed = " | ".join(_share(result[key]) if key in result else "" for key in ("survived", "refused"))
         model = ", ".join(str(result[key]) for key in ("model", "extractor", "grade") if result.get(key))
         cost = f"{result['seconds_per_case']:.1f}, {result['tokens_per_case']}"
-        where = f"{result.get('half', 'all')}, {result['cases']}"
+        kind = f" `{result['only']}…`" if result.get("only") else ""
+        where = f"{result.get('half', 'all')}{kind}, {result['cases']}"
         lines.append(f"| {model} | {where} | {shares} | {result['wrongly_closed']} | {replayed} | {cost} |")
     yield "\n".join(lines) + "\n"
 
