@@ -137,18 +137,18 @@ class Prefetch:
             return
         self._words = words
         self._stop_settling()
-        content = terms(text)
-        if is_final or content != self._content:
-            if is_final or content:  # "what is my" asks nothing yet
-                self._look_up(text, is_final)
-        elif content:
+        before, self._content = self._content, terms(text)
+        if not (is_final or self._content):  # "what is my" asks nothing yet
+            return
+        if is_final or self._content != before:
+            self._look_up(text, is_final)
+        else:
             self._settling = asyncio.get_running_loop().call_later(SETTLE_S, self._look_up, text)
 
     def _look_up(self, text: str, is_final: bool = False) -> None:
         self._settling = None
         if len(self._started) >= (LOOKUPS_A_TURN if is_final else PARTIALS_LOOKED_UP):
             return
-        self._content = terms(text)
         shown = self._shown()
         ids = frozenset(item.id for item in shown if item.type == "message")
         words_before = previous_words(shown)

@@ -6,7 +6,9 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from echoic.memory.recall.prompt import estimate_tokens
+from echoic.memory.text.language import UNKNOWN, Language
 from echoic.memory.types import CALLER, Fact, Turn
+from echoic.workers.evidence.spoken import language_of_turns
 
 TOKENS_AT_ONCE = 900
 """Of turns in one question; a small model loses facts in more, and its context is 4,096 with the examples."""
@@ -27,6 +29,8 @@ class Portion:
     turns: tuple[Turn, ...]
     new: int
     """Place of the first turn that is not context only."""
+    language: Language = UNKNOWN
+    """The caller's, by all turns of the batch: a portion may hold little more than "Yes"."""
 
 
 LEAST_OPERATIONS, WORDS_AN_OPERATION = 4, 6
@@ -40,6 +44,7 @@ def most_operations(portion: Portion) -> int:
 
 def portions(turns: Sequence[Turn]) -> Iterator[Portion]:
     """The turns in groups that fit one question, each with the turns before it."""
+    language = language_of_turns(turns)
     turns, start = [part for turn in turns for part in _parts(turn)], 0
     while start < len(turns):
         end, size = start, 0
@@ -49,7 +54,7 @@ def portions(turns: Sequence[Turn]) -> Iterator[Portion]:
                 break
             end += 1
         first = _context(turns, start)
-        yield Portion(tuple(turns[first:end]), start - first)
+        yield Portion(tuple(turns[first:end]), start - first, language)
         start = end
 
 
@@ -81,7 +86,10 @@ def halves(portion: Portion) -> tuple[Portion, Portion] | None:
     if middle in (portion.new, len(portion.turns)):
         return None
     first = max(0, middle - CONTEXT_TURNS)
-    return Portion(portion.turns[:middle], portion.new), Portion(portion.turns[first:], middle - first)
+    return (
+        replace(portion, turns=portion.turns[:middle]),
+        replace(portion, turns=portion.turns[first:], new=middle - first),
+    )
 
 
 def render(portion: Portion, known: Sequence[Fact], zone: ZoneInfo) -> str:

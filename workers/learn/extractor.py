@@ -12,7 +12,7 @@ from echoic.memory.model_verdict import Grade
 from echoic.memory.text.canonical import tokens
 from echoic.memory.types import CALLER, Evidence, Fact, Turn
 from echoic.workers.evidence.operations import Answer, Operation, When, read_answer, schema
-from echoic.workers.evidence.spoken import Spoken, language_of_turns
+from echoic.workers.evidence.spoken import Spoken
 from echoic.workers.evidence.verify import is_dated, judged
 from echoic.workers.learn.conversation import Portion, halves, most_operations, portions
 from echoic.workers.learn.prompt import messages
@@ -133,13 +133,12 @@ class VerifiedExtractor:
     async def extract(self, turns: Sequence[Turn], known: Sequence[Fact]) -> Extraction:
         """See `Extractor`."""
         found = _Found(self._grade, self._zone)
-        language = language_of_turns(turns)
         for portion in portions(turns):
             # who may not end facts is shown none: small models write them down again (half of their answers)
             shown = [*known, *found.facts[-RECENT_FACTS:]] if self._grade == "full" else []
             answer = await self._source.operations(portion, shown)
             found.refused["unreadable"] += answer.unreadable
-            spoken = Spoken(portion.turns, language, shown)
+            spoken = Spoken(portion.turns, portion.language, shown)
             for operation in answer.operations:
                 found.take(operation, spoken, portion.new)
         return found.extraction()

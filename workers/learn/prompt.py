@@ -10,7 +10,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from echoic.memory.types import Fact
-from echoic.workers.evidence.spoken import language_of_turns
 from echoic.workers.learn.conversation import Portion, render
 from echoic.workers.model.chat import Message
 
@@ -142,7 +141,7 @@ def messages(
     Args:
         names: whether the schema asks for them.
     """
-    language = language_of_turns(portion.turns).name
+    language = portion.language.name
     wishes = [f'Each "fact" in {language}.'] if language else []
     wishes += ['"names": other people, places and organisations in the fact.'] if names else []
     asked: list[Message] = [{"role": "system", "content": SYSTEM}]
