@@ -8,7 +8,7 @@ from uuid import UUID
 
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import MemoryFault
-from echoic.memory.text.canonical import STEMMERS, has, is_unspaced, same, same_stem, squash, tokens
+from echoic.memory.text.canonical import has, is_unspaced, same, same_stem, squash, tokens
 from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language
 from echoic.memory.types import Item
@@ -111,7 +111,7 @@ def _stands(word: str, text: Sequence[str], language: Language) -> bool:
     """Whether a form of the word is there; where stems are known, "party" is no form of "partner"."""
     if is_unspaced(word):
         return word in squash(text)
-    form = same_stem if language.code in STEMMERS else same
+    form = same_stem if language.stemmer else same
     return any(form(word, one, language) for one in text)
 
 

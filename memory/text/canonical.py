@@ -7,13 +7,13 @@ speech recogniser writes down differs from what a model does.
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 
 import snowballstemmer
 from text_to_num import alpha2digit
 
-from echoic.memory.text.language import UNKNOWN, Language, Words, fold
+from echoic.memory.text.language import UNKNOWN, Language, Words, fold, languages
 
 # vowel signs of Indic and Thai scripts are no letters to `re`, and part of their words all the same
 _TOKEN = re.compile("[^\\W_](?:[^\\W_]|[\u0900-\u0dff\u0e00-\u0e7f\u200c\u200d])*")
@@ -22,7 +22,6 @@ _UNSPACED = re.compile(
 )
 """Scripts that write no spaces: each character is a word."""
 _HANGUL = re.compile("[\uac00-\ud7a3]")
-_ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th|er|ere|eme|e|o|a|te|ste|ten|sten|de)")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？؟।])\s*|\n+")
 _CLAUSE = re.compile(r"[,，、;:：؛،]|\s[–—-]\s")
 SAME_START = 4
@@ -31,20 +30,6 @@ SYLLABLES = 2
 """... and syllables of Hangul, whose particles stick to the word."""
 ENDING = 2
 """Letters that the shorter one may have after that: "Erdnüsse" and "Erdnussallergie"."""
-STEMMERS = {
-    "en": "english",
-    "de": "german",
-    "fr": "french",
-    "es": "spanish",
-    "pt": "portuguese",
-    "it": "italian",
-    "nl": "dutch",
-    "ru": "russian",
-    "tr": "turkish",
-    "hi": "hindi",
-    "ar": "arabic",
-    "pl": "polish",
-}
 
 
 def tokens(text: str, language: Language = UNKNOWN) -> list[str]:
@@ -76,9 +61,9 @@ def same_stem(one: str, other: str, language: Language = UNKNOWN) -> bool:
     """Whether two canonical words are equal, or have the same stem in a language whose stems are known."""
     if one == other:
         return True
-    if language.code not in STEMMERS or one.isdigit() or other.isdigit():
+    if not language.stemmer or one.isdigit() or other.isdigit():
         return False
-    return _stem(language.code, one) == _stem(language.code, other)
+    return _stem(language.stemmer, one) == _stem(language.stemmer, other)
 
 
 def place(phrase: Sequence[str], among: Sequence[str], start: int = 0) -> int:
@@ -160,8 +145,15 @@ def _plain_number(token: str) -> str:
     """ "5th" as 5, "٥" as 5."""
     if token.isdigit():
         return str(int(token)) if len(token) < 4 and not token.startswith("0") else _digits(token)
-    match = _ORDINAL.fullmatch(token)
+    match = _ordinal().fullmatch(token)
     return match[1] if match else token
+
+
+@cache
+def _ordinal() -> re.Pattern[str]:
+    """Digits with an ending of some language: which it is need not be known."""
+    endings = {fold(ending) for language in languages().values() for ending in language.ordinals}
+    return re.compile(rf"(\d+)(?:{'|'.join(sorted(endings))})")
 
 
 def _digits(token: str) -> str:
@@ -193,10 +185,10 @@ def _spelled_digits(found: list[str], language: Language) -> list[str]:
 
 
 @lru_cache(maxsize=16_384)
-def _stem(code: str, word: str) -> str:
-    return str(_stemmer(code).stemWord(word))
+def _stem(stemmer: str, word: str) -> str:
+    return str(_stemmer(stemmer).stemWord(word))
 
 
 @lru_cache(maxsize=32)
-def _stemmer(code: str) -> snowballstemmer.stemmer:
-    return snowballstemmer.stemmer(STEMMERS[code])
+def _stemmer(name: str) -> snowballstemmer.stemmer:
+    return snowballstemmer.stemmer(name)

@@ -23,6 +23,10 @@ class Language:
 
     code: str = ""
     name: str = ""
+    stemmer: str = ""
+    """Its name in the snowballstemmer package; empty: forms of a word are told by how they begin."""
+    ordinals: tuple[str, ...] = ()
+    """Endings of digits: "5th"."""
     spoken_numbers: str = ""
     """Its name in the text2num package, which turns "thirty four" into 34; empty: it does not know it."""
     drops_subject: bool = False
@@ -144,5 +148,5 @@ def _language(code: str, data: dict[str, Any]) -> Language:
     secrets = dict(data.get("secrets", {}))
     digits = {fold(word): value for word, value in secrets.pop("digits", {}).items()}
     rest |= {"people": people, "secrets": secrets, "digits": digits}
-    rest |= {key: tuple(data.get(key, ())) for key in ("zero", "self_endings")}
+    rest |= {key: tuple(data.get(key, ())) for key in ("zero", "self_endings", "ordinals")}
     return Language(code, **{**rest, **words, "calendar": frozenset(data.get("calendar", "").split())})

@@ -52,6 +52,8 @@ def test_a_mother_in_law_is_no_mother():
         ("Dr. Patel", "doctor patel"),
         ("O'Brien", "O’Brien"),
         ("MCDONALD'S", "mcdonald's"),
+        ("the 5th", "the 5"),
+        ("le 1er", "le 1"),
     ],
 )
 def test_two_writings_are_one(one, other):
