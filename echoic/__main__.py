@@ -2,12 +2,15 @@
 
 import os
 import signal
+import sys
+from threading import Timer
 from types import FrameType
 
 
 def main() -> None:
     """Run one command."""
     signal.signal(signal.SIGINT, _leave)  # until there is something to be ended in order
+    sys.unraisablehook = _interrupt_again
     from echoic.cli import main as run
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -16,6 +19,17 @@ def main() -> None:
 
 def _leave(number: int, frame: FrameType | None) -> None:
     os._exit(128 + number)
+
+
+def _interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """An interrupt in a destructor or a weak reference's callback, where Python drops it, comes again.
+
+    An import makes such callbacks all the time, for its locks: a Ctrl-C there was a traceback and no end.
+    """
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 if __name__ == "__main__":

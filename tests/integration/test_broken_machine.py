@@ -315,6 +315,31 @@ def test_ctrl_c_in_the_first_moments_ends_it_without_a_traceback(after_s, tmp_pa
     assert errors.count("\n") <= 2
 
 
+DROPPED = """
+import signal, sys, time, weakref
+import echoic.cli, echoic.__main__ as door
+
+class Lock: pass
+
+def work():
+    lock = Lock()
+    ref = weakref.ref(lock, lambda _: signal.raise_signal(signal.SIGINT))
+    del lock  # as an import does with its module locks
+    time.sleep(20)
+
+echoic.cli.app = work
+door.main()
+"""
+
+
+def test_ctrl_c_in_a_callback_where_python_drops_it_ends_it_all_the_same():
+    """An import has such callbacks, for its locks: it was a traceback, and the command went on."""
+    ended = subprocess.run(
+        [sys.executable, "-c", DROPPED], capture_output=True, text=True, env=environment(), timeout=40
+    )
+    assert (ended.returncode, ended.stderr) == (130, "")
+
+
 @pytest.mark.parametrize("name", ["run", "redis", "spool", "logs", "models"])
 def test_a_link_in_the_place_of_a_folder_of_ours_is_refused(name, tmp_path):
     """Nothing is written where somebody else wants it to be, and no mode of theirs is changed."""
