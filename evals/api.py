@@ -103,8 +103,7 @@ async def _more(connection: Connection) -> None:
 
 
 async def _tidy(connection: Connection) -> None:
-    for table in ("turns", "facts"):
-        await connection.execute(f"vacuum (analyze) {table}")
+    await connection.execute("vacuum (analyze)")
 
 
 @asynccontextmanager

@@ -95,8 +95,7 @@ async def _tidy(connection: Connection) -> None:
     await connection.execute(
         "select setval('memory_ref', (select max(ref) from turn_index) + (select max(ref) from facts))"
     )
-    for table in TABLES:  # what autovacuum does within a minute of such a load
-        await connection.execute(f"vacuum (analyze) {table}")
+    await connection.execute("vacuum (analyze)")  # what autovacuum does within a minute of such a load
 
 
 class _Pool:

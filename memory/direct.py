@@ -9,7 +9,8 @@ from typing import Any
 
 from echoic.memory.call import CallMemory, check_user_id
 from echoic.memory.config import MemorySettings, load_settings
-from echoic.memory.privacy.account import erase_user, export_user
+from echoic.memory.privacy.erase import erase_user
+from echoic.memory.privacy.export import export_user
 from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.types import Caller, Fact, Recall, Role, Turn

@@ -1,7 +1,8 @@
 """What memory did and what it holds, in words for a person and as the JSON object of a turn."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -73,23 +74,27 @@ def why_lines(answer: "Answer | None", timezone: str) -> Iterator[str]:
         yield f"tier {name}: {tier.status}, {_count(len(tier.items), 'item')} in {tier.elapsed_ms:.1f} ms"
 
 
-def memories_lines(
-    facts: Sequence[Fact], turns: Sequence[Turn], user_id: str, timezone: str
-) -> Iterator[str]:
+async def memories_lines(
+    facts: AsyncIterator[Fact], turns: AsyncIterator[Turn], user_id: str, timezone: str
+) -> AsyncIterator[str]:
     """Every live fact, and the last turns, of one user."""
-    if not facts and not turns:
-        yield f"Nothing is remembered about “{user_id}” yet."
-        return
-    zone = ZoneInfo(timezone)
-    if facts:
-        yield "Learned:"
-    for fact in facts:
+    zone, learned = ZoneInfo(timezone), 0
+    async for fact in facts:
+        if not learned:
+            yield "Learned:"
+        learned += 1
         about = f", about {fact.about}" if fact.about not in (None, CALLER) else ""
         due = f", due {day(fact.due, zone)}" if fact.due is not None else ""
         yield f"  {fact.text} ({fact.topic or 'no topic'}{about}{due}, said {day(fact.said_at, zone)})"
-    last = turns[-TURNS_SHOWN:]
-    which = "all" if len(last) == len(turns) else "the last"
-    yield f"Said ({which} {_count(len(last), 'turn')} of {len(turns)}):"
+    said, last = 0, deque[Turn](maxlen=TURNS_SHOWN)
+    async for turn in turns:
+        said += 1
+        last.append(turn)
+    if not learned and not said:
+        yield f"Nothing is remembered about “{user_id}” yet."
+        return
+    which = "all" if len(last) == said else "the last"
+    yield f"Said ({which} {_count(len(last), 'turn')} of {said}):"
     for turn in last:
         speaker, cut = ("you", " (not answered)") if turn.role == "user" else ("echoic", " (cut off)")
         ended = cut if turn.interrupted else ""

@@ -19,7 +19,7 @@ from echoic.agent.terminal.terminal import Terminal
 from echoic.memory.call import check_user_id
 from echoic.memory.config import MemorySettings
 from echoic.memory.errors import MemoryFault
-from echoic.memory.privacy.account import erase_user
+from echoic.memory.privacy.erase import erase_user
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.text.words import clean
 from echoic.memory.types import Caller
@@ -172,10 +172,11 @@ class Talk:
                     self._show(why_lines(self._last, caller.timezone))
                 case "/memories":
                     facts, turns = (
-                        await self._memory.facts.list(caller.user_id),
-                        await self._memory.turns.list(caller.user_id),
+                        self._memory.facts.each(caller.user_id),
+                        self._memory.turns.each(caller.user_id),
                     )
-                    self._show(memories_lines(facts, turns, caller.user_id, caller.timezone))
+                    async for line in memories_lines(facts, turns, caller.user_id, caller.timezone):
+                        self._terminal.say(line)
                 case "/help":
                     self._terminal.say(HELP)
                 case _:

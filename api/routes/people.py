@@ -1,10 +1,10 @@
 """Users: listed, read, exported, erased; their calls and turns."""
 
-import json
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TextIO
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
@@ -31,14 +31,16 @@ from echoic.api.schemas.people import (
     UndoneAnswer,
 )
 from echoic.api.schemas.system import ChangesAnswer, EraseAnswer
-from echoic.memory.privacy.account import change_as_json, erase_user, export_user
 from echoic.memory.privacy.changes import changes_between
+from echoic.memory.privacy.erase import erase_user
+from echoic.memory.privacy.export import change_as_json, export_pieces
 from echoic.memory.privacy.undo import undo_call
 from echoic.memory.review import people
 from echoic.memory.review.people import Conversation, Person, PlacedTurn
 
 router = APIRouter(tags=["users"])
 Words = Annotated[str | None, Query(max_length=200, description="A part of the text, in either case.")]
+PIECE_CHARS = 65_536
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -84,9 +86,16 @@ async def export_one_user(user_id: UserId, who: OwnsAccount, mind: Mind) -> Stre
 
     All stores are read before the first byte is sent: the answer is whole, or a problem.
     """
-    found = await export_user(mind, user_id)
+    whole = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed when it is sent
+    try:
+        async for piece in export_pieces(mind, user_id):
+            whole.write(piece)
+        whole.seek(0)
+    except BaseException:
+        whole.close()
+        raise
     headers = {"Content-Disposition": 'attachment; filename="echoic-export.json"'}
-    return StreamingResponse(_written(found), media_type="application/json", headers=headers)
+    return StreamingResponse(_sent(whole), media_type="application/json", headers=headers)
 
 
 @router.get("/users/{user_id:id}/statistics")
@@ -150,20 +159,11 @@ async def _known(mind: Mind, user_id: str) -> Person:
     return found
 
 
-async def _written(export: dict[str, Any]) -> AsyncIterator[str]:
-    """JSON in pieces: a list item is one piece."""
-    opening = "{"
-    for name, value in export.items():
-        yield f"{opening}{json.dumps(name)}: "
-        opening = ", "
-        if not isinstance(value, list):
-            yield json.dumps(value, ensure_ascii=False, default=str)
-            continue
-        yield "["
-        for place, one in enumerate(value):
-            yield (", " if place else "") + json.dumps(one, ensure_ascii=False, default=str)
-        yield "]"
-    yield "}"
+async def _sent(whole: TextIO) -> AsyncIterator[str]:
+    """A file that has no name, a piece at a time; gone when it was sent, or when nobody reads on."""
+    with whole:
+        while piece := whole.read(PIECE_CHARS):
+            yield piece
 
 
 def _turn_page(page: list[PlacedTurn], following: str | None) -> TurnPage:

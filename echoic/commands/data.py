@@ -24,22 +24,25 @@ def memories(
 ) -> None:
     """Show what is remembered about one person."""
 
-    async def read(memory: "Memory") -> tuple[Any, Any]:
-        return await memory.facts.list(user, include_closed=include_closed), await memory.turns.list(user)
-
-    facts, turns = with_memory(data_dir, user, read)
-    if as_json:
-        from echoic.memory.privacy.account import fact_as_json, turn_as_json
-
-        print_json(
-            {"facts": [fact_as_json(fact) for fact in facts], "turns": [turn_as_json(turn) for turn in turns]}
-        )
-    else:
+    async def read(memory: "Memory") -> None:
         from echoic.agent.terminal.formatting import memories_lines
         from echoic.memory.config import load_settings
+        from echoic.memory.privacy.export import fact_as_json, json_pieces, turn_as_json
 
-        for line in memories_lines(facts, turns, user, load_settings().timezone):
-            typer.echo(line)
+        facts, turns = memory.facts.each(user, include_closed=include_closed), memory.turns.each(user)
+        if not as_json:
+            async for line in memories_lines(facts, turns, user, load_settings().timezone):
+                print_text(line)
+            return
+        each = {
+            "facts": (fact_as_json(fact) async for fact in facts),
+            "turns": (turn_as_json(turn) async for turn in turns),
+        }
+        async for piece in json_pieces({}, each):
+            print_text(piece, end="")
+        print_text("")
+
+    with_memory(data_dir, user, read)
 
 
 def graph(
@@ -61,9 +64,15 @@ def graph(
 
 def export(user: User, as_json: AsJson = True, data_dir: DataDir = None) -> None:
     """Print everything that every store holds about one person, as JSON."""
-    from echoic.memory.privacy.account import export_user
 
-    print_json(with_memory(data_dir, user, lambda memory: export_user(memory, user), every_graph=True))
+    async def write(memory: "Memory") -> None:
+        from echoic.memory.privacy.export import export_pieces
+
+        async for piece in export_pieces(memory, user):
+            print_text(piece, end="")
+        print_text("")
+
+    with_memory(data_dir, user, write, every_graph=True)
 
 
 def erase(
@@ -143,8 +152,8 @@ def diff(
     from echoic.agent.terminal.formatting import changes_lines
     from echoic.local.admin.graph_view import moment
     from echoic.memory.config import load_settings
-    from echoic.memory.privacy.account import change_as_json
     from echoic.memory.privacy.changes import changes_between
+    from echoic.memory.privacy.export import change_as_json
 
     zone = load_settings().timezone
     try:
@@ -161,7 +170,7 @@ def diff(
 
 
 async def _erase(memory: "Memory", user: str, shred: bool) -> dict[str, Any]:
-    from echoic.memory.privacy.account import erase_user
+    from echoic.memory.privacy.erase import erase_user
 
     report = asdict(await erase_user(memory, user))
     if shred:

@@ -64,7 +64,7 @@ def print_json(value: Any) -> None:
     print_text(json.dumps(value, ensure_ascii=False, default=str))
 
 
-def print_text(text: str) -> None:
+def print_text(text: str, end: str = "\n") -> None:
     """Text on standard output, whatever its encoding."""
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
-    print(text)
+    print(text, end=end)

@@ -9,15 +9,23 @@ call are added as they are said; any other change of this user's memory makes it
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 import numpy as np
 
 from echoic.memory.embedding.embedder import Vector
-from echoic.memory.recall.postgres_search import in_order, item_of, sources_of, unpack_int32, unpack_int64
+from echoic.memory.recall.postgres_search import (
+    Over,
+    dated,
+    ended_turns,
+    in_order,
+    item_of,
+    sources_of,
+    unpack_int32,
+    unpack_int64,
+)
 from echoic.memory.recall.query_vector import QueryVector
 from echoic.memory.recall.ranking import Corpus, Floats, Ints, Postings, Ranking
 from echoic.memory.store.database import Connection, Database
@@ -76,7 +84,7 @@ class CallCorpus:
             unpack_int32(packed["turn_words"]),
         )
         self._turn_vectors = _placed(
-            packed["turn_vectors"], ">f2", unpack_int64(packed["embedded_refs"]), self._turn_refs
+            packed["turn_vectors"], unpack_int64(packed["embedded_refs"]), self._turn_refs
         )
         self._fact_refs, self._fact_words, self._fact_sources = (
             unpack_int64(packed["fact_refs"]),
@@ -84,7 +92,7 @@ class CallCorpus:
             sources_of(packed),
         )
         self._fact_until = np.frombuffer(packed["fact_until"] or b"", ">f8").astype(np.float64)
-        self._fact_vectors = _placed(packed["fact_vectors"], ">f4", self._fact_refs, self._fact_refs)
+        self._fact_vectors = _placed(packed["fact_vectors"], self._fact_refs, self._fact_refs)
         # few of them are ever asked for
         self._postings: dict[str, bytes] = {row["term"]: row["pairs"] for row in postings}
         self._said: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -93,8 +101,7 @@ class CallCorpus:
         self._added = 0
         self._rankings: dict[bool, tuple[Ranking, Ints, Ints]] = {}
         self._stale_at = 0.0
-        self._over: dict[int, tuple[float, bool]] = {}
-        """Turns with facts that have ended: since when, and whether others have not."""
+        self._over: Over = {}
 
     def holds(self, turn_id: UUID) -> bool:
         """Is this turn of the call there already?"""
@@ -147,7 +154,7 @@ class CallCorpus:
         """For live facts or all; worked out again after a turn was added or a fact has ended."""
         if now >= self._stale_at:
             self._rankings.clear()
-            self._over = self._ended_turns(now)
+            self._over = ended_turns(self._fact_sources, self._fact_until, now)
             self._stale_at = min(
                 (until for until in self._fact_until.tolist() if until > now), default=math.inf
             )
@@ -183,19 +190,7 @@ class CallCorpus:
     def _item(self, ref: int) -> Item:
         if ref not in self._items:
             self._items[ref] = item_of(self._rows[ref], 0.0)
-        if ref not in self._over:
-            return self._items[ref]
-        since, partly = self._over[ref]
-        return replace(self._items[ref], valid_until=datetime.fromtimestamp(since, UTC), partly=partly)
-
-    def _ended_turns(self, now: float) -> dict[int, tuple[float, bool]]:
-        ends: defaultdict[int, list[float]] = defaultdict(list)
-        for until, sources in zip(self._fact_until.tolist(), self._fact_sources.tolist(), strict=True):
-            for ref in sources:
-                if ref:
-                    ends[ref].append(until)
-        over = {ref: [until for until in found if until <= now] for ref, found in ends.items()}
-        return {ref: (max(found), len(found) < len(ends[ref])) for ref, found in over.items() if found}
+        return dated(self._items[ref], self._over.get(ref))
 
 
 def _products(vectors: Vector, vector: Vector | None) -> Floats:
@@ -204,13 +199,13 @@ def _products(vectors: Vector, vector: Vector | None) -> Floats:
     return (vectors @ vector).astype(np.float64)
 
 
-def _placed(packed: bytes | None, kind: str, refs: Ints, rows: Ints) -> Vector:
+def _placed(packed: bytes | None, refs: Ints, rows: Ints) -> Vector:
     """Vectors as pgvector sends them (two 16-bit numbers before each: its length, and none), each at its row;
     nan: none yet."""
     dimensions = int.from_bytes(packed[:2], "big") if packed else 0
     placed = np.full((len(rows), dimensions), np.nan, np.float32)
     if packed:
-        sent = np.frombuffer(packed, np.dtype([("head", ">u2", (2,)), ("vector", kind, (dimensions,))]))[
+        sent = np.frombuffer(packed, np.dtype([("head", ">u2", (2,)), ("vector", ">f2", (dimensions,))]))[
             "vector"
         ]
         order = np.argsort(rows)

@@ -124,7 +124,7 @@ class Ranking:
         scores = self._level(by_words) + self._level((self._lent(out) + self._told(out))[0])
         scores[: self._facts] = _beside_their_turns(scores, self._fact, self._turn, self._facts)
         scores += LAST * np.where(np.isnan(likeness), 0, 2 + likeness)
-        best = np.argsort(-scores, kind="stable")[:limit]
+        best = _best(scores, limit)
         return [
             Ranked(ref, score)
             for ref, score in zip(self.refs[best].tolist(), scores[best].tolist(), strict=True)
@@ -165,7 +165,7 @@ class _Places:
     """Finds the column of a reference."""
 
     def __init__(self, refs: Ints) -> None:
-        self._order = np.argsort(refs)
+        self._order = np.argsort(refs, kind="stable")  # for what is nearly in order: a quarter of the time
         self._sorted = refs[self._order]
 
     def __len__(self) -> int:
@@ -175,6 +175,15 @@ class _Places:
         """Columns of these references, and which of them are in the corpus at all."""
         at = np.minimum(np.searchsorted(self._sorted, refs), len(self) - 1)
         return self._order[at], self._sorted[at] == refs
+
+
+def _best(scores: Floats, limit: int) -> Ints:
+    """Places of the best, best first, the earlier among equals; 50,000 are not sorted for forty."""
+    if limit < len(scores):
+        among = np.flatnonzero(scores >= np.partition(scores, -limit)[-limit])
+    else:
+        among = np.arange(len(scores))
+    return among[np.argsort(-scores[among], kind="stable")][:limit]
 
 
 def _counts(places: _Places, postings: Postings) -> Floats:

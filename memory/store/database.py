@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from typing import TypeAlias, TypeVar
 
 import asyncpg
@@ -25,6 +25,8 @@ T = TypeVar("T")
 STARTING_S, STARTING_POLL_S = 15.0, 0.2
 """A Postgres that was killed replays its log before it lets anybody in."""
 PARTING_S = 0.5  # a healthy connection closes in a millisecond; a hung one is dropped
+PAGE_ROWS, PAGE_S = 500, 15.0
+"""Of a long reading: rows in memory at a time, and how long they may take."""
 Connection: TypeAlias = asyncpg.Connection  # what a pool lends behaves like one
 Check = Callable[[asyncpg.Connection], Awaitable[None]]
 
@@ -103,6 +105,25 @@ class Database:
                 return await work(connection)
 
         return await self.run(in_transaction, timeout_s=timeout_s)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator["Snapshot"]:
+        """One state of the database, to be read page by page; what is written meanwhile is not in it.
+
+        Raises:
+            StoreUnavailable: it cannot be reached.
+        """
+        async with AsyncExitStack() as stack:
+            try:
+                pool = await self._opened()
+                connection = await stack.enter_async_context(pool.acquire())
+                await stack.enter_async_context(self.fence(connection))
+                await stack.enter_async_context(
+                    connection.transaction(isolation="repeatable_read", readonly=True)
+                )
+            except (*UNAVAILABLE, asyncpg.PostgresError) as exc:
+                raise fault_of(exc) from exc
+            yield Snapshot(connection)
 
     @asynccontextmanager
     async def dedicated(self) -> AsyncIterator[asyncpg.Connection]:
@@ -205,6 +226,41 @@ class Database:
                 log.debug("db.already_released")
         task.cancel()
         task.add_done_callback(_read_error)
+
+
+class Snapshot:
+    """What `Database.snapshot` gives."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def rows(self, sql: str, *args: object) -> AsyncIterator[asyncpg.Record]:
+        """The rows of a statement, of which a page at a time is in memory.
+
+        Raises:
+            StoreTimeout: a page took longer than PAGE_S.
+            StoreUnavailable: Postgres went away.
+        """
+        cursor = await self._within(self._connection.cursor(sql, *args))
+        while page := await self._within(cursor.fetch(PAGE_ROWS)):
+            for row in page:
+                yield row
+
+    async def _within(self, asked: Awaitable[T]) -> T:
+        """A hung server does not answer a cancel either: its connection is given up."""
+        task = asyncio.ensure_future(asked)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=PAGE_S)
+            if done:
+                return task.result()
+        except (*UNAVAILABLE, asyncpg.PostgresError) as exc:
+            raise fault_of(exc) from exc
+        finally:
+            if not task.done():
+                self._connection.terminate()
+                task.cancel()
+                task.add_done_callback(_read_error)
+        raise StoreTimeout(f"Postgres did not answer within {PAGE_S:g} s")
 
 
 async def _part(connection: asyncpg.Connection) -> None:

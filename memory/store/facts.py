@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -35,6 +35,12 @@ class FactStore:
             lambda connection: connection.fetch(query("list_facts"), user_id, include_closed, self._now())
         )
         return [fact_from(row["id"], row["payload"]) for row in rows]
+
+    async def each(self, user_id: str, *, include_closed: bool = False) -> AsyncIterator[Fact]:
+        """As `list`, however many there are: a page of them is in memory at a time."""
+        async with self._db.snapshot() as snapshot:
+            async for row in snapshot.rows(query("list_facts"), user_id, include_closed, self._now()):
+                yield fact_from(row["id"], row["payload"])
 
     async def profile(self, caller: Caller, limit: int) -> Facts:
         """The most important live facts that this caller's agent may see."""

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from uuid import UUID, uuid4, uuid5
@@ -142,6 +143,12 @@ class TurnStore:
         """Every turn of a user, oldest first."""
         rows = await self._db.run(lambda connection: connection.fetch(query("list_turns"), user_id))
         return [_turn(row) for row in rows]
+
+    async def each(self, user_id: str) -> AsyncIterator[Turn]:
+        """As `list`, however many there are: a page of them is in memory at a time."""
+        async with self._db.snapshot() as snapshot:
+            async for row in snapshot.rows(query("list_turns"), user_id):
+                yield _turn(row)
 
     async def before(self, caller: Caller, limit: int) -> Turns:
         """The last `limit` turns between this caller and this agent in earlier calls, oldest first."""

@@ -11,7 +11,7 @@ import pytest
 
 from echoic.api.access.keys import add_key, revoke_key
 from echoic.api.routes import events as stream
-from echoic.memory.privacy.account import erase_user
+from echoic.memory.privacy.erase import erase_user
 from echoic.memory.review.events import BEGINNING, events_after
 from echoic.memory.store import batches
 from echoic.memory.types import ForgetRequest, Forgotten

@@ -11,6 +11,7 @@ from echoic.api.access.guard import Gate
 from echoic.api.access.keys import DEVELOPMENT
 from echoic.api.edge import MOST_BODY_BYTES
 from echoic.memory.errors import StoreUnavailable
+from echoic.memory.store.database import Snapshot
 from tests.remembered import fact, learn, say
 
 INJECTIONS = [
@@ -175,6 +176,17 @@ async def test_a_store_that_goes_away_is_said(served, admin, monkeypatch):
         return DEVELOPMENT
 
     monkeypatch.setattr(Gate, "admit", admits)
+
+    async def goes(self, asked):
+        """It answers once, and is gone in the middle of what is exported."""
+        if self in left:
+            asked.close()
+            raise StoreUnavailable
+        left.append(self)
+        return await asked
+
+    left = []
+    monkeypatch.setattr(Snapshot, "_within", goes)
     monkeypatch.setattr(served.memory.db, "run", gone)
     for path in ("/v1/users/ana/export", "/v1/users/ana/facts", "/v1/statistics"):
         answer = await admin.get(path)

@@ -9,8 +9,8 @@ from echoic.memory.errors import StoreRefused
 from tests.remembered import fact, learn, say
 
 TABLES = (
-    "turns turn_index facts postings fact_changes batches forgotten events api_creations graph_groups "
-    "graph_entered graph_due"
+    "turns turn_index fact_index facts postings fact_changes batches forgotten events api_creations "
+    "graph_groups graph_entered graph_due"
 ).split()
 
 

@@ -14,15 +14,18 @@ import redis
 
 from echoic.memory.config import MemorySettings
 from echoic.memory.errors import StoreTimeout, StoreUnavailable, UserUnknown
-from echoic.memory.privacy import account
-from echoic.memory.privacy.account import EraseReport, erase_user, export_user
+from echoic.memory.privacy import erase
+from echoic.memory.privacy.erase import EraseReport, erase_user
+from echoic.memory.privacy.export import export_pieces, export_user
 from echoic.memory.service import Memory, open_memory
+from echoic.memory.store import database
 from echoic.memory.store.queries import query
 from echoic.memory.store.spool import Spool
 from echoic.memory.types import Caller, Evidence, Fact, Turn
 from echoic.workers.learn.extractor import Extraction
 from echoic.workers.learn.learner import Learner
 from tests.embedders import WordEmbedder
+from tests.remembered import fact, learn, say
 
 SECRET = "xylquorvane"
 ANA = "o'hara/../ana"
@@ -149,6 +152,20 @@ async def test_export_holds_every_store_and_nobody_else(memory):
     assert "vector" not in (await export_user(memory, ANA))["facts"][0]
 
 
+async def test_an_export_is_one_state_read_page_by_page(memory, monkeypatch):
+    """What is learned while it is written is not half in it, and its JSON is whole."""
+    monkeypatch.setattr(database, "PAGE_ROWS", 2)
+    await learn(memory, *(fact(f"Has {number} boats", ANA) for number in range(5)))
+    pieces = export_pieces(memory, ANA)
+    text = await anext(pieces)
+    await learn(memory, fact("Has a late boat", ANA))
+    await say(memory, "I have a late boat.", user_id=ANA)
+    text += "".join([piece async for piece in pieces])
+    found = json.loads(text)
+    assert [one["text"] for one in found["facts"]] == [f"Has {number} boats" for number in range(5)]
+    assert found["turns"] == [] and len((await export_user(memory, ANA))["facts"]) == 6
+
+
 async def test_export_of_nobody_is_refused(memory):
     """A user who was never heard of is a mistake with their name in it, not an empty export."""
     with pytest.raises(UserUnknown, match="nobody"):
@@ -237,7 +254,7 @@ async def was_erased(memory: Memory) -> bool:
 
 async def test_a_spool_that_stays_held_is_named(memory, memory_settings, monkeypatch):
     """After the limit it is told as unfinished, and what comes out of that spool later is refused."""
-    monkeypatch.setattr(account, "SPOOL_LIMIT_S", 0.05)
+    monkeypatch.setattr(erase, "SPOOL_LIMIT_S", 0.05)
     other = Spool(memory_settings.data_dir / "spool")
     await other.append(turn(ANA, SECRET))
     report = await erase_user(memory, ANA)
@@ -333,7 +350,7 @@ async def test_many_writers_against_an_erasure(memory):
 
 async def test_a_hung_writer_stops_the_erasure_with_a_sentence(memory, monkeypatch):
     """Erasing half is never an option: nothing is gone, not even the tombstone is set."""
-    monkeypatch.setattr(account, "WRITERS_LIMIT_MS", 100)
+    monkeypatch.setattr(erase, "WRITERS_LIMIT_MS", 100)
     await memory.turns.record(turn(ANA, SECRET))
     async with writing(memory, ANA, "hangs"):
         with pytest.raises(StoreTimeout, match="nothing is erased yet"):

@@ -9,7 +9,7 @@ import pytest
 
 from echoic.memory.clock import Clock
 from echoic.memory.direct import OpenMemory
-from echoic.memory.privacy.account import erase_user
+from echoic.memory.privacy.erase import erase_user
 from echoic.memory.service import open_memory
 from echoic.memory.store.spool import Spool
 from echoic.memory.types import Caller, Turn

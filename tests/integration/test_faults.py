@@ -187,7 +187,7 @@ async def test_hung_redis_costs_a_call_nothing(memory, stop):
 
 async def test_an_erasure_empties_a_live_call_of_another_process(memory, own_stores):
     """What another process holds of an erased person in its tier 1 goes within moments."""
-    from echoic.memory.privacy.account import erase_user
+    from echoic.memory.privacy.erase import erase_user
 
     user_id = uuid4().hex
     first = await call_of(memory, user_id)

@@ -8,7 +8,8 @@ import pytest
 
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import StoreUnavailable
-from echoic.memory.privacy.account import erase_user, export_user
+from echoic.memory.privacy.erase import erase_user
+from echoic.memory.privacy.export import export_user
 from echoic.memory.privacy.forget import forget
 from echoic.memory.privacy.named import find_named
 from echoic.memory.service import Memory, open_memory

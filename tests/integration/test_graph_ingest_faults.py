@@ -9,7 +9,7 @@ import pytest
 from echoic.memory.errors import StoreUnavailable
 from echoic.memory.graph.falkordb import backend as graph_falkordb
 from echoic.memory.graph.neo4j import backend as graph_neo4j
-from echoic.memory.privacy.account import erase_user
+from echoic.memory.privacy.erase import erase_user
 from echoic.workers.graph.graphiti_env import load
 from tests.graph_servers import kinds, relations, remove_one, saves_held
 from tests.integration.graph_ingestion import *  # noqa: F403

@@ -18,8 +18,9 @@ from echoic.memory.graph import ledger as graph_ledger
 from echoic.memory.graph.erase import finish_erasures, void_of
 from echoic.memory.graph.groups import digest_json, group_of, read_group
 from echoic.memory.graph.types import Relation, item_of, relation_as_json
-from echoic.memory.privacy import account
-from echoic.memory.privacy.account import erase_user, export_user
+from echoic.memory.privacy import erase
+from echoic.memory.privacy.erase import erase_user
+from echoic.memory.privacy.export import export_user
 from echoic.memory.privacy.forget import forget
 from echoic.memory.service import open_memory
 from echoic.memory.store.queries import query
@@ -394,7 +395,7 @@ async def test_two_that_finish_an_erasure_remove_the_graph_once(memory, graph):
 async def test_without_postgres_no_graph_is_erased(memory, graph, monkeypatch):
     """Nothing is erased, or all of it: a graph alone is not."""
     await has_graph(memory, graph, relation())
-    monkeypatch.setattr(account, "WRITERS_LIMIT_MS", 100)
+    monkeypatch.setattr(erase, "WRITERS_LIMIT_MS", 100)
     async with memory.db.dedicated() as connection, connection.transaction():
         await connection.execute(query("lock_user_shared"), "ana")
         with pytest.raises(StoreUnavailable):

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from echoic.memory.graph.groups import group_of
-from echoic.memory.privacy.account import erase_user
+from echoic.memory.privacy.erase import erase_user
 from echoic.memory.service import open_memory
 from echoic.memory.types import Caller
 from echoic.workers.flush import flush_user

@@ -12,7 +12,8 @@ import redis
 
 from echoic.memory.graph import ledger as graph_ledger
 from echoic.memory.graph.groups import group_of
-from echoic.memory.privacy.account import erase_user, export_user
+from echoic.memory.privacy.erase import erase_user
+from echoic.memory.privacy.export import export_user
 from echoic.memory.privacy.forget import forget
 from echoic.memory.service import open_memory
 from echoic.memory.types import Caller, ForgetRequest

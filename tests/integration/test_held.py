@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from echoic.memory.privacy.account import erase_user
+from echoic.memory.privacy.erase import erase_user
 from echoic.memory.recall import call_corpus as held
 from echoic.memory.recall.facts_tier import FOUND
 from echoic.memory.recall.pending import Question

@@ -24,7 +24,8 @@ from echoic.memory.errors import (
 )
 from echoic.memory.given_up import count_given_up, given_up, rerun
 from echoic.memory.graph.erase import finish_erasures
-from echoic.memory.privacy.account import erase_user, export_user
+from echoic.memory.privacy.erase import erase_user
+from echoic.memory.privacy.export import export_user
 from echoic.memory.service import open_memory
 from echoic.memory.store import recorder as recorder_module
 from echoic.memory.store.jobs import QUEUE

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 import numpy as np
@@ -182,19 +182,46 @@ async def test_recall_stays_exact_after_many_questions_on_one_connection(memory_
 
 async def test_one_users_rows_are_read_by_their_index(memory):
     """No sequential scan over everybody, and no approximate vector index."""
-    listing = "select indexdef from pg_indexes where tablename in ('facts', 'turn_index')"
+    listing = "select indexdef from pg_indexes where tablename in ('facts', 'fact_index', 'turn_index')"
     indexes = await memory.db.run(lambda connection: connection.fetch(listing))
     assert not [row[0] for row in indexes if "hnsw" in row[0] or "ivfflat" in row[0]]
     vector = np.ones(384, np.float32)
 
     async def plan(connection):
         await connection.execute("set local enable_seqscan = off")
-        rows = await connection.fetch(
-            "explain " + query("score"), "ana", "echoic", vector, False, datetime.now(UTC)
-        )
+        rows = await connection.fetch("explain " + query("score"), "ana", "echoic", vector)
         return "\n".join(row[0] for row in rows)
 
-    assert "turn_index_by_user" in await memory.db.transaction(plan)
+    steps = await memory.db.transaction(plan)
+    assert "turn_index_by_user" in steps and "fact_index_by_user" in steps
+
+
+async def test_the_index_of_facts_is_what_facts_are(memory):
+    """Whoever writes, Mem0 too: added, ended, moved to another person, embedded again, gone."""
+    theirs = "select ref, user_id, agent_id, valid_until, words, sources, vector::halfvec::text from facts"
+    index = "select ref, user_id, agent_id, valid_until, words, sources, vector::text from fact_index"
+
+    async def same(connection):
+        rows = await connection.fetch(f"{theirs} where user_id is not null order by 1")
+        assert rows == await connection.fetch(f"{index} order by 1")
+        return len(rows)
+
+    one, other = fact("Has a dog"), fact("Has a cat", scope="agent")
+    await learn(memory, one, other)
+    assert await memory.db.run(same) == 2
+    changes = (
+        'update facts set payload = payload || \'{"valid_until": "2020-01-01T00:00:00Z"}\' where id = $1',
+        "update facts set vector = vector + vector, words = 9 where id = $1",
+        'update facts set payload = payload || \'{"user_id": "bo"}\' where id = $1',
+        "update facts set payload = payload - 'user_id' where id = $1",
+        'update facts set payload = payload || \'{"user_id": "ana"}\' where id = $1',
+        "delete from facts where id = $1",
+    )
+    counts = []
+    for sql in changes:
+        await memory.db.transaction(lambda connection, sql=sql: connection.execute(sql, one.fact_id))
+        counts.append(await memory.db.run(same))
+    assert counts == [2, 2, 2, 1, 2, 1]
 
 
 async def test_learning_makes_the_same_question_new(memory):

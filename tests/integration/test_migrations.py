@@ -10,7 +10,8 @@ import asyncpg
 import psycopg
 import pytest
 
-from echoic.memory.privacy.account import erase_user, export_user
+from echoic.memory.privacy.erase import erase_user
+from echoic.memory.privacy.export import export_user
 from echoic.memory.privacy.undo import undo_call
 from echoic.memory.service import open_memory
 from echoic.memory.store.migrate import migrate, migrations
@@ -62,6 +63,18 @@ async def test_an_old_database_becomes_what_a_new_one_is(old_url, database_url):
         with psycopg.connect(url) as connection:
             found.append([connection.execute(sql).fetchall() for sql in (COLUMNS, CHECKS)])
     assert found[0] == found[1]
+
+
+async def test_facts_of_an_old_database_are_found_by_their_index(old_url):
+    """Live and ended ones, with the turns they came from; what has no person in it is nobody's."""
+    await fill(old_url)
+    with psycopg.connect(old_url) as connection:
+        connection.execute("insert into facts (id, vector, payload) values (%s, '[1]', '{}')", [uuid4()])
+    await migrate(old_url)
+    with psycopg.connect(old_url) as connection:
+        rows = connection.execute("select user_id, valid_until is null, sources from fact_index").fetchall()
+        (ref,) = connection.execute("select ref from turns").fetchone()
+    assert sorted(rows) == [("ana", False, [ref]), ("ana", True, [ref])]
 
 
 async def fill(url):

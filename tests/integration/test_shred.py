@@ -18,7 +18,7 @@ from echoic.local.servers.postgres import PostgresServer
 from echoic.local.servers.stores import open_stores
 from echoic.memory.config import load_settings
 from echoic.memory.errors import ConfigInvalid, StoreTimeout, StoreUnavailable
-from echoic.memory.privacy.account import erase_user
+from echoic.memory.privacy.erase import erase_user
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.store.spool import Spool
 from echoic.memory.types import Caller, Fact, Turn

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from echoic.memory.errors import ModelUnavailable
-from echoic.memory.privacy.account import erase_user
+from echoic.memory.privacy.erase import erase_user
 from echoic.memory.service import open_memory
 from echoic.memory.store.batches import dead, open_turns, rerun
 from echoic.memory.store.spool import Spool

@@ -20,6 +20,11 @@ RECALL = Recall(
 ANSWER = Answer(TURN.text, "Biscuit, اسم", RECALL, (TURN,), None)
 
 
+async def each(*rows):
+    for row in rows:
+        yield row
+
+
 def test_the_memory_line_is_one_line_about_everything():
     """Tiers, milliseconds, what was used, and where the turn is."""
     line = memory_line(ANSWER)
@@ -64,9 +69,10 @@ def test_why_says_what_was_used_and_by_which_tier():
     assert list(why_lines(None, "UTC")) == ["Nothing was said yet in this call."]
 
 
-def test_memories_are_listed_or_their_absence_is_said():
+async def test_memories_are_listed_or_their_absence_is_said():
     """Facts with their topic, turns with who said them; for a stranger a sentence."""
     fact = Fact(uuid4(), "maya", "The dog is called Biscuit", "pets", 0.7, "user", "echoic", NOW)
-    text = "\n".join(memories_lines([fact], [TURN], "maya", "UTC"))
+    text = "\n".join([line async for line in memories_lines(each(fact), each(TURN), "maya", "UTC")])
     assert "The dog is called Biscuit (pets" in text and "you: What is my dog called?" in text
-    assert list(memories_lines([], [], "maya", "UTC")) == ["Nothing is remembered about “maya” yet."]
+    nothing = [line async for line in memories_lines(each(), each(), "maya", "UTC")]
+    assert nothing == ["Nothing is remembered about “maya” yet."]

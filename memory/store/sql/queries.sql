@@ -85,7 +85,8 @@ select term, string_agg(int8send(ref) || int8send(tf), '') as pairs from posting
 
 -- name: score
 -- Every vector of one user against the question's, in one row of packed numbers, which numpy reads as they are: the same as records
--- took 2 ms longer. A vector is null until its turn is embedded. $2 agent $3 query vector $4 with closed facts $5 now
+-- took 2 ms longer. A vector is null until its turn is embedded. Facts that have ended too: their turns are told as ended.
+-- $2 agent $3 query vector
 select said.*, learned.* from (
     select string_agg(int8send(ref), '') as turn_refs, string_agg(int8send(call_no), '') as turn_calls,
         string_agg(int4send(position), '') as turn_positions, string_agg(int4send(words), '') as turn_words,
@@ -93,29 +94,23 @@ select said.*, learned.* from (
     from turn_index where user_id = $1 and agent_id = $2
 ) said, (
     select string_agg(int8send(ref), '') as fact_refs, string_agg(int4send(words), '') as fact_words,
-        string_agg(float8send(coalesce(-(vector <#> $3), 'nan')), '') as fact_scores,
+        string_agg(float8send(coalesce(extract(epoch from valid_until)::float8, 'infinity')), '') as fact_until,
+        string_agg(float8send(coalesce(-(vector <#> (select $3::vector::halfvec)), 'nan')), '') as fact_scores,
         string_agg(int8send(coalesce(sources[1], 0)), '') as first_sources,
         string_agg(int8send(coalesce(sources[2], 0)), '') as second_sources,
         string_agg(int8send(coalesce(sources[3], 0)), '') as third_sources
-    from facts where user_id = $1 and (agent_id is null or agent_id = $2) and ($4 or valid_until is null or valid_until > $5)
+    from fact_index where user_id = $1 and (agent_id is null or agent_id = $2)
 ) learned
 
 -- name: read_items
--- Turns with when facts learned from them ended, and whether others have not. $2 refs $3 agent $4 now
-with learned as (
-    select source as ref, max(valid_until) filter (where valid_until <= $4) as over_since,
-        bool_or(valid_until is null or valid_until > $4) as partly
-    from facts, unnest(sources[1:3]) as source
-    where user_id = $1 and (agent_id is null or agent_id = $3) and source = any($2) group by source
-)
-select ref, turn_id as id, role, text, said_at, interrupted, null as payload, over_since, partly
-from turns left join learned using (ref) where user_id = $1 and ref = any($2)
-union all select ref, id, null, null, null, null, payload, null, null from facts where user_id = $1 and ref = any($2)
+-- $2 refs
+select ref, turn_id as id, role, text, said_at, interrupted, null as payload from turns where user_id = $1 and ref = any($2)
+union all select ref, id, null, null, null, null, payload from facts where user_id = $1 and ref = any($2)
 
 -- name: hold_size
 -- $2 agent
 select (select count(*) from turn_index where user_id = $1 and agent_id = $2)
-    + (select count(*) from facts where user_id = $1 and (agent_id is null or agent_id = $2))
+    + (select count(*) from fact_index where user_id = $1 and (agent_id is null or agent_id = $2))
 
 -- name: hold_arrays
 -- Everything that ranking needs of one user, packed like `score`, with the vectors themselves. $2 agent $3 call
@@ -131,8 +126,8 @@ select said.*, learned.*, hashtextextended($3, 0) as call_no from (
         string_agg(int8send(coalesce(sources[1], 0)), '') as first_sources,
         string_agg(int8send(coalesce(sources[2], 0)), '') as second_sources,
         string_agg(int8send(coalesce(sources[3], 0)), '') as third_sources,
-        string_agg(vector_send(vector), '') as fact_vectors
-    from facts where user_id = $1 and (agent_id is null or agent_id = $2)
+        string_agg(halfvec_send(vector), '') as fact_vectors
+    from fact_index where user_id = $1 and (agent_id is null or agent_id = $2)
 ) learned
 
 -- name: hold_postings
@@ -157,9 +152,11 @@ order by coalesce(due <= $4, false) desc, (payload ->> 'importance')::real desc 
 
 -- name: similar_facts
 -- Live facts nearest to a vector, whoever keeps them: for learning, never for a prompt. $2 agent $3 vector $4 how many $5 now
-select id, payload from facts
-where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $5)
-order by vector <#> $3 limit $4
+select id, payload from facts join (
+    select ref, vector <#> (select $3::vector::halfvec) as away from fact_index
+    where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $5)
+    order by 2 limit $4
+) as near using (ref) where user_id = $1 order by away
 
 -- name: insert_fact
 -- $2 id $3 vector $4 payload $5 words $6 terms $7 counts

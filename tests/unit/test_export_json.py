@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from uuid import UUID
 
-from echoic.memory.privacy.account import fact_as_json, turn_as_json
+from echoic.memory.privacy.export import fact_as_json, turn_as_json
 from echoic.memory.types import Fact, Turn
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -1,25 +1,19 @@
-"""Everything known about one person, in every store: exported, or erased so that nothing comes back."""
+"""Everything known about one person erased from every store, so that nothing comes back."""
 
 import asyncio
-import json
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
-from typing import Any
 
 import asyncpg
 
-from echoic.memory.disk.quarantine import SetAside
-from echoic.memory.errors import MemoryFault, StoreTimeout, StoreUnavailable, UserUnknown
+from echoic.memory.errors import MemoryFault, StoreTimeout
 from echoic.memory.graph.erase import finish_erasures, void_graphs, void_of
-from echoic.memory.privacy.changes import Change
 from echoic.memory.service import Memory
 from echoic.memory.store.database import Connection, Database
-from echoic.memory.store.facts import fact_from
 from echoic.memory.store.queries import query
 from echoic.memory.store.spool import Spool
-from echoic.memory.types import Fact, Turn
 
 log = logging.getLogger("echoic.account")
 
@@ -27,6 +21,7 @@ TABLES = (
     "postings",
     "turn_index",
     "turns",
+    "fact_index",
     "facts",
     "fact_changes",
     "batches",
@@ -63,31 +58,6 @@ class EraseReport:
     """A sentence for each store that still holds something."""
 
 
-async def export_user(memory: Memory, user_id: str, *, vectors: bool = False) -> dict[str, Any]:
-    """All that every store holds about one user, as JSON-ready values, closed facts included.
-
-    Args:
-        vectors: also the numbers that stand for each text; they say nothing that the text does not.
-
-    Raises:
-        UserUnknown: no store holds anything.
-        StoreUnavailable: Postgres cannot be reached, or the server of this user's graph.
-    """
-    rows = await memory.db.transaction(
-        partial(_read_rows, user_id=user_id, vectors=vectors), timeout_s=ROWS_LIMIT_S
-    )
-    spooled = [turn_as_json(turn) for turn in await memory.spool.of_user(user_id)]
-    aside = [_aside_as_json(one) for one in await memory.spool.set_aside(user_id)]
-    graphs = [
-        await _export_graph(memory, row) for row in await memory.db.run(partial(_graphs, user_id=user_id))
-    ]
-    jobs = await memory.jobs.of_user(user_id)
-    found = rows | {"spooled_turns": spooled, "set_aside": aside, "jobs": jobs, "graphs": graphs}
-    if not any(found.values()):
-        raise UserUnknown(f"Nothing is known about the user {user_id!r}.")
-    return {"user_id": user_id, "exported_at": datetime.now(UTC).isoformat(), **found}
-
-
 async def erase_user(memory: Memory, user_id: str) -> EraseReport:
     """Erase everything about one user. Safe to repeat; for an unknown user every count is zero.
 
@@ -118,137 +88,6 @@ async def erase_user(memory: Memory, user_id: str) -> EraseReport:
         graphs=graphs,
         unfinished=tuple(fault for fault in (spool_fault, jobs_fault, graphs_fault, hurry_fault) if fault),
     )
-
-
-def _aside_as_json(element: SetAside) -> dict[str, Any]:
-    """What was set aside from the spool, readable as far as it is."""
-    return {
-        "id": str(element.element_id),
-        "reason": element.reason,
-        "set_aside_at": element.set_aside_at and element.set_aside_at.isoformat(),
-        "turns": [turn_as_json(line.turn) for line in element.lines if line.turn],
-        "damaged": [line.raw.decode(errors="replace") for line in element.lines if not line.turn],
-    }
-
-
-def fact_as_json(fact: Fact) -> dict[str, Any]:
-    """A fact as `echoic memories --json` prints it."""
-    return {
-        "id": str(fact.fact_id),
-        "text": fact.text,
-        "topic": fact.topic,
-        "importance": fact.importance,
-        "scope": fact.scope,
-        "said_at": fact.said_at.isoformat(),
-        "valid_from": fact.valid_from and fact.valid_from.isoformat(),
-        "valid_until": fact.valid_until and fact.valid_until.isoformat(),
-        "turn_ids": [str(turn_id) for turn_id in fact.turn_ids],
-        "about": fact.about and str(fact.about),
-        "evidence": [{"turn_id": str(one.turn_id), "quote": one.quote} for one in fact.evidence],
-        "precision": fact.precision,
-        "kind": fact.kind,
-        "due": fact.due and fact.due.isoformat(),
-        "names": list(fact.names),
-    }
-
-
-def change_as_json(change: Change) -> dict[str, Any]:
-    """A change as `echoic diff --json` prints it."""
-    return {
-        "fact_id": str(change.fact_id),
-        "change": change.kind,
-        "changed_at": change.changed_at.isoformat(),
-        "by": change.by_whom,
-        "before": change.before and fact_as_json(change.before),
-        "now": change.now and fact_as_json(change.now),
-        "undone": change.undone,
-    }
-
-
-def turn_as_json(turn: Turn) -> dict[str, Any]:
-    """A turn as `echoic memories --json` prints it."""
-    return {
-        "turn_id": str(turn.turn_id),
-        "role": turn.role,
-        "text": turn.text,
-        "said_at": turn.said_at.isoformat(),
-        "interrupted": turn.interrupted,
-        "state": turn.state,
-        "timezone": turn.timezone,
-    }
-
-
-async def _read_rows(connection: Connection, *, user_id: str, vectors: bool) -> dict[str, list[Any]]:
-    await connection.execute("set transaction isolation level repeatable read, read only")
-    facts = [_fact_row(row, vectors) for row in await connection.fetch(query("export_facts"), user_id)]
-    turns = [_plain(row, vectors) for row in await connection.fetch(query("export_turns"), user_id)]
-    batches = [_plain(row, vectors) for row in await connection.fetch(query("export_batches"), user_id)]
-    beside = []
-    for table in await _mem0_collections(connection):
-        rows = await connection.fetch(
-            f"select payload from {table} where payload ->> 'user_id' = $1", user_id
-        )
-        beside += [{"table": table, **json.loads(row["payload"])} for row in rows]
-    consents = [_plain(row, vectors) for row in await connection.fetch(query("export_consent"), user_id)]
-    changes = [_plain(row, vectors) for row in await connection.fetch(query("export_changes"), user_id)]
-    forgotten = [_plain(row, vectors) for row in await connection.fetch(query("export_forgotten"), user_id)]
-    events = [_plain(row, vectors) for row in await connection.fetch(query("export_events"), user_id)]
-    keys = [_plain(row, vectors) for row in await connection.fetch(query("export_keys"), user_id)]
-    return {
-        "facts": facts,
-        "turns": turns,
-        "batches": batches,
-        "mem0_rows": beside,
-        "consents": consents,
-        "forgotten": forgotten,
-        "fact_changes": changes,
-        "events": events,
-        "api_keys": keys,
-    }
-
-
-def _fact_row(row: asyncpg.Record, vectors: bool) -> dict[str, Any]:
-    payload = json.loads(row["payload"])
-    learned = {
-        "agent_id": payload.get("kept_by"),
-        "created_at": payload.get("created_at"),
-        "updated_at": payload.get("updated_at"),
-    }
-    vector = {"vector": json.loads(row["vector"])} if vectors else {}
-    return fact_as_json(fact_from(row["id"], row["payload"])) | learned | vector
-
-
-def _plain(row: asyncpg.Record, vectors: bool) -> dict[str, Any]:
-    fields = {name: _json_ready(value) for name, value in row.items() if name != "vector"}
-    if vectors and row.get("vector"):
-        fields["vector"] = json.loads(row["vector"])
-    return fields
-
-
-def _json_ready(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, list):
-        return [_json_ready(one) for one in value]
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
-
-
-async def _graphs(connection: Connection, *, user_id: str) -> list[asyncpg.Record]:
-    return list(await connection.fetch(query("user_graphs"), user_id))
-
-
-async def _export_graph(memory: Memory, row: asyncpg.Record) -> dict[str, Any]:
-    """One graph with the agent that was told it."""
-    if memory.graph is None:
-        raise StoreUnavailable(
-            "This user has a graph, and none is open here: set ECHOIC_GRAPH=on with its address, and export "
-            "again."
-        )
-    return {
-        "agent_id": row["agent_id"],
-        "group_id": row["group_id"],
-        **await memory.graph.export(row["group_id"]),
-    }
 
 
 async def _erase_rows(connection: Connection, *, user_id: str) -> tuple[datetime, dict[str, int]]:

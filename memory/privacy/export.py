@@ -1,0 +1,227 @@
+"""Everything known about one person, in every store, as JSON that is read and written a page at a time."""
+
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from echoic.memory.disk.quarantine import SetAside
+from echoic.memory.errors import StoreUnavailable, UserUnknown
+from echoic.memory.privacy.changes import Change
+from echoic.memory.service import Memory
+from echoic.memory.store.database import Snapshot
+from echoic.memory.store.facts import fact_from
+from echoic.memory.store.queries import query
+from echoic.memory.types import Fact, Turn
+
+STATEMENTS = {
+    "facts": "export_facts",
+    "turns": "export_turns",
+    "batches": "export_batches",
+    "consents": "export_consent",
+    "fact_changes": "export_changes",
+    "forgotten": "export_forgotten",
+    "events": "export_events",
+    "api_keys": "export_keys",
+}
+"""What Postgres holds about a person, in the order in which it is told."""
+Rows = AsyncIterator[Any]
+
+
+async def export_user(memory: Memory, user_id: str, *, vectors: bool = False) -> dict[str, Any]:
+    """All that every store holds about one user, as JSON-ready values, closed facts included.
+
+    Args:
+        vectors: also the numbers that stand for each text; they say nothing that the text does not.
+
+    Raises:
+        UserUnknown: no store holds anything.
+        StoreUnavailable: Postgres cannot be reached, or the server of this user's graph.
+    """
+    pieces = [piece async for piece in export_pieces(memory, user_id, vectors=vectors)]
+    found: dict[str, Any] = json.loads("".join(pieces))
+    return found
+
+
+async def export_pieces(memory: Memory, user_id: str, *, vectors: bool = False) -> AsyncIterator[str]:
+    """`export_user` as JSON text, piece by piece: the first comes when something is known to be there.
+
+    50,000 facts are held a page at a time; one state of Postgres is told, whatever is written meanwhile.
+    """
+    # read first: what is replayed from here on is in the spool or in Postgres, or in both, never in neither
+    spooled = [turn_as_json(turn) for turn in await memory.spool.of_user(user_id)]
+    aside = [_aside_as_json(one) for one in await memory.spool.set_aside(user_id)]
+    async with memory.db.snapshot() as snapshot:
+        sections = {name: _rows(snapshot, sql, user_id, vectors) for name, sql in STATEMENTS.items()}
+        sections |= {
+            "mem0_rows": _mem0_rows(snapshot, user_id),
+            "spooled_turns": _each(spooled),
+            "set_aside": _each(aside),
+            "jobs": _jobs(memory, user_id),
+            "graphs": _graphs(memory, snapshot, user_id),
+        }
+        held, known = "", Known()
+        opening = {"user_id": user_id, "exported_at": datetime.now(UTC).isoformat()}
+        watched = {name: known.watch(rows) for name, rows in sections.items()}
+        async for piece in json_pieces(opening, watched):
+            held += piece
+            if known.anything:
+                yield held
+                held = ""
+    if not known.anything:
+        raise UserUnknown(f"Nothing is known about the user {user_id!r}.")
+
+
+class Known:
+    """Whether any store holds anything: nobody's export is a mistake, and not a file."""
+
+    def __init__(self) -> None:
+        self.anything = False
+
+    async def watch(self, rows: Rows) -> Rows:
+        """The same rows."""
+        async for row in rows:
+            self.anything = True
+            yield row
+
+
+async def json_pieces(opening: Mapping[str, str], sections: Mapping[str, Rows]) -> AsyncIterator[str]:
+    """One JSON object as text: what it opens with, then a list for each section, an element a piece."""
+    yield "{" + ", ".join(f"{json.dumps(name)}: {_text(value)}" for name, value in opening.items())
+    comma = ", " if opening else ""
+    for name, rows in sections.items():
+        yield f"{comma}{json.dumps(name)}: ["
+        comma = ""
+        async for row in rows:
+            yield comma + _text(row)
+            comma = ", "
+        yield "]"
+        comma = ", "
+    yield "}"
+
+
+def fact_as_json(fact: Fact) -> dict[str, Any]:
+    """A fact as `echoic memories --json` prints it."""
+    return {
+        "id": str(fact.fact_id),
+        "text": fact.text,
+        "topic": fact.topic,
+        "importance": fact.importance,
+        "scope": fact.scope,
+        "said_at": fact.said_at.isoformat(),
+        "valid_from": fact.valid_from and fact.valid_from.isoformat(),
+        "valid_until": fact.valid_until and fact.valid_until.isoformat(),
+        "turn_ids": [str(turn_id) for turn_id in fact.turn_ids],
+        "about": fact.about and str(fact.about),
+        "evidence": [{"turn_id": str(one.turn_id), "quote": one.quote} for one in fact.evidence],
+        "precision": fact.precision,
+        "kind": fact.kind,
+        "due": fact.due and fact.due.isoformat(),
+        "names": list(fact.names),
+    }
+
+
+def change_as_json(change: Change) -> dict[str, Any]:
+    """A change as `echoic diff --json` prints it."""
+    return {
+        "fact_id": str(change.fact_id),
+        "change": change.kind,
+        "changed_at": change.changed_at.isoformat(),
+        "by": change.by_whom,
+        "before": change.before and fact_as_json(change.before),
+        "now": change.now and fact_as_json(change.now),
+        "undone": change.undone,
+    }
+
+
+def turn_as_json(turn: Turn) -> dict[str, Any]:
+    """A turn as `echoic memories --json` prints it."""
+    return {
+        "turn_id": str(turn.turn_id),
+        "role": turn.role,
+        "text": turn.text,
+        "said_at": turn.said_at.isoformat(),
+        "interrupted": turn.interrupted,
+        "state": turn.state,
+        "timezone": turn.timezone,
+    }
+
+
+async def _rows(snapshot: Snapshot, sql: str, user_id: str, vectors: bool) -> Rows:
+    as_json = _fact_row if sql == "export_facts" else _plain
+    async for row in snapshot.rows(query(sql), user_id):
+        yield as_json(row, vectors)
+
+
+async def _mem0_rows(snapshot: Snapshot, user_id: str) -> Rows:
+    """What Mem0 keeps beside its facts."""
+    tables = [row[0] async for row in snapshot.rows(query("mem0_collections"))]
+    for table in tables:
+        sql = f"select payload from {table} where payload ->> 'user_id' = $1"
+        async for row in snapshot.rows(sql, user_id):
+            yield {"table": table, **json.loads(row["payload"])}
+
+
+async def _jobs(memory: Memory, user_id: str) -> Rows:
+    for job in await memory.jobs.of_user(user_id):
+        yield job
+
+
+async def _graphs(memory: Memory, snapshot: Snapshot, user_id: str) -> Rows:
+    """Each with the agent that was told it."""
+    async for row in snapshot.rows(query("user_graphs"), user_id):
+        if memory.graph is None:
+            raise StoreUnavailable(
+                "This user has a graph, and none is open here: set ECHOIC_GRAPH=on with its address, and "
+                "export again."
+            )
+        graph = await memory.graph.export(row["group_id"])
+        yield {"agent_id": row["agent_id"], "group_id": row["group_id"], **graph}
+
+
+async def _each(rows: Iterable[dict[str, Any]]) -> Rows:
+    for row in rows:
+        yield row
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _aside_as_json(element: SetAside) -> dict[str, Any]:
+    """What was set aside from the spool, readable as far as it is."""
+    return {
+        "id": str(element.element_id),
+        "reason": element.reason,
+        "set_aside_at": element.set_aside_at and element.set_aside_at.isoformat(),
+        "turns": [turn_as_json(line.turn) for line in element.lines if line.turn],
+        "damaged": [line.raw.decode(errors="replace") for line in element.lines if not line.turn],
+    }
+
+
+def _fact_row(row: asyncpg.Record, vectors: bool) -> dict[str, Any]:
+    payload = json.loads(row["payload"])
+    learned = {
+        "agent_id": payload.get("kept_by"),
+        "created_at": payload.get("created_at"),
+        "updated_at": payload.get("updated_at"),
+    }
+    vector = {"vector": json.loads(row["vector"])} if vectors else {}
+    return fact_as_json(fact_from(row["id"], row["payload"])) | learned | vector
+
+
+def _plain(row: asyncpg.Record, vectors: bool) -> dict[str, Any]:
+    fields = {name: _json_ready(value) for name, value in row.items() if name != "vector"}
+    if vectors and row.get("vector"):
+        fields["vector"] = json.loads(row["vector"])
+    return fields
+
+
+def _json_ready(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, list):
+        return [_json_ready(one) for one in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
