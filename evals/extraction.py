@@ -5,7 +5,8 @@
 
 Each case is a user on embedded stores: known facts are planted as live ones, the turns recorded, and the
 worker's own learner learns them. A new fact is right when it holds all words of a `learn` list and of no
-`never` list (case-insensitive, at most 200 characters); precision is right new facts among all live new ones,
+`never` list (case-insensitive, at most 200 characters); precision is right new facts among all live new ones
+(`precision_judged`: among those of which the case says that they are right or wrong),
 recall the `learn` lists that some live fact satisfies (one fact satisfies one list), closed_right the facts
 closed as they should be among those that should be or wrongly were. With `--replay` the model's answer comes
 from the case: `survived` are the `learn` and `close` lists met where it is right, `refused` the cases of

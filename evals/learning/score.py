@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import SequenceMatcher
 from typing import Any
 
 from echoic.memory.types import Fact
 from evals.learning.cases import Case, Words
 
+SAME = 0.75
+"""How much of two texts must be equal for them to say the same in other words."""
 MOST_CHARS = 200
 """A longer fact satisfies no list."""
 
@@ -19,6 +22,8 @@ class Score:
     facts: int = 0
     """Live new facts."""
     right: int = 0
+    unjudged: int = 0
+    """... of which the case says neither that they are right nor that they are wrong."""
     lists: int = 0
     found: int = 0
     never: int = 0
@@ -60,6 +65,7 @@ def score_case(case: Case, before: Sequence[Fact], after: Sequence[Fact]) -> tup
         bad = any(holds(fact.text, words) for words in case.never)
         right = not bad and any(holds(fact.text, words) for words in case.learn)
         score.facts, score.right = score.facts + 1, score.right + right
+        score.unjudged += not (bad or right) and _is_unjudged(case, fact.text)
         wrong += [] if right else [f"{'must never' if bad else 'should not'} be learned: {fact.text}"]
     for fact in before:
         should, closed = any(holds(fact.text, words) for words in case.close), fact.fact_id not in live
@@ -83,6 +89,7 @@ def figures(score: Score, cases: int, model: str, *, replayed: bool) -> dict[str
         "model": model,
         "cases": cases,
         "precision": share(score.right, score.facts),
+        "precision_judged": share(score.right, score.facts - score.unjudged),
         "recall": share(score.found, score.lists),
         "closed_right": share(score.closed, ending),
         "wrongly_closed": score.wrongly_closed,
@@ -110,6 +117,14 @@ def share(part: int, whole: int) -> float:
 def holds(text: str, words: Words) -> bool:
     """Whether a text holds all of these, in any case."""
     return len(text) <= MOST_CHARS and all(word.casefold() in text.casefold() for word in words)
+
+
+def _is_unjudged(case: Case, text: str) -> bool:
+    """A mistake's case names mistakes alone; others leave out of `learn` what a good model may leave out."""
+    answers = [fact["text"].casefold() for fact in case.model.get("facts", ())]
+    return case.kind == "wrong" or any(
+        SequenceMatcher(None, text.casefold(), answer).ratio() > SAME for answer in answers
+    )
 
 
 def _unmet(lists: Sequence[Words], texts: Sequence[str]) -> list[Words]:
