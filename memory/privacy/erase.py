@@ -31,6 +31,7 @@ TABLES = (
     "events",
     "api_creations",
     "api_keys",
+    "user_settings",
 )
 WRITERS_LIMIT_MS = 15_000  # a commit takes milliseconds; a writer that holds its lock for longer hangs
 ROWS_LIMIT_S = 60.0

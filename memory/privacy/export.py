@@ -25,8 +25,11 @@ STATEMENTS = {
     "forgotten": "export_forgotten",
     "events": "export_events",
     "api_keys": "export_keys",
+    "settings": "export_settings",
 }
 """What Postgres holds about a person, in the order in which it is told."""
+PACKED = ("vector", "recall")
+"""Columns that come as JSON text; left out where there is nothing in them."""
 Rows = AsyncIterator[Any]
 
 
@@ -213,10 +216,9 @@ def _fact_row(row: asyncpg.Record, vectors: bool) -> dict[str, Any]:
 
 
 def _plain(row: asyncpg.Record, vectors: bool) -> dict[str, Any]:
-    fields = {name: _json_ready(value) for name, value in row.items() if name != "vector"}
-    if vectors and row.get("vector"):
-        fields["vector"] = json.loads(row["vector"])
-    return fields
+    fields = {name: _json_ready(value) for name, value in row.items() if name not in PACKED}
+    packed = [name for name in PACKED if row.get(name) and (vectors or name != "vector")]
+    return fields | {name: json.loads(row[name]) for name in packed}
 
 
 def _json_ready(value: Any) -> Any:

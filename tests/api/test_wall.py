@@ -10,7 +10,7 @@ from tests.remembered import fact, learn, say
 
 TABLES = (
     "turns turn_index fact_index facts postings fact_changes batches forgotten events api_creations "
-    "graph_groups graph_entered graph_due"
+    "graph_groups graph_entered graph_due user_settings"
 ).split()
 
 
@@ -31,6 +31,7 @@ async def two(served):
             await connection.execute(
                 "insert into graph_entered values ($1, $2::uuid, 'edge', '', $1)", user_id, one
             )
+            await connection.execute("insert into user_settings (user_id) values ($1)", user_id)
             await connection.execute(
                 "insert into graph_due (user_id, agent_id) values ($1, 'echoic') on conflict do nothing",
                 user_id,
