@@ -1,8 +1,9 @@
 -- What a person has chosen for their memory, and what an operator has chosen for the whole system.
 
--- Null: not chosen, what the system's settings say counts. Whether anything is remembered at all stands in `consents`, by hash.
+-- Null: not chosen, what the system's settings say counts. Whether anything is kept of them stands in `consents`, by hash.
 create table user_settings (
     user_id        text primary key,
+    memory         boolean not null default true,  -- false: neither kept (`consents` says so too) nor recalled
     retention_days integer check (retention_days between 1 and 36500),  -- a nightly job of the worker carries it out
     language       text,        -- BCP 47
     timezone       text,        -- IANA
