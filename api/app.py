@@ -1,6 +1,7 @@
 """The app: its routes, its edge, and what they share while it serves."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,12 +11,13 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
+from echoic.api.access.door import Door
 from echoic.api.access.guard import PREFIX, Gate
 from echoic.api.access.wall import open_wall
 from echoic.api.config import ApiSettings
 from echoic.api.edge import Edge
 from echoic.api.problems import MEDIA, answer_with_problems
-from echoic.api.routes import events, facts, health, learning, people, recall, system
+from echoic.api.routes import events, facts, health, learning, people, recall, system, talk
 from echoic.api.schemas.common import ProblemBody
 from echoic.memory.review.events import EventFeed
 from echoic.memory.service import Memory
@@ -50,13 +52,13 @@ def make_app(settings: ApiSettings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     v1 = APIRouter(prefix=PREFIX, responses=PROBLEMS)
-    for part in (people, facts, recall, learning, events, system):
+    for part in (people, facts, recall, learning, events, talk, system):
         v1.include_router(part.router)
     app.include_router(v1)
     app.include_router(health.router)
     _serve_page(app)
     answer_with_problems(app)
-    app.add_middleware(Edge, host_names=settings.host_names)
+    app.add_middleware(Edge, host_names=settings.host_names, calls=Door.origins(os.environ))
     return app
 
 

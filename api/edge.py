@@ -1,6 +1,7 @@
 """What every request passes before a route sees it: names checked, bodies bounded, headers for browsers."""
 
 import re
+from collections.abc import Sequence
 from urllib.parse import quote, unquote, urlsplit
 
 from starlette.convertors import StringConvertor, register_url_convertor
@@ -17,17 +18,16 @@ TOO_LARGE = f"A body has at most {MOST_BODY_BYTES} bytes."
 FOR_PROBES = ("/livez", "/readyz")
 """Asked by address, by whoever watches over a container."""
 PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'"
 )
 HEADERS = {
-    "Content-Security-Policy": PAGE_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(self)",
 }
 _PORT = re.compile(r":\d+$")
 
@@ -45,8 +45,10 @@ register_url_convertor("id", _Segment())
 class Edge:
     """Outermost: refuses what no route should see, and puts the headers on every answer."""
 
-    def __init__(self, app: ASGIApp, host_names: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, host_names: frozenset[str], calls: Sequence[str] = ()) -> None:
+        """`calls`: origins of the LiveKit server, which the page may connect to."""
         self._app, self._host_names = app, host_names
+        self._headers = HEADERS | {"Content-Security-Policy": " ".join([PAGE_POLICY, *calls])}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,7 +58,7 @@ class Edge:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)

@@ -60,6 +60,7 @@ class CallMemory:
     _unrecorded: dict[str, Turn] = field(default_factory=dict)
     _adopted: "list[CallMemory]" = field(default_factory=list)
     _pauses: Pauses = field(default_factory=Pauses)
+    _recalled: Recall | None = None  # what the reply that is being made was given
     _loading: asyncio.Task | None = None
     _turns_waiting: int = 0
     _tokens_waiting: int = 0
@@ -97,10 +98,8 @@ class CallMemory:
             )
         # whatever is wrong with memory, the call goes on, and its turns are recorded
         except Exception as exc:
-            log.warning("call.not_loaded", extra={"error": type(exc).__name__})
-            self.load_fault = (
-                str(exc) if isinstance(exc, MemoryFault) else f"Memory failed ({type(exc).__name__})."
-            )
+            log.warning("call.not_loaded", extra={"error": (kind := type(exc).__name__)})
+            self.load_fault = str(exc) if isinstance(exc, MemoryFault) else f"Memory failed ({kind})."
             return
         self.recent.load(before, profile, now, digest)
         zone = next((turn.timezone for turn in reversed((*before, *now)) if turn.timezone), "")
@@ -111,14 +110,11 @@ class CallMemory:
         self.load_ms = round((time.perf_counter() - began) * 1000, 3)
 
     async def _digest(self) -> list[Item]:
-        """The most important live relations of the caller's graph, as they were when it was last added to; no
-        graph server is asked."""
+        """The most important live relations of the caller's graph, as last added to; no server is asked."""
         if self.memory.graph is None:
             return []
         group, now = await self.memory.graph_groups.of(self.caller), self.memory.now()
-        return (
-            [] if group is None else [item_of(relation) for relation in group.digest if relation.is_live(now)]
-        )
+        return [item_of(one) for one in (group.digest if group else ()) if one.is_live(now)]
 
     async def recall(
         self,
@@ -136,7 +132,7 @@ class CallMemory:
         """
         # a store that is down may still hold those
         context = {self._turn_id(item_id) for item_id in context_item_ids} | self.forgotten_ids
-        return await self.memory.recaller.recall(
+        self._recalled = await self.memory.recaller.recall(
             self.caller,
             text,
             self.recent,
@@ -145,6 +141,7 @@ class CallMemory:
             budget_s=budget_s,
             stores=self.persistent,
         )
+        return self._recalled
 
     def prefetch(
         self, text: str, *, context_item_ids: Collection[str] = (), previous_user_text: str = ""
@@ -327,6 +324,10 @@ class CallMemory:
             self._in_background(self._enqueue(turn), "call.enqueue")
         return True
 
+    def _note_of(self, role: Role) -> str:
+        given, self._recalled = self._recalled, None if role == "assistant" else self._recalled
+        return given.note if given is not None and role == "assistant" else ""
+
     def _take_over(self, item_id: str, role: Role, text: str, said_at: datetime, interrupted: bool) -> Turn:
         """Give the item its place in the call, once, however often it has to be recorded."""
         turn = Turn(
@@ -340,6 +341,7 @@ class CallMemory:
             said_at=said_at,
             interrupted=interrupted,
             timezone=self.caller.timezone if self.caller.timezone_known else "",
+            recall=self._note_of(role),
         )
         self._next_position += 1
         self.recent.add(turn)

@@ -1,5 +1,6 @@
 """What travels between modules: callers, turns, facts and what a recall found."""
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -56,6 +57,8 @@ class Turn:
     heard_at: datetime | None = field(default=None, compare=False)
     """When it was said by the database's clock, against which erasures and answers about consent are told;
     not kept with the row. None: by `said_at`, as this host's clock had it."""
+    recall: str = field(default="", compare=False)
+    """Of a reply: `Recall.note` of what memory gave it."""
 
 
 Precision = Literal["", "day", "month", "year", "habit"]
@@ -201,6 +204,16 @@ class Recall:
     used: tuple[Item, ...] = ()
     """The items that stand in `block`, in its order (for `/why`)."""
     elapsed_ms: float = 0.0
+
+    @property
+    def note(self) -> str:
+        """As JSON, without a word: milliseconds, how each tier fared, and ids of what was used."""
+        tiers = {
+            name: {"status": tier.status, "items": len(tier.items), "ms": round(tier.elapsed_ms, 1)}
+            for name, tier in self.tiers.items()
+        }
+        used = [{"kind": item.kind, "id": str(item.id), "tier": item.tier} for item in self.used]
+        return json.dumps({"ms": round(self.elapsed_ms, 1), "tiers": tiers, "used": used})
 
 
 @dataclass(frozen=True, slots=True)

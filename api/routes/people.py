@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TextIO
+from uuid import UUID
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
@@ -121,6 +122,15 @@ async def list_turns(
     (before,) = read_cursor("turns", cursor, int) or (None,)
     page, following = cut(await people.turns(mind.db, user_id, q, before, limit + 1), limit, _place_of_turn)
     return _turn_page(page, following)
+
+
+@router.get("/users/{user_id:id}/turns/{turn_id}")
+async def read_turn(user_id: UserId, turn_id: UUID, who: Reads, mind: Mind) -> TurnAnswer:
+    """One thing that was said."""
+    found = await people.turns_by_id(mind.db, user_id, [turn_id])
+    if not found:
+        raise Problem(404, "turn-unknown", "There is no such turn of this user.")
+    return TurnAnswer.model_validate(asdict(found[0]))
 
 
 @router.get("/users/{user_id:id}/calls")

@@ -1,13 +1,18 @@
 """Users, their calls and turns, and how much there is of everything."""
 
+import json
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from echoic.api.schemas.common import Answer, Page
-from echoic.memory.types import Role, TurnState
+from echoic.memory.types import ItemKind, Role, TierStatus, TurnState
+
+
+def _read(note: Any) -> Any:
+    return (json.loads(note) if note else None) if isinstance(note, str) else note
 
 
 class PersonAnswer(Answer):
@@ -27,6 +32,39 @@ class PeoplePage(Page):
     items: list[PersonAnswer]
 
 
+class TierNote(Answer):
+    """How one tier fared."""
+
+    status: TierStatus
+    items: int
+    ms: float
+
+
+class UsedNote(Answer):
+    """One item that stood before the model: a fact, a turn, or a relation of the graph."""
+
+    kind: ItemKind
+    id: UUID
+    tier: str = Field(examples=["facts"])
+
+
+class RecallNote(Answer):
+    """What memory gave a reply."""
+
+    ms: float
+    """From the question to the block."""
+    tiers: dict[str, TierNote]
+    used: list[UsedNote]
+
+
+class TicketAnswer(Answer):
+    """What a LiveKit client joins with."""
+
+    url: str = Field(examples=["wss://calls.example.com"])
+    token: str
+    room: str
+
+
 class TurnAnswer(Answer):
     """One thing that was said, word for word."""
 
@@ -40,6 +78,8 @@ class TurnAnswer(Answer):
     interrupted: bool
     state: TurnState
     timezone: str
+    recall: Annotated[RecallNote | None, BeforeValidator(_read)] = None
+    """Of a reply: what memory gave it."""
 
 
 class TurnPage(Page):

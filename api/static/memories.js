@@ -28,10 +28,10 @@ export async function open(userId) {
   hearing?.abort();
   hearing = new AbortController();
   one("memories-title").textContent = userId;
-  one("memories").hidden = false;
   one("filters").reset();
   one("new").replaceChildren();
   await list();
+  one("memories").hidden = false;
   one("memories").focus();
   follow(userId, later(() => list(), 100), hearing.signal);
 }

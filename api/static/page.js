@@ -1,11 +1,15 @@
-// The page: lets in by key, finds a person, and shows what is remembered of them.
+// The page: lets in by key, finds a person, and shows what is remembered of them, or talks with them.
 
 import { button, later, make, one, toast } from "./dom.js";
 import { ask, key } from "./http.js";
 import { open, wire } from "./memories.js";
+import { meet, wire as wireTalk } from "./talk.js";
 
 const THEME = "echoic-theme";
+const VIEWS = ["memories", "talk"];
 let next = null;
+let own = null; // of a key for one person
+let shown = null;
 
 function useTheme(theme) {
   if (theme) document.documentElement.dataset.theme = theme;
@@ -30,14 +34,25 @@ async function enter() {
     return;
   }
   one("door").hidden = true;
+  one("views").hidden = false;
   one("leave").hidden = !key.get();
   one("who").textContent = key.get() ? `${me.name} (${me.role})` : "Development: no key is needed";
-  if (me.user_id !== null) {
-    await show(me.user_id);
-  } else {
-    one("people").hidden = false;
-    await listPeople();
+  own = me.user_id;
+  if (own === null) await listPeople();
+  else await show(own);
+  look();
+}
+
+// Which view is seen stands in the address, so that it can be linked to, and gone back from.
+function look() {
+  const view = VIEWS.includes(location.hash.slice(1)) ? location.hash.slice(1) : VIEWS[0];
+  for (const link of one("views").querySelectorAll("a")) {
+    link.hash === `#${view}` ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
   }
+  one("people").hidden = view !== "memories" || own !== null;
+  one("memories").hidden = view !== "memories" || shown === null;
+  one("talk").hidden = view !== "talk";
+  if (view === "talk") meet(own ?? shown ?? "me", own !== null);
 }
 
 async function listPeople(cursor) {
@@ -68,8 +83,10 @@ async function show(userId) {
   for (const each of document.querySelectorAll("[data-user]")) {
     each.setAttribute("aria-current", String(each.dataset.user === userId));
   }
+  shown = userId;
   try {
     await open(userId);
+    look();
   } catch (error) {
     toast(error.message);
   }
@@ -92,4 +109,6 @@ one("people-q").addEventListener("input", later(() => listPeople()));
 one("people-order").addEventListener("change", () => listPeople());
 one("people-more").addEventListener("click", () => listPeople(next));
 wire();
+wireTalk();
+addEventListener("hashchange", () => one("door").hidden && look());
 enter();

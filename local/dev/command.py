@@ -15,11 +15,11 @@ import httpx
 from livekit import api
 
 from echoic.local.command_resources import folder_of, opened_model, opened_stores, with_model
-from echoic.local.dev.join_page import Door, join_page
 from echoic.local.dev.livekit_server import LiveKitServer, open_livekit
 from echoic.local.dev.run_command import addresses
 from echoic.local.dev.supervisor import Child, Supervisor
 from echoic.local.llm.models import ONE_AT_A_TIME, ModelChoice
+from echoic.local.ports import LOOPBACK, free_ports
 from echoic.memory.config import MemorySettings
 from echoic.memory.hosting.files import private_folder
 
@@ -37,9 +37,11 @@ class Stack:
     choice: ModelChoice
     livekit: LiveKitServer
     logs: Path
+    port: int
+    """Of the page."""
 
     def children(self) -> list[Child]:
-        """The agent worker and the learning worker."""
+        """The agent worker, the memory API with its page, and the learning worker."""
         entry = find_spec("echoic.agent.main")
         assert entry is not None and entry.origin is not None
         agent = [
@@ -53,10 +55,12 @@ class Stack:
             "--log-level",
             "INFO",
         ]
-        worker = [sys.executable, "-m", "echoic", "worker", "--data-dir", str(self.settings.data_dir)]
+        ours, folder = [sys.executable, "-m", "echoic"], ["--data-dir", str(self.settings.data_dir)]
+        worker, page = [*ours, "worker", *folder], [*ours, "api", "--dev", "--port", str(self.port), *folder]
         between_calls = self.choice.kind in ONE_AT_A_TIME
         return [
             Child("agent", agent, self.logs / "dev-agent.log", lambda output: REGISTERED in output),
+            Child("page", page, self.logs / "dev-page.log", lambda output: f":{self.port}" in output),
             Child(
                 "worker",
                 worker,
@@ -106,7 +110,7 @@ class Stack:
             f"LiveKit  {livekit}",
             f"Speech   {speech}",
             f"Model    {self.choice.label.removeprefix('Language model: ')}",
-            f"Logs     {self.logs}: dev-agent.log, dev-worker.log",
+            f"Logs     {self.logs}: dev-agent.log, dev-page.log, dev-worker.log",
         ]
 
 
@@ -145,7 +149,7 @@ def run_dev(data_dir: Path | None, port: int, echo: Callable[[str], None]) -> No
     """Bring everything up, say what runs where and how to join, and return when Ctrl-C has stopped it all.
 
     Args:
-        port: of the join page; 0 for one that is free.
+        port: of the page; 0 for one that is free.
 
     Raises:
         ConfigInvalid, ModelUnavailable, StoreUnavailable, SchemaMismatch: a part cannot work; with a sentence
@@ -156,14 +160,12 @@ def run_dev(data_dir: Path | None, port: int, echo: Callable[[str], None]) -> No
         livekit = opened.enter_context(open_livekit(folder))
         settings = opened.enter_context(opened_stores(folder, "dev"))
         choice = opened.enter_context(opened_model(settings))
-        stack = Stack(settings, choice, livekit, private_folder(folder / "logs"))
+        stack = Stack(settings, choice, livekit, private_folder(folder / "logs"), port or free_ports(1)[0])
         secret = os.environ.get("ECHOIC_IDENTITY_SECRET") or secrets.token_urlsafe(32)
-        door = Door(livekit, secret, os.environ.get("LIVEKIT_AGENT_NAME", ""))
-        address = opened.enter_context(join_page(door, port))
         for line in stack.lines():
             echo(line)
         Supervisor(stack.children(), stack.environment(secret), echo).run(
-            lambda: echo(f"Join     {address}  (Ctrl-C stops everything)")
+            lambda: echo(f"Join     http://{LOOPBACK}:{stack.port}/#talk  (Ctrl-C stops everything)")
         )
     echo("Stopped; what was said is kept.")
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from echoic.api.access.door import NEEDED
 from echoic.api.access.guard import Guard
 from echoic.api.access.keys import add_key, list_keys, revoke_key
 from echoic.api.access.limits import RateLimit
@@ -49,8 +50,10 @@ def may(role: str | None, owns: bool, method: str, path: str) -> bool:
 @pytest.mark.parametrize(
     ("role", "owns"), [*product(("admin", "service", "user"), (True, False)), (None, False)]
 )
-async def test_every_route_for_every_role_and_owner(served, role, owns):
+async def test_every_route_for_every_role_and_owner(served, role, owns, monkeypatch):
     """Who may not is refused; who may gets an answer of the route, whatever that is."""
+    for name in NEEDED:
+        monkeypatch.setenv(name, "ws://127.0.0.1:7880/" + "k" * 32)
     user_id, known = ("ana" if owns else "bo"), fact("Has a dog called Biscuit", "ana")
     await learn(served.memory, known, fact("Has a cat", "bo"))
     await say(served.memory, "My dog is called Biscuit.")
@@ -60,7 +63,13 @@ async def test_every_route_for_every_role_and_owner(served, role, owns):
         else served.client(role, "ana" if role == "user" else None) as client
     ):
         for method, path in operations():
-            url = path.format(user_id=user_id, fact_id=known.fact_id, call_id="call", batch_id=uuid4())
+            url = path.format(
+                user_id=user_id,
+                fact_id=known.fact_id,
+                call_id="call",
+                batch_id=uuid4(),
+                turn_id=uuid4(),
+            )
             # a stream would not end: this id is refused after the guard has let in
             headers = {"Last-Event-ID": "none"} if path.endswith("/events") else {}
             answer = await client.request(method, url, json=BODIES.get((method, path)), headers=headers)

@@ -1,4 +1,4 @@
-"""What every test at the join page needs: a Chromium, a LiveKit server, a voice, one `echoic dev` for all."""
+"""What every test of a call from the page needs: a Chromium, a LiveKit server, a voice, one `echoic dev`."""
 
 from collections.abc import Iterator
 from pathlib import Path

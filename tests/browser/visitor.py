@@ -1,4 +1,4 @@
-"""Somebody at the join page, in a real Chromium: calls, speaks, writes, reads and hears."""
+"""Somebody at the page of `echoic dev`, in a real Chromium: calls, speaks, writes, reads and hears."""
 
 import asyncio
 import wave

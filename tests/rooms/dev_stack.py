@@ -29,7 +29,7 @@ class Dev:
     def page(self) -> str:
         """The address to join by; waits for it."""
         wait_until(lambda: "Join" in self.said() or self.process.poll() is not None, START_S)
-        found = re.search(r"http://127\.0\.0\.1:\d+/\S+/", self.said())
+        found = re.search(r"http://127\.0\.0\.1:\d+/#talk", self.said())
         assert found, self.said()
         return found[0]
 

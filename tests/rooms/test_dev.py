@@ -3,6 +3,7 @@
 import signal
 import time
 from pathlib import Path
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -25,7 +26,8 @@ async def test_a_caller_is_answered_and_ctrl_c_leaves_nothing(program: Path, tmp
         with dev(tmp_path / "data", program, **told) as running:
             page = running.page()
             async with httpx.AsyncClient(trust_env=False) as browser:
-                admitted = (await browser.post(page + "join", json={"user": "maya"})).json()
+                ticket = await browser.post(urljoin(page, "/v1/users/maya/talk"))
+            admitted = ticket.json()
             livekit = LiveKitServer(admitted["url"], "", "")
             async with Caller(livekit, admitted["room"], "maya", token=admitted["token"]) as caller:
                 await caller.wait_agent()

@@ -25,6 +25,7 @@ def stack(**settings: object) -> Stack:
         choice,
         LiveKitServer("ws://x", "key", "secret"),
         Path("/data/logs"),
+        8090,
     )
 
 

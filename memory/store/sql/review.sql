@@ -87,7 +87,8 @@ where user_id = $1 and fact_id = $2 order by change_id
 
 -- name: turns_by_id
 -- $2 turn ids
-select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone,
+    coalesce(recall::text, '') as recall
 from turns where user_id = $1 and turn_id = any($2) order by said_at, position
 
 -- name: calls_page
@@ -99,13 +100,15 @@ having $2::timestamptz is null or (min(said_at), call_id) < ($2, $3) order by be
 
 -- name: turns_page
 -- Newest first, as they were recorded. $2 words in it, lower case, or null $3 before this ref, or null $4 how many
-select ref, turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone
+select ref, turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone,
+    coalesce(recall::text, '') as recall
 from turns where user_id = $1 and ($2::text is null or position($2 in lower(text)) > 0) and ($3::bigint is null or ref < $3)
 order by ref desc limit $4
 
 -- name: call_turns_page
 -- In the order of the call. $2 call $3 after this position, or null $4 how many
-select position as ref, turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone
+select position as ref, turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone,
+    coalesce(recall::text, '') as recall
 from turns where user_id = $1 and call_id = $2 and ($3::bigint is null or position > $3) order by position limit $4
 
 -- name: user_batches

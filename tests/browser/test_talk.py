@@ -1,5 +1,6 @@
-"""The join page as a person meets it: a real Chromium, a real `echoic dev`, and a scripted language model."""
+"""A call from the page as a person places it: a real Chromium, a real `echoic dev`, a scripted model."""
 
+import re
 from pathlib import Path
 
 from playwright.async_api import expect
@@ -30,6 +31,12 @@ async def test_a_spoken_sentence_is_read_answered_aloud_and_remembered(
         await maya.write(QUESTION)
         await maya.wait_said("agent", NAMED)
         await maya.wait_heard()
+        # what memory gave the reply, why, and what each tier took
+        reply = maya.lines("agent", NAMED)
+        await reply.locator("summary").click()
+        await expect(reply.locator("summary")).to_contain_text(re.compile(r"Memory: \d used, [\d.]+ ms"))
+        await expect(reply.locator("ul")).to_contain_text(re.compile("biscuit.*said on", re.IGNORECASE))
+        await expect(reply.locator(".tiers")).to_contain_text("ms, ok")
 
 
 async def test_who_gives_no_microphone_is_told_so_and_writes(chromium: Path, address: str):

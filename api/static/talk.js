@@ -1,0 +1,224 @@
+// One call: join a room, publish the microphone, play the agent; show what both say, and what memory does meanwhile.
+
+import { day, make, one } from "./dom.js";
+import { ask, follow, userPath } from "./http.js";
+
+const CLIENT = "/static/vendor/livekit-client.umd.js"; // half a megabyte: only for who calls
+const LISTENS = new Set(["listening", "thinking", "speaking"]); // what an agent that has begun says of itself
+const BUDGET_MS = 150;
+
+let room = null;
+let user = "";
+let hearing = null;
+let invitation = "";
+let unsent = []; // written while no agent was there: the room keeps nothing for one that comes later
+let begun = 0;
+
+export function meet(userId, fixed) {
+  if (!room) one("user").value ||= userId;
+  one("user").readOnly = fixed;
+}
+
+export function wire() {
+  one("join").addEventListener("submit", callOrHangUp);
+  one("write").addEventListener("submit", write);
+  one("mute").addEventListener("click", toggleMute);
+}
+
+async function callOrHangUp(event) {
+  event.preventDefault();
+  if (room) return void room.disconnect();
+  one("call").disabled = true;
+  one("said").replaceChildren();
+  one("learned").replaceChildren();
+  one("unlearned").hidden = false;
+  say("Calling …");
+  try {
+    await call(one("user").value.trim());
+  } catch (failure) {
+    await room?.disconnect();
+    room = null;
+    say(failure.message);
+  } finally {
+    one("call").disabled = false;
+  }
+}
+
+async function call(userId) {
+  const { url, token } = await ask("POST", userPath(userId, "/talk"));
+  const { Room, RoomEvent } = await client();
+  [user, room, invitation, unsent, begun] = [userId, new Room(), "Connected. Speak.", [], Date.now()];
+  one("mute").hidden = false;
+  showMuted(false);
+  room.on(RoomEvent.TrackSubscribed, (track) => track.kind === "audio" && document.body.append(track.attach()));
+  room.on(RoomEvent.Disconnected, hungUp);
+  room.on(RoomEvent.ParticipantConnected, inviteOnceReady);
+  room.on(RoomEvent.ParticipantAttributesChanged, inviteOnceReady);
+  room.on(RoomEvent.ParticipantDisconnected, () => say("The agent is gone; another one should come …"));
+  room.on(RoomEvent.Reconnecting, () => say("The connection was lost; trying again …"));
+  room.on(RoomEvent.Reconnected, () => say("Connected."));
+  room.registerTextStreamHandler("lk.transcription", read);
+  hearing?.abort();
+  hearing = new AbortController(); // learning goes on after the call: heard until the next one
+  follow(user, heard, hearing.signal);
+  await room.connect(url, token);
+  one("call").textContent = "Hang up";
+  one("user").disabled = true;
+  one("write").hidden = false;
+  say("Waiting for the agent …");
+  await inviteOnceReady();
+  await openMicrophone();
+}
+
+function client() {
+  if (window.LivekitClient) return window.LivekitClient;
+  return new Promise((done, failed) => {
+    const script = make("script", { src: CLIENT });
+    script.addEventListener("load", () => done(window.LivekitClient));
+    script.addEventListener("error", () => failed(new Error("The page is not whole: load it again.")));
+    document.head.append(script);
+  });
+}
+
+function say(sentence) {
+  if (one("state").textContent !== sentence) one("state").textContent = sentence;
+}
+
+function line(id, who, text) {
+  let shown = one(`said-${id}`);
+  if (!shown) {
+    shown = make("li", { id: `said-${id}`, className: who }, make("span"));
+    one("said").append(shown);
+  }
+  shown.firstChild.textContent = text;
+  shown.scrollIntoView({ block: "nearest" });
+  return shown;
+}
+
+async function read(reader, participant) {
+  const id = reader.info.attributes?.["lk.segment_id"] ?? reader.info.id;
+  const who = participant.identity === room?.localParticipant.identity ? "caller" : "agent";
+  let text = "";
+  try {
+    for await (const piece of reader) {
+      text += piece;
+      if (text.trim()) line(id, who, text);
+    }
+  } catch (cut) { // somebody left in the middle of it: what was said so far stays
+    if (!(cut instanceof window.LivekitClient.DataStreamError)) throw cut;
+  }
+}
+
+function agentListens() {
+  return [...(room?.remoteParticipants.values() ?? [])].some((other) => LISTENS.has(other.attributes["lk.agent.state"]));
+}
+
+async function inviteOnceReady() {
+  if (!agentListens()) return;
+  say(invitation);
+  for (const text of unsent.splice(0)) await send(text);
+}
+
+async function openMicrophone() {
+  try {
+    await room.localParticipant.setMicrophoneEnabled(true);
+  } catch (refusal) {
+    invitation = `No microphone (${refusal.message}). You can write.`;
+    one("mute").hidden = true;
+    say(invitation);
+  }
+}
+
+async function send(text) {
+  await room?.localParticipant.sendText(text, { topic: "lk.chat" });
+}
+
+async function write(event) {
+  event.preventDefault();
+  const text = one("text").value.trim();
+  if (!text || !room) return;
+  one("text").value = "";
+  line(crypto.randomUUID(), "caller", text);
+  if (agentListens()) await send(text);
+  else unsent.push(text);
+}
+
+function showMuted(muted) {
+  one("mute").setAttribute("aria-pressed", String(muted));
+  one("mute").textContent = muted ? "Unmute" : "Mute";
+}
+
+async function toggleMute() {
+  const muted = one("mute").getAttribute("aria-pressed") === "true";
+  await room?.localParticipant.setMicrophoneEnabled(muted);
+  showMuted(!muted);
+}
+
+function hungUp() {
+  room = null;
+  document.querySelectorAll("audio").forEach((sound) => sound.remove());
+  one("call").textContent = "Call";
+  one("user").disabled = false;
+  one("write").hidden = true;
+  one("mute").hidden = true;
+  say("The call has ended.");
+}
+
+// What happens in this person's memory, as it happens.
+async function heard(kind, data) {
+  try {
+    if (kind === "turn.captured" && data.role === "assistant") await showGiven(data);
+    if (kind === "fact.added") await showLearned(data.fact_id);
+  } catch {
+    // what was forgotten meanwhile is not shown
+  }
+}
+
+// The oldest reply without a panel is the one that was stored now: both come in order.
+async function showGiven({ turn_id: turnId, interrupted, recall, at }) {
+  if (new Date(at) < begun) return;
+  const reply = one("said").querySelector("li.agent:not(.stored)");
+  if (!reply) return;
+  reply.classList.add("stored");
+  const turn = await ask("GET", userPath(user, `/turns/${turnId}`));
+  reply.firstChild.textContent = interrupted ? `${turn.text} – cut off here` : turn.text;
+  if (recall) reply.append(given(recall, await Promise.all(recall.used.map(item))));
+}
+
+async function item({ kind, id, tier }) {
+  if (kind === "relation") return { text: "a relation of the graph", tier, why: "" };
+  const path = kind === "fact" ? `/facts/${id}` : `/turns/${id}`;
+  const found = await ask("GET", userPath(user, path)).catch(() => null);
+  if (!found) return { text: "something that is forgotten now", tier, why: "" };
+  const why = kind === "fact" ? found.evidence.map((said) => `“${said.quote}”`).join(", ") : `said on ${day(found.said_at)}`;
+  return { text: found.text, tier, why };
+}
+
+function given(recall, items) {
+  const bars = Object.entries(recall.tiers).flatMap(([name, tier]) => [
+    make("span", { textContent: name }),
+    make("meter", { max: BUDGET_MS, value: tier.ms, attributes: { "aria-label": `${name}, milliseconds` } }),
+    make("span", { textContent: `${tier.ms} ms, ${tier.status}` }),
+  ]);
+  const used = items.map(({ text, tier, why }) => make("li", {}, make("span", { textContent: text }),
+    make("small", { textContent: [tier, why].filter(Boolean).map((part) => ` · ${part}`).join("") })));
+  return make(
+    "details",
+    {},
+    make("summary", { textContent: `Memory: ${items.length ? `${items.length} used` : "nothing used"}, ${recall.ms} ms` }),
+    make("div", { className: "tiers" }, ...bars),
+    make("ul", {}, ...used),
+  );
+}
+
+async function showLearned(factId) {
+  if (one(`learned-${factId}`)) return;
+  const fact = await ask("GET", userPath(user, `/facts/${factId}`));
+  one("unlearned").hidden = true;
+  one("learned").append(make(
+    "li",
+    { id: `learned-${factId}` },
+    make("p", { textContent: fact.text }),
+    ...fact.evidence.map((said) => make("blockquote", { textContent: `“${said.quote}”` })),
+  ));
+}
