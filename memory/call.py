@@ -15,6 +15,7 @@ from echoic.memory.graph.types import item_of
 from echoic.memory.recall.pending import PendingRecall
 from echoic.memory.recall.prompt import estimate_tokens
 from echoic.memory.recall.recent_turns import PROFILE_FACTS, TURNS_BEFORE, TURNS_NOW, RecentTurns
+from echoic.memory.settings.personal import Choices
 from echoic.memory.store.consent import Consent, Pauses, Policy, keeps, must_ask
 from echoic.memory.store.turns import counted, turn_id_for
 from echoic.memory.stores import Stores
@@ -53,6 +54,8 @@ class CallMemory:
     """Why earlier calls could not be read, as a sentence."""
     consent: Consent = "unknown"
     """What the caller has said about being remembered."""
+    choices: Choices = field(default_factory=Choices)
+    """What they have chosen for their memory, as it was when the call began."""
     forgotten_ids: set[UUID] = field(default_factory=set)
     """Turns and facts that were forgotten during the call: the model is not shown them either."""
     _next_position: int = 0
@@ -89,11 +92,12 @@ class CallMemory:
     async def _read(self) -> None:
         began = time.perf_counter()
         try:
-            before, profile, now, self.consent, digest = await asyncio.gather(
+            before, profile, now, self.consent, self.choices, digest = await asyncio.gather(
                 self.memory.turns.before(self.caller, TURNS_BEFORE),
                 self.memory.facts.profile(self.caller, PROFILE_FACTS),
                 self.memory.turns.of_call(self.caller, TURNS_NOW),
                 self.memory.consents.read(self.caller.user_id),
+                self.memory.choices.read(self.caller.user_id),
                 self._digest(),
             )
         # whatever is wrong with memory, the call goes on, and its turns are recorded
@@ -101,10 +105,13 @@ class CallMemory:
             log.warning("call.not_loaded", extra={"error": (kind := type(exc).__name__)})
             self.load_fault = str(exc) if isinstance(exc, MemoryFault) else f"Memory failed ({kind})."
             return
-        self.recent.load(before, profile, now, digest)
+        if self.choices.memory:
+            self.recent.load(before, profile, now, digest)
         zone = next((turn.timezone for turn in reversed((*before, *now)) if turn.timezone), "")
         if zone and not self.caller.timezone_known:  # where they were last time
             self.caller = replace(self.caller, timezone=zone, timezone_known=True)
+        if self.choices.timezone:  # whatever else says where they are, they have said which dates they want
+            self.caller = replace(self.caller, timezone=self.choices.timezone, timezone_known=True)
         self._next_position = max((turn.position + 1 for turn in now), default=0)
         self.loaded = True
         self.load_ms = round((time.perf_counter() - began) * 1000, 3)
@@ -139,7 +146,7 @@ class CallMemory:
             context=context,
             previous=previous_user_text,
             budget_s=budget_s,
-            stores=self.persistent,
+            stores=self.persistent and self.choices.memory,
         )
         return self._recalled
 
@@ -150,7 +157,7 @@ class CallMemory:
 
         None: there is nothing to look up, or nowhere.
         """
-        if not self.persistent or self.paused:
+        if not self.persistent or self.paused or not self.choices.memory:
             return None
         context = {self._turn_id(item_id) for item_id in context_item_ids} | self.forgotten_ids
         return self.memory.recaller.prefetch(
@@ -245,6 +252,7 @@ class CallMemory:
         await self.wait_loaded()
         consent_pending, self.consent = self.consent_pending, "on" if granted else "off"
         if granted:
+            self.choices = replace(self.choices, memory=True)
             self.resume()
         else:
             self.pause()
