@@ -128,6 +128,9 @@ class MemorySettings(BaseSettings):
     """Port of `/metrics` of an agent worker: all its calls, those that have ended included. 0: not served."""
     worker_metrics_port: int = Field(0, ge=0, le=65_535)
     """Port of `/metrics` of a learning worker: the queue, and what waits to be learned. 0: not served."""
+    settings_key: SecretStr = SecretStr("")
+    """Encrypts the secrets that are set over the memory API, as `echoic settings key` prints one. Several with
+    commas between them: the first encrypts, all decrypt; `echoic settings rotate` then frees the others."""
     telemetry_words: bool = False
     """Whether traces may hold personal data: spoken words and remembered facts. They go where
     `OTEL_EXPORTER_OTLP_ENDPOINT` says."""

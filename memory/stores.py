@@ -16,6 +16,7 @@ from echoic.memory.recall.facts_tier import HybridSearch
 from echoic.memory.recall.prompt import forget_texts
 from echoic.memory.recall.recaller import Recaller
 from echoic.memory.recall.recent_turns import RecentTurns
+from echoic.memory.settings.personal import NoChoices, ReadsChoices
 from echoic.memory.store.consent import ConsentStore
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.facts import FactStore
@@ -71,6 +72,8 @@ class Stores:
     calls: set[OpenCall] = field(default_factory=set)
     clock: Clock = field(default_factory=Clock)
     """The database's."""
+    choices: ReadsChoices = field(default_factory=NoChoices)
+    """What people have chosen for their own memory."""
 
     def forget_erased(self, user_id: str) -> None:
         """A person was erased: what this process holds of them goes too."""

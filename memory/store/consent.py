@@ -42,6 +42,8 @@ class ConsentStore:
         async def put(connection: Connection) -> None:
             await connection.execute(query("lock_user_shared"), user_id)
             await connection.execute(query("write_consent"), user_id, consent == "on")
+            if consent == "on":  # who had turned their memory off wants it back
+                await connection.execute(query("memory_on"), user_id)
 
         await self._db.transaction(put)
 

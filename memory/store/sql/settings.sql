@@ -6,9 +6,11 @@ select memory, retention_days, language, timezone, updated_at from user_settings
 -- name: read_choices
 select memory, retention_days, language, timezone from user_settings where user_id = $1
 
+-- name: begin_choices
+insert into user_settings (user_id) values ($1) on conflict (user_id) do nothing
+
 -- name: hold_choices
--- Two who change them wait for each other, also where there are none yet.
-with made as (insert into user_settings (user_id) values ($1) on conflict (user_id) do nothing returning user_id)
+-- Two who change them wait for each other.
 select memory, retention_days, language, timezone from user_settings where user_id = $1 for update
 
 -- name: write_choices
@@ -33,16 +35,16 @@ delete from system_settings where name = any($1)
 select pg_advisory_xact_lock(7310589)
 
 -- name: list_providers
-select provider_id, kind, name, type, fields, secrets, active, created_at, updated_at from providers order by kind, name
+select provider_id, kind, name, type, fields, secrets, secret_names, active, created_at, updated_at from providers order by kind, name
 
 -- name: one_provider
-select provider_id, kind, name, type, fields, secrets, active, created_at, updated_at from providers where provider_id = $1
+select provider_id, kind, name, type, fields, secrets, secret_names, active, created_at, updated_at from providers where provider_id = $1
 
 -- name: add_provider
-insert into providers (kind, name, type, fields, secrets) values ($1, $2, $3, $4, $5) returning provider_id
+insert into providers (kind, type, name) values ($1, $2, $3) returning provider_id
 
 -- name: write_provider
-update providers set name = $2, fields = $3, secrets = $4, updated_at = clock_timestamp() where provider_id = $1
+update providers set name = $2, fields = $3, secrets = $4, secret_names = $5, updated_at = clock_timestamp() where provider_id = $1
 
 -- name: rest_providers
 -- What is active of a kind is so no longer. $1 kinds
@@ -56,3 +58,15 @@ delete from providers where provider_id = $1
 
 -- name: count_vectors
 select (select count(*) from facts where user_id is not null) as facts, (select count(*) from turns) as turns
+
+-- name: locked_overrides
+select name, secret from system_settings where secret is not null
+
+-- name: relock_override
+update system_settings set secret = $2 where name = $1
+
+-- name: locked_providers
+select provider_id, secrets from providers where secrets is not null
+
+-- name: relock_provider
+update providers set secrets = $2 where provider_id = $1

@@ -25,15 +25,16 @@ create table system_settings (
 
 -- Models and graphs that can be chosen. To activate one writes its fields into system_settings. `secrets`: a JSON object, encrypted.
 create table providers (
-    provider_id uuid primary key default gen_random_uuid(),
-    kind        text not null check (kind in ('extractor', 'embedder', 'graph')),
-    name        text not null check (name <> ''),
-    type        text not null,
-    fields      jsonb not null default '{}',
-    secrets     bytea,
-    active      boolean not null default false,
-    created_at  timestamptz not null default clock_timestamp(),
-    updated_at  timestamptz not null default clock_timestamp(),
+    provider_id  uuid primary key default gen_random_uuid(),
+    kind         text not null check (kind in ('extractor', 'embedder', 'graph')),
+    name         text not null check (name <> ''),
+    type         text not null,
+    fields       jsonb not null default '{}',
+    secrets      bytea,
+    secret_names text[] not null default '{}',
+    active       boolean not null default false,
+    created_at   timestamptz not null default clock_timestamp(),
+    updated_at   timestamptz not null default clock_timestamp(),
     unique (kind, name)
 );
 create unique index providers_active on providers (kind) where active;

@@ -1,0 +1,58 @@
+"""Model files of one machine, as the API shows and fetches them; `echoic.local` knows where they are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from echoic.memory.errors import MemoryFault
+
+OnProgress = Callable[[int, int], None]
+"""Called with bytes done and bytes there are."""
+
+
+class ModelFileUnknown(MemoryFault):
+    """There is no such model file: `GET /v1/models` lists them."""
+
+
+class ModelFileFixed(MemoryFault):
+    """This file belongs to an installed package: it is neither fetched nor removed here."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One file."""
+
+    name: str
+    purpose: str
+    size: int | None
+    """In bytes; None: not known before it is there."""
+    present: bool
+    sha256_ok: bool | None
+    """Whether it is the file that is expected; None: not checked since it last changed, or nothing says what
+    is expected."""
+    removable: bool
+    """Whether it can be pulled and removed here; a file of a package cannot."""
+
+
+class ModelShelf(Protocol):
+    """The model files of this machine. Its methods block: they are called in threads."""
+
+    def files(self, *, check: bool) -> list[ModelFile]:
+        """All that Echoic uses, present or not; `check` reads every byte of those that were not checked."""
+        ...
+
+    def pull(self, name: str, on_progress: OnProgress) -> None:
+        """Fetch one; goes on where an earlier try was broken off.
+
+        Raises:
+            ModelFileUnknown, ModelFileFixed, ModelUnavailable, ConfigInvalid: it is not there.
+        """
+        ...
+
+    def remove(self, name: str) -> int:
+        """Remove one, with what a broken download has left of it; returns the bytes that are free now.
+
+        Raises:
+            ModelFileUnknown, ModelFileFixed: nothing is removed.
+        """
+        ...
