@@ -30,6 +30,7 @@ from echoic.memory.call import CallMemory, check_user_id, start_call
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.errors import MemoryFault
 from echoic.memory.service import Memory, spool_folder
+from echoic.memory.settings.overrides import with_stored
 from echoic.memory.types import Recall
 
 log = logging.getLogger("echoic")
@@ -87,7 +88,8 @@ async def remember(
         return known
     if user_id is not None:
         check_user_id(user_id)
-    settings = settings or (memory.settings if memory is not None else load_settings())
+    if settings is None:
+        settings = memory.settings if memory is not None else await with_stored(load_settings())
     shared = SharedMemory(memory) if memory is not None else await share_memory(settings)
     try:
         call_options = {"shows_tools": tools, "render": render}

@@ -72,7 +72,7 @@ async def reply(
                 spoke = spoke or has_words(chunk)
                 yield chunk
     if spoke and plan.asks:
-        yield await consent_question(plan.items)
+        yield await consent_question(plan.items, call.call_memory.choices.language_code)
 
 
 def _plan(call: Call, items: list[llm.ChatItem], tools: list[llm.Tool]) -> ReplyPlan:

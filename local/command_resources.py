@@ -1,8 +1,9 @@
 """What a command needs open: settings with addresses that answer, the chosen model, and a bar for what takes
 long."""
 
+import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -14,6 +15,7 @@ from echoic.local.servers.stores import open_stores
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.errors import ConfigInvalid
 from echoic.memory.observe.logs import log_to
+from echoic.memory.settings.overrides import with_stored
 
 
 def folder_of(data_dir: Path | None) -> Path:
@@ -23,15 +25,16 @@ def folder_of(data_dir: Path | None) -> Path:
 
 @contextmanager
 def opened_stores(
-    data_dir: Path | None, log_name: str, *, every_graph: bool = False
+    data_dir: Path | None, log_name: str, *, every_graph: bool = False, embed_anew: bool = False
 ) -> Iterator[MemorySettings]:
     """The settings with addresses in them: those of the environment, or of embedded stores that run while the
-    block does.
+    block does; and with what was set over the memory API.
 
     Args:
         log_name: this process logs to `logs/<log_name>.log` in the data folder.
         every_graph: also a graph that was written before `ECHOIC_GRAPH` was turned off: for whoever must
             leave nothing out.
+        embed_anew: an embedding model that was set over the API counts before everything is embedded with it.
 
     Raises:
         ConfigInvalid, StoreUnavailable, SchemaMismatch: with a sentence for the user.
@@ -47,13 +50,17 @@ def opened_stores(
         raise ConfigInvalid(
             "Set both ECHOIC_DATABASE_URL and ECHOIC_REDIS_URL, or neither: then Echoic starts its own."
         )
-    settings = _with_graph_on(settings, folder) if every_graph else settings
-    if database:
-        yield settings
-        return
-    with open_stores(folder) as opened, _opened_graph(settings, folder) as settings:
-        addresses = {"database_url": SecretStr(opened.database_url), "redis_url": SecretStr(opened.redis_url)}
-        yield settings.model_copy(update=addresses)
+    with ExitStack() as opened:
+        if not database:
+            stores = opened.enter_context(open_stores(folder))
+            addresses = {
+                "database_url": SecretStr(stores.database_url),
+                "redis_url": SecretStr(stores.redis_url),
+            }
+            settings = settings.model_copy(update=addresses)
+        settings = asyncio.run(with_stored(settings, embed_anew=embed_anew))
+        settings = _with_graph_on(settings, folder, database) if every_graph else settings
+        yield settings if database else opened.enter_context(_opened_graph(settings, folder))
 
 
 @contextmanager
@@ -66,10 +73,8 @@ def _opened_graph(settings: MemorySettings, folder: Path) -> Iterator[MemorySett
         yield settings.model_copy(update={"falkordb_url": SecretStr(url)})
 
 
-def _with_graph_on(settings: MemorySettings, folder: Path) -> MemorySettings:
-    is_somewhere = _names_a_graph(settings) or (
-        not settings.database_url.get_secret_value() and holds_graph(folder)
-    )
+def _with_graph_on(settings: MemorySettings, folder: Path, elsewhere: bool) -> MemorySettings:
+    is_somewhere = _names_a_graph(settings) or (not elsewhere and holds_graph(folder))
     return settings.model_copy(update={"graph": "on"}) if is_somewhere else settings
 
 

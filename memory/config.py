@@ -129,7 +129,7 @@ class MemorySettings(BaseSettings):
     worker_metrics_port: int = Field(0, ge=0, le=65_535)
     """Port of `/metrics` of a learning worker: the queue, and what waits to be learned. 0: not served."""
     settings_key: SecretStr = SecretStr("")
-    """Encrypts the secrets that are set over the memory API, as `echoic settings key` prints one. Several with
+    """Encrypts the secrets that are set over the memory API; `echoic settings key` prints one. Several with
     commas between them: the first encrypts, all decrypt; `echoic settings rotate` then frees the others."""
     telemetry_words: bool = False
     """Whether traces may hold personal data: spoken words and remembered facts. They go where
@@ -192,6 +192,17 @@ class MemorySettings(BaseSettings):
         if not re.fullmatch("[!-~]*", key.get_secret_value()):
             raise ValueError("a key has no spaces, and no characters beyond ASCII")
         return key
+
+    @field_validator("settings_key")
+    @classmethod
+    def _encrypts(cls, keys: SecretStr) -> SecretStr:
+        named = [key for key in map(str.strip, keys.get_secret_value().split(",")) if key]
+        if not all(re.fullmatch("[A-Za-z0-9_-]{43}=", key) for key in named):
+            raise ValueError(
+                "a key is 32 bytes in URL-safe base64, as `echoic settings key` prints one; several have "
+                "commas between them"
+            )
+        return keys
 
     @field_validator("timezone")
     @classmethod

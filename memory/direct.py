@@ -13,6 +13,7 @@ from echoic.memory.privacy.erase import erase_user
 from echoic.memory.privacy.export import export_user
 from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.service import Memory, open_memory
+from echoic.memory.settings.overrides import with_stored
 from echoic.memory.types import Caller, Fact, Recall, Role, Turn
 
 
@@ -45,7 +46,7 @@ async def open_direct(settings: MemorySettings | None = None) -> AsyncIterator["
         SchemaMismatch: the database is older or newer than this code: `echoic migrate`.
         StoreUnavailable: Postgres does not answer.
     """
-    async with open_memory(settings or load_settings()) as memory:
+    async with open_memory(settings or await with_stored(load_settings())) as memory:
         yield OpenMemory(memory)
 
 

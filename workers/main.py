@@ -18,6 +18,7 @@ from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, S
 from echoic.memory.observe.logs import log_to_stderr
 from echoic.memory.observe.scrape import serve_metrics
 from echoic.memory.service import Memory, open_memory
+from echoic.memory.settings.overrides import with_stored
 from echoic.memory.store.jobs import QUEUE, deserialize, mend_queue, open_redis, serialize
 from echoic.workers import gauges
 from echoic.workers.attempts import AGAIN_AFTER_S
@@ -137,7 +138,7 @@ async def _until_signal(settings: MemorySettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, this.cancel)
     with suppress(asyncio.CancelledError):
-        await run_worker(settings)
+        await run_worker(await with_stored(settings))
 
 
 async def _work(

@@ -86,10 +86,10 @@ def plan_reply(items: Sequence[llm.ChatItem], tools: Sequence[llm.Tool], call: C
     return ReplyPlan(seen, list(tools) if left_to_model else others, asks=asks, note=note)
 
 
-async def consent_question(items: Sequence[llm.ChatItem]) -> str:
-    """Whether the caller may be remembered, in their language."""
+async def consent_question(items: Sequence[llm.ChatItem], chosen: str = "") -> str:
+    """Whether the caller may be remembered, in the language that they chose, or speak."""
     # the first time in a process it takes 0.1 s to tell a language
-    return f" {answer('question', await asyncio.to_thread(_language, _messages(items)))}"
+    return f" {answer('question', await asyncio.to_thread(_language, _messages(items), chosen))}"
 
 
 def has_words(chunk: object) -> bool:
@@ -204,8 +204,10 @@ def _questions() -> frozenset[str]:
     return frozenset(normalise(answer("question", language)) for language in languages().values())
 
 
-def _language(messages: Sequence[llm.ChatMessage]) -> Language:
-    """Of the caller's last turns."""
+def _language(messages: Sequence[llm.ChatMessage], chosen: str = "") -> Language:
+    """The one that they chose, by its ISO 639-1 code; else that of the caller's last turns."""
+    if chosen in languages():
+        return languages()[chosen]
     said = [message.text_content or "" for message in messages if message.role == "user"][-LAST_SAID:]
     return language_of(said) if len(tokens(" ".join(said))) >= LEAST_SAID else UNKNOWN
 
@@ -224,7 +226,7 @@ async def _by_tool(request: MemoryCommand, context: RunContext) -> str:
     if heard is not None and heard.wish in (request.wish, "nothing"):
         request, language = heard, heard.language
     else:
-        language = await asyncio.to_thread(_language, messages)
+        language = await asyncio.to_thread(_language, messages, memory.choices.language_code)
     spoken = CommandContext(call, memory, language, messages, used)
     return await memory.finish(_finished(request, spoken, session), "say.carry_out")
 

@@ -36,6 +36,7 @@ from echoic.memory.observe.logs import protect
 from echoic.memory.observe.metrics import count_refused
 from echoic.memory.observe.scrape import serve_metrics
 from echoic.memory.service import open_memory, spool_folder
+from echoic.memory.settings.overrides import with_stored
 
 log = logging.getLogger("echoic.worker")
 
@@ -43,6 +44,8 @@ STORES = ("ECHOIC_DATABASE_URL", "ECHOIC_REDIS_URL", "ECHOIC_DATA_DIR")
 START_S = 60.0
 """Longest a call process may take to start: 4-6 s on an idle machine, LiveKit's 10 s are too few on a busy
 one."""
+STORED_S = 0.5
+"""Longest a call waits for what is set in the database, beside taking its lease; a healthy one: 15 ms."""
 HELD, SPEECH, CALL = "held", "speech", "call"
 """What a call process keeps in its userdata."""
 
@@ -60,6 +63,8 @@ class EchoicServer(HealthyServer):
         load.never_refuse = devmode
         try:
             settings, agent_settings = check(os.environ)
+            settings = await with_stored(settings)
+            address_of(settings)  # the model may be named in the environment, or over the API
             load.limit = agent_settings.max_load
             async with shared(self, settings, agent_settings):
                 await super().run(devmode=devmode, unregistered=unregistered)
@@ -85,7 +90,6 @@ def check(env: Mapping[str, str]) -> tuple[MemorySettings, AgentSettings]:
         )
     settings, agent_settings = load_settings(), load_agent_settings()
     choose_speech(agent_settings, env)
-    address_of(settings)
     open_phone_key(agent_settings, spool_folder(settings).parent)
     return settings, agent_settings
 
@@ -151,13 +155,16 @@ async def hang_up(job: JobContext) -> None:
 async def entrypoint(job: JobContext) -> None:
     """One call. Postgres and Redis may be down: the call goes on without them."""
     settings, agent_settings = load_settings(), load_agent_settings()
+    stored = asyncio.create_task(with_stored(settings, limit_s=STORED_S), name="settings.read")
     try:
         lease = await hold(job, settings.redis_url.get_secret_value())
     except CallTaken:
         job.shutdown("another agent has this call")
+        await stored
         return
     opened = AsyncExitStack()
     job.add_shutdown_callback(opened.aclose)
+    settings = await stored
     memory = await opened.enter_async_context(
         open_memory(settings, embedder=open_shared_embedder(settings), need_stores=False)
     )

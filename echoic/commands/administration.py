@@ -50,7 +50,7 @@ def reembed(data_dir: DataDir = None) -> None:
     """Embed everything again after the embedding model was changed; can be stopped and continued."""
     from echoic.local.command_resources import opened_stores, progress_bar
 
-    with opened_stores(data_dir, "reembed") as settings:
+    with opened_stores(data_dir, "reembed", embed_anew=True) as settings:
         from echoic.memory.store.reembed import reembed_all
 
         with progress_bar("Embedding") as on_progress:
