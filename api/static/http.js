@@ -44,6 +44,13 @@ export async function ask(method, path, { body, match, once } = {}) {
   return found;
 }
 
+// Which part answers; also told when one does not.
+export async function ready() {
+  const answer = await fetch("/readyz").catch(() => null);
+  if (!answer) throw new Refused(0, "The API cannot be reached.");
+  return answer.json();
+}
+
 export const userPath = (userId, rest = "") => `/users/${encodeURIComponent(userId)}${rest}`;
 
 // Calls `heard(kind, data)` for what happens to one person, until `signal` aborts; goes on after a cut.

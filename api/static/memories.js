@@ -31,8 +31,6 @@ export async function open(userId) {
   one("filters").reset();
   one("new").replaceChildren();
   await list();
-  one("memories").hidden = false;
-  one("memories").focus();
   follow(userId, later(() => list(), 100), hearing.signal);
 }
 

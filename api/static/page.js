@@ -3,13 +3,17 @@
 import { button, later, make, one, toast } from "./dom.js";
 import { ask, key } from "./http.js";
 import { open, wire } from "./memories.js";
+import { openCalls, wire as wireCalls } from "./calls.js";
+import { show as showOperations } from "./operations.js";
 import { meet, wire as wireTalk } from "./talk.js";
 
 const THEME = "echoic-theme";
-const VIEWS = ["memories", "talk"];
+const VIEWS = ["memories", "calls", "talk", "operations"];
 let next = null;
 let own = null; // of a key for one person
 let shown = null;
+let called = null; // whose calls are there
+let may = [];
 
 function useTheme(theme) {
   if (theme) document.documentElement.dataset.theme = theme;
@@ -37,7 +41,8 @@ async function enter() {
   one("views").hidden = false;
   one("leave").hidden = !key.get();
   one("who").textContent = key.get() ? `${me.name} (${me.role})` : "Development: no key is needed";
-  own = me.user_id;
+  [own, may] = [me.user_id, me.may];
+  one("views").querySelector("[href='#operations']").hidden = !may.includes("operate");
   if (own === null) await listPeople();
   else await show(own);
   look();
@@ -49,9 +54,16 @@ function look() {
   for (const link of one("views").querySelectorAll("a")) {
     link.hash === `#${view}` ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
   }
-  one("people").hidden = view !== "memories" || own !== null;
+  one("people").hidden = !["memories", "calls"].includes(view) || own !== null;
   one("memories").hidden = view !== "memories" || shown === null;
   one("talk").hidden = view !== "talk";
+  one("calls").hidden = view !== "calls";
+  one("operations").hidden = view !== "operations";
+  showOperations(view === "operations" && may.includes("operate"));
+  if (view === "calls" && (shown === null || called !== shown)) {
+    called = shown;
+    openCalls(shown).catch((error) => toast(error.message));
+  }
   if (view === "talk") meet(own ?? shown ?? "me", own !== null);
 }
 
@@ -83,10 +95,11 @@ async function show(userId) {
   for (const each of document.querySelectorAll("[data-user]")) {
     each.setAttribute("aria-current", String(each.dataset.user === userId));
   }
-  shown = userId;
+  [shown, called] = [userId, null];
   try {
     await open(userId);
     look();
+    if (!one("memories").hidden) one("memories").focus();
   } catch (error) {
     toast(error.message);
   }
@@ -109,6 +122,7 @@ one("people-q").addEventListener("input", later(() => listPeople()));
 one("people-order").addEventListener("change", () => listPeople());
 one("people-more").addEventListener("click", () => listPeople(next));
 wire();
+wireCalls();
 wireTalk();
 addEventListener("hashchange", () => one("door").hidden && look());
 enter();

@@ -1,11 +1,11 @@
 // One call: join a room, publish the microphone, play the agent; show what both say, and what memory does meanwhile.
 
-import { day, make, one } from "./dom.js";
+import { make, one } from "./dom.js";
+import { given } from "./given.js";
 import { ask, follow, userPath } from "./http.js";
 
 const CLIENT = "/static/vendor/livekit-client.umd.js"; // half a megabyte: only for who calls
 const LISTENS = new Set(["listening", "thinking", "speaking"]); // what an agent that has begun says of itself
-const BUDGET_MS = 150;
 
 let room = null;
 let user = "";
@@ -182,33 +182,7 @@ async function showGiven({ turn_id: turnId, interrupted, recall, at }) {
   reply.classList.add("stored");
   const turn = await ask("GET", userPath(user, `/turns/${turnId}`));
   reply.firstChild.textContent = interrupted ? `${turn.text} – cut off here` : turn.text;
-  if (recall) reply.append(given(recall, await Promise.all(recall.used.map(item))));
-}
-
-async function item({ kind, id, tier }) {
-  if (kind === "relation") return { text: "a relation of the graph", tier, why: "" };
-  const path = kind === "fact" ? `/facts/${id}` : `/turns/${id}`;
-  const found = await ask("GET", userPath(user, path)).catch(() => null);
-  if (!found) return { text: "something that is forgotten now", tier, why: "" };
-  const why = kind === "fact" ? found.evidence.map((said) => `“${said.quote}”`).join(", ") : `said on ${day(found.said_at)}`;
-  return { text: found.text, tier, why };
-}
-
-function given(recall, items) {
-  const bars = Object.entries(recall.tiers).flatMap(([name, tier]) => [
-    make("span", { textContent: name }),
-    make("meter", { max: BUDGET_MS, value: tier.ms, attributes: { "aria-label": `${name}, milliseconds` } }),
-    make("span", { textContent: `${tier.ms} ms, ${tier.status}` }),
-  ]);
-  const used = items.map(({ text, tier, why }) => make("li", {}, make("span", { textContent: text }),
-    make("small", { textContent: [tier, why].filter(Boolean).map((part) => ` · ${part}`).join("") })));
-  return make(
-    "details",
-    {},
-    make("summary", { textContent: `Memory: ${items.length ? `${items.length} used` : "nothing used"}, ${recall.ms} ms` }),
-    make("div", { className: "tiers" }, ...bars),
-    make("ul", {}, ...used),
-  );
+  if (recall) reply.append(await given(user, recall));
 }
 
 async function showLearned(factId) {

@@ -89,7 +89,10 @@ def test_the_page_loads_nothing_from_outside():
         assert not re.search(r"https?:|[\"'(]//[a-z]", file.read_text()), file
 
 
-@pytest.mark.parametrize("file", sorted((STATIC / "vendor").iterdir()), ids=lambda file: file.name)
+VENDORED = [*(STATIC / "vendor").iterdir(), *(ROOT / "tests" / "page" / "vendor").iterdir()]
+
+
+@pytest.mark.parametrize("file", sorted(VENDORED), ids=lambda file: file.name)
 def test_what_is_vendored_is_what_notice_names(file: Path):
     """The library we ship is the file whose origin and licence are written down."""
     notice = (ROOT / "NOTICE").read_text()
