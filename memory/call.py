@@ -21,7 +21,7 @@ from echoic.memory.store.turns import counted, turn_id_for
 from echoic.memory.stores import Stores
 from echoic.memory.text.ids import check_agent_id, storable
 from echoic.memory.text.ids import check_user_id as check_user_id
-from echoic.memory.text.secrets import hide_secrets
+from echoic.memory.text.secrets import hide_in_turn, hide_secrets
 from echoic.memory.text.words import capped, clean
 from echoic.memory.types import Caller, Item, Recall, Role, Turn
 
@@ -300,7 +300,10 @@ class CallMemory:
             self._unrecorded.clear()
             self.recent.clear()
             return
-        await self._settle_last()
+        try:
+            await self.flush()
+        except MemoryFault as exc:
+            log.error("call.not_adopted", extra={"error": type(exc).__name__})
         await self.memory.jobs.enqueue_learn(self.caller.user_id, hurry=True)
         self.memory.recaller.forget_call(self.caller)
         self.memory.search.drop(self.caller.call_id)
@@ -313,12 +316,6 @@ class CallMemory:
         await self.flush()
         for item_id, turn in list(self._unrecorded.items()):
             await self._make_durable(item_id, turn)
-
-    async def _settle_last(self) -> None:
-        try:
-            await self.flush()
-        except MemoryFault as exc:
-            log.error("call.not_adopted", extra={"error": type(exc).__name__})
 
     async def _make_durable(self, item_id: str, turn: Turn) -> bool:
         """False: it is void, and kept nowhere."""
@@ -338,6 +335,7 @@ class CallMemory:
 
     def _take_over(self, item_id: str, role: Role, text: str, said_at: datetime, interrupted: bool) -> Turn:
         """Give the item its place in the call, once, however often it has to be recorded."""
+        kept = capped(clean(text))
         turn = Turn(
             turn_id=self._turn_id(item_id),
             user_id=self.caller.user_id,
@@ -345,7 +343,7 @@ class CallMemory:
             call_id=self.caller.call_id,
             position=self._next_position,
             role=role,
-            text=self._kept(role, capped(clean(text))),
+            text=hide_in_turn(role, kept, self._last_said) if self.memory.settings.mask_secrets else kept,
             said_at=said_at,
             interrupted=interrupted,
             timezone=self.caller.timezone if self.caller.timezone_known else "",
@@ -357,14 +355,6 @@ class CallMemory:
             self.memory.search.add(turn)
         self._unrecorded[item_id] = turn
         return turn
-
-    def _kept(self, role: Role, text: str) -> str:
-        """The words without what must never be kept; what the other one said last may have asked for it."""
-        if not self.memory.settings.mask_secrets:
-            return text
-        asked = self._last_said.get("assistant" if role == "user" else "user", "")
-        self._last_said[role] = text
-        return hide_secrets(text, asked)
 
     async def _enqueue(self, turn: Turn) -> None:
         """Learning begins after a pause, or at once when a whole batch waits."""

@@ -13,6 +13,7 @@ from text_to_num import alpha2digit
 
 from echoic.memory.text.canonical import is_unspaced
 from echoic.memory.text.language import fold, languages
+from echoic.memory.types import Role
 
 MASK = "•••"
 LEAST_DIGITS = 3
@@ -41,6 +42,12 @@ class _Run:
     first: int
     last: int
     digits: str
+
+
+def hide_in_turn(role: Role, text: str, last_said: dict[Role, str]) -> str:
+    """The turn without its secrets; what the other one said last may have asked for one."""
+    asked, last_said[role] = last_said.get("assistant" if role == "user" else "user", ""), text
+    return hide_secrets(text, asked)
 
 
 def hide_secrets(text: str, asked: str = "") -> str:
