@@ -18,9 +18,14 @@ from echoic.api.config import ApiSettings
 from echoic.api.edge import Edge
 from echoic.api.problems import MEDIA, answer_with_problems
 from echoic.api.routes import events, facts, health, learning, people, recall, system, talk
+from echoic.api.routes.setup import keys, models, providers
+from echoic.api.routes.setup import settings as chosen
 from echoic.api.schemas.common import ProblemBody
+from echoic.api.tasks import Tasks
+from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.review.events import EventFeed
 from echoic.memory.service import Memory
+from echoic.memory.settings.model_files import ModelShelf
 
 STATIC = Path(__file__).parent / "static"
 DESCRIPTION = (
@@ -52,7 +57,8 @@ def make_app(settings: ApiSettings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     v1 = APIRouter(prefix=PREFIX, responses=PROBLEMS)
-    for part in (people, facts, recall, learning, events, talk, system):
+    parts = (people, facts, recall, learning, events, talk, system, chosen, providers, models, keys)
+    for part in parts:
         v1.include_router(part.router)
     app.include_router(v1)
     app.include_router(health.router)
@@ -64,12 +70,19 @@ def make_app(settings: ApiSettings) -> FastAPI:
 
 @asynccontextmanager
 async def serving(
-    memory: Memory, settings: ApiSettings, *, development: bool = False
+    memory: Memory,
+    settings: ApiSettings,
+    *,
+    development: bool = False,
+    environment: MemorySettings | None = None,
+    shelf: ModelShelf | None = None,
 ) -> AsyncIterator[FastAPI]:
     """The app with everything that it needs, while the block runs.
 
     Args:
         development: whoever sends no key may do everything; for the loopback address alone.
+        environment: the settings without what was set in the database; None: as the environment has them now.
+        shelf: the model files of this machine; without it nothing is known of any.
 
     Raises:
         StoreUnavailable: Postgres does not answer.
@@ -79,11 +92,14 @@ async def serving(
     app.state.wall = await open_wall(memory.db)
     app.state.gate = Gate(memory, settings.rate_per_minute, development=development)
     app.state.streams = asyncio.Semaphore(settings.streams)
+    app.state.environment = environment or load_settings()
+    app.state.shelf, app.state.tasks = shelf, Tasks()
     app.state.feed = EventFeed(memory.db)
     app.state.feed.start()
     try:
         yield app
     finally:
+        app.state.tasks.close()
         await app.state.feed.close()
 
 

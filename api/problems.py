@@ -21,6 +21,10 @@ from echoic.memory.errors import (
     UserUnknown,
 )
 from echoic.memory.review.corrections import FactChanged, FactUnknown, KeyReused, NotRemembered
+from echoic.memory.settings.model_files import ModelFileFixed, ModelFileUnknown
+from echoic.memory.settings.personal import SettingsChanged
+from echoic.memory.settings.providers import NameTaken, ProviderActive, ProviderUnknown
+from echoic.memory.settings.vault import SecretUnreadable, VaultLocked
 
 log = logging.getLogger("echoic.api")
 MEDIA = "application/problem+json"
@@ -29,7 +33,15 @@ RETRY_S = "2"
 FAULTS: tuple[tuple[type[MemoryFault], int, str], ...] = (
     (FactUnknown, 404, "fact-unknown"),
     (UserUnknown, 404, "user-unknown"),
+    (ProviderUnknown, 404, "provider-unknown"),
+    (ModelFileUnknown, 404, "model-unknown"),
     (FactChanged, 412, "changed-meanwhile"),
+    (SettingsChanged, 412, "changed-meanwhile"),
+    (ProviderActive, 409, "provider-active"),
+    (NameTaken, 409, "name-taken"),
+    (ModelFileFixed, 409, "model-fixed"),
+    (VaultLocked, 409, "settings-key-needed"),
+    (SecretUnreadable, 409, "secret-unreadable"),
     (NotRemembered, 409, "not-remembered"),
     (KeyReused, 422, "idempotency-key-reused"),
     (ConfigInvalid, 422, "not-acceptable-value"),

@@ -11,9 +11,11 @@ from fastapi import FastAPI
 
 from echoic.api.app import serving
 from echoic.api.config import LOOPBACK, ApiSettings
+from echoic.api.edge import MOST_BODY_BYTES
 from echoic.memory.config import MemorySettings
 from echoic.memory.errors import ConfigInvalid
 from echoic.memory.service import open_memory
+from echoic.memory.settings.model_files import ModelShelf
 
 log = logging.getLogger("echoic.api")
 PARTING_S = 3
@@ -22,13 +24,19 @@ BACKLOG = 2_048
 
 
 async def serve(
-    settings: MemorySettings, api: ApiSettings, *, development: bool, say: Callable[[str], None]
+    settings: MemorySettings,
+    api: ApiSettings,
+    *,
+    development: bool,
+    say: Callable[[str], None],
+    shelf: ModelShelf | None = None,
 ) -> None:
     """Serve the API until SIGINT or SIGTERM.
 
     Args:
         development: nobody needs a key; only on the loopback address, which no other machine reaches.
         say: told what runs where, and what does not.
+        shelf: the model files of this machine.
 
     Raises:
         ConfigInvalid: the address cannot be used, or is open to others in development.
@@ -37,7 +45,10 @@ async def serve(
     if development and api.host not in (*LOOPBACK, "::1"):
         raise ConfigInvalid("--dev lets everybody in, so it is for 127.0.0.1 only: make keys instead.")
     with _listening(api.host, api.port) as listener:
-        async with open_memory(settings) as memory, serving(memory, api, development=development) as app:
+        async with (
+            open_memory(settings) as memory,
+            serving(memory, api, development=development, shelf=shelf) as app,
+        ):
             say(f"The memory API is at {_address(listener)}, its description at /v1/openapi.json.")
             say(
                 "Development: whoever reaches this address may do everything, without a key."
@@ -61,6 +72,8 @@ async def _run(app: FastAPI, listener: socket.socket) -> None:
         proxy_headers=False,  # anybody could name an address
         timeout_graceful_shutdown=PARTING_S,
         lifespan="off",
+        ws_max_size=MOST_BODY_BYTES,
+        ws_per_message_deflate=False,  # events are short, and what unpacks may be large
     )
     await uvicorn.Server(config).serve(sockets=[listener])
     await asyncio.sleep(0)  # what was cancelled ends in the loop's next round

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
@@ -35,12 +36,15 @@ def api(
     except ImportError as exc:
         raise ConfigInvalid(f'The API needs more packages ({exc.name}): pip install "echoic[api]".') from exc
     from echoic.api.config import load_api_settings
-    from echoic.local.command_resources import opened_stores
+    from echoic.local.command_resources import folder_of, opened_stores
+    from echoic.local.llm.shelf import Shelf
 
     chosen = {"host": host} if host else {}
     settings = load_api_settings(**chosen, **({"port": port} if port >= 0 else {}))
     with opened_stores(data_dir, "api", every_graph=True) as stores:
-        asyncio.run(serve(stores, settings, development=dev, say=lambda line: typer.echo(line, err=True)))
+        shelf = Shelf(folder_of(stores.data_dir))
+        say = partial(typer.echo, err=True)
+        asyncio.run(serve(stores, settings, development=dev, say=say, shelf=shelf))
 
 
 def keys_add(

@@ -89,7 +89,7 @@ def pull(data_dir: Path, on_progress: OnProgress, env: Mapping[str, str] = os.en
         ModelUnavailable: no network, an address without the file, a full disk, or a file that is not the
             expected one. ConfigInvalid: the address has no checksum, or another process is downloading.
     """
-    source = _source(env)
+    source = source_of(env)
     folder = private_folder(open_data_dir(data_dir) / "models")
     target, unfinished = folder / source.name, folder / f"{source.name}.part"
     if not target.exists():
@@ -100,7 +100,12 @@ def pull(data_dir: Path, on_progress: OnProgress, env: Mapping[str, str] = os.en
     return target
 
 
-def _source(env: Mapping[str, str]) -> Source:
+def source_of(env: Mapping[str, str]) -> Source:
+    """Where `pull` fetches from.
+
+    Raises:
+        ConfigInvalid: an address without its checksum, or one of no model file.
+    """
     url, sha256 = env.get("ECHOIC_MODEL_URL", ""), env.get("ECHOIC_MODEL_SHA256", "").lower()
     if not url:
         return Source(URL, sha256 or SHA256)

@@ -41,11 +41,15 @@ class ModelShelf(Protocol):
         """All that Echoic uses, present or not; `check` reads every byte of those that were not checked."""
         ...
 
+    def check_pullable(self, name: str) -> None:
+        """Raises ModelFileUnknown or ModelFileFixed unless there is something to fetch under this name."""
+        ...
+
     def pull(self, name: str, on_progress: OnProgress) -> None:
         """Fetch one; goes on where an earlier try was broken off.
 
         Raises:
-            ModelFileUnknown, ModelFileFixed, ModelUnavailable, ConfigInvalid: it is not there.
+            ModelFileUnknown, ModelFileFixed, ModelUnavailable, ConfigInvalid: it could not be fetched.
         """
         ...
 

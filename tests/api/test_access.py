@@ -24,6 +24,8 @@ BODIES = {
     ("patch", "/v1/users/{user_id}/facts/{fact_id}"): {"topic": "pets"},
     ("post", "/v1/users/{user_id}/search"): {"text": "What is my dog called?"},
     ("post", "/v1/users/{user_id}/context"): {},
+    ("patch", "/v1/users/{user_id}/settings"): {"language": "de"},
+    ("patch", "/v1/settings"): {"llm_model": "m"},
 }
 
 
@@ -69,6 +71,10 @@ async def test_every_route_for_every_role_and_owner(served, role, owns, monkeypa
                 call_id="call",
                 batch_id=uuid4(),
                 turn_id=uuid4(),
+                provider_id=uuid4(),
+                task_id=uuid4(),
+                key_id=uuid4(),
+                name="none",
             )
             # a stream would not end: this id is refused after the guard has let in
             headers = {"Last-Event-ID": "none"} if path.endswith("/events") else {}
