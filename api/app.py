@@ -17,7 +17,7 @@ from echoic.api.access.wall import open_wall
 from echoic.api.config import ApiSettings
 from echoic.api.edge import Edge
 from echoic.api.problems import MEDIA, answer_with_problems
-from echoic.api.routes import events, facts, health, learning, people, recall, system, talk
+from echoic.api.routes import events, facts, health, learning, people, recall, socket, system, talk
 from echoic.api.routes.setup import keys, models, providers
 from echoic.api.routes.setup import settings as chosen
 from echoic.api.schemas.common import ProblemBody
@@ -57,7 +57,7 @@ def make_app(settings: ApiSettings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     v1 = APIRouter(prefix=PREFIX, responses=PROBLEMS)
-    parts = (people, facts, recall, learning, events, talk, system, chosen, providers, models, keys)
+    parts = (people, facts, recall, learning, events, socket, talk, system, chosen, providers, models, keys)
     for part in parts:
         v1.include_router(part.router)
     app.include_router(v1)

@@ -51,6 +51,9 @@ class Edge:
         self._headers = HEADERS | {"Content-Security-Policy": " ".join([PAGE_POLICY, *calls])}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -70,6 +73,17 @@ class Edge:
         before = ONLY.set(None)
         try:
             await self._app({**scope, "path": _kept_apart(scope)}, _Bounded(receive), send_with_headers)
+        finally:
+            ONLY.reset(before)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Browsers open sockets to anybody: the origin is checked before one is accepted."""
+        if self._refusal(scope["path"], Headers(scope=scope)):
+            await send({"type": "websocket.close", "code": 1008})  # the server answers 403
+            return
+        before = ONLY.set(None)
+        try:
+            await self._app({**scope, "path": _kept_apart(scope)}, receive, send)
         finally:
             ONLY.reset(before)
 

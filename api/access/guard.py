@@ -1,10 +1,12 @@
 """The guard of every route: whose key, which role, whose memory; each answer, also a refusal, is noted."""
 
+import asyncio
 import math
 from typing import Annotated, Literal
 
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 
 from echoic.api.access.keys import DEVELOPMENT, Access, KeyRole, find_key
 from echoic.api.access.limits import RateLimit
@@ -27,6 +29,8 @@ ROLES: dict[KeyRole, frozenset[Permission]] = {
 """A key of the role `user` may do this to its own person, and nothing to others."""
 
 PREFIX = "/v1"
+GREETING = 100
+"""Sockets at once whose first message, with the key, has not come yet."""
 _bearer = HTTPBearer(auto_error=False, description="A key made by `echoic keys add`.")
 
 
@@ -36,8 +40,9 @@ class Gate:
     def __init__(self, memory: Memory, rate_per_minute: int, *, development: bool = False) -> None:
         self._memory, self._development = memory, development
         self._limit = RateLimit(rate_per_minute)
+        self.greeting = asyncio.Semaphore(GREETING)
 
-    async def admit(self, request: Request, key: str | None, needs: Permission) -> Access:
+    async def admit(self, request: HTTPConnection, key: str | None, needs: Permission) -> Access:
         """Who asks, if they may.
 
         Raises:
@@ -70,9 +75,12 @@ class Gate:
             headers = {"Retry-After": str(math.ceil(wait_s))}
             raise Problem(429, "too-many-requests", "This key asks too often: wait.", headers=headers)
 
-    async def _note(self, access: Access, request: Request, user_id: str | None, allowed: bool) -> None:
+    async def _note(
+        self, access: Access, request: HTTPConnection, user_id: str | None, allowed: bool
+    ) -> None:
         prefix = PREFIX if request.scope["path"].startswith(f"{PREFIX}/") else ""  # the route knows it not
-        action = f"{request.method} {prefix}{request.scope['route'].path_format.removeprefix(PREFIX)}"
+        method = request.scope.get("method", "WEBSOCKET")
+        action = f"{method} {prefix}{request.scope['route'].path_format.removeprefix(PREFIX)}"
         whose = user_id and clean(user_id)
         await note(self._memory.db, access.key_id, access.name, action, whose, allowed)
 

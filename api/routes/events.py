@@ -1,13 +1,19 @@
-"""Live events as server-sent events: each has an id, from which a stream that was cut off goes on."""
+"""Live events as server-sent events: each has an id, from which a stream that was cut off goes on.
+
+What happens is the same for `socket`, which only writes it another way.
+"""
 
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
-from typing import Annotated
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
+from starlette.datastructures import State
 
 from echoic.api.access.guard import Gate, Looks, Mind, ReadsUnwalled, UserId
 from echoic.api.problems import Problem
@@ -44,44 +50,93 @@ async def follow_all(
     return _streamed(request, mind, None, last_event_id)
 
 
-def _streamed(
-    request: Request, mind: Memory, user_hash: str | None, last_id: str | None
-) -> StreamingResponse:
-    place = _place(last_id)
-    streams: asyncio.Semaphore = request.app.state.streams
+async def happenings(
+    state: State, mind: Memory, user_hash: str | None, place: Place, valid: Callable[[], Awaitable[bool]]
+) -> AsyncGenerator[Event | None]:
+    """Every event after a place, and None at each heartbeat; it ends when `valid` says no.
+
+    Args:
+        state: the app's, with its feed.
+        user_hash: whose events; None: everybody's.
+        valid: asked at each heartbeat, also while events come.
+    """
+    queue: asyncio.Queue[Event] = asyncio.Queue(QUEUED)
+    feed: EventFeed = state.feed
+    leave = feed.subscribe(lambda event: _put(queue, event, user_hash))
+    try:
+        async for event in _missed(mind, place, user_hash):
+            place = event.place
+            yield event
+        asked = time.monotonic()
+        while not queue.full():
+            left_s = asked + HEARTBEAT_S - time.monotonic()
+            if left_s <= 0:
+                if not await valid():
+                    return
+                asked = time.monotonic()
+                yield None
+                continue
+            with suppress(TimeoutError):
+                event = await asyncio.wait_for(queue.get(), left_s)
+                if order(event.place) > order(place):
+                    yield event
+    finally:
+        leave()
+
+
+def free_stream(state: State) -> asyncio.Semaphore:
+    """What a stream holds as long as it lasts.
+
+    Raises:
+        Problem: 503; as many as there may be are open.
+    """
+    streams: asyncio.Semaphore = state.streams
     if streams.locked():
         raise Problem(
             503, "streams-full", "Too many streams are open: try again later.", headers={"Retry-After": "30"}
         )
-    stream = _lines(request, mind, user_hash, place, streams)
+    return streams
+
+
+def place_of(last_id: str | None) -> Place | None:
+    """The place that an id names.
+
+    Raises:
+        Problem: 400; it is none.
+    """
+    if last_id is None:
+        return None
+    found = _ID.fullmatch(last_id)
+    if not found:
+        raise Problem(400, "event-id-invalid", "This is no id of an event.")
+    return found[1], int(found[2])
+
+
+def told(event: Event) -> dict[str, Any]:
+    """What clients read of an event."""
+    return {"at": event.at.isoformat(), "user_id": event.user_id, **event.data}
+
+
+def _streamed(
+    request: Request, mind: Memory, user_hash: str | None, last_id: str | None
+) -> StreamingResponse:
+    place = place_of(last_id)
+    stream = _lines(request, mind, user_hash, place, free_stream(request.app.state))
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
 async def _lines(
     request: Request, mind: Memory, user_hash: str | None, place: Place | None, streams: asyncio.Semaphore
 ) -> AsyncIterator[str]:
-    queue: asyncio.Queue[Event] = asyncio.Queue(QUEUED)
-    feed: EventFeed = request.app.state.feed
+    gate: Gate = request.app.state.gate
+    key = request.headers.get("authorization")
     async with streams:
-        leave = feed.subscribe(lambda event: _put(queue, event, user_hash))
-        try:
-            place = place or await last_place(mind.db)
-            yield f": you hear what happens from now on\nid: {place[0]}-{place[1]}\n\n"
-            async for event in _missed(mind, place, user_hash):
-                place = event.place
-                yield _written(event)
-            while not queue.full():
-                try:
-                    event = await asyncio.wait_for(queue.get(), HEARTBEAT_S)
-                except TimeoutError:
-                    if not await _still_valid(request):
-                        return
-                    yield ": still here\n\n"
-                    continue
-                if order(event.place) > order(place):
-                    yield _written(event)
-        finally:
-            leave()
+        place = place or await last_place(mind.db)
+        yield f": you hear what happens from now on\nid: {place[0]}-{place[1]}\n\n"
+        events = happenings(request.app.state, mind, user_hash, place, lambda: gate.still_admits(key))
+        async with aclosing(events):
+            async for event in events:
+                yield ": still here\n\n" if event is None else _written(event)
 
 
 async def _missed(mind: Memory, place: Place, user_hash: str | None) -> AsyncIterator[Event]:
@@ -97,19 +152,4 @@ def _put(queue: asyncio.Queue[Event], event: Event, user_hash: str | None) -> No
 
 
 def _written(event: Event) -> str:
-    data = {"at": event.at.isoformat(), "user_id": event.user_id, **event.data}
-    return f"id: {event.event_id}\nevent: {event.kind}\ndata: {json.dumps(data)}\n\n"
-
-
-def _place(last_id: str | None) -> Place | None:
-    if last_id is None:
-        return None
-    found = _ID.fullmatch(last_id)
-    if not found:
-        raise Problem(400, "event-id-invalid", "This is no id of an event.")
-    return found[1], int(found[2])
-
-
-async def _still_valid(request: Request) -> bool:
-    gate: Gate = request.app.state.gate
-    return await gate.still_admits(request.headers.get("authorization"))
+    return f"id: {event.event_id}\nevent: {event.kind}\ndata: {json.dumps(told(event))}\n\n"
