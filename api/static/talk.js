@@ -45,6 +45,7 @@ async function callOrHangUp(event) {
 }
 
 async function call(userId) {
+  if (!window.RTCPeerConnection) throw new Error("This browser cannot place calls (it has no WebRTC). What is remembered can be seen all the same.");
   const { url, token } = await ask("POST", userPath(userId, "/talk"));
   const { Room, RoomEvent } = await client();
   [user, room, invitation, unsent, begun] = [userId, new Room(), "Connected. Speak.", [], Date.now()];
@@ -61,13 +62,22 @@ async function call(userId) {
   hearing?.abort();
   hearing = new AbortController(); // learning goes on after the call: heard until the next one
   follow(user, heard, hearing.signal);
-  await room.connect(url, token);
+  await connect(url, token);
   one("call").textContent = "Hang up";
   one("user").disabled = true;
   one("write").hidden = false;
   say("Waiting for the agent …");
   await inviteOnceReady();
   await openMicrophone();
+}
+
+async function connect(url, token) {
+  try {
+    await room.connect(url, token);
+  } catch (failure) { // its own message names the address and the token
+    const refused = failure.status === 401 || /token|unauthori[sz]ed/i.test(failure.message);
+    throw new Error(refused ? "The ticket for this call is not valid any more: call again." : "LiveKit cannot be reached: call again in a moment.");
+  }
 }
 
 function client() {

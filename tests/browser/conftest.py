@@ -10,7 +10,7 @@ from echoic.local.dev.livekit_program import find_program
 from echoic.memory.errors import ConfigInvalid
 from tests.browser.chromium import ChromiumMissing, find_chromium
 from tests.fakes import Request, ScriptedModel
-from tests.rooms.dev_stack import dev
+from tests.rooms.dev_stack import Dev, dev
 from tests.rooms.speech import Voice
 
 HERE = Path(__file__).resolve().parent
@@ -49,14 +49,21 @@ def voice(request: pytest.FixtureRequest) -> Voice:
 
 
 @pytest.fixture(scope="session")
-def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page of a running `echoic dev`; its model names the dog if it was told about one."""
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    """A running `echoic dev`; its model names the dog if it was told about one."""
     with ScriptedModel(otherwise=_what_it_sees) as model:
         told = {"ECHOIC_LLM_URL": model.url, "ECHOIC_LLM_MODEL": model.name, "ECHOIC_EXTRACTOR": "off"}
         with dev(tmp_path_factory.mktemp("dev") / "data", request.config.stash[PROGRAM], **told) as running:
-            yield running.page()
+            yield running
+
+
+@pytest.fixture(scope="session")
+def address(stack: Dev) -> str:
+    """Its page."""
+    return stack.page()
 
 
 def _what_it_sees(request: Request) -> str:
     told = str([message["content"] for message in request["messages"] if message["role"] == "user"]).lower()
-    return "Your dog is Biscuit." if "biscuit" in told else "I do not know that."
+    names = (name for name in ("Waffle", "Biscuit") if name.lower() in told)
+    return f"Your dog is {name}." if (name := next(names, "")) else "I do not know that."

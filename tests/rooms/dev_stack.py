@@ -37,6 +37,12 @@ class Dev:
         """All processes that it started, daemons and servers included."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
+    def api(self) -> psutil.Process:
+        """The process that serves the page; waits for it."""
+        children = psutil.Process(self.process.pid).children
+        wait_until(lambda: any("api" in process.cmdline() for process in children()), START_S)
+        return next(process for process in children() if "api" in process.cmdline())
+
     def agents(self) -> list[psutil.Process]:
         """The agent worker; none while it is being started."""
         children = psutil.Process(self.process.pid).children()
