@@ -51,6 +51,17 @@ export async function ready() {
   return answer.json();
 }
 
+// A file that the API sends, saved under a name.
+export async function download(path, name, signal) {
+  const answer = await fetch(`/v1${path}`, { headers: headers(), signal }).catch((error) => {
+    throw signal.aborted ? error : new Refused(0, "The API cannot be reached.");
+  });
+  if (!answer.ok) throw new Refused(answer.status, (await answer.json().catch(() => null))?.detail ?? "The API refused this.");
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(await answer.blob()), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
 export const userPath = (userId, rest = "") => `/users/${encodeURIComponent(userId)}${rest}`;
 
 // Calls `heard(kind, data)` for what happens to one person, until `signal` aborts; goes on after a cut.
