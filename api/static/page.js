@@ -6,14 +6,16 @@ import { open, wire } from "./memories.js";
 import { openCalls, wire as wireCalls } from "./calls.js";
 import { show as showOperations } from "./operations.js";
 import { meet, wire as wireTalk } from "./talk.js";
+import { VIEWS as MODULES, offer, see } from "./views.js";
 
 const THEME = "echoic-theme";
-const VIEWS = ["memories", "calls", "talk", "operations"];
+const VIEWS = ["memories", "calls", "talk", "operations", ...MODULES.map(({ name }) => name)];
+const OF_ONE = ["memories", "calls", ...MODULES.filter(({ needs }) => needs === "user").map(({ name }) => name)];
 let next = null;
 let own = null; // of a key for one person
 let shown = null;
 let called = null; // whose calls are there
-let may = [];
+let me = null;
 
 function useTheme(theme) {
   if (theme) document.documentElement.dataset.theme = theme;
@@ -27,7 +29,6 @@ function toggleTheme() {
 }
 
 async function enter() {
-  let me;
   try {
     me = await ask("GET", "/me");
   } catch (error) {
@@ -41,8 +42,8 @@ async function enter() {
   one("views").hidden = false;
   one("leave").hidden = !key.get();
   one("who").textContent = key.get() ? `${me.name} (${me.role})` : "Development: no key is needed";
-  [own, may] = [me.user_id, me.may];
-  one("views").querySelector("[href='#operations']").hidden = !may.includes("operate");
+  own = me.user_id;
+  one("views").querySelector("[href='#operations']").hidden = !me.may.includes("operate");
   if (own === null) await listPeople();
   else await show(own);
   look();
@@ -54,17 +55,22 @@ function look() {
   for (const link of one("views").querySelectorAll("a")) {
     link.hash === `#${view}` ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
   }
-  one("people").hidden = !["memories", "calls"].includes(view) || own !== null;
+  one("people").hidden = !OF_ONE.includes(view) || own !== null;
   one("memories").hidden = view !== "memories" || shown === null;
   one("talk").hidden = view !== "talk";
   one("calls").hidden = view !== "calls";
   one("operations").hidden = view !== "operations";
-  showOperations(view === "operations" && may.includes("operate"));
+  showOperations(view === "operations" && me.may.includes("operate"));
+  see(view, { userId: shown, me, navigate });
   if (view === "calls" && (shown === null || called !== shown)) {
     called = shown;
     openCalls(shown).catch((error) => toast(error.message));
   }
   if (view === "talk") meet(own ?? shown ?? "me", own !== null);
+}
+
+function navigate(view) {
+  location.hash = view;
 }
 
 async function listPeople(cursor) {
@@ -124,5 +130,6 @@ one("people-more").addEventListener("click", () => listPeople(next));
 wire();
 wireCalls();
 wireTalk();
+offer(one("views"));
 addEventListener("hashchange", () => one("door").hidden && look());
 enter();
