@@ -1,0 +1,72 @@
+"""What was set in the database counts in every process that starts after: agent, worker, one's own code."""
+
+import contextlib
+
+import pytest
+from livekit.agents.testing import fake_job_context
+
+import echoic
+from echoic.agent.call import room_call
+from echoic.agent.worker import server
+from echoic.memory.config import MemorySettings, load_settings
+from echoic.memory.service import open_memory
+from echoic.memory.settings.system import change_system, read_system
+from echoic.workers import main as worker
+from tests.agents import ScriptedLLM, text_session
+from tests.integration.test_agent_main import somebody
+
+
+@pytest.fixture
+async def chosen(memory_settings: MemorySettings) -> MemorySettings:
+    """Settings that name no model, beside a database in which one is set."""
+    settings = memory_settings.model_copy(update={"llm_model": ""})
+    async with open_memory(settings) as memory:
+        version = (await read_system(memory.db, load_settings())).version
+        await change_system(memory.db, load_settings(), {"llm_model": "quote"}, version=version)
+    return settings
+
+
+async def test_a_call_uses_it(chosen, monkeypatch):
+    """The agent's environment names no model at all."""
+    used = []
+
+    def session(memory, settings, speech):
+        used.append(memory.settings.llm_model)
+        return text_session(ScriptedLLM("Hello."))
+
+    monkeypatch.setattr(server, "load_settings", lambda: chosen)
+    monkeypatch.setattr(server, "open_speech", lambda *_: contextlib.nullcontext(object()))
+    monkeypatch.setattr(room_call, "speaking_session", session)
+    with fake_job_context() as job:
+        server.prewarm(job.proc)
+        monkeypatch.setattr(job, "wait_for_participant", somebody)
+        await server.entrypoint(job)
+        await server.hang_up(job)
+        await job.primary_session.aclose()
+        for callback in job._shutdown_callbacks:
+            await callback("ended")
+        job._tempdir.cleanup()
+    assert used == ["quote"]
+
+
+async def test_a_worker_uses_it(chosen, monkeypatch):
+    """From its start on."""
+    used = []
+
+    async def run(settings):
+        used.append(settings.llm_model)
+
+    monkeypatch.setattr(worker, "run_worker", run)
+    await worker._until_signal(chosen)
+    assert used == ["quote"]
+
+
+async def test_code_of_ones_own_uses_it(chosen, monkeypatch):
+    """`echoic.open` without settings; with settings, those alone."""
+    monkeypatch.setenv("ECHOIC_DATABASE_URL", chosen.database_url.get_secret_value())
+    monkeypatch.setenv("ECHOIC_REDIS_URL", chosen.redis_url.get_secret_value())
+    monkeypatch.setenv("ECHOIC_DATA_DIR", str(chosen.data_dir))
+    async with echoic.open() as memory:
+        assert memory._memory.settings.llm_model == "quote"
+    async with echoic.open(chosen) as memory:
+        assert memory._memory.settings.llm_model == ""
