@@ -1,0 +1,125 @@
+"""Routes of the memory API: people. Written by `tools/client.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from echoic.client.connection import Routes
+from echoic.client.request import Ask
+from echoic.client.written.people_answers import (
+    CallAnswer,
+    CallPage,
+    ChangesAnswer,
+    EraseAnswer,
+    PeoplePage,
+    PersonAnswer,
+    PersonCounts,
+    TicketAnswer,
+    TurnAnswer,
+    TurnPage,
+    UndoneAnswer,
+)
+
+
+class People(Routes):
+    """Each method is one route."""
+
+    def list_users(
+        self,
+        *,
+        q: str | None = None,
+        order: Literal["user_id", "-latest"] = "user_id",
+        page_size: int = 200,
+    ) -> Iterator[PersonAnswer]:
+        """Everybody of whom something is remembered."""
+        ask = Ask("GET", "/v1/users", query={"q": q, "order": order, "limit": page_size})
+        return self._pages(ask, PeoplePage)
+
+    def read_user(self, user_id: str) -> PersonAnswer:
+        """One user, and how much is known of them."""
+        ask = Ask("GET", "/v1/users/{}", (user_id,))
+        found: PersonAnswer = self._ask(ask, PersonAnswer)
+        return found
+
+    def erase_one_user(self, user_id: str) -> EraseAnswer:
+        """Erase everything about one person from every store, for good, their keys included. Safe to
+        repeat.
+        """
+        ask = Ask("DELETE", "/v1/users/{}", (user_id,))
+        found: EraseAnswer = self._ask(ask, EraseAnswer)
+        return found
+
+    def export_one_user(self, user_id: str) -> Iterator[bytes]:
+        """Everything that every store holds about one person, as JSON. All stores are read before the
+        first byte is sent: the answer is whole, or a problem.
+        """
+        ask = Ask("GET", "/v1/users/{}/export", (user_id,))
+        return self._bytes(ask)
+
+    def read_statistics(self, user_id: str) -> PersonCounts:
+        """How much there is of one user, and of which topics."""
+        ask = Ask("GET", "/v1/users/{}/statistics", (user_id,))
+        found: PersonCounts = self._ask(ask, PersonCounts)
+        return found
+
+    def list_changes(
+        self,
+        user_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> ChangesAnswer:
+        """What changed in what is known about one person between two times, as `echoic diff --json` shows
+        it.
+        """
+        ask = Ask("GET", "/v1/users/{}/changes", (user_id,), query={"since": since, "until": until})
+        found: ChangesAnswer = self._ask(ask, ChangesAnswer)
+        return found
+
+    def list_turns(
+        self,
+        user_id: str,
+        *,
+        q: str | None = None,
+        page_size: int = 200,
+    ) -> Iterator[TurnAnswer]:
+        """What was said, newest first."""
+        ask = Ask("GET", "/v1/users/{}/turns", (user_id,), query={"q": q, "limit": page_size})
+        return self._pages(ask, TurnPage)
+
+    def read_turn(self, user_id: str, turn_id: UUID) -> TurnAnswer:
+        """One thing that was said."""
+        ask = Ask("GET", "/v1/users/{}/turns/{}", (user_id, turn_id))
+        found: TurnAnswer = self._ask(ask, TurnAnswer)
+        return found
+
+    def list_calls(self, user_id: str, *, page_size: int = 200) -> Iterator[CallAnswer]:
+        """Calls, the last to begin first."""
+        ask = Ask("GET", "/v1/users/{}/calls", (user_id,), query={"limit": page_size})
+        return self._pages(ask, CallPage)
+
+    def list_call_turns(
+        self,
+        user_id: str,
+        call_id: str,
+        *,
+        page_size: int = 200,
+    ) -> Iterator[TurnAnswer]:
+        """The turns of one call, in its order."""
+        ask = Ask("GET", "/v1/users/{}/calls/{}/turns", (user_id, call_id), query={"limit": page_size})
+        return self._pages(ask, TurnPage)
+
+    def undo_one_call(self, user_id: str, call_id: str) -> UndoneAnswer:
+        """Take back what one call taught, and open again what it ended; what was said stays."""
+        ask = Ask("POST", "/v1/users/{}/calls/{}/undo", (user_id, call_id))
+        found: UndoneAnswer = self._ask(ask, UndoneAnswer)
+        return found
+
+    def talk(self, user_id: str) -> TicketAnswer:
+        """A token for one call of this person with their agent; it must be joined within ten minutes."""
+        ask = Ask("POST", "/v1/users/{}/talk", (user_id,))
+        found: TicketAnswer = self._ask(ask, TicketAnswer)
+        return found
