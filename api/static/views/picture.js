@@ -76,7 +76,7 @@ function withoutStyleOfItsOwn() {
 
 // Colours come from page.css, so that both themes are one visual language.
 function style(canvas, legend) {
-  const { color: ink, borderTopColor: line, backgroundColor: panel, fontFamily: font } = getComputedStyle(canvas);
+  const { color: ink, outlineColor: line, backgroundColor: panel, fontFamily: font } = getComputedStyle(canvas);
   const text = { label: "data(name)", color: ink, "font-family": font, "text-outline-color": panel, "text-outline-width": 3, "text-wrap": "ellipsis", "text-max-width": 140 };
   const colours = [...legend.children].map((shown) => ({
     selector: `node[kind = ${shown.className.at(-1)}]`,
