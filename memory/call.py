@@ -110,8 +110,7 @@ class CallMemory:
         zone = next((turn.timezone for turn in reversed((*before, *now)) if turn.timezone), "")
         if zone and not self.caller.timezone_known:  # where they were last time
             self.caller = replace(self.caller, timezone=zone, timezone_known=True)
-        if self.choices.timezone:  # whatever else says where they are, they have said which dates they want
-            self.caller = replace(self.caller, timezone=self.choices.timezone, timezone_known=True)
+        self.caller = self.choices.applied_to(self.caller)
         self._next_position = max((turn.position + 1 for turn in now), default=0)
         self.loaded = True
         self.load_ms = round((time.perf_counter() - began) * 1000, 3)

@@ -1,5 +1,7 @@
 """`echoic.open`: memory for code without LiveKit."""
 
+import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -9,11 +11,13 @@ from typing import Any
 
 from echoic.memory.call import CallMemory, check_user_id
 from echoic.memory.config import MemorySettings, load_settings
+from echoic.memory.errors import MemoryFault
 from echoic.memory.privacy.erase import erase_user
 from echoic.memory.privacy.export import export_user
 from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.settings.overrides import with_stored
+from echoic.memory.settings.personal import Choices
 from echoic.memory.types import Caller, Fact, Recall, Role, Turn
 
 
@@ -71,8 +75,21 @@ class OpenMemory:
             ConfigInvalid: the user id is empty or too long.
         """
         check_user_id(user_id)
-        caller = self._caller(user_id, scope)
-        return await self._memory.recaller.recall(caller, text, RecentTurns(), budget_s=budget_s)
+        began = time.monotonic()
+        limit_s = self._memory.settings.recall_budget_s if budget_s is None else budget_s
+        choices = await self._choices(user_id, limit_s)
+        caller = choices.applied_to(self._caller(user_id, scope))
+        left_s = max(0.0, limit_s - (time.monotonic() - began))
+        return await self._memory.recaller.recall(
+            caller, text, RecentTurns(), budget_s=left_s, stores=choices.memory
+        )
+
+    async def _choices(self, user_id: str, limit_s: float) -> Choices:
+        """What this person has chosen; the defaults where nobody says so in time: the stores are late then."""
+        try:
+            return await asyncio.wait_for(self._memory.choices.read(user_id), limit_s)
+        except (MemoryFault, TimeoutError):
+            return Choices()
 
     async def record(
         self,

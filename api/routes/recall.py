@@ -6,7 +6,7 @@ from echoic.api.access.guard import Mind, Reads, UserId
 from echoic.api.schemas.recall import ContextBody, RecallAnswer, SearchBody
 from echoic.memory.direct import OpenMemory
 from echoic.memory.review.context import context_for
-from echoic.memory.types import Caller
+from echoic.memory.types import Caller, Recall
 
 router = APIRouter(tags=["recall"])
 
@@ -23,8 +23,10 @@ async def search(user_id: UserId, body: SearchBody, who: Reads, mind: Mind) -> R
 @router.post("/users/{user_id:id}/context")
 async def build_context(user_id: UserId, body: ContextBody, who: Reads, mind: Mind) -> RecallAnswer:
     """A block for a prompt within a token limit: what answers the text, then the most important facts."""
-    settings = mind.settings
-    caller = Caller(user_id, body.agent_id or settings.agent_id, "api", settings.timezone)
+    settings, choices = mind.settings, await mind.choices.read(user_id)
+    if not choices.memory:
+        return RecallAnswer.of(Recall())
+    caller = choices.applied_to(Caller(user_id, body.agent_id or settings.agent_id, "api", settings.timezone))
     found = await context_for(
         mind,
         caller,

@@ -12,6 +12,7 @@ from echoic.memory.errors import ConfigInvalid, MemoryFault
 from echoic.memory.store.consent import Consent
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
+from echoic.memory.types import Caller
 
 MOST_DAYS = 36_500
 MOST_TAG_CHARS = 35
@@ -45,6 +46,10 @@ class Choices:
     def version(self) -> str:
         """Changes with every change."""
         return hashlib.sha256(repr(asdict(self)).encode()).hexdigest()[:16]
+
+    def applied_to(self, caller: Caller) -> Caller:
+        """The caller in the time zone that they chose: it counts before whatever else says where they are."""
+        return replace(caller, timezone=self.timezone, timezone_known=True) if self.timezone else caller
 
     @property
     def language_code(self) -> str:

@@ -124,6 +124,9 @@ async def test_memory_that_is_off_keeps_and_recalls_nothing(served, admin):
     assert call.prefetch("What is my dog called?") is None
     assert await call.record("i", "user", "My cat is called Tom.") is None
     await call.end()
+    asked = {"text": "What is my dog called?"}
+    for path in ("/v1/users/ana/search", "/v1/users/ana/context"):
+        assert (await admin.post(path, json=asked)).json()["used"] == []
     found = (await change(admin, MINE, {"memory": True})).json()
     assert (found["memory"], found["consent"]) == (True, "on")
     call = await served.memory.open_call(caller())
