@@ -85,7 +85,7 @@ class OpenMemory:
         )
 
     async def _choices(self, user_id: str, limit_s: float) -> Choices:
-        """What this person has chosen; the defaults where nobody says so in time: the stores are late then."""
+        """What this person has chosen; the defaults where nobody says so in time: stores are late then."""
         try:
             return await asyncio.wait_for(self._memory.choices.read(user_id), limit_s)
         except (MemoryFault, TimeoutError):
