@@ -17,6 +17,8 @@ from echoic.memory.types import Caller
 MOST_DAYS = 36_500
 MOST_TAG_CHARS = 35
 """The longest language tag that RFC 5646 4.4.1 asks anybody to hold."""
+NO_PLACES = {"localtime", "posixrules", "Factory"}
+"""Files of one machine, or of none, beside the zones."""
 _TAG = re.compile(
     r"[a-z]{2,3}(-[a-z]{3}){0,3}(-[a-z]{4})?(-([a-z]{2}|\d{3}))?(-([a-z\d]{5,8}|\d[a-z\d]{3}))*"
     r"(-[a-wyz\d](-[a-z\d]{2,8})+)*(-x(-[a-z\d]{1,8})+)?",
@@ -162,4 +164,4 @@ async def _read(connection: Connection, name: str, user_id: str) -> Choices:
 
 @cache
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(available_timezones()) - NO_PLACES
