@@ -8,7 +8,7 @@ export function providers(signal, used) {
   const list = make("ul", { className: "cards" });
   const place = make("div");
   let kinds = [];
-  const add = button("Add a provider", () => choose());
+  const add = button("Add a provider", () => choose(), { disabled: true }); // until the sorts are known
   const element = panel("Providers", says("Models and graphs at hand; of each kind one is used."), list, add, place);
   return { element, read };
 
@@ -17,6 +17,7 @@ export function providers(signal, used) {
       const [known, found] = await Promise.all([ask("GET", "/providers/kinds"), ask("GET", "/providers")]);
       if (signal.aborted) return;
       kinds = known.items;
+      add.disabled = false;
       list.replaceChildren(...(found.items.length ? found.items.map(card) : [make("li", { className: "hint", textContent: "None yet." })]));
     } catch (error) {
       if (!signal.aborted) list.replaceChildren(make("li", { className: "hint", textContent: error.message }));
