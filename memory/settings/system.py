@@ -53,8 +53,9 @@ class Vectors:
     def sentence(self) -> str:
         if not self.waits:
             return "Everything is embedded with the model that is set."
+        texts = "1 text" if self.texts == 1 else f"{self.texts:,} texts"
         return (
-            f"{self.texts:,} texts must be embedded again with {self.wanted}: stop agents and workers, and "
+            f"{texts} must be embedded again with {self.wanted}: stop agents and workers, and "
             f"run `echoic reembed`. Until then {self.in_use} stays in use, and vectors are not mixed."
         )
 

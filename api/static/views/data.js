@@ -18,7 +18,8 @@ export function mount(root, { userId, me }) {
   const left = new AbortController();
   const account = me.may.includes("account");
   const choices = make("div", { attributes: { "aria-live": "polite" } });
-  root.replaceChildren(make("h2", { textContent: `Settings and data of ${userId}` }), choices, ...(account ? [mine(userId, left.signal)] : []));
+  const panels = make("div", { className: "edit" }, choices, account ? mine(userId, left.signal) : null);
+  root.replaceChildren(make("h2", { textContent: `Settings and data of ${userId}` }), panels);
   read();
   return () => {
     left.abort();

@@ -16,7 +16,7 @@ export function mount(root) {
   const kept = providers(left.signal, () => set.read());
   set.changed = () => kept.read();
   const parts = [set, kept, files(left.signal), keys(left.signal)];
-  root.replaceChildren(make("h2", { textContent: "System" }), ...parts.map((one) => one.element));
+  root.replaceChildren(make("h2", { textContent: "System" }), make("div", { className: "edit" }, ...parts.map((one) => one.element)));
   for (const one of parts) one.read();
   return () => {
     left.abort();
