@@ -44,6 +44,7 @@ for command in (
     administration.doctor,
     administration.backup,
     administration.restore,
+    administration.maintain,
     administration.migrate,
     administration.reembed,
 ):

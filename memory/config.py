@@ -120,6 +120,9 @@ class MemorySettings(BaseSettings):
     consent: Literal["on", "ask", "off"] = "on"
     """Whether callers are remembered: `on` unless they object, `ask` only after they said yes to being asked
     once, `off` never."""
+    retention_days: int | None = Field(None, ge=1, le=36_500)
+    """Days after which facts are archived and turns deleted, every night, where a person has chosen nothing
+    else. Empty: never."""
 
     metrics_host: str = "127.0.0.1"
     """Address on which metrics are served; `0.0.0.0` where Prometheus runs on another machine or in another

@@ -25,6 +25,7 @@ from echoic.workers.attempts import AGAIN_AFTER_S
 from echoic.workers.choose_extractor import open_extractor
 from echoic.workers.graph.ingest import GraphIngester, open_ingester
 from echoic.workers.learn.learner import Learner
+from echoic.workers.maintenance import maintain_for_ever
 from echoic.workers.sweep import sweep, sweep_for_ever, sweep_graphs
 
 log = logging.getLogger("echoic.worker")
@@ -149,6 +150,7 @@ async def _work(
     ]
     tasks.append(asyncio.create_task(sweep_for_ever(memory, learner, ingester), name="worker.sweep"))
     tasks.append(asyncio.create_task(gauges.watch(memory), name="worker.gauges"))
+    tasks.append(asyncio.create_task(maintain_for_ever(memory), name="worker.maintenance"))
     if until is not None:
         tasks.append(asyncio.ensure_future(until))
     try:

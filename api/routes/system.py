@@ -14,6 +14,7 @@ from echoic.api.schemas.system import (
     AuditPage,
     JobAnswer,
     JobsAnswer,
+    MaintenanceAnswer,
     Me,
     QueueAnswer,
     QueuesAnswer,
@@ -21,6 +22,7 @@ from echoic.api.schemas.system import (
 )
 from echoic.memory.errors import StoreUnavailable
 from echoic.memory.given_up import given_up, rerun
+from echoic.memory.privacy.maintenance import maintenance_totals
 from echoic.memory.review import people
 from echoic.memory.service import Memory
 from echoic.memory.store.batches import backlog
@@ -45,8 +47,13 @@ async def read_queues(who: Operates, mind: Mind) -> QueuesAnswer:
     """What waits to be learned, how long, and how long learning took."""
     turns, oldest_s = await backlog(mind.db)
     durations = [QueueAnswer.model_validate(one) for one in await people.batch_durations(mind.db)]
+    nights = MaintenanceAnswer.model_validate(await maintenance_totals(mind))
     return QueuesAnswer(
-        waiting_turns=turns, oldest_s=oldest_s, queued_jobs=await _depth(mind), batches=durations
+        waiting_turns=turns,
+        oldest_s=oldest_s,
+        queued_jobs=await _depth(mind),
+        batches=durations,
+        maintenance=nights,
     )
 
 

@@ -87,7 +87,7 @@ class FactPage(Page):
 class ChangeAnswer(Answer):
     """One change of a fact."""
 
-    change: Literal["added", "ended", "confirmed", "edited", "removed"]
+    change: Literal["added", "ended", "confirmed", "edited", "removed", "archived", "merged", "refiled"]
     before: FactAnswer | None
     by_whom: str = Field(examples=["learning"])
     batch_id: UUID | None

@@ -43,6 +43,24 @@ class QueueAnswer(Answer):
     mean_s: float
 
 
+class MaintenanceAnswer(Answer):
+    """What the nightly maintenance did in the last 30 days, without what was undone."""
+
+    last_at: datetime | None
+    """When it last changed something."""
+    users: int
+    archived: int
+    """Facts that were older than what people or the system keep."""
+    merged: int
+    """Facts that another fact says."""
+    refiled: int
+    """Facts whose topic was spelled otherwise."""
+    turns: int
+    """Turns that were deleted for their age."""
+    in_archive: int
+    """Facts that an undo would bring back; 30 days after they were archived they go for good."""
+
+
 class QueuesAnswer(Answer):
     """What waits to be learned."""
 
@@ -53,6 +71,7 @@ class QueuesAnswer(Answer):
     """Null: Redis does not answer."""
     batches: list[QueueAnswer]
     """Of the last day, and unfinished ones."""
+    maintenance: MaintenanceAnswer
 
 
 class JobAnswer(Answer):

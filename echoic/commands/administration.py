@@ -1,4 +1,4 @@
-"""Commands that look after the stores and models: doctor, jobs, backup, restore, migrate, reembed, model."""
+"""Commands that look after the stores and models: doctor, jobs, backup, maintain, migrate, reembed, model."""
 
 import asyncio
 from dataclasses import asdict
@@ -13,6 +13,8 @@ from echoic.memory.errors import ConfigInvalid
 
 if TYPE_CHECKING:
     from echoic.memory.model_verdict import Verdict
+    from echoic.memory.service import Memory
+    from echoic.workers.maintenance import Total
 
 
 def jobs(
@@ -94,6 +96,39 @@ def restore(
     typer.echo(f"Restored into {folder_of(data_dir)}.")
 
 
+def maintain(
+    user: Annotated[str, typer.Option("--user", metavar="ID", help="Only of this person.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Do now what the worker does every night: archive what is too old, keep once what is said twice."""
+    from echoic.memory.privacy.maintenance import maintain as run
+    from echoic.workers.maintenance import Total, maintain_all
+
+    async def work(memory: "Memory") -> tuple[Total, list[str]]:
+        runs: list[str] = []
+        if not user:
+            total = await maintain_all(
+                memory, dry_run=dry_run, tell=lambda one: runs.append(str(one.run_id)) if one.run_id else None
+            )
+            return total, runs
+        total = Total()
+        total.add(one := await run(memory, user, dry_run=dry_run))
+        total.failed += one.busy
+        return total, [str(one.run_id)] if one.run_id else []
+
+    total, runs = with_memory(data_dir, user or None, work, every_graph=True)
+    if as_json:
+        print_json(asdict(total) | {"runs": runs})
+    else:
+        typer.echo(_maintained(total, dry_run))
+        for run_id in runs:
+            typer.echo(f"  echoic undo --batch {run_id}")
+    if total.failed:
+        raise typer.Exit(1)
+
+
 def doctor(data_dir: DataDir = None) -> None:
     """Say what is in use, whether it answers, and what to do if not."""
     from echoic.local.admin.doctor import run_doctor
@@ -143,6 +178,15 @@ def model_try(as_json: AsJson = False, data_dir: DataDir = None) -> None:
         typer.echo(f"{skill:<10} {right:>2} of {count}")
     typer.echo(f"calls tools {'yes' if trial.tools else 'no'}")
     typer.echo(f"Grade `{trial.grade}`: {trial.sentence}.")
+
+
+def _maintained(total: "Total", dry_run: bool) -> str:
+    busy = f" {total.failed} could not be looked at: a worker is learning." if total.failed else ""
+    counts = (
+        f"{total.archived} facts archived, {total.merged} merged into the same ones, {total.refiled} topics "
+        f"respelled, {total.turns} turns deleted, of {total.users} user{'' if total.users == 1 else 's'}."
+    )
+    return f"{'Would be done: ' if dry_run else ''}{counts}{busy}"
 
 
 def _batch_id(name: str) -> UUID | None:

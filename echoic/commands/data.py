@@ -2,8 +2,9 @@
 
 import sys
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import typer
@@ -124,18 +125,44 @@ def flush(
 
 
 def undo(
-    call: Annotated[str, typer.Option("--call", metavar="ID", help="Take back all that was learned in it.")],
+    call: Annotated[
+        str, typer.Option("--call", metavar="ID", help="Take back all that was learned in it.")
+    ] = "",
+    batch: Annotated[
+        str, typer.Option("--batch", metavar="ID", help="Take back what one batch or maintenance run did.")
+    ] = "",
+    maintenance: Annotated[
+        str,
+        typer.Option(
+            "--maintenance", metavar="DATE", help="Take back what the nightly maintenance did then."
+        ),
+    ] = "",
     user: Annotated[str, typer.Option("--user", metavar="ID", help="Only of this person.")] = "",
     data_dir: DataDir = None,
 ) -> None:
-    """Take back what one call taught, and open again what it ended; what was said stays."""
+    """Take back what one call taught, or one batch or night did; what was said stays."""
+    from echoic.memory.config import load_settings
+
+    if sum(map(bool, (call, batch, maintenance))) != 1:
+        raise typer.BadParameter("One of --call, --batch and --maintenance.")
+    try:
+        batch_id = UUID(batch) if batch else None
+        zone = ZoneInfo(load_settings().timezone)
+        night = datetime.fromisoformat(maintenance).replace(tzinfo=zone) if maintenance else None
+    except ValueError as exc:
+        raise typer.BadParameter("A batch is its id, a night is a date such as 2026-11-01.") from exc
 
     async def take_back(memory: "Memory") -> str:
-        from echoic.memory.privacy.undo import undo_call
+        from echoic.memory.privacy.undo import undo_batch, undo_call, undo_maintenance
 
-        undone = await undo_call(memory, call, user)
+        if night is not None:
+            undone = await undo_maintenance(memory, night, night + timedelta(days=1), user)
+        elif batch_id is not None:
+            undone = await undo_batch(memory, batch_id, user)
+        else:
+            undone = await undo_call(memory, call, user)
         if not (undone.removed or undone.restored):
-            return "Nothing that this call taught is left to take back."
+            return f"Nothing that this {'call taught' if call else 'did'} is left to take back."
         return f"Took back {len(undone.removed)} facts, and restored {len(undone.restored)}."
 
     typer.echo(with_memory(data_dir, user or None, take_back, every_graph=True))

@@ -78,6 +78,13 @@ class Waiting:
         self.set_aside = gauge(
             "set_aside", "What was given up and waits for `echoic jobs --rerun`", ("queue",)
         )
+        self.maintained = Counter(
+            "maintained",
+            "What the nightly maintenance did: facts archived, merged, refiled; turns deleted; facts purged",
+            ("what",),
+            namespace="echoic",
+            registry=registry,
+        )
 
 
 @cache

@@ -12,7 +12,7 @@ from echoic.memory.store.facts import fact_from
 from echoic.memory.store.queries import query
 from echoic.memory.types import Fact
 
-Kind = Literal["added", "ended", "confirmed", "edited", "removed"]
+Kind = Literal["added", "ended", "confirmed", "edited", "removed", "archived", "merged", "refiled"]
 Payload = dict[str, Any]
 
 

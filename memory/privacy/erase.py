@@ -32,6 +32,8 @@ TABLES = (
     "api_creations",
     "api_keys",
     "user_settings",
+    "archived_facts",
+    "maintenance_runs",
 )
 WRITERS_LIMIT_MS = 15_000  # a commit takes milliseconds; a writer that holds its lock for longer hangs
 ROWS_LIMIT_S = 60.0

@@ -26,9 +26,11 @@ STATEMENTS = {
     "events": "export_events",
     "api_keys": "export_keys",
     "settings": "export_settings",
+    "archived_facts": "export_archived",
+    "maintenance_runs": "export_runs",
 }
 """What Postgres holds about a person, in the order in which it is told."""
-PACKED = ("vector", "recall")
+PACKED = ("vector", "recall", "fact")
 """Columns that come as JSON text; left out where there is nothing in them."""
 Rows = AsyncIterator[Any]
 

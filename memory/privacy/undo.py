@@ -1,6 +1,9 @@
-"""Take back all that one call taught, in every store, and open again what it ended."""
+"""Take back all that one call, one batch or a night's maintenance did, in every store."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 
@@ -10,11 +13,16 @@ from echoic.memory.privacy import changes
 from echoic.memory.privacy.changes import Undone
 from echoic.memory.privacy.locked_connection import LEARNING, locked, within
 from echoic.memory.service import Memory
-from echoic.memory.store.facts import notify, tell_forgotten
+from echoic.memory.store.facts import fact_from, notify, tell_forgotten
 from echoic.memory.store.queries import query
+from echoic.memory.store.turns import counted
 
 POLL_S = 0.2
 WORKER_LIMIT_S = 30.0
+EMBED_AT_ONCE = 64
+STORE_S = 120.0
+"""Hard limit of what is taken back of one person at once: a night may have archived 50,000 facts."""
+TakeBack = Callable[[asyncpg.Connection], Awaitable[Undone]]
 
 
 async def undo_call(memory: Memory, call_id: str, user_id: str = "") -> Undone:
@@ -28,41 +36,117 @@ async def undo_call(memory: Memory, call_id: str, user_id: str = "") -> Undone:
         StoreUnavailable, StoreTimeout: Postgres cannot be reached, or a worker does not finish: nothing is
             taken back of the person it is learning.
     """
-    rows = await memory.db.run(lambda connection: connection.fetch(query("users_of_call"), call_id))
-    users = [row["user_id"] for row in rows if user_id in ("", row["user_id"])]
+    users = await _users(memory, "users_of_call", call_id, user_id)
     if not users:
         raise UserUnknown(f"No turn of the call {call_id!r} is stored.")
+
+    def take_back(one: str) -> TakeBack:
+        async def work(connection: asyncpg.Connection) -> Undone:
+            rows = await connection.fetch(query("batches_of_call"), one, call_id)
+            return await _take_back(memory, connection, one, [row["batch_id"] for row in rows], call_id)
+
+        return work
+
+    return await _of_each(memory, {one: take_back(one) for one in users})
+
+
+async def undo_batch(memory: Memory, batch_id: UUID, user_id: str = "") -> Undone:
+    """What one batch taught is gone, or what one run of the maintenance changed is as it was.
+
+    Raises:
+        UserUnknown: nothing was changed by such a batch; else as `undo_call`.
+    """
+    users = await _users(memory, "users_of_batch", batch_id, user_id)
+    if not users:
+        raise UserUnknown(f"Nothing was changed by a batch {batch_id}.")
+    return await _of_each(memory, {one: _batches(memory, one, [batch_id]) for one in users})
+
+
+async def undo_maintenance(memory: Memory, since: datetime, until: datetime, user_id: str = "") -> Undone:
+    """What the nightly maintenance did between two times is as it was; turns that it deleted stay gone.
+
+    Raises:
+        UserUnknown: it did nothing then that is not taken back; else as `undo_call`.
+    """
+    args = (user_id or None, since, until)
+    rows = await memory.db.run(lambda connection: connection.fetch(query("runs_between"), *args))
+    if not rows:
+        raise UserUnknown("No maintenance changed anything then that could be taken back.")
+    return await _of_each(
+        memory, {row["user_id"]: _batches(memory, row["user_id"], row["run_ids"]) for row in rows}
+    )
+
+
+async def _users(memory: Memory, name: str, whose: object, user_id: str) -> list[str]:
+    rows = await memory.db.run(lambda connection: connection.fetch(query(name), whose))
+    return [row["user_id"] for row in rows if user_id in ("", row["user_id"])]
+
+
+def _batches(memory: Memory, user_id: str, batch_ids: Sequence[UUID]) -> TakeBack:
+    async def work(connection: asyncpg.Connection) -> Undone:
+        return await _take_back(memory, connection, user_id, batch_ids)
+
+    return work
+
+
+async def _of_each(memory: Memory, users: dict[str, TakeBack]) -> Undone:
     total = Undone()
-    for one in users:
-        undone = await _undo_one(memory, one, call_id)
+    for user_id, take_back in users.items():
+        undone = await _undo_one(memory, user_id, take_back)
         total.removed |= undone.removed
         total.restored |= undone.restored
         if memory.graph is not None:
-            await memory.jobs.enqueue_graph(one)
+            await memory.jobs.enqueue_graph(user_id)
     return total
 
 
-async def _undo_one(memory: Memory, user_id: str, call_id: str) -> Undone:
+async def _undo_one(memory: Memory, user_id: str, take_back: TakeBack) -> Undone:
     """Under the lock that keeps every worker of this person out."""
     deadline = asyncio.get_running_loop().time() + WORKER_LIMIT_S
     while asyncio.get_running_loop().time() < deadline:
         async with locked(memory.db, user_id, LEARNING) as connection:
             if connection is not None:
-                undone = await within(connection, _take_back(connection, user_id, call_id))
+                undone = await within(connection, take_back(connection), STORE_S)
                 memory.forget_items(user_id, undone.removed)
                 return undone
         await asyncio.sleep(POLL_S)
     raise StoreTimeout("A worker is learning this person's turns and does not finish: undo again later.")
 
 
-async def _take_back(connection: asyncpg.Connection, user_id: str, call_id: str) -> Undone:
+async def _take_back(
+    memory: Memory,
+    connection: asyncpg.Connection,
+    user_id: str,
+    batch_ids: Sequence[UUID],
+    call_id: str | None = None,
+) -> Undone:
+    """A fact that only says what these batches taught comes back: it was learned elsewhere too."""
+    merged = await connection.fetch(query("runs_merged_into"), user_id, list(batch_ids))
+    every = list(dict.fromkeys([*batch_ids, *(row["run_id"] for row in merged)]))
+    rows = await connection.fetch(query("archived_by"), user_id, every)
+    vectors = await _embedded(memory, rows)
     async with connection.transaction():
         await connection.execute(query("lock_user_exclusive"), user_id)
-        batches = await connection.fetch(query("batches_of_call"), user_id, call_id)
-        undone = await changes.undo(connection, user_id, [row["batch_id"] for row in batches])
-        await connection.execute(query("settle_turns_of_call"), user_id, call_id)
+        for row in rows:
+            words = counted(fact_from(row["id"], row["fact"]).text)
+            place = (user_id, row["id"], row["ref"], vectors[row["id"]])
+            await connection.execute(query("reinstate_fact"), *place, *words)
+        undone = await changes.undo(connection, user_id, every)
+        await connection.execute(query("runs_undone"), user_id, every)
+        if call_id is not None:
+            await connection.execute(query("settle_turns_of_call"), user_id, call_id)
         if undone.removed or undone.restored:
             await mark_behind(connection, user_id)
             await tell_forgotten(connection, user_id, list(undone.removed))
             await notify(connection, user_id)
     return undone
+
+
+async def _embedded(memory: Memory, rows: Sequence[asyncpg.Record]) -> dict[UUID, object]:
+    found: dict[UUID, object] = {}
+    for start in range(0, len(rows), EMBED_AT_ONCE):
+        part = rows[start : start + EMBED_AT_ONCE]
+        texts = [fact_from(row["id"], row["fact"]).text for row in part]
+        vectors = await memory.embedder.embed_batch(texts)
+        found.update(zip((row["id"] for row in part), vectors, strict=True))
+    return found

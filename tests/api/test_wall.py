@@ -10,7 +10,7 @@ from tests.remembered import fact, learn, say
 
 TABLES = (
     "turns turn_index fact_index facts postings fact_changes batches forgotten events api_creations "
-    "graph_groups graph_entered graph_due user_settings"
+    "graph_groups graph_entered graph_due user_settings archived_facts maintenance_runs"
 ).split()
 
 
@@ -33,12 +33,35 @@ async def two(served):
             )
             await connection.execute("insert into user_settings (user_id) values ($1)", user_id)
             await connection.execute(
+                "insert into archived_facts (id, user_id, ref, fact, run_id) values ($1, $2, 0, '{}', $1)",
+                one,
+                user_id,
+            )
+            await connection.execute(
+                "insert into maintenance_runs values ($1, $2, now(), 0, 0, 0, 0)", one, user_id
+            )
+            await connection.execute(
                 "insert into graph_due (user_id, agent_id) values ($1, 'echoic') on conflict do nothing",
                 user_id,
             )
 
     await served.memory.db.transaction(fill)
     return served
+
+
+async def test_every_table_with_a_person_in_it_is_behind_the_wall(served):
+    """A new one too; of keys a request behind the wall may read and change nothing."""
+    sql = """select relname, relrowsecurity from pg_class join pg_attribute on attrelid = pg_class.oid
+        where relnamespace = current_schema()::regnamespace and relkind = 'r' and attname = 'user_id'"""
+    found = await served.memory.db.run(lambda connection: connection.fetch(sql))
+    assert {row["relname"] for row in found if row["relrowsecurity"]} == set(TABLES)
+    assert {row["relname"] for row in found if not row["relrowsecurity"]} == {"api_keys"}
+    token = ONLY.set("ana")
+    try:
+        with pytest.raises(StoreRefused):
+            await served.memory.db.run(lambda connection: connection.fetch("select * from api_keys"))
+    finally:
+        ONLY.reset(token)
 
 
 @pytest.mark.parametrize("table", TABLES)

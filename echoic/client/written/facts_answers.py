@@ -40,7 +40,7 @@ class BatchAnswer:
 class ChangeAnswer:
     """One change of a fact."""
 
-    change: Literal["added", "ended", "confirmed", "edited", "removed"]
+    change: Literal["added", "ended", "confirmed", "edited", "removed", "archived", "merged", "refiled"]
     before: FactAnswer | None
     by_whom: str
     batch_id: UUID | None

@@ -67,6 +67,25 @@ class JobsAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceAnswer:
+    """What the nightly maintenance did in the last 30 days, without what was undone."""
+
+    last_at: datetime | None
+    """When it last changed something."""
+    users: int
+    archived: int
+    """Facts that were older than what people or the system keep."""
+    merged: int
+    """Facts that another fact says."""
+    refiled: int
+    """Facts whose topic was spelled otherwise."""
+    turns: int
+    """Turns that were deleted for their age."""
+    in_archive: int
+    """Facts that an undo would bring back; 30 days after they were archived they go for good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Me:
     """Whose key this is, and what it may do."""
 
@@ -97,6 +116,7 @@ class QueuesAnswer:
     """Null: Redis does not answer."""
     batches: list[QueueAnswer]
     """Of the last day, and unfinished ones."""
+    maintenance: MaintenanceAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

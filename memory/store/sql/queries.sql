@@ -187,14 +187,18 @@ select payload from facts where user_id = $1 and id = $2
 
 -- name: changes_of_batches
 -- All changes of the facts that these batches ($2) changed, oldest first, and whether one is theirs.
-select change_id, fact_id, change, before, batch_id = any($2) as theirs, facts.payload
+select change_id, fact_id, change, before, batch_id = any($2) as theirs, coalesce(facts.payload, fact) as payload
 from fact_changes left join facts on facts.id = fact_id and facts.user_id = $1
+    left join archived_facts on archived_facts.id = fact_id and archived_facts.user_id = $1
 where fact_changes.user_id = $1 and undone_at is null
     and fact_id in (select fact_id from fact_changes where user_id = $1 and batch_id = any($2) and undone_at is null)
 order by change_id
 
 -- name: restore_fact
 -- $2 id $3 payload
+with archived as (
+    update archived_facts set fact = $3 where user_id = $1 and id = $2
+)
 update facts set payload = $3 where user_id = $1 and id = $2
 
 -- name: rewrite_change
@@ -237,6 +241,8 @@ delete from fact_changes where user_id = $1 and fact_id = any($2)
 -- A fact that stays holds no words of a turn that goes. $2 turn ids
 with thinned as (
     update facts set payload = without_quotes(payload, $2) where user_id = $1 and payload <> without_quotes(payload, $2)
+), archived as (
+    update archived_facts set fact = without_quotes(fact, $2) where user_id = $1 and fact <> without_quotes(fact, $2)
 )
 update fact_changes set before = without_quotes(before, $2) where user_id = $1 and before <> without_quotes(before, $2)
 
@@ -422,6 +428,8 @@ delete from consents where user_hash = user_hash($1) and granted
 -- With all the turns they came from. $2 turn ids
 select id, array(select turn_id from turns where user_id = $1 and ref = any(sources)) as turn_ids from facts
 where user_id = $1 and sources && (select array_agg(ref) from turns where user_id = $1 and turn_id = any($2))
+union all select id, array(select jsonb_array_elements_text(fact -> 'turn_ids')::uuid) from archived_facts
+where user_id = $1 and fact -> 'turn_ids' ?| $2::uuid[]::text[]
 
 -- name: forget_turns
 -- $2 turn ids; the index row goes with its turn
@@ -438,6 +446,8 @@ with gone as (
     delete from facts where user_id = $1 and id = any($2) returning ref
 ), unposted as (
     delete from postings where user_id = $1 and ref in (select ref from gone)
+), archived as (
+    delete from archived_facts where user_id = $1 and id = any($2)
 )
 select count(*) from gone
 
@@ -597,6 +607,7 @@ delete from graph_erasures where group_id = $1
 -- name: facts_saying
 -- With exactly these words, closed ones too. $2 texts
 select id from facts where user_id = $1 and payload ->> 'data' = any($2)
+union all select id from archived_facts where user_id = $1 and fact ->> 'data' = any($2)
 
 -- name: count_facts
 -- $2 ids
