@@ -68,14 +68,15 @@ async def with_stored(
 
 
 async def read_stored(connection: Connection) -> Stored:
-    """What is set, as it is stored. Under its own name in pg_stat_activity: `reembed` counts the others."""
+    """What is set, as it is stored, by a connection that is closed after.
+
+    It has a name of its own: `reembed` refuses to run beside those that are called as ours are.
+    """
     await connection.execute("set application_name = 'echoic settings'")
     try:
         return await stored_in(connection)
     except asyncpg.UndefinedTableError:
         return Stored()
-    finally:
-        await connection.execute("reset application_name")
 
 
 async def stored_in(connection: Connection) -> Stored:

@@ -1,16 +1,22 @@
 """What was set in the database counts in every process that starts after: agent, worker, one's own code."""
 
 import contextlib
+import socket
+import time
 
 import pytest
 from livekit.agents.testing import fake_job_context
+from pydantic import SecretStr
 
 import echoic
 from echoic.agent.call import room_call
 from echoic.agent.worker import server
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.service import open_memory
+from echoic.memory.settings.overrides import with_stored
 from echoic.memory.settings.system import change_system, read_system
+from echoic.memory.store.database import Database
+from echoic.memory.store.queries import query
 from echoic.workers import main as worker
 from tests.agents import ScriptedLLM, text_session
 from tests.integration.test_agent_main import somebody
@@ -70,3 +76,23 @@ async def test_code_of_ones_own_uses_it(chosen, monkeypatch):
         assert memory._memory.settings.llm_model == "quote"
     async with echoic.open(chosen) as memory:
         assert memory._memory.settings.llm_model == ""
+
+
+async def test_a_database_that_hangs_holds_no_call_up(chosen):
+    """It is waited for half a second, beside taking the lease; then the environment counts."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = SecretStr(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/echoic")
+        hangs = chosen.model_copy(update={"database_url": url})
+        began = time.monotonic()
+        assert await with_stored(hangs, limit_s=server.STORED_S) == hangs
+        assert time.monotonic() - began < 2 * server.STORED_S
+
+
+async def test_reading_it_counts_as_nobody_who_is_connected(chosen):
+    """`echoic reembed` refuses to run beside others: whoever has just read the settings is none."""
+    await with_stored(chosen)
+    db = Database(chosen.database_url.get_secret_value())
+    try:
+        assert await db.run(lambda connection: connection.fetchval(query("others_connected"))) == 0
+    finally:
+        await db.close()
