@@ -1,8 +1,12 @@
 """Commands that look after the stores and models: doctor, jobs, backup, maintain, migrate, reembed, model."""
 
 import asyncio
+import signal
+import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -71,14 +75,31 @@ def migrate(data_dir: DataDir = None) -> None:
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write; with --every, a folder for them.")
+    ],
+    every: Annotated[
+        str,
+        typer.Option(metavar="INTERVAL", help="Go on until stopped: 24h, 30m, 7d; the first one at once."),
+    ] = "",
+    keep: Annotated[int, typer.Option(min=1, help="With --every: how many of them stay.")] = 7,
     data_dir: DataDir = None,
 ) -> None:
-    """Write the embedded stores, spool included, into one file."""
+    """Write the embedded stores, spool included, into one file; with --every again and again."""
     from echoic.local.admin.backup import backup as run
+    from echoic.local.admin.backup_schedule import backup_for_ever, interval_s
     from echoic.local.command_resources import folder_of
 
-    typer.echo(f"Written to {run(folder_of(data_dir), target)}.")
+    if not every:
+        typer.echo(f"Written to {run(folder_of(data_dir), target)}.")
+        return
+    every_s, stopped = interval_s(every), Event()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    say = partial(typer.echo, err=True)
+    try:
+        backup_for_ever(folder_of(data_dir), target, every_s=every_s, keep=keep, say=say, wait=stopped.wait)
+    except KeyboardInterrupt:
+        sys.exit(0)
 
 
 def restore(
