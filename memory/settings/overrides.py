@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 from pydantic import SecretStr, ValidationError
@@ -146,11 +147,28 @@ def checked(name: str, value: object) -> Any:
     Raises:
         ConfigInvalid: it is wrong.
     """
+    if name in KEY_OF and isinstance(value, str) and "@" in _netloc(value):
+        raise ConfigInvalid(
+            f"{name} is wrong: an address is shown, so its password belongs into {KEY_OF[name]}."
+        )
     try:
         return getattr(MemorySettings(**{name: value}), name)  # type: ignore[arg-type]
     except ValidationError as exc:
         says = exc.errors(include_input=False, include_url=False)[0]["msg"].removeprefix("Value error, ")
         raise ConfigInvalid(f"{name} is wrong: {says}.") from exc
+
+
+def shown(url: str) -> str:
+    """An address without the name and password that the environment may have put into it."""
+    host = _netloc(url)
+    return url.replace(host, host.rpartition("@")[2], 1) if host else url
+
+
+def _netloc(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 def vectors_of(settings: MemorySettings) -> str:

@@ -188,6 +188,7 @@ def _setting(name: str, base: MemorySettings, stored: Stored) -> Setting:
     elif name in base.model_fields_set and value != _plain(field.default):
         source = "environment"
     secret = name in SECRETS
+    value = overrides.shown(value) if name in KEY_OF else value
     about = " ".join((field.description or "").split())
     return Setting(name, KIND_OF[name], source, secret, bool(value), None if secret else value, about)
 

@@ -12,6 +12,7 @@ from echoic.memory.config import OPENAI_MODEL, QUOTE, MemorySettings
 from echoic.memory.embedding.embedder import open_embedder
 from echoic.memory.errors import MemoryFault, ModelUnavailable
 from echoic.memory.graph.backend import open_backend
+from echoic.memory.settings.overrides import shown
 
 T = TypeVar("T")
 Part = Literal["learning", "embedding", "graph"]
@@ -55,7 +56,7 @@ async def _learning(settings: MemorySettings) -> str:
     if settings.llm_url and not settings.llm_model:
         model = await _asked(settings, _first_model)
     await _asked(settings, lambda client: _say_yes(client, model))
-    return f"{model} at {settings.llm_url or 'OpenAI'} answered."
+    return f"{model} at {shown(settings.llm_url) or 'OpenAI'} answered."
 
 
 async def _embedding(settings: MemorySettings) -> str:
@@ -64,7 +65,7 @@ async def _embedding(settings: MemorySettings) -> str:
         await embedder.embed("hello")
     finally:
         await embedder.close()
-    where = settings.embedding_url or "this machine"
+    where = shown(settings.embedding_url) or "this machine"
     return f"{embedder.name} at {where} answered with {embedder.dimensions} numbers for a text."
 
 
@@ -100,7 +101,7 @@ async def _say_yes(client: openai.AsyncOpenAI, model: str) -> None:
 
 async def _asked(settings: MemorySettings, question: Callable[[openai.AsyncOpenAI], Awaitable[T]]) -> T:
     """The answer; what the provider's client raises becomes a sentence without the provider's own text."""
-    where = settings.llm_url or "OpenAI"
+    where = shown(settings.llm_url) or "OpenAI"
     key = settings.llm_api_key.get_secret_value() or "none"
     client = openai.AsyncOpenAI(
         base_url=settings.llm_url or None, api_key=key, timeout=ANSWER_S, max_retries=0

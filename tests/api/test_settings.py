@@ -225,6 +225,15 @@ async def test_a_secret_is_kept_encrypted_and_never_shown(vaulted, admin):
     assert (await with_stored(here)).llm_api_key.get_secret_value() == SECRET
 
 
+async def test_an_address_of_the_environment_is_shown_without_its_password(served, admin):
+    """Some put it there."""
+    served.app.state.environment = load_settings(llm_url=f"http://me:{SECRET}@127.0.0.1:1/v1", llm_model="m")
+    answer = await admin.get("/v1/settings")
+    assert of(answer, "llm_url")["value"] == "http://127.0.0.1:1/v1" and SECRET not in answer.text
+    tried = await admin.post("/v1/settings/test", json={"part": "learning"})
+    assert "http://127.0.0.1:1/v1" in tried.text and SECRET not in tried.text
+
+
 async def test_without_a_key_no_secret_is_kept(served, admin):
     """And the answer says what to do."""
     answer = await change(admin, "/v1/settings", {"llm_api_key": SECRET})
@@ -256,6 +265,7 @@ async def test_a_secret_is_not_sent_to_another_address(vaulted, admin):
         {"llm_url": "not an address"},
         {"llm_url": "http://a:0/"},
         {"llm_url": "x" * 501},
+        {"llm_url": "https://me:secret@a.example/v1"},
         {"llm_url": 5},
         {"llm_model": "a\x00b"},
         {"llm_api_key": "with space"},
