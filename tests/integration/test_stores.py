@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from shutil import which
@@ -466,9 +466,8 @@ def _parent(pid: int) -> int:
 
 def _socket_inodes(pid: int) -> set[str]:
     links = []
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            links.append(os.readlink(descriptor))
-        except OSError:
-            continue
+    with suppress(OSError):  # a process of Postgres' that came and went
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                links.append(os.readlink(descriptor))
     return {link.removeprefix("socket:[").removesuffix("]") for link in links if link.startswith("socket:")}

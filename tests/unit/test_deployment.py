@@ -26,8 +26,8 @@ def strings(value: Any) -> list[str]:
 
 
 def test_there_is_everything_a_deployment_needs() -> None:
-    """The stores, the room server, and our three processes."""
-    assert set(SERVICES) == {"postgres", "redis", "neo4j", "livekit", "migrate", "agent", "worker"}
+    """The stores, the room server, and our four processes."""
+    assert set(SERVICES) == {"postgres", "redis", "neo4j", "livekit", "migrate", "agent", "worker", "api"}
     assert SERVICES["neo4j"]["profiles"] == ["graph"]
     assert "--appendonly yes" in SERVICES["redis"]["command"][-1]
 
