@@ -5,7 +5,6 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse
@@ -16,11 +15,11 @@ from echoic.api.access.guard import PREFIX, Gate
 from echoic.api.access.wall import open_wall
 from echoic.api.config import ApiSettings
 from echoic.api.edge import Edge
-from echoic.api.problems import MEDIA, answer_with_problems
+from echoic.api.problems import answer_with_problems
 from echoic.api.routes import events, facts, health, learning, people, recall, socket, system, talk
 from echoic.api.routes.setup import keys, models, providers
 from echoic.api.routes.setup import settings as chosen
-from echoic.api.schemas.common import ProblemBody
+from echoic.api.schemas.common import PROBLEMS
 from echoic.api.tasks import Tasks
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.review.events import EventFeed
@@ -32,17 +31,6 @@ DESCRIPTION = (
     "Look at, correct, export and forget what a voice agent remembers. Errors are problems (RFC 9457); lists "
     "have a `next` cursor; edits send the ETag that they read; creations may send an Idempotency-Key."
 )
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemBody, "content": {MEDIA: {}}, "description": says}
-    for status, says in (
-        (401, "No valid key"),
-        (403, "Not with this key, or from another origin"),
-        (404, "Nothing of this id"),
-        (422, "The request does not fit its description"),
-        (429, "Too many requests"),
-        (503, "A store does not answer"),
-    )
-}
 
 
 def make_app(settings: ApiSettings) -> FastAPI:

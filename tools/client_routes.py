@@ -118,7 +118,8 @@ def _answered(schemas: Schemas, one: Schema, *, waits: bool) -> tuple[str, str, 
 
 def _inline(one: Schema, status: str) -> str:
     content = one["responses"][status].get("content", {})
-    return hint(content["application/json"]["schema"]) if content else "str"
+    whole = content.get("application/json")
+    return hint(whole["schema"]) if whole else "str"
 
 
 def _is_page(schemas: Schemas, name: str) -> bool:

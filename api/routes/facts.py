@@ -11,6 +11,7 @@ from echoic.api.access.guard import Mind, Reads, UserId, Writes
 from echoic.api.access.keys import Access
 from echoic.api.paging import CursorText, Limit, cursor_of, cut, read_cursor
 from echoic.api.problems import Problem
+from echoic.api.schemas.common import EDITS
 from echoic.api.schemas.facts import (
     ChangeAnswer,
     EvidenceAnswer,
@@ -115,7 +116,7 @@ async def read_fact(
     return _tagged(found, response)
 
 
-@router.patch("/users/{user_id:id}/facts/{fact_id}")
+@router.patch("/users/{user_id:id}/facts/{fact_id}", responses=EDITS)
 async def change_fact(
     user_id: UserId,
     fact_id: UUID,
@@ -140,7 +141,7 @@ async def change_fact(
     return _tagged(changed, response)
 
 
-@router.delete("/users/{user_id:id}/facts/{fact_id}", status_code=204)
+@router.delete("/users/{user_id:id}/facts/{fact_id}", status_code=204, responses=EDITS)
 async def forget_fact(
     user_id: UserId, fact_id: UUID, who: Writes, mind: Mind, if_match: IfMatch = None
 ) -> None:

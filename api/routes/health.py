@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Awaitable
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from echoic.api.access.guard import Looks, Mind
+from echoic.api.schemas.common import PROBLEMS
 from echoic.api.schemas.system import PartState, Ready
 from echoic.memory.errors import MemoryFault
 
@@ -32,7 +34,7 @@ async def is_ready(mind: Mind, response: Response) -> Ready:
     return Ready(ready=postgres == "ok", parts={"postgres": postgres, "redis": redis, "graph": graph})
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=PlainTextResponse, responses=PROBLEMS)
 async def read_metrics(who: Looks) -> Response:
     """This process's series, for Prometheus; it sends its key as any other."""
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

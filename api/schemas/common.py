@@ -1,9 +1,10 @@
 """What bodies share: text that every store can hold, and answers that are written from dataclasses."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from echoic.api.problems import MEDIA
 from echoic.memory.text.words import clean
 
 
@@ -39,6 +40,34 @@ class ProblemBody(Answer):
     title: str = Field(examples=["Precondition Failed"])
     status: int = Field(examples=[412])
     detail: str = Field(examples=["Somebody changed this fact meanwhile: read it again."])
+
+
+def _refusals(**statuses: str) -> dict[int | str, dict[str, Any]]:
+    """As a route's `responses` wants them."""
+    return {
+        int(name.removeprefix("s")): {"model": ProblemBody, "content": {MEDIA: {}}, "description": says}
+        for name, says in statuses.items()
+    }
+
+
+PROBLEMS = _refusals(
+    s400="It cannot be read: no JSON, or a cursor of another list",
+    s401="No valid key",
+    s403="Not with this key, or from another origin",
+    s404="Nothing of this id",
+    s409="Not as things stand",
+    s413="The body is too large",
+    s421="The API is not reached under this name",
+    s422="The request does not fit its description",
+    s429="Too many requests",
+    s503="A store does not answer",
+)
+"""What any route may answer."""
+EDITS = _refusals(
+    s412="Somebody else has changed it since it was read",
+    s428="The ETag that was read is missing",
+)
+"""What a route may answer that takes If-Match."""
 
 
 class Page(Answer):

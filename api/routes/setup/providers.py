@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from echoic.api.access.guard import Mind, Operates
 from echoic.api.routes.setup.versions import IfMatch, environment_of, needed, tag
+from echoic.api.schemas.common import EDITS
 from echoic.api.schemas.settings import (
     KindAnswer,
     KindsAnswer,
@@ -59,7 +60,7 @@ async def read_provider(
     return _tagged(await providers.one_provider(mind.db, environment_of(request), provider_id), response)
 
 
-@router.patch("/{provider_id}")
+@router.patch("/{provider_id}", responses=EDITS)
 async def change_provider(
     provider_id: UUID,
     body: ProviderChange,

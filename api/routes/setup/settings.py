@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from echoic.api.access.guard import Mind, Operates, Reads, UserId, WritesUnwalled
 from echoic.api.routes.setup.versions import IfMatch, environment_of, needed, tag
+from echoic.api.schemas.common import EDITS
 from echoic.api.schemas.settings import (
     PersonSettings,
     PersonSettingsEdit,
@@ -28,7 +29,7 @@ async def read_user_settings(user_id: UserId, who: Reads, mind: Mind, response: 
     return PersonSettings.of(found, mind.settings.consent)
 
 
-@router.patch("/users/{user_id:id}/settings")
+@router.patch("/users/{user_id:id}/settings", responses=EDITS)
 async def change_user_settings(
     user_id: UserId,
     body: PersonSettingsEdit,
@@ -52,7 +53,7 @@ async def read_settings(who: Operates, mind: Mind, request: Request, response: R
     return SystemAnswer.of(found)
 
 
-@router.patch("/settings")
+@router.patch("/settings", responses=EDITS)
 async def change_settings(
     body: SystemChange,
     who: Operates,
