@@ -7,6 +7,7 @@ import sys
 from contextlib import aclosing
 from dataclasses import is_dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -38,6 +39,7 @@ async def client(served, key):
         yield client
 
 
+@cache
 def operations():
     return [one for methods in document()["paths"].values() for one in methods.values()]
 
@@ -70,7 +72,7 @@ ARGUMENTS = {
     "add_fact": {"text": "Has a cat."},
     "change_fact": {"topic": "pets"},
     "search": {"text": "What is my dog called?"},
-    "test_settings": {"part": "learning"},
+    "test_settings": {"part": "embedding", "changes": {"embedding_url": "http://127.0.0.1:1/v1"}},
     "change_settings": {"llm_model": "m"},
     "change_user_settings": {"language": "de"},
     "add_provider": {
