@@ -1,15 +1,16 @@
 """What every request passes before a route sees it: names checked, bodies bounded, headers for browsers."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import quote, unquote, urlsplit
 
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from echoic.api.access.wall import ONLY
+from echoic.api.desk import Desk
+from echoic.api.patience import Body
 from echoic.api.problems import Problem, answer
 
 MOST_BODY_BYTES = 64 * 1024
@@ -47,7 +48,7 @@ class Edge:
 
     def __init__(self, app: ASGIApp, host_names: frozenset[str], calls: Sequence[str] = ()) -> None:
         """`calls`: origins of the LiveKit server, which the page may connect to."""
-        self._app, self._host_names = app, host_names
+        self._app, self._host_names, self._desk = app, host_names, Desk()
         self._headers = HEADERS | {"Content-Security-Policy": " ".join([PAGE_POLICY, *calls])}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,22 +59,29 @@ class Edge:
             await self._app(scope, receive, send)
             return
 
+        give_back: Callable[[], None] = _nothing
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                give_back()  # what streams has done its asking
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        headers = Headers(scope=scope)
-        if problem := self._refusal(scope["path"], headers):
-            await answer(problem)(scope, receive, send_with_headers)
-            return
         before = ONLY.set(None)
         try:
-            await self._app({**scope, "path": _kept_apart(scope)}, _Bounded(receive), send_with_headers)
+            if problem := self._refusal(scope["path"], Headers(scope=scope)):
+                raise problem
+            if scope["path"] not in FOR_PROBES:
+                give_back = await self._desk.place()
+            body = Body(receive, MOST_BODY_BYTES, TOO_LARGE)
+            await self._app({**scope, "path": _kept_apart(scope)}, body, send_with_headers)
+        except Problem as problem:
+            await answer(problem)(scope, receive, send_with_headers)
         finally:
+            give_back()
             ONLY.reset(before)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,18 +111,8 @@ class Edge:
         return None
 
 
-class _Bounded:
-    """The body, as long as it is no longer than it may be."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive, self._left = receive, MOST_BODY_BYTES
-
-    async def __call__(self) -> Message:
-        message = await self._receive()
-        self._left -= len(message.get("body", b""))
-        if self._left < 0:
-            raise HTTPException(413, TOO_LARGE)  # what else is raised here counts as JSON that is broken
-        return message
+def _nothing() -> None:
+    """There is no place to give back."""
 
 
 def _too_large() -> Problem:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from echoic.api.app import serving
 from echoic.api.config import LOOPBACK, ApiSettings
 from echoic.api.edge import MOST_BODY_BYTES
+from echoic.api.patience import Patient
 from echoic.memory.config import MemorySettings
 from echoic.memory.errors import ConfigInvalid
 from echoic.memory.service import open_memory
@@ -63,9 +64,11 @@ async def serve(
             await _run(app, listener)
 
 
-async def _run(app: FastAPI, listener: socket.socket) -> None:
-    config = uvicorn.Config(
+def configured(app: FastAPI) -> uvicorn.Config:
+    """How the app is served."""
+    return uvicorn.Config(
         app,
+        http=Patient,
         log_config=None,
         access_log=False,  # paths hold user ids
         server_header=False,
@@ -75,7 +78,10 @@ async def _run(app: FastAPI, listener: socket.socket) -> None:
         ws_max_size=MOST_BODY_BYTES,
         ws_per_message_deflate=False,  # events are short, and what unpacks may be large
     )
-    await uvicorn.Server(config).serve(sockets=[listener])
+
+
+async def _run(app: FastAPI, listener: socket.socket) -> None:
+    await uvicorn.Server(configured(app)).serve(sockets=[listener])
     await asyncio.sleep(0)  # what was cancelled ends in the loop's next round
 
 

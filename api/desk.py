@@ -1,0 +1,54 @@
+"""How many requests are worked on at once: the others wait their turn, and are not failed by a crowded store.
+
+Postgres is given up after two seconds, the wait for a connection included: 200 requests at once on four
+connections were refused one in fifty.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from echoic.api.problems import Problem
+
+AT_ONCE = 32
+WAIT_S = 20.0
+MOST_WAITING = 2_000
+
+
+class Desk:
+    """Places of one process, first come, first served."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
+
+    async def place(self) -> Callable[[], None]:
+        """Wait for a place; returns what gives it back, which may be called again.
+
+        Raises:
+            Problem: 503; too many wait, or for too long.
+        """
+        if self._waiting >= MOST_WAITING:
+            raise _busy()
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await self._places.acquire()
+        except TimeoutError:
+            raise _busy() from None
+        finally:
+            self._waiting -= 1
+        return _Once(self._places.release)
+
+
+class _Once:
+    def __init__(self, release: Callable[[], None]) -> None:
+        self._release: Callable[[], None] | None = release
+
+    def __call__(self) -> None:
+        release, self._release = self._release, None
+        if release is not None:
+            release()
+
+
+def _busy() -> Problem:
+    return Problem(503, "busy", "Too many requests at once: try again.", headers={"Retry-After": "2"})
