@@ -1,6 +1,7 @@
 """The second wall: with the filter of a query removed, Postgres still shows nothing of another person."""
 
 import re
+import sys
 
 import pytest
 
@@ -95,17 +96,26 @@ async def test_a_person_cannot_be_given_away(two):
         ONLY.reset(token)
 
 
-async def test_every_read_of_the_api_with_its_filter_removed(two, admin, monkeypatch):
-    """Each query of memory/review runs with `user_id = $1` made true for all: nothing of Bo is shown."""
-    from echoic.memory.review import facts, people
+async def test_every_query_with_its_filter_removed(two, admin, monkeypatch):
+    """Whatever a route asks runs with `user_id = $1` made true for all: nothing of Bo is shown or changed."""
     from echoic.memory.store.queries import query
 
-    def unfiltered(name):
-        return re.sub(r"((?:\w+\.)?user_id = \$1)", r"(\1 or true)", query(name))
+    removed = set()
 
-    for module in (facts, people):
-        monkeypatch.setattr(module, "query", unfiltered)
-    for path in (
+    def unfiltered(name):
+        found = re.sub(r"((?:\w+\.)?user_id = \$1)", r"(\1 or true)", query(name))
+        if found != query(name):
+            removed.add(name)
+        return found
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("echoic.memory.") and getattr(module, "query", None) is query:
+            monkeypatch.setattr(module, "query", unfiltered)
+    mine, theirs = [
+        (await admin.get(f"/v1/users/{one}/facts")).json()["items"][0]["fact_id"] for one in ("ana", "bo")
+    ]
+    reads = [
+        "",
         "facts",
         "facts?validity=all",
         "turns",
@@ -113,14 +123,27 @@ async def test_every_read_of_the_api_with_its_filter_removed(two, admin, monkeyp
         "calls/call of bo/turns",
         "statistics",
         "learning",
-        "",
-    ):
-        text = (await admin.get(f"/v1/users/ana/{path}".rstrip("/"))).text
-        assert "Is bo" not in text and "I am bo" not in text and "call of bo" not in text, path
+    ]
+    asked = [("GET", f"/{path}".rstrip("/"), None) for path in [*reads, "settings", "changes"]]
+    asked += [("GET", f"/facts/{mine}{path}", None) for path in ("", "/history", "/evidence")]
+    asked += [("POST", "/search", {"text": "Who is bo?"}), ("POST", "/context", {"text": "Who is bo?"})]
+    asked += [("POST", "/facts", {"text": "Has a dog."}), ("POST", "/learn", None)]
+    for method, path, body in asked:
+        answer = await admin.request(method, f"/v1/users/ana{path}", json=body)
+        assert answer.status_code in (200, 201, 202), (path, answer.text)
+        assert (
+            "Is bo" not in answer.text and "I am bo" not in answer.text and "call of bo" not in answer.text
+        ), path
     statistics = (await admin.get("/v1/users/ana/statistics")).json()
-    assert (statistics["turns"], statistics["facts_live"]) == (1, 1)
-    one = (await admin.get("/v1/users/bo/facts")).json()["items"][0]["fact_id"]
-    assert (await admin.get(f"/v1/users/ana/facts/{one}")).status_code == 404
+    assert (statistics["turns"], statistics["facts_live"]) == (1, 2)
+    for method in ("GET", "PATCH", "DELETE"):
+        body = {"topic": "stolen"} if method == "PATCH" else None
+        url, headers = f"/v1/users/ana/facts/{theirs}", {"If-Match": "none"} if body else {}
+        assert (await admin.request(method, url, json=body, headers=headers)).status_code == 404
+    await admin.delete(f"/v1/users/ana/facts/{mine}")
+    monkeypatch.undo()
+    assert [one.text for one in await two.memory.facts.list("bo")] == ["Is bo"]
+    assert len(await two.memory.turns.list("bo")) == 1 and len(removed) > 20, removed
 
 
 async def test_the_wall_is_not_in_the_way_of_others(two):

@@ -1,37 +1,44 @@
 -- Queries of memory/review and of the API: pages of what is remembered, and who asked for them. $1 is the user, unless it says otherwise.
 
 -- name: users_page
--- $1 part of the id, lower case, or null $2 after this id $3 how many. Ids first, counted for the page alone.
-with ids as (
-    select user_id from (
-        (select distinct user_id from turns where user_id > $2 and ($1::text is null or position($1 in lower(user_id)) > 0)
-         order by user_id limit $3)
-        union
-        (select distinct user_id from facts where user_id > $2 and ($1::text is null or position($1 in lower(user_id)) > 0)
-         order by user_id limit $3)
-    ) both_of order by user_id limit $3
+-- $1 part of the id, lower case, or null $2 after this id $3 how many. The next id is looked up in the indexes, again and again until
+-- there are enough: to read all rows of 50 people for their ids took most of the time. Counted for the page alone.
+with recursive ids as (
+    select least((select min(user_id) from turns where user_id > $2), (select min(user_id) from facts where user_id > $2)) as user_id
+    union all
+    select least((select min(user_id) from turns where user_id > ids.user_id), (select min(user_id) from facts where user_id > ids.user_id))
+    from ids where ids.user_id is not null
+), page as (
+    select user_id from ids where user_id is not null and ($1::text is null or position($1 in lower(user_id)) > 0) limit $3
 )
-select ids.user_id, said.turns, said.open_turns, said.last_at, known.facts from ids
+select page.user_id, said.turns, said.open_turns, said.last_at, known.facts from page
 cross join lateral (
     select count(*) as turns, count(*) filter (where state in ('open', 'learning')) as open_turns, max(said_at) as last_at
-    from turns where turns.user_id = ids.user_id
+    from turns where turns.user_id = page.user_id
 ) said
-cross join lateral (select count(*) as facts from facts where facts.user_id = ids.user_id) known order by ids.user_id
+cross join lateral (select count(*) as facts from facts where facts.user_id = page.user_id) known order by page.user_id
 
 -- name: users_page_latest
 -- As users_page, those first of whom something was recorded last. $2 before this place, or null $3 how many
-with latest as (
-    select user_id, max(ref) as place from (
-        select user_id, ref from turns union all select user_id, ref from facts where user_id is not null
-    ) both_of where $1::text is null or position($1 in lower(user_id)) > 0
-    group by user_id having $2::bigint is null or max(ref) < $2 order by place desc limit $3
+with recursive ids as (
+    select least((select min(user_id) from turns where user_id > ''), (select min(user_id) from facts where user_id > '')) as user_id
+    union all
+    select least((select min(user_id) from turns where user_id > ids.user_id), (select min(user_id) from facts where user_id > ids.user_id))
+    from ids where ids.user_id is not null
+), placed as (
+    select user_id, greatest(
+        (select ref from turns where turns.user_id = ids.user_id order by turns.user_id desc, ref desc limit 1),
+        (select ref from facts where facts.user_id = ids.user_id order by facts.user_id desc, ref desc limit 1)
+    ) as place from ids where user_id is not null and ($1::text is null or position($1 in lower(user_id)) > 0)
+), page as (
+    select place, user_id from placed where $2::bigint is null or place < $2 order by place desc limit $3
 )
-select latest.place, latest.user_id, said.turns, said.open_turns, said.last_at, known.facts from latest
+select page.place, page.user_id, said.turns, said.open_turns, said.last_at, known.facts from page
 cross join lateral (
     select count(*) as turns, count(*) filter (where state in ('open', 'learning')) as open_turns, max(said_at) as last_at
-    from turns where turns.user_id = latest.user_id
+    from turns where turns.user_id = page.user_id
 ) said
-cross join lateral (select count(*) as facts from facts where facts.user_id = latest.user_id) known order by latest.place desc
+cross join lateral (select count(*) as facts from facts where facts.user_id = page.user_id) known order by page.place desc
 
 -- name: read_user
 select $1::text as user_id, (select count(*) from facts where user_id = $1) as facts, count(*) as turns,
