@@ -2,17 +2,20 @@
 
 import base64
 import json
+import re
 from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
 
+from echoic.api.access.door import NEEDED
 from echoic.api.access.guard import Gate
 from echoic.api.access.keys import DEVELOPMENT
 from echoic.api.edge import MOST_BODY_BYTES
 from echoic.memory.errors import StoreUnavailable
 from echoic.memory.store.database import Snapshot
 from tests.remembered import fact, learn, say
+from tools.openapi import document
 
 INJECTIONS = [
     "'; drop table facts; --",
@@ -109,6 +112,59 @@ async def test_injection_strings_in_every_field(served, admin, hostile):
     assert (await admin.get(f"/v1/users/ana/calls/{quote(hostile, safe='')}/turns")).json()["items"] == []
     assert (await admin.post(f"/v1/users/ana/calls/{quote(hostile, safe='')}/undo")).status_code == 404
     assert len((await admin.get("/v1/users/bo/facts")).json()["items"]) == 1
+
+
+def text_fields():
+    """Route, place and name of everything that takes text, from the document; streams would not end."""
+    found = document()
+    schemas = found["components"]["schemas"]
+    for path, methods in found["paths"].items():
+        for method, one in methods.items():
+            if path.endswith("/events"):
+                continue
+            yield from ((method, path, p["in"], p["name"]) for p in one.get("parameters", ()))
+            content = one.get("requestBody", {}).get("content", {})
+            for media in content.values():
+                name = media["schema"].get("$ref", "").rpartition("/")[2]
+                yield from (
+                    (method, path, "body", field) for field in schemas.get(name, {}).get("properties", ())
+                )
+
+
+FIELDS = sorted(text_fields())
+NEEDED_BESIDE = {
+    "/v1/users/{user_id}/facts": {"text": "Has a cat."},
+    "/v1/users/{user_id}/search": {"text": "Which cat?"},
+    "/v1/providers": {"kind": "graph", "type": "neo4j", "name": "ours", "fields": {}},
+    "/v1/keys": {"name": "a program", "role": "service"},
+    "/v1/settings/test": {"part": "graph"},
+}
+"""So that a body is not refused for what it lacks."""
+
+
+@pytest.mark.parametrize("hostile", [*INJECTIONS, "\u0000", "\ud800", "x" * 10_000])
+async def test_an_injection_in_every_field_of_the_document(served, admin, hostile, monkeypatch):
+    """One field after the other: refused or taken as words, never a defect; nobody else is touched."""
+    for name in NEEDED:
+        monkeypatch.setenv(name, "ws://127.0.0.1:7880/" + "k" * 32)
+    await learn(served.memory, fact("Has a dog", "bo"))
+    assert len(FIELDS) > 100
+    for method, path, place, name in FIELDS:
+        ids = {one: "ana" if one == "user_id" else str(uuid4()) for one in re.findall(r"{(\w+)}", path)}
+        sent, asked = {}, ""
+        if place == "body":  # escaped: half a character too can be sent
+            body = NEEDED_BESIDE.get(path, {}) | {name: hostile}
+            sent = {"content": json.dumps(body), "headers": {"Content-Type": "application/json"}}
+        if place == "path":
+            ids[name] = hostile
+        elif place == "query":
+            asked = f"?{name}={quote(hostile.encode(errors='surrogatepass'), safe='')}"
+        elif place == "header":
+            sent["headers"] = {name: hostile.encode(errors="surrogatepass").replace(b"\r\n", b" ")}
+        safe = {one: quote(value.encode(errors="surrogatepass"), safe="") for one, value in ids.items()}
+        answer = await admin.request(method, path.format(**safe) + asked, **sent)
+        assert answer.status_code < 500, (method, path, name, answer.text)
+    assert [one.text for one in await served.memory.facts.list("bo")] == ["Has a dog"]
 
 
 @pytest.mark.parametrize(
