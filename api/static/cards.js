@@ -92,7 +92,10 @@ async function toggle(below, read) {
   }
 }
 
-const DID = { added: "Learned", ended: "Ended", confirmed: "Said again", edited: "Edited", removed: "Removed" };
+const DID = {
+  added: "Learned", ended: "Ended", confirmed: "Said again", edited: "Edited", removed: "Removed",
+  archived: "Archived for its age", merged: "Merged into one that says the same", refiled: "Topic respelled",
+};
 
 async function history(fact, actions) {
   const { items } = await actions.history(fact);
