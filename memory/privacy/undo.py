@@ -127,10 +127,8 @@ async def _take_back(
     vectors = await _embedded(memory, rows)
     async with connection.transaction():
         await connection.execute(query("lock_user_exclusive"), user_id)
-        for row in rows:
-            words = counted(fact_from(row["id"], row["fact"]).text)
-            place = (user_id, row["id"], row["ref"], vectors[row["id"]])
-            await connection.execute(query("reinstate_fact"), *place, *words)
+        back = [(user_id, row["id"], row["ref"], vectors[row["id"]], *_words(row)) for row in rows]
+        await connection.executemany(query("reinstate_fact"), back)
         undone = await changes.undo(connection, user_id, every)
         await connection.execute(query("runs_undone"), user_id, every)
         if call_id is not None:
@@ -140,6 +138,10 @@ async def _take_back(
             await tell_forgotten(connection, user_id, list(undone.removed))
             await notify(connection, user_id)
     return undone
+
+
+def _words(row: asyncpg.Record) -> tuple[int, list[str], list[int]]:
+    return counted(fact_from(row["id"], row["fact"]).text)
 
 
 async def _embedded(memory: Memory, rows: Sequence[asyncpg.Record]) -> dict[UUID, object]:
