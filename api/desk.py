@@ -1,7 +1,7 @@
 """How many requests are worked on at once: the others wait their turn, and are not failed by a crowded store.
 
-Postgres is given up after two seconds, the wait for a connection included: 200 requests at once on four
-connections were refused one in fifty.
+Postgres is given up after two seconds, the wait for a connection included: of 200 clients at once on four
+connections some were told that it does not answer.
 """
 
 import asyncio
