@@ -5,11 +5,12 @@ import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from echoic.memory.config import MemorySettings
+from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.embedding.client import SharedEmbedder, open_shared_embedder
 from echoic.memory.errors import MemoryFault
 from echoic.memory.in_memory import open_in_memory
 from echoic.memory.service import Memory, open_memory
+from echoic.memory.settings.overrides import CALL_S, with_stored
 
 log = logging.getLogger("echoic")
 
@@ -17,6 +18,9 @@ NO_ADDRESS = (
     "Nothing is remembered in this session: ECHOIC_DATABASE_URL is not set. Start your agent with `echoic "
     "run -- python src/agent.py dev`, which brings stores of its own, or name a Postgres with pgvector."
 )
+
+Key = tuple[int, MemorySettings, bool]
+"""Event loop, settings, and whether those of the database count before them."""
 
 
 @dataclass(slots=True)
@@ -34,7 +38,7 @@ class SharedMemory:
     memory: Memory
     fault: str = ""
     """Why nothing is remembered, as a sentence; empty while all is well."""
-    _key: tuple[int, MemorySettings] | None = None
+    _key: Key | None = None
     _closed: bool = field(default=False)
 
     async def close(self) -> None:
@@ -51,23 +55,29 @@ class SharedMemory:
             await held.stack.aclose()
 
 
-_open: dict[tuple[int, MemorySettings], _Open] = {}
+_open: dict[Key, _Open] = {}
 _opening = asyncio.Lock()
 
 
-async def share_memory(settings: MemorySettings) -> SharedMemory:
+async def share_memory(settings: MemorySettings | None = None) -> SharedMemory:
     """Open memory, or share what this process has open.
+
+    Args:
+        settings: None: those of the environment, with what was set in the database when it is opened.
 
     Never raises for stores that are away or settings that are wrong: the session then remembers for as long
     as it lasts, and `fault` says why.
     """
+    given, settings = settings, settings or load_settings()
     if not settings.database_url.get_secret_value():
         log.error(NO_ADDRESS)
         return SharedMemory(open_in_memory(settings), NO_ADDRESS)
-    key = id(asyncio.get_running_loop()), settings
+    key = id(asyncio.get_running_loop()), settings, given is None
     try:
         async with _opening:
-            held = _open.get(key) or await _opened(settings)
+            held = _open.get(key)
+            if held is None:
+                held = await _opened(given or await with_stored(settings, limit_s=CALL_S))
             _open[key] = held
     except MemoryFault as exc:
         log.error("Nothing is remembered in this session: %s", exc)

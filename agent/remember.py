@@ -27,10 +27,9 @@ from echoic.agent.process_memory import SharedMemory, share_memory
 from echoic.agent.realtime import RealtimeMemory
 from echoic.agent.reply import remembering
 from echoic.memory.call import CallMemory, check_user_id, start_call
-from echoic.memory.config import MemorySettings, load_settings
+from echoic.memory.config import MemorySettings
 from echoic.memory.errors import MemoryFault
 from echoic.memory.service import Memory, spool_folder
-from echoic.memory.settings.overrides import with_stored
 from echoic.memory.types import Recall
 
 log = logging.getLogger("echoic")
@@ -88,9 +87,8 @@ async def remember(
         return known
     if user_id is not None:
         check_user_id(user_id)
-    if settings is None:
-        settings = memory.settings if memory is not None else await with_stored(load_settings())
     shared = SharedMemory(memory) if memory is not None else await share_memory(settings)
+    settings = settings or shared.memory.settings
     try:
         call_options = {"shows_tools": tools, "render": render}
         handle = await _remember(session, ctx, shared, user_id, scope or settings.agent_id, call_options)

@@ -6,6 +6,7 @@ connections some were told that it does not answer.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from echoic.api.problems import Problem
 
@@ -37,17 +38,9 @@ class Desk:
             raise _busy() from None
         finally:
             self._waiting -= 1
-        return _Once(self._places.release)
-
-
-class _Once:
-    def __init__(self, release: Callable[[], None]) -> None:
-        self._release: Callable[[], None] | None = release
-
-    def __call__(self) -> None:
-        release, self._release = self._release, None
-        if release is not None:
-            release()
+        held = ExitStack()
+        held.callback(self._places.release)
+        return held.close
 
 
 def _busy() -> Problem:

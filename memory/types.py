@@ -194,6 +194,11 @@ class TierResult:
     items: tuple[Item, ...] = ()
     elapsed_ms: float = 0.0
 
+    @property
+    def note(self) -> dict[str, object]:
+        """Without a word of what was found."""
+        return {"status": self.status, "items": len(self.items), "ms": round(self.elapsed_ms, 3)}
+
 
 @dataclass(frozen=True, slots=True)
 class Recall:
@@ -208,12 +213,9 @@ class Recall:
     @property
     def note(self) -> str:
         """As JSON, without a word: milliseconds, how each tier fared, and ids of what was used."""
-        tiers = {
-            name: {"status": tier.status, "items": len(tier.items), "ms": round(tier.elapsed_ms, 1)}
-            for name, tier in self.tiers.items()
-        }
+        tiers = {name: tier.note for name, tier in self.tiers.items()}
         used = [{"kind": item.kind, "id": str(item.id), "tier": item.tier} for item in self.used]
-        return json.dumps({"ms": round(self.elapsed_ms, 1), "tiers": tiers, "used": used})
+        return json.dumps({"ms": round(self.elapsed_ms, 3), "tiers": tiers, "used": used})
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class Total:
     refiled: int = 0
     turns: int = 0
     failed: int = 0
-    """People who were busy or failed; the next night looks at them again."""
+    """People who were busy or failed: looked at again when something of theirs is too old, or has changed."""
 
     def add(self, one: Maintained) -> None:
         self.users += not one.nothing

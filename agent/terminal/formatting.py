@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from echoic.memory.privacy.changes import Change
 from echoic.memory.text.spoken_dates import day, said
-from echoic.memory.types import CALLER, Fact, Item, Recall, TierResult, Turn
+from echoic.memory.types import CALLER, Fact, Item, Recall, Turn
 
 if TYPE_CHECKING:
     from echoic.agent.call.text_call import (
@@ -22,17 +22,13 @@ TURNS_SHOWN = 20
 
 def as_json(answer: "Answer") -> str:
     """One turn as `echoic talk --json` prints it; this format is kept stable."""
-    tiers = {name: _tier_as_json(tier) for name, tier in answer.recall.tiers.items()}
+    tiers = {name: tier.note for name, tier in answer.recall.tiers.items()}
     recall = {"elapsed_ms": round(answer.recall.elapsed_ms, 3), "block": answer.recall.block, "tiers": tiers}
     turn_ids = [str(turn.turn_id) for turn in answer.turns]
     return json.dumps(
         {"user": answer.user, "reply": answer.reply, "recall": recall, "turn_ids": turn_ids},
         ensure_ascii=False,
     )
-
-
-def _tier_as_json(tier: TierResult) -> dict[str, object]:
-    return {"status": tier.status, "items": len(tier.items), "ms": round(tier.elapsed_ms, 3)}
 
 
 def memory_line(

@@ -36,7 +36,7 @@ from echoic.memory.observe.logs import protect
 from echoic.memory.observe.metrics import count_refused
 from echoic.memory.observe.scrape import serve_metrics
 from echoic.memory.service import open_memory, spool_folder
-from echoic.memory.settings.overrides import with_stored
+from echoic.memory.settings.overrides import CALL_S, with_stored
 
 log = logging.getLogger("echoic.worker")
 
@@ -44,8 +44,6 @@ STORES = ("ECHOIC_DATABASE_URL", "ECHOIC_REDIS_URL", "ECHOIC_DATA_DIR")
 START_S = 60.0
 """Longest a call process may take to start: 4-6 s on an idle machine, LiveKit's 10 s are too few on a busy
 one."""
-STORED_S = 0.5
-"""Longest a call waits for what is set in the database, beside taking its lease; a healthy one: 15 ms."""
 HELD, SPEECH, CALL = "held", "speech", "call"
 """What a call process keeps in its userdata."""
 
@@ -155,7 +153,7 @@ async def hang_up(job: JobContext) -> None:
 async def entrypoint(job: JobContext) -> None:
     """One call. Postgres and Redis may be down: the call goes on without them."""
     settings, agent_settings = load_settings(), load_agent_settings()
-    stored = asyncio.create_task(with_stored(settings, limit_s=STORED_S), name="settings.read")
+    stored = asyncio.create_task(with_stored(settings, limit_s=CALL_S), name="settings.read")
     try:
         lease = await hold(job, settings.redis_url.get_secret_value())
     except CallTaken:

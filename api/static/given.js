@@ -10,13 +10,13 @@ export async function given(userId, recall) {
   const bars = Object.entries(recall.tiers).flatMap(([name, tier]) => [
     make("span", { textContent: name }),
     make("meter", { max: BUDGET_MS, value: tier.ms, attributes: { "aria-label": `${name}, milliseconds` } }),
-    make("span", { textContent: `${tier.ms} ms, ${tier.status}` }),
+    make("span", { textContent: `${tier.ms.toFixed(1)} ms, ${tier.status}` }),
   ]);
   const used = items.map(({ text, why }) => make("li", {}, make("span", { textContent: text }), make("small", { textContent: ` · ${why}` })));
   return make(
     "details",
     {},
-    make("summary", { textContent: `Memory: ${items.length ? `${items.length} used` : "nothing used"}, ${recall.ms} ms` }),
+    make("summary", { textContent: `Memory: ${items.length ? `${items.length} used` : "nothing used"}, ${recall.ms.toFixed(1)} ms` }),
     make("div", { className: "tiers" }, ...bars),
     make("ul", {}, ...used),
   );

@@ -44,9 +44,9 @@ async function enter() {
   one("who").textContent = key.get() ? `${me.name} (${me.role})` : "Development: no key is needed";
   own = me.user_id;
   one("views").querySelector("[href='#operations']").hidden = !me.may.includes("operate");
+  look();
   if (own === null) await listPeople();
   else await show(own);
-  look();
 }
 
 // Which view is seen stands in the address, so that it can be linked to, and gone back from.

@@ -2,10 +2,12 @@
 
 import { make, one } from "./dom.js";
 import { given } from "./given.js";
-import { ask, follow, userPath } from "./http.js";
+import { ask, follow, Refused, userPath } from "./http.js";
 
 const CLIENT = "/static/vendor/livekit-client.umd.js"; // half a megabyte: only for who calls
 const LISTENS = new Set(["listening", "thinking", "speaking"]); // what an agent that has begun says of itself
+
+const AGAIN_MS = 2000;
 
 let room = null;
 let user = "";
@@ -176,20 +178,27 @@ function hungUp() {
 
 // What happens in this person's memory, as it happens.
 async function heard(kind, data) {
-  try {
-    if (kind === "turn.captured" && data.role === "assistant") await showGiven(data);
-    if (kind === "fact.added") await showLearned(data.fact_id);
-  } catch {
-    // what was forgotten meanwhile is not shown
+  const { signal } = hearing;
+  while (!signal.aborted) {
+    try {
+      if (kind === "turn.captured" && data.role === "assistant") await showGiven(data);
+      if (kind === "fact.added") await showLearned(data.fact_id);
+      return;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      if (![0, 429, 503].includes(error.status)) return; // forgotten meanwhile, or not ours to see
+      await new Promise((done) => setTimeout(done, AGAIN_MS)); // the API is away for a moment
+    }
   }
 }
 
 // The oldest reply without a panel is the one that was stored now: both come in order.
 async function showGiven({ turn_id: turnId, interrupted, recall, at }) {
   if (new Date(at) < begun) return;
-  const reply = one("said").querySelector("li.agent:not(.stored)");
-  if (!reply) return;
-  reply.classList.add("stored");
+  const shown = one("said");
+  const reply = shown.querySelector(`[data-turn="${turnId}"]`) ?? shown.querySelector("li.agent:not([data-turn])");
+  if (!reply || reply.querySelector("details")) return;
+  reply.dataset.turn = turnId;
   const turn = await ask("GET", userPath(user, `/turns/${turnId}`));
   reply.firstChild.textContent = interrupted ? `${turn.text} – cut off here` : turn.text;
   if (recall) reply.append(await given(user, recall));

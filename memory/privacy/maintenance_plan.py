@@ -9,7 +9,7 @@ from uuid import UUID
 
 from echoic.memory.types import Fact
 
-ENDS = ".!…。！"
+ENDS = ".!…。！।"
 """With or without one of these a sentence says the same."""
 
 

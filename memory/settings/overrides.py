@@ -25,6 +25,8 @@ log = logging.getLogger("echoic.settings")
 
 READ_S = 2.0
 """Longest that a start waits for what is set in the database."""
+CALL_S = 0.5
+"""Longest that a call waits for it as it begins; a healthy database takes 15 ms."""
 Values = Mapping[str, object]
 
 

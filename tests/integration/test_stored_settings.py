@@ -9,11 +9,12 @@ from livekit.agents.testing import fake_job_context
 from pydantic import SecretStr
 
 import echoic
+from echoic.agent import process_memory
 from echoic.agent.call import room_call
 from echoic.agent.worker import server
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.service import open_memory
-from echoic.memory.settings.overrides import with_stored
+from echoic.memory.settings.overrides import CALL_S, with_stored
 from echoic.memory.settings.system import change_system, read_system
 from echoic.memory.store.database import Database
 from echoic.memory.store.queries import query
@@ -78,14 +79,35 @@ async def test_code_of_ones_own_uses_it(chosen, monkeypatch):
         assert memory._memory.settings.llm_model == ""
 
 
+async def test_sessions_of_one_process_read_it_once(chosen, monkeypatch):
+    """When their memory is opened, and no session waits for it again; with settings, those alone."""
+    monkeypatch.setenv("ECHOIC_DATABASE_URL", chosen.database_url.get_secret_value())
+    monkeypatch.setenv("ECHOIC_REDIS_URL", chosen.redis_url.get_secret_value())
+    monkeypatch.setenv("ECHOIC_DATA_DIR", str(chosen.data_dir))
+    waited = []
+
+    async def read(settings, *, limit_s):
+        waited.append(limit_s)
+        return await with_stored(settings, limit_s=limit_s)
+
+    monkeypatch.setattr(process_memory, "with_stored", read)
+    first, second, third = [await process_memory.share_memory(one) for one in (None, None, chosen)]
+    try:
+        assert first.memory is second.memory and waited == [CALL_S]
+        assert [one.memory.settings.llm_model for one in (first, third)] == ["quote", ""]
+    finally:
+        for shared in (first, second, third):
+            await shared.close()
+
+
 async def test_a_database_that_hangs_holds_no_call_up(chosen):
     """It is waited for half a second, beside taking the lease; then the environment counts."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = SecretStr(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/echoic")
         hangs = chosen.model_copy(update={"database_url": url})
         began = time.monotonic()
-        assert await with_stored(hangs, limit_s=server.STORED_S) == hangs
-        assert time.monotonic() - began < 2 * server.STORED_S
+        assert await with_stored(hangs, limit_s=CALL_S) == hangs
+        assert time.monotonic() - began < 2 * CALL_S
 
 
 async def test_reading_it_counts_as_nobody_who_is_connected(chosen):
