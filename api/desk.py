@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 from echoic.api.problems import Problem
 
-AT_ONCE = 32
+AT_ONCE = 16
 WAIT_S = 20.0
 MOST_WAITING = 2_000
 

@@ -84,7 +84,7 @@ async def measure(stores: Stores) -> dict[str, Any]:
         await load(memory)
         await memory.db.transaction(_more, timeout_s=LOAD_LIMIT_S)
         await memory.db.run(_tidy, timeout_s=LOAD_LIMIT_S)
-        async with _served(settings) as client:
+        async with served(settings) as client:
             routes = {name: await _asked(client, ask) for name, ask in ROUTES.items()}
             routes["an event after its cause"] = await _events(client, memory)
     when = datetime.now(UTC).isoformat(timespec="seconds")
@@ -107,7 +107,7 @@ async def _tidy(connection: Connection) -> None:
 
 
 @asynccontextmanager
-async def _served(settings: MemorySettings) -> AsyncIterator[httpx.AsyncClient]:
+async def served(settings: MemorySettings) -> AsyncIterator[httpx.AsyncClient]:
     command = [sys.executable, "-m", "echoic", "api", "--dev", "--port", "0"]
     variables = os.environ | addresses(settings) | {"ECHOIC_API_RATE_PER_MINUTE": "1000000"}
     pipe = asyncio.subprocess.PIPE

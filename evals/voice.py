@@ -130,7 +130,7 @@ async def measure(
         )
         sides = {WITH: Side(ours), WITHOUT: Side(plain)}
         progress = opened.enter_context(Progress(console=console))
-        await opened.enter_async_context(answering(livekit, _entry(settings, embedder, sides)))
+        await opened.enter_async_context(answering(livekit, entry(settings, embedder, sides)))
         people = await opened.enter_async_context(_people(livekit))
         await _ask(people, sides, turns, progress)
     await embedder.close()
@@ -145,7 +145,7 @@ async def _people(livekit: LiveKitServer) -> AsyncIterator[dict[str, Person]]:
         yield {WITH: one, WITHOUT: two}
 
 
-def _entry(
+def entry(
     settings: MemorySettings, embedder: LocalEmbedder, sides: dict[str, Side]
 ) -> Callable[[JobContext], Any]:
     async def entrypoint(job: JobContext) -> None:
@@ -185,11 +185,11 @@ async def _ask(people: dict[str, Person], sides: dict[str, Side], turns: int, pr
             for side in sides.values():
                 side.begin()
         for name in (WITH, WITHOUT) if number % 2 else (WITHOUT, WITH):
-            await _turn(people[name], sides[name], next(asked), counts=number >= WARM_UP)
+            await turn(people[name], sides[name], next(asked), counts=number >= WARM_UP)
             progress.advance(rounds)
 
 
-async def _turn(person: Person, side: Side, words: str, *, counts: bool) -> None:
+async def turn(person: Person, side: Side, words: str, *, counts: bool) -> None:
     sound = await side.parts.sound(words)
     recalls = side.recalls.all
     before = len(recalls)
@@ -217,15 +217,15 @@ def report_of(sides: dict[str, Side], turns: int, models: str) -> dict[str, Any]
         "models": models,
         **{
             name: {
-                "first_audio_ms": _percentiles(side.first_audio_ms),
+                "first_audio_ms": percentiles(side.first_audio_ms),
                 "llm_calls_per_turn": round(
                     (side.parts.calls - side.began_at_call) / max(len(side.first_audio_ms), 1), 3
                 ),
             }
             for name, side in sides.items()
         },
-        "added_ms": _percentiles(ours.added_ms),
-        "added_ms_final_equal": _percentiles(ours.added_equal_ms)
+        "added_ms": percentiles(ours.added_ms),
+        "added_ms_final_equal": percentiles(ours.added_equal_ms)
         | {"share": round(len(ours.added_equal_ms) / len(ours.added_ms), 3)},
         "prefetch": {
             "hit": counts.hit - before.hit,
@@ -236,7 +236,7 @@ def report_of(sides: dict[str, Side], turns: int, models: str) -> dict[str, Any]
     }
 
 
-def _percentiles(ms: list[float]) -> dict[str, float]:
+def percentiles(ms: list[float]) -> dict[str, float]:
     return {f"p{cut}": round(float(np.percentile(ms, cut)), 2) if ms else 0.0 for cut in (50, 95)}
 
 

@@ -6,9 +6,10 @@ from typing import Any
 from uuid import uuid4
 
 from echoic.memory.service import Memory
+from echoic.memory.store.database import Connection
 from echoic.memory.store.facts import notify
 from echoic.memory.store.turns import turn_id_for
-from echoic.memory.types import Caller, Fact, Turn
+from echoic.memory.types import Caller, Fact, Role, Turn
 
 NOW = datetime.now(UTC)
 
@@ -20,7 +21,7 @@ def caller(user_id: str = "ana", agent_id: str = "echoic", call_id: str | None =
 
 def fact(text: str, user_id: str = "ana", **fields: Any) -> Fact:
     """Learned now from words to the default agent, unless `fields` say otherwise."""
-    known = {
+    known: dict[str, Any] = {
         "topic": "t",
         "importance": 0.5,
         "scope": "user",
@@ -33,7 +34,7 @@ def fact(text: str, user_id: str = "ana", **fields: Any) -> Fact:
 async def learn(memory: Memory, *facts: Fact) -> None:
     """Put facts into Postgres, and tell every process that holds these users' memories."""
 
-    async def add(connection):
+    async def add(connection: Connection) -> None:
         await memory.facts.add(
             connection, facts, await memory.embedder.embed_batch([fact.text for fact in facts])
         )
@@ -47,7 +48,7 @@ async def say(
     memory: Memory,
     *texts: str,
     user_id: str = "ana",
-    role: str = "user",
+    role: Role = "user",
     agent_id: str = "echoic",
     call_id: str = "call",
     said_at: datetime | None = None,

@@ -18,7 +18,7 @@ from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable, S
 from echoic.memory.observe.logs import log_to_stderr
 from echoic.memory.observe.scrape import serve_metrics
 from echoic.memory.service import Memory, open_memory
-from echoic.memory.settings.overrides import with_stored
+from echoic.memory.settings.overrides import wait_changed, with_stored
 from echoic.memory.store.jobs import QUEUE, deserialize, mend_queue, open_redis, serialize
 from echoic.workers import gauges
 from echoic.workers.attempts import AGAIN_AFTER_S
@@ -42,11 +42,20 @@ TRIES = 10_000
 
 
 async def run_worker(
-    settings: MemorySettings, *, burst: bool = False, until: Awaitable[object] | None = None
-) -> None:
+    settings: MemorySettings,
+    *,
+    burst: bool = False,
+    until: Awaitable[object] | None = None,
+    changed: Awaitable[object] | None = None,
+) -> bool:
     """Work until cancelled, or until `until` is done; then learn what is still open and return.
 
-    `burst`: only that last step.
+    Args:
+        burst: only that last step.
+        changed: done when other settings count: the worker then returns at once, for the next one.
+
+    Returns:
+        Whether it stopped because of `changed`.
 
     Raises:
         ConfigInvalid: an address is missing.
@@ -73,8 +82,12 @@ async def run_worker(
                 # one that serves a single talk has no port of its own
                 port = settings.worker_metrics_port if until is None else 0
                 with serve_metrics(settings.metrics_host, port):
-                    await _work(memory, learner, ingester, until)
+                    ended = await _work(memory, learner, ingester, until, changed)
+                if ended:
+                    log.info("worker.settings_changed")
+                    return True
             await _drain(memory, learner, ingester)
+            return False
         finally:
             await choice.close()
             if ingester is not None:
@@ -139,24 +152,32 @@ async def _until_signal(settings: MemorySettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, this.cancel)
     with suppress(asyncio.CancelledError):
-        await run_worker(await with_stored(settings))
+        using = await with_stored(settings)
+        while await run_worker(using, changed=wait_changed(using)):
+            using = await with_stored(settings)
 
 
 async def _work(
-    memory: Memory, learner: Learner | None, ingester: GraphIngester | None, until: Awaitable[object] | None
-) -> None:
+    memory: Memory,
+    learner: Learner | None,
+    ingester: GraphIngester | None,
+    until: Awaitable[object] | None,
+    changed: Awaitable[object] | None,
+) -> bool:
+    """Returns whether `changed` was done first."""
     tasks: list[asyncio.Future[Any]] = [
         asyncio.create_task(_take_jobs(memory, learner, ingester), name="worker.jobs")
     ]
     tasks.append(asyncio.create_task(sweep_for_ever(memory, learner, ingester), name="worker.sweep"))
     tasks.append(asyncio.create_task(gauges.watch(memory), name="worker.gauges"))
     tasks.append(asyncio.create_task(maintain_for_ever(memory), name="worker.maintenance"))
-    if until is not None:
-        tasks.append(asyncio.ensure_future(until))
+    ends = [asyncio.ensure_future(one) for one in (until, changed) if one is not None]
+    tasks.extend(ends)
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
+        return changed is not None and done == {ends[-1]}
     finally:
         for task in tasks:
             await _stop(task)

@@ -58,12 +58,13 @@ async def list_facts(
     q: Annotated[str | None, Query(max_length=200, description="A part of the text, in either case.")] = None,
     validity: Annotated[Validity, Query(description="True at that time, over by then, or either.")] = "live",
     at: Annotated[When | None, Query(description="As it was then; default: now.")] = None,
+    call_id: Annotated[str | None, Query(max_length=200, description="Learned from this call.")] = None,
     cursor: CursorText = None,
     limit: Limit = 50,
 ) -> FactPage:
     """What is known about one person, newest first."""
     (before,) = read_cursor("facts", cursor, int) or (None,)
-    wanted = FactFilter(agent_id, scope, topic, about, q, validity)
+    wanted = FactFilter(agent_id, scope, topic, about, q, validity, call_id)
     found = await facts.facts(mind.db, user_id, wanted, at or mind.now(), before, limit + 1)
     page, following = cut(found, limit, lambda one: cursor_of("facts", one.ref))
     return FactPage(items=[FactAnswer.of(one) for one in page], next=following)

@@ -12,6 +12,7 @@ from echoic.api.schemas.system import (
     AllCounts,
     AuditAnswer,
     AuditPage,
+    DaysAnswer,
     JobAnswer,
     JobsAnswer,
     MaintenanceAnswer,
@@ -28,6 +29,7 @@ from echoic.memory.service import Memory
 from echoic.memory.store.batches import backlog
 
 router = APIRouter(tags=["system"])
+LAST_HOUR_S = 3600.0
 
 
 @router.get("/me")
@@ -40,6 +42,16 @@ async def read_me(who: IsKnown) -> Me:
 async def read_all_statistics(who: Looks, mind: Mind) -> AllCounts:
     """How much there is of all users."""
     return AllCounts.model_validate(await people.statistics(mind.db, mind.now()))
+
+
+@router.get("/statistics/days")
+async def read_days(
+    who: Looks, mind: Mind, last: int = Query(30, ge=1, le=366, description="How many days.")
+) -> DaysAnswer:
+    """How much was said, learned and recalled day by day, and how the tiers fared in the last hour."""
+    now = mind.now()
+    found = await people.days(mind.db, now, last), await people.tiers(mind.db, now, LAST_HOUR_S)
+    return DaysAnswer.model_validate({"days": found[0], "tiers": found[1]})
 
 
 @router.get("/queues")

@@ -1,6 +1,6 @@
 """The system as a whole: parts, queues, what was given up, who asked for what."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from echoic.api.access.keys import KeyRole
 from echoic.api.schemas.common import Answer, Page
 from echoic.api.schemas.people import Counts
 from echoic.memory.store.batches import GivenUp
+from echoic.memory.types import TierStatus
 
 PartState = Literal["ok", "failed", "off"]
 
@@ -32,6 +33,37 @@ class Me(Answer):
 
 class AllCounts(Counts):
     users: int
+
+
+class DayAnswer(Answer):
+    """One day, by UTC."""
+
+    day: date
+    turns: int
+    users: int
+    calls: int
+    facts_added: int
+    recalls: int
+    """Replies that were given memory, or for which it was asked."""
+    recall_p50_ms: float | None
+    recall_p95_ms: float | None
+
+
+class TierFared(Answer):
+    """How one tier of memory fared in the replies of the last hour."""
+
+    tier: str
+    status: TierStatus
+    """`late`, `failed`, or `skipped`: a tier that failed again and again is left alone for a while."""
+    replies: int
+    p95_ms: float
+
+
+class DaysAnswer(Answer):
+    """The days as they went by, and the last hour."""
+
+    days: list[DayAnswer]
+    tiers: list[TierFared]
 
 
 class QueueAnswer(Answer):

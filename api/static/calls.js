@@ -41,16 +41,18 @@ const at = (text) => new Date(text).toLocaleString(undefined, { dateStyle: "medi
 
 function call({ call_id: callId, agent_id: agentId, began_at: began, turns, open_turns: open }) {
   const said = make("ol", { className: "said" });
+  const taught = make("ul", { className: "facts" });
   const shown = make(
     "details",
     { className: "panel" },
     make("summary", {}, make("strong", { textContent: at(began) }),
       make("span", { className: "hint", textContent: ` ${turns} turns with ${agentId}${open ? `, ${open} not learned yet` : ""}` })),
     said,
+    taught,
     make("div", { className: "row" }, button("Take back what it taught", () => undo(callId))),
   );
   shown.addEventListener("toggle", () => {
-    if (shown.open && !said.children.length) fill(said, callId).catch((error) => toast(error.message));
+    if (shown.open && !said.children.length) Promise.all([fill(said, callId), teach(taught, callId)]).catch((error) => toast(error.message));
   });
   return make("li", {}, shown);
 }
@@ -67,6 +69,15 @@ async function fill(said, callId) {
     }
     cursor = page.next;
   }
+}
+
+// What was learned from the call, with what is no longer true crossed out.
+async function teach(taught, callId) {
+  const { items } = await ask("GET", userPath(user, `/facts?validity=all&limit=200&call_id=${encodeURIComponent(callId)}`));
+  taught.replaceChildren(...items.map(({ text, valid_until: until }) => {
+    const over = until !== null && new Date(until) <= new Date();
+    return make("li", {}, "Learned: ", make(over ? "s" : "span", { textContent: text }));
+  }));
 }
 
 async function undo(callId) {

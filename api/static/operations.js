@@ -1,6 +1,7 @@
 // Whether it works: parts, what waits, how long learning takes, what was given up; read again every few seconds.
 
 import { button, make, one, toast } from "./dom.js";
+import { drawDays } from "./days.js";
 import { ask, ready } from "./http.js";
 
 const EVERY_MS = 5000;
@@ -18,10 +19,10 @@ export function show(seen) {
 
 async function look() {
   try {
-    const [parts, queues, jobs, counts] = await Promise.all([ready(), ask("GET", "/queues"), ask("GET", "/jobs"), ask("GET", "/statistics")]);
+    const [parts, queues, jobs, counts, slow] = await Promise.all([ready(), ask("GET", "/queues"), ask("GET", "/jobs"), ask("GET", "/statistics"), drawDays()]);
     waiting.push(queues.waiting_turns);
     if (waiting.length > KEPT) waiting.shift();
-    one("alerts").replaceChildren(...alerts(parts, queues, jobs).map((textContent) => make("li", { textContent })));
+    one("alerts").replaceChildren(...[...alerts(parts, queues, jobs), ...slow].map((textContent) => make("li", { textContent })));
     one("well").hidden = one("alerts").children.length > 0;
     table("parts", Object.entries(parts.parts));
     table("counts-all", [

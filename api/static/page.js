@@ -43,17 +43,26 @@ async function enter() {
   one("leave").hidden = !key.get();
   one("who").textContent = key.get() ? `${me.name} (${me.role})` : "Development: no key is needed";
   own = me.user_id;
-  one("views").querySelector("[href='#operations']").hidden = !me.may.includes("operate");
+  one("views").querySelector("[data-view=operations]").hidden = !me.may.includes("operate");
   look();
   if (own === null) await listPeople();
   else await show(own);
 }
 
-// Which view is seen stands in the address, so that it can be linked to, and gone back from.
+// Which view of whom is seen stands in the address, so that it can be linked to, and gone back from.
+function address() {
+  const [view, person] = location.hash.slice(1).split("/");
+  return { view: VIEWS.includes(view) ? view : VIEWS[0], person: person ? decodeURIComponent(person) : null };
+}
+
+const hash = (view, person) => (person !== null && own === null && OF_ONE.includes(view) ? `#${view}/${encodeURIComponent(person)}` : `#${view}`);
+
 function look() {
-  const view = VIEWS.includes(location.hash.slice(1)) ? location.hash.slice(1) : VIEWS[0];
+  const { view, person } = address();
+  if (own === null && person !== null && person !== shown) return show(person);
   for (const link of one("views").querySelectorAll("a")) {
-    link.hash === `#${view}` ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
+    link.href = hash(link.dataset.view, shown);
+    link.dataset.view === view ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
   }
   one("people").hidden = !OF_ONE.includes(view) || own !== null;
   one("memories").hidden = view !== "memories" || shown === null;
@@ -70,7 +79,7 @@ function look() {
 }
 
 function navigate(view) {
-  location.hash = view;
+  location.hash = hash(view, shown);
 }
 
 async function listPeople(cursor) {
@@ -91,7 +100,7 @@ async function listPeople(cursor) {
 }
 
 function person({ user_id: userId, facts, turns }) {
-  const line = button(userId, () => show(userId));
+  const line = button(userId, () => { location.hash = hash(address().view, userId); });
   line.dataset.user = userId;
   line.append(make("small", { textContent: `${facts} memories, ${turns} turns` }));
   return make("li", {}, line);
@@ -104,15 +113,19 @@ async function show(userId) {
   [shown, called] = [userId, null];
   try {
     await open(userId);
-    look();
-    if (!one("memories").hidden) one("memories").focus();
   } catch (error) {
     toast(error.message);
   }
+  look();
+  if (!one("memories").hidden) one("memories").focus();
 }
 
 useTheme(localStorage.getItem(THEME));
 one("theme").addEventListener("click", toggleTheme);
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address says what is seen
+  one("main").focus();
+});
 one("leave").addEventListener("click", () => {
   key.forget();
   location.reload();

@@ -18,7 +18,7 @@ const place = () => one("view") ?? one("main").appendChild(make("section", { id:
 // Puts their links into the navigation.
 export function offer(nav) {
   for (const { name, title, needs } of VIEWS) {
-    nav.append(make("a", { href: `#${name}`, textContent: title, hidden: needs === "operate" }));
+    nav.append(make("a", { href: `#${name}`, textContent: title, hidden: needs === "operate", attributes: { "data-view": name } }));
   }
 }
 
@@ -27,7 +27,7 @@ const isFor = ({ needs }, { may }) => ["user", "anyone"].includes(needs) || may.
 // Shows the view of this name, if it is one of these and this key may; one that is seen already stays as it is.
 export async function see(name, context) {
   for (const view of VIEWS) {
-    const link = one("views").querySelector(`[href="#${view.name}"]`);
+    const link = one("views").querySelector(`[data-view=${view.name}]`);
     if (link) link.hidden = !isFor(view, context.me);
   }
   const view = VIEWS.find((each) => each.name === name);

@@ -69,11 +69,18 @@ def worker(
 ) -> None:
     """Learn facts from what was said, in the background, until stopped."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    while _work(data_dir, burst, until_eof):
+        typer.echo("Other settings count now.", err=True)
+
+
+def _work(data_dir: DataDir, burst: bool, until_eof: bool) -> bool:
+    """Work with the settings of now; returns whether others count since."""
     from echoic.local.command_resources import opened_model, opened_stores, with_model
     from echoic.local.dev.background_worker import standard_input_ended
     from echoic.local.llm.models import ONE_AT_A_TIME
 
     with opened_stores(data_dir, "worker") as settings, opened_model(settings) as choice:
+        from echoic.memory.settings.overrides import wait_changed
         from echoic.workers.main import run_worker
 
         typer.echo(
@@ -82,15 +89,15 @@ def worker(
             else f"No facts are learned ({choice.why_not}); turns are only indexed.",
             err=True,
         )
-        settings = with_model(settings, choice)
 
-        async def work() -> None:
+        async def work() -> bool:
             if until_eof and choice.kind in ONE_AT_A_TIME:
                 await standard_input_ended()
             ended = standard_input_ended() if until_eof else None
-            await run_worker(settings, burst=burst, until=ended)
+            changed = None if until_eof or burst else wait_changed(settings)
+            return await run_worker(with_model(settings, choice), burst=burst, until=ended, changed=changed)
 
-        asyncio.run(work())
+        return asyncio.run(work())
 
 
 def dev(

@@ -39,6 +39,8 @@ class FactFilter:
     words: str | None = None
     """A part of the text, in either case."""
     validity: Validity = "live"
+    call_id: str | None = None
+    """Learned from something that was said in this call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ async def facts(
     words = wanted.words and wanted.words.lower()
     rows = await db.run(
         lambda connection: connection.fetch(
-            query("facts_page"), *args, words, wanted.validity, at, before, limit
+            query("facts_page"), *args, words, wanted.validity, at, before, limit, wanted.call_id
         )
     )
     return [stored(row) for row in rows]

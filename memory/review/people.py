@@ -127,6 +127,16 @@ async def statistics(db: Database, now: datetime) -> dict[str, Any]:
     return dict(row)
 
 
+async def days(db: Database, now: datetime, last: int) -> list[dict[str, Any]]:
+    """What was said, learned and recalled on each of the last days that had any of it, oldest first."""
+    return [dict(row) for row in await _fetch(db, "days", now, last)]
+
+
+async def tiers(db: Database, now: datetime, seconds: float) -> list[dict[str, Any]]:
+    """How the tiers of memory fared in the replies of these last seconds, by tier and status."""
+    return [dict(row) for row in await _fetch(db, "tiers", now, seconds)]
+
+
 async def batch_durations(db: Database) -> list[dict[str, Any]]:
     """Batches of the last day, and unfinished ones: how many in which state, and how long they took."""
     return [dict(row) for row in await _fetch(db, "batch_durations")]

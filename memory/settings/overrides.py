@@ -4,6 +4,7 @@ An embedding model that was set here counts once everything is embedded with it 
 the one before stays in use, so that two models' vectors never meet, and no start is refused.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from pydantic import SecretStr, ValidationError
 
-from echoic.memory.config import MemorySettings
+from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.errors import ConfigInvalid, MemoryFault
 from echoic.memory.settings.kinds import KEY_OF, KIND_OF, KINDS, NAMES, SECRETS
 from echoic.memory.settings.vault import Vault
@@ -25,6 +26,8 @@ log = logging.getLogger("echoic.settings")
 
 READ_S = 2.0
 """Longest that a start waits for what is set in the database."""
+EVERY_S = 10.0
+"""How often a worker looks whether something else is set."""
 CALL_S = 0.5
 """Longest that a call waits for it as it begins; a healthy database takes 15 ms."""
 Values = Mapping[str, object]
@@ -56,18 +59,34 @@ async def with_stored(
     Args:
         embed_anew: an embedding model that was set counts at once: for `echoic reembed`.
     """
-    url = settings.database_url.get_secret_value()
-    if not url:
+    if not settings.database_url.get_secret_value():
         return settings
-    db = Database(url, pool_size=1, timeout_s=limit_s)
+    stored = await _read(settings, limit_s)
+    return settings if stored is None else applied(settings, stored, embed_anew=embed_anew)
+
+
+async def wait_changed(using: MemorySettings) -> None:
+    """Return when something else is set in the database than `using` says; for whoever then begins anew."""
+    base, seen = load_settings(), Stored()
+    while True:
+        stored = await _read(using, READ_S)
+        if stored is not None and stored != seen:
+            names, seen = stored.names | seen.names, stored
+            wanted = applied(base, stored)
+            if any(getattr(wanted, name) != getattr(using, name) for name in names):
+                return
+        await asyncio.sleep(EVERY_S)
+
+
+async def _read(settings: MemorySettings, limit_s: float) -> Stored | None:
+    db = Database(settings.database_url.get_secret_value(), pool_size=1, timeout_s=limit_s)
     try:
-        stored = await db.run(read_stored)
+        return await db.run(read_stored)
     except (MemoryFault, ValueError) as exc:  # ValueError: a database that was not made for Echoic yet
         log.info("settings.not_read", extra={"error": type(exc).__name__})
-        return settings
+        return None
     finally:
         await db.close()
-    return applied(settings, stored, embed_anew=embed_anew)
 
 
 async def read_stored(connection: Connection) -> Stored:

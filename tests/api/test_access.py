@@ -17,7 +17,7 @@ from echoic.memory.errors import ConfigInvalid
 from tests.remembered import fact, learn, say
 
 OPEN = {"/livez", "/readyz", "/v1/openapi.json"}
-OVER_ALL = {"/v1/users", "/v1/statistics", "/v1/events", "/metrics"}
+OVER_ALL = {"/v1/users", "/v1/statistics", "/v1/statistics/days", "/v1/events", "/metrics"}
 ACCOUNT = {("delete", "/v1/users/{user_id}"), ("get", "/v1/users/{user_id}/export")}
 BODIES = {
     ("post", "/v1/users/{user_id}/facts"): {"text": "Has a dog."},

@@ -204,6 +204,7 @@ async def test_events_go_on_after_a_dropped_connection(served, address, key, mon
     """Nothing is missed, and nothing comes twice; a key that is revoked ends it."""
     monkeypatch.setattr("echoic.client.events.PAUSES_S", (0.01,))
     drops = Dropping()
+    await say(served.memory, "This waits to be learned already.", call_id="before")
     async with AsyncMemoryClient(address, key, transport=drops) as client:
         events = client.follow_user("ana")
         heard = asyncio.create_task(anext(events))

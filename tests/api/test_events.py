@@ -75,16 +75,18 @@ async def test_what_happens_is_told_in_order(served, address):
             caller(), ForgetRequest(fact_ids=frozenset({known.fact_id})), Forgotten(facts={known.fact_id})
         )
         await erase_user(memory, "ana")
-        told = await reader.next(6)
+        told = await reader.next(7)
     assert kinds(told) == [
         "turn.captured",
+        "learning.queued",
         "learning.running",
         "fact.added",
         "learning.done",
         "memory.forgotten",
         "user.erased",
     ]
-    assert told[0][1]["turn_id"] == str(turn.turn_id) and told[2][1]["fact_id"] == str(known.fact_id)
+    assert told[0][1]["turn_id"] == told[1][1]["turn_id"] == str(turn.turn_id)
+    assert told[3][1]["fact_id"] == str(known.fact_id)
     assert "Biscuit" not in str(told) and told[-1][1]["user_id"] is None
 
 
@@ -108,8 +110,9 @@ async def test_a_stream_goes_on_where_it_was_cut_off(served, address):
     await say(served.memory, "three", call_id="c")
     async with following(served, address, **{"Last-Event-ID": reader.ids[0]}) as again:
         await say(served.memory, "four", call_id="d")
-        told = await again.next(3)
-    assert [data["call_id"] for _, data in told] == ["call", "c", "d"] and again.ids[0] == reader.ids[1]
+        queued, *told = await again.next(4)
+    assert queued[0] == "learning.queued" and again.ids[0] == reader.ids[1]
+    assert [data["call_id"] for _, data in told] == ["call", "c", "d"]
 
 
 async def test_a_transaction_that_commits_late_is_not_skipped(served, address):

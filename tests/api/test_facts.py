@@ -53,6 +53,17 @@ async def test_filters_choose_what_is_listed(served, admin):
         ], query
 
 
+async def test_what_a_call_taught(served, admin):
+    """The facts that rest on one of its turns, whenever they were learned."""
+    (turn,) = await say(served.memory, "I have a dog.", call_id="first")
+    await say(served.memory, "Hello.", call_id="second")
+    taught = fact("Has a dog", turn_ids=(turn.turn_id,))
+    await learn(served.memory, taught, fact("Has a cat"))
+    for call_id, expected in (("first", [str(taught.fact_id)]), ("second", []), ("none", [])):
+        found = (await admin.get(f"{FACTS}?call_id={call_id}")).json()["items"]
+        assert [one["fact_id"] for one in found] == expected
+
+
 async def test_pages_give_each_fact_once(served, admin):
     """Also while facts are added at the front."""
     await learn(served.memory, *(fact(f"Owns boat {number}") for number in range(7)))

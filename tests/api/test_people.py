@@ -8,7 +8,7 @@ import pytest
 
 from echoic.memory.graph.types import Entity, Relation
 from echoic.memory.store import batches
-from tests.remembered import NOW, fact, learn, say
+from tests.remembered import NOW, caller, fact, learn, say
 
 
 async def pages(client, path, limit=2):
@@ -176,6 +176,25 @@ async def test_statistics_count(served, admin, path):
     found = (await admin.get(path)).json()
     assert (found["facts_live"], found["facts_ended"], found["turns"], found["calls"]) == (1, 1, 2, 1)
     assert found.get("users", 1) == 1 and found.get("topics", {"pets": 1}) == {"pets": 1}
+
+
+async def test_days_count_what_was_said_learned_and_recalled(served, admin):
+    """By UTC day; the tiers of the last hour; nothing where nothing was said."""
+    assert (await admin.get("/v1/statistics/days")).json() == {"days": [], "tiers": []}
+    await say(served.memory, "one", user_id="bo", call_id="b")
+    call = await served.memory.open_call(caller("ana"))
+    await call.record("1", "user", "What is my dog called?")
+    await call.recall("What is my dog called?", budget_s=5)
+    await call.record("2", "assistant", "I do not know.")
+    await call.end()
+    old = "update turns set recorded_at = recorded_at - interval '3 days' where user_id = 'bo'"
+    await served.memory.db.run(lambda connection: connection.execute(old))
+    found = (await admin.get("/v1/statistics/days?last=7")).json()
+    before, today = found["days"]
+    assert (before["turns"], before["users"], before["recalls"], before["recall_p95_ms"]) == (1, 1, 0, None)
+    assert (today["turns"], today["calls"], today["recalls"]) == (2, 1, 1) and today["recall_p50_ms"] > 0
+    assert {one["tier"]: one["replies"] for one in found["tiers"]} == {"recent": 1, "facts": 1}
+    assert len((await admin.get("/v1/statistics/days?last=1")).json()["days"]) == 1
 
 
 async def test_health_and_metrics(served, admin):

@@ -57,9 +57,10 @@ async def test_what_happens_is_told_and_goes_on_after_a_cut(served, address):
     await learn(served.memory, fact("Has a dog called Biscuit"))
     async with following(served, address, last=first["id"]) as again:
         await say(served.memory, "four", call_id="d")
-        told = [await read(again) for _ in range(2)]
-    assert [one["event"] for one in (first, *told)] == ["turn.captured", "fact.added", "turn.captured"]
-    assert told[1]["data"]["call_id"] == "d" and "Biscuit" not in str([first, *told])
+        told = [await read(again) for _ in range(3)]
+    kinds = ["turn.captured", "learning.queued", "fact.added", "turn.captured"]
+    assert [one["event"] for one in (first, *told)] == kinds
+    assert told[2]["data"]["call_id"] == "d" and "Biscuit" not in str([first, *told])
 
 
 async def test_a_person_sees_their_own_events_only(served, address):

@@ -118,6 +118,7 @@ async def test_every_query_with_its_filter_removed(two, admin, monkeypatch):
         "",
         "facts",
         "facts?validity=all",
+        "facts?call_id=call of bo",
         "turns",
         "calls",
         "calls/call of bo/turns",

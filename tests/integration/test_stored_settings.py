@@ -1,5 +1,6 @@
 """What was set in the database counts in every process that starts after: agent, worker, one's own code."""
 
+import asyncio
 import contextlib
 import socket
 import time
@@ -14,11 +15,13 @@ from echoic.agent.call import room_call
 from echoic.agent.worker import server
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.service import open_memory
+from echoic.memory.settings import overrides
 from echoic.memory.settings.overrides import CALL_S, with_stored
 from echoic.memory.settings.system import change_system, read_system
 from echoic.memory.store.database import Database
 from echoic.memory.store.queries import query
 from echoic.workers import main as worker
+from echoic.workers.main import run_worker
 from tests.agents import ScriptedLLM, text_session
 from tests.integration.test_agent_main import somebody
 
@@ -60,12 +63,40 @@ async def test_a_worker_uses_it(chosen, monkeypatch):
     """From its start on."""
     used = []
 
-    async def run(settings):
+    async def run(settings, *, changed):
+        changed.close()
         used.append(settings.llm_model)
+        return False
 
     monkeypatch.setattr(worker, "run_worker", run)
     await worker._until_signal(chosen)
     assert used == ["quote"]
+
+
+async def test_a_worker_begins_anew_when_something_else_is_set(chosen, monkeypatch):
+    """What is set while it works counts for what it learns next; the same set again is no reason."""
+    monkeypatch.setattr(overrides, "EVERY_S", 0.02)
+    used = []
+
+    async def set_model(name):
+        async with open_memory(chosen) as memory:
+            version = (await read_system(memory.db, load_settings())).version
+            await change_system(memory.db, load_settings(), {"llm_model": name}, version=version)
+
+    async def run(settings, *, changed):
+        used.append(settings.llm_model)
+        if len(used) == 2:
+            changed.close()
+            return False
+        watch = asyncio.ensure_future(changed)
+        await set_model("quote")
+        assert not (await asyncio.wait({watch}, timeout=0.5))[0]
+        await set_model("another")
+        return await run_worker(settings, changed=watch)
+
+    monkeypatch.setattr(worker, "run_worker", run)
+    await asyncio.wait_for(worker._until_signal(chosen), 30)
+    assert used == ["quote", "another"]
 
 
 async def test_code_of_ones_own_uses_it(chosen, monkeypatch):

@@ -55,6 +55,9 @@ async def test_a_call_shows_its_turns_and_what_memory_gave_each_reply(page, serv
     await reply.locator("summary").click()
     await expect(reply.locator("ul")).to_contain_text("Has a dog called Biscuit · facts · “called Biscuit”")
     await expect(calls.first.locator("li.agent", has_text="And did you")).to_contain_text("cut off here")
+    await calls.last.locator("summary").first.click()
+    await expect(calls.last).to_contain_text("Learned: Has a dog called Biscuit")
+    await expect(calls.first).not_to_contain_text("Learned")
     await calls.first.get_by_role("button", name="Take back what it taught").click()
     await expect(page.get_by_text("Nothing that this call taught is left to take back.")).to_be_visible()
     await page.go_back()
@@ -82,6 +85,39 @@ async def test_what_was_given_up_is_seen_and_tried_again(page, served):
     await expect(page.get_by_text("Everything works.")).to_be_visible()
     await expect(page.locator("#queues")).to_contain_text("turns that wait to be learned")
     assert [one.state for one in await served.memory.turns.list("ana")] == ["open"]
+
+
+async def test_operations_show_how_memory_fares(page, served):
+    """The days, the tiers in the last hour; what is often late is said at the top."""
+    await talked(served.memory)
+    await page.get_by_role("link", name="Operations").click()
+    await expect(page.locator("#days-text")).to_contain_text(
+        "3 turns in 1 calls of 1 people, 0 memories learned"
+    )
+    await expect(page.locator("#tiers")).to_contain_text("1 ×")
+    await expect(page.get_by_text("Everything works.")).to_be_visible()
+    late = """update turns set recall = jsonb_set(recall, '{tiers,facts,status}', '"late"')"""
+    await served.memory.db.run(lambda connection: connection.execute(late))
+    await page.reload()
+    await expect(page.get_by_role("alert")).to_contain_text("facts was late or failed in 1 of 1 replies")
+
+
+async def test_the_address_says_what_is_seen_of_whom(page, served):
+    """It can be linked to, gone back from, and opened anew."""
+    await learn(served.memory, fact("Has a dog"), fact("Has a boat", user_id="b/ö"))
+    await chosen(page)
+    await page.get_by_label("Search by id").fill("")
+    await page.get_by_role("button", name="b/ö").click()
+    await expect(page.locator("#cards")).to_contain_text("Has a boat")
+    assert page.url.endswith("/#memories/b%2F%C3%B6")
+    await page.go_back()
+    await expect(page.locator("#cards")).to_contain_text("Has a dog")
+    await page.get_by_role("link", name="Calls").click()
+    await page.reload()
+    await expect(page.get_by_role("heading", name="Calls of ana")).to_be_visible()
+    await page.get_by_role("link", name="Skip to the content").press("Enter")
+    await expect(page.get_by_role("heading", name="Calls of ana")).to_be_visible()
+    await expect(page.locator("#main")).to_be_focused()
 
 
 async def test_who_may_not_operate_is_not_offered_it(page, served):

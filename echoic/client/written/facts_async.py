@@ -37,6 +37,7 @@ class AsyncFacts(AsyncRoutes):
         q: str | None = None,
         validity: Literal["live", "ended", "all"] = "live",
         at: datetime | None = None,
+        call_id: str | None = None,
         page_size: int = 200,
     ) -> AsyncIterator[FactAnswer]:
         """What is known about one person, newest first."""
@@ -52,6 +53,7 @@ class AsyncFacts(AsyncRoutes):
                 "q": q,
                 "validity": validity,
                 "at": at,
+                "call_id": call_id,
                 "limit": page_size,
             },
         )

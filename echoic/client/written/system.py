@@ -11,6 +11,7 @@ from echoic.client.written.system_answers import (
     AllCounts,
     AuditAnswer,
     AuditPage,
+    DaysAnswer,
     JobsAnswer,
     Me,
     QueuesAnswer,
@@ -32,6 +33,12 @@ class System(Routes):
         """How much there is of all users."""
         ask = Ask("GET", "/v1/statistics")
         found: AllCounts = self._ask(ask, AllCounts)
+        return found
+
+    def read_days(self, *, last: int = 30) -> DaysAnswer:
+        """How much was said, learned and recalled day by day, and how the tiers fared in the last hour."""
+        ask = Ask("GET", "/v1/statistics/days", query={"last": last})
+        found: DaysAnswer = self._ask(ask, DaysAnswer)
         return found
 
     def read_queues(self) -> QueuesAnswer:

@@ -47,6 +47,29 @@ class AuditPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DayAnswer:
+    """One day, by UTC."""
+
+    day: str
+    turns: int
+    users: int
+    calls: int
+    facts_added: int
+    recalls: int
+    """Replies that were given memory, or for which it was asked."""
+    recall_p50_ms: float | None
+    recall_p95_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaysAnswer:
+    """The days as they went by, and the last hour."""
+
+    days: list[DayAnswer]
+    tiers: list[TierFared]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobAnswer:
     """One thing that was given up."""
 
@@ -132,3 +155,14 @@ class Retried:
     """What is tried again."""
 
     retried: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierFared:
+    """How one tier of memory fared in the replies of the last hour."""
+
+    tier: str
+    status: Literal["ok", "empty", "late", "failed", "skipped"]
+    """`late`, `failed`, or `skipped`: a tier that failed again and again is left alone for a while."""
+    replies: int
+    p95_ms: float

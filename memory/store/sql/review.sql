@@ -47,7 +47,7 @@ from turns where user_id = $1
 
 -- name: facts_page
 -- Newest first. $2 agent that keeps it $3 scope $4 topic $5 about: '' is the caller $6 words in it, lower case; each null: any
--- $7 live, ended or all $8 at this time $9 before this ref, or null $10 how many
+-- $7 live, ended or all $8 at this time $9 before this ref, or null $10 how many $11 learned from a turn of this call, or null
 select ref, id, payload::text from facts
 where user_id = $1 and ($2::text is null or payload ->> 'kept_by' = $2) and ($3::text is null or coalesce(payload ->> 'scope', 'user') = $3)
     and ($4::text is null or payload ->> 'topic' = $4) and ($5::text is null or about = $5)
@@ -55,7 +55,8 @@ where user_id = $1 and ($2::text is null or payload ->> 'kept_by' = $2) and ($3:
     and case $7 when 'all' then true
         when 'ended' then valid_until <= $8
         else (valid_until is null or valid_until > $8) and coalesce((payload ->> 'valid_from')::timestamptz <= $8, true) end
-    and ($9::bigint is null or ref < $9)
+    and ($9::bigint is null or ref < $9) and ($11::text is null or payload -> 'turn_ids' ?| (
+        select array_agg(turn_id::text) from turns where user_id = $1 and call_id = $11))
 order by ref desc limit $10
 
 -- name: fact_row
@@ -147,6 +148,28 @@ select (select count(distinct user_id) from (select user_id from turns union all
     count(*) filter (where state = 'dead') as turns_given_up, count(distinct call_id) as calls,
     min(said_at) as first_at, max(said_at) as last_at
 from turns
+
+-- name: days
+-- Nobody's in particular: each of the last days on which something was said or learned, by UTC. $1 now $2 how many
+with said as (
+    select (recorded_at at time zone 'UTC')::date as day, count(*) as turns, count(distinct user_id) as users,
+        count(distinct (user_id, call_id)) as calls, count(recall) as recalls,
+        percentile_cont('{0.5,0.95}'::float8[]) within group (order by (recall ->> 'ms')::float8) as ms
+    from turns where recorded_at > $1::timestamptz - make_interval(days => $2) group by 1
+), learned as (
+    select (changed_at at time zone 'UTC')::date as day, count(*) as facts from fact_changes
+    where change = 'added' and changed_at > $1::timestamptz - make_interval(days => $2) group by 1
+)
+select day, coalesce(turns, 0) as turns, coalesce(users, 0) as users, coalesce(calls, 0) as calls, coalesce(facts, 0) as facts_added,
+    coalesce(recalls, 0) as recalls, ms[1] as recall_p50_ms, ms[2] as recall_p95_ms
+from said full join learned using (day) order by day
+
+-- name: tiers
+-- Nobody's in particular: how the tiers fared in the replies of so many seconds ($2) before $1.
+select tier.key as tier, tier.value ->> 'status' as status, count(*) as replies,
+    percentile_cont(0.95) within group (order by (tier.value ->> 'ms')::float8) as p95_ms
+from turns, jsonb_each(recall -> 'tiers') tier
+where recorded_at > $1::timestamptz - make_interval(secs => $2::float8) and recall is not null group by 1, 2 order by 1, 2
 
 -- name: batch_durations
 -- Nobody's in particular: of those that ended in the last day.
