@@ -71,11 +71,11 @@ async def take(
     )
     page = await context.new_page()
     await page.goto(f"/#{view}")
-    await page.wait_for_load_state("networkidle" if view != "operations" else "load")
     if view.startswith("calls"):
         await page.locator("#calls-list summary").first.click()
         await page.locator("#calls-list li.agent summary").first.click()
-    await page.wait_for_timeout(500)  # what arrives by events
+    await page.wait_for_timeout(1500)  # the network is never idle: events are awaited
+    await page.mouse.click(2, 2)  # no focus ring in the picture
     await page.screenshot(path=FOLDER / f"page-{name}.png")
     await context.close()
 

@@ -31,7 +31,7 @@ async function look() {
       ["turns", counts.turns.toLocaleString()],
       ["memories that are true now", counts.facts_live.toLocaleString()],
       ["that are no longer", counts.facts_ended.toLocaleString()],
-      ["heard of last", counts.last_at === null ? "never" : new Date(counts.last_at).toLocaleString()],
+      ["heard of last", counts.last_at === null ? "never" : new Date(counts.last_at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })],
     ]);
     table("queues", [
       ["turns that wait to be learned", queues.waiting_turns],

@@ -41,7 +41,7 @@ async function enter() {
   one("door").hidden = true;
   one("views").hidden = false;
   one("leave").hidden = !key.get();
-  one("who").textContent = key.get() ? `${me.name} (${me.role})` : "Development: no key is needed";
+  one("who").textContent = key.get() ? `${me.name} (${me.role})` : "No key is needed here";
   own = me.user_id;
   one("views").querySelector("[data-view=operations]").hidden = !me.may.includes("operate");
   look();
