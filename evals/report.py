@@ -34,6 +34,7 @@ def measured(results: Path) -> str:
     parts = [
         *(_latency(_read(path)) for path in sorted(results.glob("latency*.json"))),
         *(_locomo(_read(path)) for path in sorted(results.glob("locomo*.json"))),
+        *(_languages(_read(path)) for path in sorted(results.glob("languages*.json"))),
         *_extraction([_read(path) for path in sorted(results.glob("extraction*.json"))]),
         *(_temporal(_read(path)) for path in sorted(results.glob("temporal*.json"))),
         *(_graph(_read(path)) for path in sorted(results.glob("graph*.json"))),
@@ -123,6 +124,30 @@ def _by_category(categories: dict[str, Any]) -> Iterator[str]:
                 + " | ".join(_share(found["recall_at"][cut]) for cut in cuts)
                 + " |"
             )
+
+
+def _languages(report: dict[str, Any]) -> str:
+    rows = [
+        f"| {code} | {_first(row)} | {_first(row['asked_in_others'])} |"
+        for code, row in report["languages"].items()
+    ]
+    lines = [
+        "**Found in the caller's own language, and across**"
+        f"{_origin(report, 'python -m evals.languages')}. Each language's 40 facts are one caller's turns; the "
+        "sealed half of 60 questions is asked in the same language, and in each of the others: share whose fact "
+        "comes first / is among the first five. Neither local model knows Hindi.",
+        "",
+        "| Facts in | same language | asked in the others |",
+        "|---|---|---|",
+        *rows,
+        f"| mean of all but en | {_first(report['others'])} | {_first(report['across'])} |",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _first(row: dict[str, float]) -> str:
+    return f"{row['hit_1']:.2f} / {row['hit_5']:.2f}"
 
 
 def _extraction(results: list[dict[str, Any]]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from echoic.memory.text.words import clean
 OPENAI_MODEL = "gpt-4.1-mini"
 QUOTE = "quote"
 """Named as the model: none, an honest responder quotes what is remembered."""
-LOCAL_EMBEDDING_MODEL = "all-MiniLM-L6-v2-int8"
+LOCAL_EMBEDDING_MODEL, LOCAL_DIMENSIONS = "minilm-and-use", 896
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -68,7 +68,7 @@ class MemorySettings(BaseSettings):
     """An OpenAI-compatible address (`https://…/v1`). Empty: the local model."""
     embedding_api_key: SecretStr = SecretStr("")
     """Key for `ECHOIC_EMBEDDING_URL`."""
-    embedding_dimensions: int = Field(384, ge=8, le=16_000)
+    embedding_dimensions: int = Field(LOCAL_DIMENSIONS, ge=8, le=16_000)
     """Length of a vector. Changing it, or the model, needs `echoic reembed`."""
     embedding_workers: int = Field(2, ge=1, le=32)
     """Threads that embed, one text each."""

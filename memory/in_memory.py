@@ -271,7 +271,7 @@ class NoWords:
 
     name, dimensions = "none", 1
 
-    async def embed(self, text: str) -> Vector:
+    async def embed(self, text: str, *, across: bool = False) -> Vector:
         return np.zeros(1, np.float32)
 
     async def close(self) -> None:

@@ -160,7 +160,13 @@ def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], dateti
     search = HybridSearch(db, versions)
     groups, (backend, fault) = GraphGroups(db, versions), _graph(settings)
     recaller = Recaller(
-        _tiers(search, backend, groups), embedder, versions, settings, extras=(GRAPH_TIER,), now=now
+        _tiers(search, backend, groups),
+        embedder,
+        versions,
+        settings,
+        extras=(GRAPH_TIER,),
+        across=search.may_hold_other_languages,
+        now=now,
     )
     jobs = JobQueue(settings.redis_url.get_secret_value(), idle_s=settings.learn_idle_s)
     recorder = Recorder(turns, spool, on_embedded=search.embedded, clock=db.clock)

@@ -22,7 +22,8 @@ import redis
 from echoic.local.servers.graph_server import open_graph
 from echoic.local.servers.stores import Stores, open_stores
 from echoic.memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings, load_settings
-from echoic.memory.embedding import embedder as embed
+from echoic.memory.embedding import embedder as embedder_module
+from echoic.memory.embedding import minilm
 from echoic.memory.embedding.embedder import LocalEmbedder
 
 OWN_VARIABLES = ("ECHOIC_", "OPENAI_", "OLLAMA_", "LIVEKIT_", "DEEPGRAM_", "PG")
@@ -35,7 +36,8 @@ _numbers = count(1)
 def model_loaded_once() -> Iterator[None]:
     """All embedders of this process share what is loaded from disk, which takes a second and 100 MB."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embed, "_load", cache(embed._load))
+        patch.setattr(minilm, "_load", cache(minilm._load))
+        patch.setattr(embedder_module, "open_universal", cache(embedder_module.open_universal))
         yield
 
 

@@ -19,7 +19,7 @@ class WordEmbedder:
         self.name, self.dimensions = name, dimensions
         self.batches = 0
 
-    async def embed(self, text: str) -> Vector:
+    async def embed(self, text: str, *, across: bool = False) -> Vector:
         vector = np.full(self.dimensions, 1e-3, np.float32)
         for word in terms(text):
             vector[zlib.crc32(word.encode()) % self.dimensions] += 1

@@ -10,6 +10,7 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 import numpy as np
 import pytest
 
+from echoic.memory.config import LOCAL_DIMENSIONS
 from echoic.memory.errors import MemoryFault
 from echoic.memory.graph.groups import group_of
 from echoic.memory.graph.query_words import asked_words
@@ -58,7 +59,7 @@ class GraphitiStore:
 
         self.backend, self._store = (
             backend,
-            load("echoic.workers.graph.graphiti_store", 384).GraphStore(settings, embedder),
+            load("echoic.workers.graph.graphiti_store", LOCAL_DIMENSIONS).GraphStore(settings, embedder),
         )
 
     async def enter(self, group, text, vector, *, source="Caller", target=None, importance=0.5, **fields):

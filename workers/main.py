@@ -20,6 +20,7 @@ from echoic.memory.observe.scrape import serve_metrics
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.settings.overrides import wait_changed, with_stored
 from echoic.memory.store.jobs import QUEUE, deserialize, mend_queue, open_redis, serialize
+from echoic.memory.store.refill import refill_for_ever
 from echoic.workers import gauges
 from echoic.workers.attempts import AGAIN_AFTER_S
 from echoic.workers.choose_extractor import open_extractor
@@ -169,6 +170,7 @@ async def _work(
         asyncio.create_task(_take_jobs(memory, learner, ingester), name="worker.jobs")
     ]
     tasks.append(asyncio.create_task(sweep_for_ever(memory, learner, ingester), name="worker.sweep"))
+    tasks.append(asyncio.create_task(refill_for_ever(memory.db, memory.embedder), name="worker.refill"))
     tasks.append(asyncio.create_task(gauges.watch(memory), name="worker.gauges"))
     tasks.append(asyncio.create_task(maintain_for_ever(memory), name="worker.maintenance"))
     ends = [asyncio.ensure_future(one) for one in (until, changed) if one is not None]

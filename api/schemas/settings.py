@@ -88,7 +88,7 @@ class SettingAnswer(Answer):
 class VectorsAnswer(Answer):
     """Which embedding model is in use, which one is set, and what it takes to go over to that one."""
 
-    in_use: str | None = Field(examples=["all-MiniLM-L6-v2-int8:384"])
+    in_use: str | None = Field(examples=["minilm-and-use:896"])
     wanted: str
     texts: int
     waits: bool

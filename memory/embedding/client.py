@@ -16,16 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
-from echoic.memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings
+from echoic.memory.config import LOCAL_DIMENSIONS, LOCAL_EMBEDDING_MODEL, MemorySettings
 from echoic.memory.embedding.embedder import (
-    LOCAL_DIMENSIONS,
     MAX_CHARS,
-    MODEL_SHA256,
     Embedder,
     RemoteEmbedder,
     Vector,
     check_local,
 )
+from echoic.memory.embedding.minilm import MODEL_SHA256
+from echoic.memory.embedding.universal import WEIGHTS_SHA256
 from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable
 from echoic.memory.hosting.daemon_client import Member
 from echoic.memory.hosting.files import lock_holder, runtime_folder
@@ -85,7 +85,7 @@ def embedding_folder() -> Path:
     Raises:
         ConfigInvalid: the folder belongs to somebody else or cannot be made.
     """
-    return runtime_folder(f"{GROUP}-{MODEL_SHA256[:8]}-{VERSION}")
+    return runtime_folder(f"{GROUP}-{MODEL_SHA256[:4]}{WEIGHTS_SHA256[:4]}-{VERSION}")
 
 
 def server_pid(folder: Path) -> int | None:
@@ -135,8 +135,8 @@ class SharedEmbedder:
                 )
             await asyncio.sleep(POLL_S)
 
-    async def embed(self, text: str) -> Vector:
-        return (await self._ask([text], urgent=True))[0]
+    async def embed(self, text: str, *, across: bool = False) -> Vector:
+        return (await self._ask([text], urgent=True, question=True, across=across))[0]
 
     async def embed_batch(self, texts: Sequence[str]) -> Vector:
         """Yields to single queries. If the server dies, waits for its restart and retries each part once."""
@@ -158,11 +158,11 @@ class SharedEmbedder:
         except ServerLost:
             return await self._ask(texts, urgent=False)
 
-    async def _ask(self, texts: Sequence[str], *, urgent: bool) -> Vector:
+    async def _ask(self, texts: Sequence[str], *, urgent: bool, **how: bool) -> Vector:
         """Vectors of some texts, shape (len(texts), dimensions)."""
         connection = await self._wait_connected(QUESTION_PATIENCE_S if urgent else BATCH_PATIENCE_S)
-        question = {"texts": [text[:MAX_CHARS] for text in texts], "urgent": urgent}
-        _, vectors = await connection.ask(question)
+        asked = {"texts": [text[:MAX_CHARS] for text in texts], "urgent": urgent, **how}
+        _, vectors = await connection.ask(asked)
         return np.frombuffer(vectors, "<f4").astype(np.float32).reshape(len(texts), LOCAL_DIMENSIONS)
 
     async def _wait_connected(self, patience_s: float) -> Connection:

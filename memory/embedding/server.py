@@ -1,4 +1,4 @@
-"""The embedding server of one host: one model in memory for every call process, behind a Unix socket.
+"""The embedding server of one host: the models in memory once for every call process, behind a Unix socket.
 
 Started and kept by the daemon that `memory/embedding/client.py` names, which also asks it.
 """
@@ -13,8 +13,8 @@ from echoic.memory.errors import MemoryFault
 from echoic.memory.hosting.priority_threads import PriorityThreads
 from echoic.memory.hosting.wire import Message, serve
 
-Embed = Callable[[list[str]], bytes]
-"""Texts -> their vectors, as little-endian float32, one after the other. Runs in a thread."""
+Embed = Callable[[dict[str, Any]], bytes]
+"""What a client asks -> its vectors, as little-endian float32, one after the other. Runs in a thread."""
 
 
 class EmbeddingServer:
@@ -28,7 +28,7 @@ class EmbeddingServer:
         return self._threads.submit(self._vectors, question, urgent=bool(question.get("urgent")))
 
     def _vectors(self, question: dict[str, Any]) -> Message:
-        return {}, self._embed(question["texts"])
+        return {}, self._embed(question)
 
 
 def main(socket: str, threads: str) -> None:
@@ -44,8 +44,15 @@ def _load_model() -> Embed:
     from echoic.memory.embedding.embedder import LocalEmbedder
 
     model = LocalEmbedder(workers=1)
-    model.embed_now(["warm"])
-    return lambda texts: model.embed_now(texts).astype("<f4").tobytes()
+    model.embed_now(["warm", "warm werden"])
+
+    def embed(asked: dict[str, Any]) -> bytes:
+        if asked.get("question"):
+            (text,) = asked["texts"]
+            return model.embed_question(text, bool(asked.get("across"))).astype("<f4").tobytes()
+        return model.embed_now(asked["texts"]).astype("<f4").tobytes()
+
+    return embed
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 import numpy as np
 
-from echoic.memory.embedding.embedder import Vector
+from echoic.memory.embedding.embedder import Vector, has_other_languages, within
 from echoic.memory.recall.postgres_search import (
     Over,
     dated,
@@ -93,6 +93,10 @@ class CallCorpus:
         )
         self._fact_until = np.frombuffer(packed["fact_until"] or b"", ">f8").astype(np.float64)
         self._fact_vectors = _placed(packed["fact_vectors"], self._fact_refs, self._fact_refs)
+        self.other_languages = has_other_languages(self._turn_vectors) or has_other_languages(
+            self._fact_vectors
+        )
+        """Whether some of it is in another language than English."""
         # few of them are ever asked for
         self._postings: dict[str, bytes] = {row["term"]: row["pairs"] for row in postings}
         self._said: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -135,6 +139,7 @@ class CallCorpus:
             if self._turn_vectors.shape[1] != len(vector):  # no turn had a vector yet
                 self._turn_vectors = np.full((len(self._turn_vectors), len(vector)), np.nan, np.float32)
             self._turn_vectors[at] = vector
+            self.other_languages |= has_other_languages(vector[None])
 
     async def search(
         self, asked: list[str], vector: QueryVector, *, past: bool, now: datetime, limit: int
@@ -147,7 +152,10 @@ class CallCorpus:
         """
         ranking, facts, turns = self._ranking(past, now.timestamp())
         by_words = ranking.by_words(self._told(asked))  # while the question is being embedded
-        likeness = self._likeness(await vector.get(), facts, turns)
+        asked_vector = await vector.get()
+        if asked_vector is not None:
+            asked_vector = within(asked_vector, self.other_languages)
+        likeness = self._likeness(asked_vector, facts, turns)
         return [self._item(one.ref).scored(one.score) for one in ranking.rank(by_words, likeness, limit)]
 
     def _ranking(self, past: bool, now: float) -> tuple[Ranking, Ints, Ints]:

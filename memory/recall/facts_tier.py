@@ -16,7 +16,7 @@ from echoic.memory.recall.postgres_search import search_postgres
 from echoic.memory.store.database import Database
 from echoic.memory.store.versions import Versions
 from echoic.memory.text.days import asked_days
-from echoic.memory.text.words import terms
+from echoic.memory.text.words import asked_terms
 from echoic.memory.types import FACTS_TIER, Caller, Item, Turn
 
 log = logging.getLogger("echoic.search")
@@ -61,7 +61,7 @@ class HybridSearch:
             StoreUnavailable: Postgres did not answer, and nothing is held.
         """
         caller, now, past = question.caller, question.now, question.past
-        asked = list(dict.fromkeys(terms(question.text)))[-MAX_TERMS:]
+        asked = list(dict.fromkeys(asked_terms(question.text)))[-MAX_TERMS:]
         asked += asked_days(question.text, now, ZoneInfo(caller.timezone))
         hold = self._holds.get(caller.call_id)
         if hold is not None and self._fresh(hold):
@@ -86,6 +86,12 @@ class HybridSearch:
             if not deaf or hold is None or hold.memory is None:
                 raise
             return await hold.memory.search(asked, question.vector, past=past, now=now, limit=FOUND)
+
+    def may_hold_other_languages(self, caller: Caller) -> bool:
+        """Whether this caller's memory may have words of another language than English; True until it is
+        held."""
+        hold = self._holds.get(caller.call_id)
+        return hold is None or hold.memory is None or hold.memory.other_languages
 
     def hold(self, caller: Caller) -> None:
         """A call begins: read its caller's memory in the background; until that is done, questions go to

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import asyncpg
 import numpy as np
 
+from echoic.memory.embedding.embedder import within
 from echoic.memory.recall.query_vector import QueryVector
 from echoic.memory.recall.ranking import Corpus, Floats, Ints, Postings, Ranked, Ranking
 from echoic.memory.store.database import Connection, Database
@@ -44,8 +45,11 @@ async def search_postgres(
     Raises:
         StoreUnavailable: Postgres did not answer.
     """
-    postings = await _postings(db, caller, asked, timeout_s)  # while the question is being embedded
+    # while the question is being embedded
+    postings, other_languages = await _words(db, caller, asked, timeout_s)
     array = await vector.get()
+    if array is not None:
+        array = within(array, other_languages)
 
     async def find(connection: Connection) -> list[Item]:
         row = await connection.fetchrow(query("score"), caller.user_id, caller.agent_id, array)
@@ -56,13 +60,17 @@ async def search_postgres(
     return await db.run(find, timeout_s=timeout_s)
 
 
-async def _postings(db: Database, caller: Caller, asked: list[str], timeout_s: float | None) -> Postings:
-    if not asked:
-        return {}
-    rows = await db.run(
-        lambda connection: connection.fetch(query("postings"), caller.user_id, asked), timeout_s=timeout_s
-    )
-    return {row["term"]: unpack_int64(row["pairs"]).reshape(-1, 2) for row in rows}
+async def _words(
+    db: Database, caller: Caller, asked: list[str], timeout_s: float | None
+) -> tuple[Postings, bool]:
+    """Where the terms are said, and whether some of it all is in another language than English."""
+
+    async def read(connection: Connection) -> tuple[list[asyncpg.Record], bool]:
+        rows = await connection.fetch(query("postings"), caller.user_id, asked) if asked else []
+        return rows, await connection.fetchval(query("has_other_languages"), caller.user_id)
+
+    rows, other_languages = await db.run(read, timeout_s=timeout_s)
+    return {row["term"]: unpack_int64(row["pairs"]).reshape(-1, 2) for row in rows}, other_languages
 
 
 def _ranked(

@@ -3,10 +3,11 @@ what they can."""
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from echoic.memory.breaker import Breaker
-from echoic.memory.embedding.embedder import Embedder, Vector
+from echoic.memory.embedding.embedder import Vector
 
 log = logging.getLogger("echoic.embed")
 
@@ -23,20 +24,21 @@ class QueryVector:
     @classmethod
     def start(
         cls,
-        embedder: Embedder,
-        text: str,
+        asked: Coroutine[Any, Any, Vector],
         timeout_s: float | None,
         breaker: Breaker,
         hold: Callable[..., asyncio.Task],
     ) -> "QueryVector":
-        """Begin to embed `text`; `hold` keeps the task.
+        """Begin to embed; `hold` keeps the task.
 
         Without a limit it takes as long as it takes, until `set_deadline`.
         """
-        task = hold(embedder.embed(text), "recall.embed") if breaker.allows() else None
+        task = hold(asked, "recall.embed") if breaker.allows() else None
         vector = cls(task, breaker)
         if task is not None:
             task.add_done_callback(vector._ended)
+        else:
+            asked.close()
         if timeout_s is not None:
             vector.set_deadline(timeout_s)
         return vector

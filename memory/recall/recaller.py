@@ -53,13 +53,18 @@ class Recaller:
         settings: MemorySettings,
         *,
         extras: Collection[str] = (),
+        across: Callable[[Caller], bool] = lambda caller: False,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`extras`: tiers that a reply can do without; once the breaker holds one back, no reply waits for it
-        until it is well again."""
+        """
+        Args:
+            extras: tiers that a reply can do without; once the breaker holds one back, no reply waits for it
+                until it is well again.
+            across: whether this caller's memory may be in several languages.
+        """
         self._tiers, self._embedder, self._versions, self._settings = tiers, embedder, versions, settings
-        self._extras = frozenset(extras)
+        self._extras, self._across = frozenset(extras), across
         self._clock, self._now = clock, now
         self._asked: OrderedDict[Key, PendingRecall] = OrderedDict()
         self._tasks: set[asyncio.Task] = set()
@@ -229,7 +234,8 @@ class Recaller:
     def _start(
         self, caller: Caller, text: str, recent: RecentTurns, timeout_s: float | None
     ) -> PendingRecall:
-        vector = QueryVector.start(self._embedder, text, timeout_s, self.breakers[EMBEDDER], self._hold)
+        asked = self._embedder.embed(text, across=self._across(caller))
+        vector = QueryVector.start(asked, timeout_s, self.breakers[EMBEDDER], self._hold)
         question = Question(caller, text, vector, self._now())
         lookups = {tier.name: self._look_up(tier, question, recent) for tier in self._tiers}
         return PendingRecall(lookups, vector, self._clock())

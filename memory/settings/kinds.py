@@ -6,11 +6,10 @@ from typing import Literal, get_args
 
 from pydantic import SecretStr
 
-from echoic.memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings
+from echoic.memory.config import LOCAL_DIMENSIONS, LOCAL_EMBEDDING_MODEL, MemorySettings
 
 Kind = Literal["extractor", "embedder", "graph"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-LOCAL_DIMENSIONS = 384
 
 NAMES: dict[Kind, tuple[str, ...]] = {
     "extractor": ("extractor", "llm_url", "llm_model", "llm_api_key"),

@@ -3,9 +3,12 @@
 import re
 import threading
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import snowballstemmer
+import stopwordsiso
+
+from echoic.memory.text.language import language_of
 
 MAX_TERM_CHARS = 40
 """Longer "words" (keys, links) are cut: a Postgres index entry has a limit, and nobody says them twice."""
@@ -95,6 +98,23 @@ def terms(text: str) -> list[str]:
         else:
             found.extend(_foreign(word))
     return found
+
+
+def asked_terms(text: str) -> list[str]:
+    """As `terms`, of a question: without the stop words of its own language, too.
+
+    They are stored with what is said, so only the question decides which words count.
+    """
+    code = language_of([text]).code
+    if code in ("", "en"):
+        return terms(text)
+    without = _stop_terms(code)
+    return [term for term in terms(text) if term not in without]
+
+
+@cache
+def _stop_terms(code: str) -> frozenset[str]:
+    return frozenset(term for word in stopwordsiso.stopwords(code) for term in terms(word))
 
 
 def _plain(text: str) -> str:

@@ -18,7 +18,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 class FlatEmbedder:
     name, dimensions = "flat", 3
 
-    async def embed(self, text):
+    async def embed(self, text, *, across=False):
         return np.ones(3, np.float32)
 
     async def embed_batch(self, texts):

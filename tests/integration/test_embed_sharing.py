@@ -135,13 +135,13 @@ async def test_vectors_are_those_of_the_model_in_process(shared):
     local = LocalEmbedder()
     try:
         for text in ("What is my dog called?", "", "x" * 100_000, "שלום", "a\ud83d"):
-            assert np.array_equal(
-                await shared.embed(text),
-                (await local.embed_batch([text.encode(errors="replace").decode()]))[0],
-            )
-        batch = await shared.embed_batch([f"turn number {number}" for number in range(9)])
-        assert batch.shape == (9, 384) and np.allclose(np.linalg.norm(batch, axis=1), 1, atol=1e-5)
-        assert (await shared.embed_batch([])).shape == (0, 384)
+            sent = text.encode(errors="replace").decode()
+            for across in (False, True):
+                asked = await shared.embed(text, across=across)
+                assert np.array_equal(asked, await local.embed(sent, across=across))
+            assert np.array_equal(await shared.embed_batch([text]), await local.embed_batch([sent]))
+        assert (await shared.embed_batch([f"turn number {number}" for number in range(9)])).shape == (9, 896)
+        assert (await shared.embed_batch([])).shape == (0, 896)
     finally:
         await local.close()
 
@@ -212,7 +212,7 @@ async def test_a_batch_outlives_its_server(host, shared):
     killed = host.server_pid()
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
-    assert (await batch).shape == (200, 384)
+    assert (await batch).shape == (200, 896)
 
 
 async def test_a_hung_server_is_ended_and_replaced(host, monkeypatch):

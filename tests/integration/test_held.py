@@ -50,7 +50,7 @@ def vector_of(memory, text):
     from echoic.memory.recall.query_vector import QueryVector
 
     recaller = memory.recaller
-    return QueryVector.start(memory.embedder, text, None, recaller.breakers[EMBEDDER], recaller._hold)
+    return QueryVector.start(memory.embedder.embed(text), None, recaller.breakers[EMBEDDER], recaller._hold)
 
 
 async def ask(memory, who, text):

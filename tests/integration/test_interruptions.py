@@ -38,11 +38,11 @@ class GatedEmbedder(LocalEmbedder):
         self.open, self.waiting = asyncio.Event(), asyncio.Event()
         self.open.set()
 
-    async def embed(self, text: str) -> Vector:
+    async def embed(self, text: str, *, across: bool = False) -> Vector:
         if not self.open.is_set():
             self.waiting.set()
         await self.open.wait()
-        return await super().embed(text)
+        return await super().embed(text, across=across)
 
 
 @pytest.fixture

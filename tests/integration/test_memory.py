@@ -8,6 +8,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
+from echoic.memory.config import LOCAL_DIMENSIONS
 from echoic.memory.embedding.embedder import LocalEmbedder
 from echoic.memory.errors import ConfigInvalid, SchemaMismatch
 from echoic.memory.service import open_memory
@@ -169,7 +170,7 @@ async def test_recall_stays_exact_after_many_questions_on_one_connection(memory_
     async with open_memory(settings, embedder=embedder) as memory:
         rng = np.random.default_rng(7)
         crowd = [fact(f"number {n}", user_id=f"user-{n % 100}") for n in range(2_000)]
-        vectors = rng.normal(size=(2_000, 384)).astype(np.float32)
+        vectors = rng.normal(size=(2_000, embedder.dimensions)).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         await memory.db.transaction(
             lambda connection: memory.facts.add(connection, crowd, vectors), timeout_s=60
@@ -185,7 +186,7 @@ async def test_one_users_rows_are_read_by_their_index(memory):
     listing = "select indexdef from pg_indexes where tablename in ('facts', 'fact_index', 'turn_index')"
     indexes = await memory.db.run(lambda connection: connection.fetch(listing))
     assert not [row[0] for row in indexes if "hnsw" in row[0] or "ivfflat" in row[0]]
-    vector = np.ones(384, np.float32)
+    vector = np.ones(LOCAL_DIMENSIONS, np.float32)
 
     async def plan(connection):
         await connection.execute("set local enable_seqscan = off")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from echoic.memory.config import LOCAL_DIMENSIONS
 from echoic.memory.errors import ModelUnavailable
 from echoic.memory.service import open_memory
 from echoic.memory.types import Evidence
@@ -168,13 +169,13 @@ def mem0_reader(memory):
     store = {
         "connection_string": memory.settings.database_url.get_secret_value(),
         "collection_name": "facts",
-        "embedding_model_dims": 384,
+        "embedding_model_dims": LOCAL_DIMENSIONS,
         "hnsw": False,
     }
     config = {
         "history_db_path": ":memory:",
         "llm": {"provider": "lmstudio", "config": {"model": "none"}},
-        "embedder": {"provider": "huggingface", "config": {"embedding_dims": 384}},
+        "embedder": {"provider": "huggingface", "config": {"embedding_dims": LOCAL_DIMENSIONS}},
         "vector_store": {"provider": "pgvector", "config": store},
     }
     return AsyncMemory.from_config(config)

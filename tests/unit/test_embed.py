@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from echoic.memory.config import MemorySettings
-from echoic.memory.embedding.embedder import MODEL_SHA256, LocalEmbedder, open_embedder, verified
+from echoic.memory.embedding.embedder import (
+    ALL,
+    ENGLISH,
+    LocalEmbedder,
+    has_other_languages,
+    open_embedder,
+    within,
+)
+from echoic.memory.embedding.files import verified
+from echoic.memory.embedding.minilm import MODEL_SHA256
 from echoic.memory.errors import ConfigInvalid
 
 
@@ -17,12 +26,30 @@ def local():
     asyncio.run(embedder.close())
 
 
-async def test_a_paraphrase_is_nearer_than_another_matter(local):
-    """By a clear margin, so that ranking by meaning means something."""
-    asked, right, wrong = await local.embed_batch(
-        ["What is my dog called?", "The puppy's name is Biscuit", "I live in Lisbon"]
-    )
-    assert asked @ right > asked @ wrong + 0.2
+@pytest.mark.parametrize("asked", ["What is my dog called?", "Wie heißt mein Hund?", "我的狗叫什么名字?"])
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("The puppy's name is Biscuit", "I live in Lisbon"),
+        ("Mein Hund heißt Biscuit", "Ich wohne in Lissabon"),
+    ],
+)
+async def test_a_paraphrase_is_nearer_than_another_matter(local, asked, right, wrong):
+    """By a clear margin, so that ranking by meaning means something; in any two languages."""
+    question = await local.embed(asked, across=True)
+    right, wrong = await local.embed_batch([right, wrong])
+    assert question @ right > question @ wrong + 0.2
+
+
+async def test_an_english_question_asks_the_model_for_english_alone(local):
+    """Unless it is asked of several languages; what is stored in another one has no place in that model."""
+    english, german = await local.embed_batch(["My dog is called Biscuit.", "Mein Hund heißt Biscuit."])
+    assert english[ENGLISH].any() and english[ALL].any() and not german[ENGLISH].any() and german[ALL].any()
+    text = "What is my dog called?"
+    asked, across = await local.embed(text), await local.embed(text, across=True)
+    assert not asked[ALL].any() and across[ALL].any()
+    assert np.array_equal(within(across, False), asked) and within(across, True) is across
+    assert not has_other_languages(np.stack([english])) and has_other_languages(np.stack([english, german]))
 
 
 async def test_vectors_are_unit_and_do_not_depend_on_their_batch(local):
@@ -32,7 +59,8 @@ async def test_vectors_are_unit_and_do_not_depend_on_their_batch(local):
         "a much longer sentence about a dog that runs along the river every single morning before work",
     ]
     batch = await local.embed_batch(texts)
-    assert np.allclose(np.linalg.norm(batch, axis=1), 1, atol=1e-5)
+    for part in (ENGLISH, ALL):
+        assert np.allclose(np.linalg.norm(batch[:, part], axis=1), 1, atol=1e-5)
     for text, vector in zip(texts, batch, strict=True):
         assert (await local.embed(text)) @ vector > 0.98
 
@@ -41,7 +69,7 @@ async def test_vectors_are_unit_and_do_not_depend_on_their_batch(local):
 async def test_any_text_has_a_vector(local, text):
     """Nothing, spaces, 100,000 characters, any script: the right length, and no NaN."""
     vector = await local.embed(text)
-    assert vector.shape == (384,) and np.isfinite(vector).all()
+    assert vector.shape == (896,) and np.isfinite(vector).all()
 
 
 def test_another_file_is_refused(tmp_path):

@@ -49,7 +49,7 @@ class StillEmbedder:
         if is_open:
             self.open.set()
 
-    async def embed(self, text):
+    async def embed(self, text, *, across=False):
         self.asked += 1
         await self.open.wait()
         if self.error:

@@ -107,6 +107,11 @@ select said.*, learned.* from (
 select ref, turn_id as id, role, text, said_at, interrupted, null as payload from turns where user_id = $1 and ref = any($2)
 union all select ref, id, null, null, null, null, payload from facts where user_id = $1 and ref = any($2)
 
+-- name: has_other_languages
+-- Whether some of a user's vectors are of words that are not English.
+select exists (select from turn_index where user_id = $1 and is_other_language(vector))
+    or exists (select from fact_index where user_id = $1 and is_other_language(vector))
+
 -- name: hold_size
 -- $2 agent
 select (select count(*) from turn_index where user_id = $1 and agent_id = $2)
@@ -304,6 +309,10 @@ order by ref limit $2
 
 -- name: count_after
 select (select count(*) from turns where ref > $1) + (select count(*) from facts where ref > $1)
+
+-- name: refilled_to
+-- Nothing: all is done, or another is at it.
+select value from settings where key = 'refilled_to' for update skip locked
 
 -- name: replace_turn_vector
 update turn_index set vector = $2 where ref = $1

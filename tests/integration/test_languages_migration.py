@@ -1,0 +1,69 @@
+"""A database of before vectors knew other languages: found at once, then filled in the background."""
+
+import asyncpg
+import numpy as np
+import pytest
+
+from echoic.memory.embedding.embedder import ALL, ENGLISH
+from echoic.memory.recall.recent_turns import RecentTurns
+from echoic.memory.service import open_memory
+from echoic.memory.store import refill as module
+from echoic.memory.store.migrate import migrations
+from echoic.memory.store.refill import left_to_refill, refill
+from echoic.memory.types import FACTS_TIER
+from tests.remembered import caller, fact, learn, say
+
+SAID = ("My dog is called Biscuit.", "Ich wohne in Dresden.", "I work at the harbour.")
+
+
+@pytest.fixture
+async def older(memory_settings, embedder):
+    """As an older Echoic leaves it: vectors of MiniLM alone, and its name."""
+    async with open_memory(memory_settings, embedder=embedder) as memory:
+        for text in SAID:
+            (turn,) = await say(memory, text, call_id=text)
+            await memory.turns.embed_turn(turn)
+        await learn(memory, fact("Has a boat"))
+    url = memory_settings.database_url.get_secret_value()
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        """drop index turn_index_other_language; drop index fact_index_other_language;
+        drop function is_other_language;
+        update turn_index set vector = subvector(vector, 1, 384);
+        update facts set vector = subvector(vector, 1, 384);
+        update settings set value = 'all-MiniLM-L6-v2-int8:384' where key = 'embedding'"""
+    )
+    await connection.execute(migrations()[14])
+    yield connection
+    await connection.close()
+
+
+async def found(memory, text):
+    recall = await memory.recaller.recall(caller(), text, RecentTurns(), budget_s=10)
+    return [item.text for item in recall.tiers[FACTS_TIER].items]
+
+
+async def test_it_is_found_at_once_and_from_other_languages_after_a_while(
+    older, memory_settings, embedder, monkeypatch
+):
+    """English before anything is embedded anew; killed between two batches, it goes on where it stood."""
+    monkeypatch.setattr(module, "BATCH", 3)
+    async with open_memory(memory_settings, embedder=embedder) as memory:
+        assert (await found(memory, "What's the name of my puppy?"))[0] == SAID[0]
+        assert await left_to_refill(older) == 4
+        assert await refill(memory.db, embedder) == 3 and await left_to_refill(older) == 1
+        assert await refill(memory.db, embedder) == 1 and await refill(memory.db, embedder) == 0
+        assert await left_to_refill(older) == 0 and await refill(memory.db, embedder) == 0
+        assert (await found(memory, "¿Cómo se llama mi perro?"))[0] == SAID[0]
+        assert (await found(memory, "Wo wohne ich?"))[0] == SAID[1]
+    rows = await older.fetch("select vector::text from turn_index order by ref")
+    first, second, _ = [np.array(row[0][1:-1].split(","), np.float32) for row in rows]
+    assert first[ENGLISH].any() and first[ALL].any() and not second[ENGLISH].any() and second[ALL].any()
+
+
+async def test_one_worker_at_a_time_fills(older, memory_settings, embedder):
+    """Another finds nothing to do, and does not wait."""
+    async with open_memory(memory_settings, embedder=embedder) as memory, older.transaction():
+        await older.fetchval("select value from settings where key = 'refilled_to' for update")
+        assert await refill(memory.db, embedder) == 0
+    assert await left_to_refill(older) == 4
