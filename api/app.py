@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
@@ -15,18 +15,23 @@ from echoic.api.access.guard import PREFIX, Gate
 from echoic.api.access.wall import open_wall
 from echoic.api.config import ApiSettings
 from echoic.api.edge import Edge
+from echoic.api.gateway import route as gateway
+from echoic.api.gateway.model import Model
 from echoic.api.problems import answer_with_problems
 from echoic.api.routes import events, facts, health, learning, people, recall, socket, system, talk
 from echoic.api.routes.setup import keys, models, providers
 from echoic.api.routes.setup import settings as chosen
 from echoic.api.schemas.common import PROBLEMS
 from echoic.api.tasks import Tasks
+from echoic.memory.chat.conversations import Conversations
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.review.events import EventFeed
 from echoic.memory.service import Memory
 from echoic.memory.settings.model_files import ModelShelf
 
 STATIC = Path(__file__).parent / "static"
+PARTING_S = 3.0
+"""Longest that the end waits for the last words of the gateway to be stored."""
 DESCRIPTION = (
     "Look at, correct, export and forget what a voice agent remembers. Errors are problems (RFC 9457); lists "
     "have a `next` cursor; edits send the ETag that they read; creations may send an Idempotency-Key."
@@ -46,7 +51,7 @@ def make_app(settings: ApiSettings) -> FastAPI:
     )
     v1 = APIRouter(prefix=PREFIX, responses=PROBLEMS)
     parts = (people, facts, recall, learning, events, socket, talk, system, chosen, providers, models, keys)
-    for part in parts:
+    for part in (*parts, gateway):
         v1.include_router(part.router)
     app.include_router(v1)
     app.include_router(health.router)
@@ -84,9 +89,14 @@ async def serving(
     app.state.shelf, app.state.tasks = shelf, Tasks()
     app.state.feed = EventFeed(memory.db)
     app.state.feed.start()
+    app.state.model, app.state.conversations = Model(memory.settings), Conversations(memory, "gateway")
     try:
         yield app
     finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PARTING_S):
+                await app.state.conversations.settle()
+        await app.state.model.close()
         app.state.tasks.close()
         await app.state.feed.close()
 

@@ -15,7 +15,8 @@ from echoic.api.problems import Problem, answer
 
 MOST_BODY_BYTES = 64 * 1024
 """A fact has 2,000 characters at most; a larger body is a mistake."""
-TOO_LARGE = f"A body has at most {MOST_BODY_BYTES} bytes."
+LARGER_BODIES = {"/v1/chat/completions": 8 * 2**20}
+"""A conversation grows, and may hold pictures."""
 FOR_PROBES = ("/livez", "/readyz")
 """Asked by address, by whoever watches over a container."""
 PAGE_POLICY = (
@@ -76,8 +77,10 @@ class Edge:
                 raise problem
             if scope["path"] not in FOR_PROBES:
                 give_back = await self._desk.place()
-            body = Body(receive, MOST_BODY_BYTES, TOO_LARGE)
-            await self._app({**scope, "path": _kept_apart(scope)}, body, send_with_headers)
+            most_bytes = _most_bytes(scope["path"])
+            body = Body(receive, most_bytes, _too_large(most_bytes))
+            passed = {**scope, "path": _kept_apart(scope), "echoic.give_back": give_back}
+            await self._app(passed, body, send_with_headers)
         except Problem as problem:
             await answer(problem)(scope, receive, send_with_headers)
         finally:
@@ -106,8 +109,8 @@ class Edge:
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             return Problem(403, "origin-refused", "Pages of other origins may not ask this API.")
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
-            return _too_large()
+        if not length.isdecimal() or int(length) > _most_bytes(path):
+            return Problem(413, "body-too-large", _too_large(_most_bytes(path)))
         return None
 
 
@@ -115,8 +118,12 @@ def _nothing() -> None:
     """There is no place to give back."""
 
 
-def _too_large() -> Problem:
-    return Problem(413, "body-too-large", TOO_LARGE)
+def _most_bytes(path: str) -> int:
+    return LARGER_BODIES.get(path, MOST_BODY_BYTES)
+
+
+def _too_large(most_bytes: int) -> str:
+    return f"A body has at most {most_bytes} bytes."
 
 
 def _kept_apart(scope: Scope) -> str:

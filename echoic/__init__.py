@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from echoic.agent.assistant import Remembers as Remembers
+    from echoic.agent.openai_client.client import openai_memory as openai_memory
     from echoic.agent.remember import Remembered as Remembered
     from echoic.agent.remember import memory_of as memory_of
     from echoic.agent.remember import remember as remember
@@ -44,6 +45,7 @@ _DOOR = {
     "Remembered": "agent.remember",
     "memory_of": "agent.remember",
     "Remembers": "agent.assistant",
+    "openai_memory": "agent.openai_client.client",
     "open": "memory.direct:open_direct",
     "OpenMemory": "memory.direct",
     "Memories": "memory.direct",
@@ -80,6 +82,7 @@ __all__ = [
     "__version__",
     "memory_of",
     "open",
+    "openai_memory",
     "remember",
 ]
 

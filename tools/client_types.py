@@ -11,6 +11,7 @@ AREAS = {
     "calls": "people",
     "facts": "facts",
     "recall": "facts",
+    "gateway": "facts",
     "learning": "facts",
     "events": "facts",
     "settings": "setup",

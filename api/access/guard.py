@@ -2,9 +2,12 @@
 
 import asyncio
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Literal
+from urllib.parse import unquote
 
-from fastapi import Depends, Path, Request, Security
+from fastapi import Depends, Header, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection
 
@@ -42,8 +45,17 @@ class Gate:
         self._limit = RateLimit(rate_per_minute)
         self.greeting = asyncio.Semaphore(GREETING)
 
-    async def admit(self, request: HTTPConnection, key: str | None, needs: Permission) -> Access:
+    async def admit(
+        self,
+        request: HTTPConnection,
+        key: str | None,
+        needs: Permission,
+        whose: "Callable[[Access], str | None] | None" = None,
+    ) -> Access:
         """Who asks, if they may.
+
+        Args:
+            whose: about whom it is, where the path does not say it.
 
         Raises:
             Problem: 401, 403 or 429.
@@ -52,7 +64,7 @@ class Gate:
         address = request.client.host if request.client else "?"
         access = await self._known(key, address)
         self._slow_down(str(access.key_id) if access.key_id else f"address:{address}")
-        user_id = request.path_params.get("user_id")
+        user_id = whose(access) if whose else request.path_params.get("user_id")
         allowed = needs in ROLES[access.role] and (needs == "self" or access.user_id in (None, user_id))
         await self._note(access, request, user_id, allowed)
         if not allowed:
@@ -114,6 +126,30 @@ class Guard:
         return access
 
 
+class Speaker(Guard):
+    """The same where a header names the person: a key for one person need not name them again."""
+
+    async def __call__(  # type: ignore[override]
+        self,
+        request: Request,
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+        user_id: Annotated[
+            str | None, Header(alias="Echoic-User", description="Whose memory: any id, percent-encoded.")
+        ] = None,
+    ) -> Access:
+        if user_id and not user_id.isascii():  # one header has no agreed encoding, and each id is one person
+            raise Problem(422, "id-not-encoded", "A user id beyond ASCII is sent percent-encoded (UTF-8).")
+        named = unquote(user_id) if user_id else None
+        gate: Gate = request.app.state.gate
+        key = bearer.credentials if bearer else None
+        access = await gate.admit(request, key, self.needs, lambda access: named or access.user_id)
+        whose = named or access.user_id
+        if whose is not None:
+            check_user_id(whose)
+            ONLY.set(whose)
+        return replace(access, user_id=whose)
+
+
 def memory_of(request: Request) -> Memory:
     """The memory that this app serves."""
     memory: Memory = request.app.state.memory
@@ -125,6 +161,7 @@ IsKnown = Annotated[Access, Depends(Guard("self"))]
 Looks = Annotated[Access, Depends(Guard("look"))]
 Reads = Annotated[Access, Depends(Guard("read"))]
 ReadsUnwalled = Annotated[Access, Depends(Guard("read", walled=False))]
+Speaks = Annotated[Access, Depends(Speaker("write"))]
 Writes = Annotated[Access, Depends(Guard("write"))]
 WritesUnwalled = Annotated[Access, Depends(Guard("write", walled=False))]
 OwnsAccount = Annotated[Access, Depends(Guard("account", walled=False))]

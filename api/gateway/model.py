@@ -1,0 +1,125 @@
+"""The model behind the gateway: asked as the client asked, and its answer passed on as it comes."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextvars import Context
+from typing import Any
+
+import httpx
+from fastapi.responses import StreamingResponse
+from starlette.responses import Response
+
+from echoic.api.problems import Problem
+from echoic.memory.chat.reply import EVENTS, ReplyReader
+from echoic.memory.config import OPENAI_MODEL, QUOTE, MemorySettings
+
+log = logging.getLogger("echoic.api")
+OPENAI = "https://api.openai.com/v1"
+CONNECT_S, SILENCE_S = 10.0, 600.0
+"""OpenAI's own client waits as long for the next byte: a model may think for minutes."""
+AT_ONCE = 1_000
+PASSED_ON = ("content-type", "x-request-id", "retry-after", "retry-after-ms")
+"""Headers of the model's answer that the client sees, and every one about its limits."""
+LIMITS = ("x-ratelimit-", "openai-")
+BROKEN = {"message": "The model's answer broke off.", "type": "server_error", "code": "stream_broken"}
+Over = Callable[[str, bool], None]
+"""Told once, when an answer is over: what was said, and whether that is all."""
+
+
+class Model:
+    """Asks the model; it is opened with the app, and closed with it."""
+
+    def __init__(self, settings: MemorySettings) -> None:
+        self._settings = settings
+        limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=100)
+        self._client = httpx.AsyncClient(timeout=httpx.Timeout(SILENCE_S, connect=CONNECT_S), limits=limits)
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Close its connections."""
+        if self._closing:
+            await asyncio.wait(list(self._closing), timeout=1.0)
+        await self._client.aclose()
+
+    def body(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """The request as the model is sent it: with the model of the settings where the client names none.
+
+        Raises:
+            Problem: 409; the settings name no model.
+        """
+        settings = self._settings
+        if settings.llm_model == QUOTE or not (settings.llm_url or settings.llm_api_key.get_secret_value()):
+            detail = "No language model is set where the API runs: OPENAI_API_KEY, or ECHOIC_LLM_URL."
+            raise Problem(409, "no-model", detail)
+        model = asked.get("model") or settings.llm_model or (OPENAI_MODEL if not settings.llm_url else "")
+        if not model:
+            raise Problem(409, "no-model", "ECHOIC_LLM_MODEL is not set: name a `model`.")
+        return {**asked, "model": model}
+
+    async def answer(self, body: Mapping[str, Any], over: Over) -> Response:
+        """The model's answer, also a refusal, as it gives it.
+
+        Raises:
+            Problem: 502 or 504; it cannot be reached, or does not answer.
+        """
+        try:
+            answered = await self._client.send(self._request(body), stream=True)
+            kind = answered.headers.get("content-type", "")
+            if kind.startswith(EVENTS) and answered.is_success:
+                passed = self._passed(answered, over)
+                return StreamingResponse(passed, answered.status_code, _headers(answered))
+            content = await answered.aread()
+        except httpx.TimeoutException:
+            over("", False)
+            raise Problem(504, "model-silent", "The model did not answer in time.") from None
+        except httpx.HTTPError as exc:
+            over("", False)
+            log.warning("gateway.unreachable", extra={"error": type(exc).__name__})
+            raise Problem(502, "model-unreachable", "The model cannot be reached, or broke off.") from None
+        except BaseException:  # the client has gone
+            over("", False)
+            raise
+        reader = ReplyReader(kind)
+        if answered.is_success:
+            reader.feed(content)
+        over(reader.text, reader.is_complete)
+        return Response(content, answered.status_code, _headers(answered))
+
+    def _request(self, body: Mapping[str, Any]) -> httpx.Request:
+        settings = self._settings
+        key = settings.llm_api_key.get_secret_value()
+        headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        url = f"{(settings.llm_url or OPENAI).rstrip('/')}/chat/completions"
+        content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
+        return self._client.build_request("POST", url, content=content, headers=headers)
+
+    async def _passed(self, answered: httpx.Response, over: Over) -> AsyncGenerator[bytes]:
+        """Each piece as it comes; what breaks off ends with an error that OpenAI's clients raise."""
+        reader = ReplyReader(EVENTS)
+        try:
+            async for piece in answered.aiter_bytes():
+                reader.feed(piece)
+                yield piece
+        except httpx.HTTPError as exc:
+            log.warning("gateway.broken", extra={"error": type(exc).__name__})
+            yield f"\n\ndata: {json.dumps({'error': BROKEN})}\n\n".encode()
+        finally:
+            over(reader.text, reader.is_complete)
+            self._hold(answered.aclose())  # whoever has gone is not waited for here
+
+    def _hold(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name="gateway.close", context=Context())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+def _headers(answered: httpx.Response) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in answered.headers.items()
+        if name in PASSED_ON or name.startswith(LIMITS)
+    }

@@ -1,0 +1,72 @@
+"""`POST /v1/chat/completions`: OpenAI's protocol. A program in any language has memory by an address and a
+header."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from echoic.api.access.guard import Mind, Speaks
+from echoic.api.gateway.model import Model
+from echoic.api.problems import MEDIA
+from echoic.api.schemas.common import AgentId, ProblemBody
+from echoic.memory.chat.conversations import Conversations, Said, Whom
+from echoic.memory.chat.messages import asked_in, with_block
+from echoic.memory.chat.reply import EVENTS
+
+router = APIRouter(tags=["gateway"])
+AGENT = Header(alias="Echoic-Agent", description="Which agent answers; default: `ECHOIC_AGENT_ID`.")
+
+
+class ChatBody(BaseModel):
+    """As OpenAI has it: whatever else it holds is passed on as it is."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+
+    messages: list[dict[str, Any]] = Field(
+        min_length=1, examples=[[{"role": "user", "content": "What is my dog called?"}]]
+    )
+    """The conversation."""
+    model: str | None = Field(None, examples=["gpt-4.1-mini"])
+    """Default: the model of the settings."""
+
+
+def _refusal(says: str) -> dict[str, Any]:
+    return {"model": ProblemBody, "content": {MEDIA: {}}, "description": says}
+
+
+@router.post(
+    "/chat/completions",
+    responses={
+        200: {"content": {"application/json": {"schema": {"type": "object"}}, EVENTS: {}}},
+        502: _refusal("The model cannot be reached"),
+        504: _refusal("The model does not answer"),
+    },
+    response_class=Response,
+)
+async def complete_chat(
+    body: ChatBody,
+    who: Speaks,
+    mind: Mind,
+    request: Request,
+    agent_id: Annotated[AgentId | None, AGENT] = None,
+) -> Response:
+    """Ask the model of the settings, with what is remembered of the person whom the header Echoic-User names.
+    Without it nobody is remembered. Answers, also refusals, are the model's own."""
+    model: Model = request.app.state.model
+    talk: Conversations = request.app.state.conversations
+    asked_of = model.body(await request.json())
+    asked = asked_in("messages", asked_of)
+    said = None if who.user_id is None or asked is None else Said(Whom(who.user_id, agent_id or ""), asked)
+    if said is not None:
+        found = await talk.recall(said.whom, said.asked, budget_s=mind.settings.recall_budget_s)
+        asked_of = with_block(asked_of, said.asked, found.block)
+    request.scope["echoic.give_back"]()  # a model takes seconds: others are answered meanwhile
+
+    def over(reply: str, is_complete: bool) -> None:
+        if said is not None:
+            said.reply, said.interrupted = reply, not is_complete
+            talk.record_soon(said)
+
+    return await model.answer(asked_of, over)
