@@ -137,9 +137,7 @@ class Speaker(Guard):
             str | None, Header(alias="Echoic-User", description="Whose memory: any id, percent-encoded.")
         ] = None,
     ) -> Access:
-        if user_id and not user_id.isascii():  # one header has no agreed encoding, and each id is one person
-            raise Problem(422, "id-not-encoded", "A user id beyond ASCII is sent percent-encoded (UTF-8).")
-        named = unquote(user_id) if user_id else None
+        named = _decoded(user_id) if user_id else None
         gate: Gate = request.app.state.gate
         key = bearer.credentials if bearer else None
         access = await gate.admit(request, key, self.needs, lambda access: named or access.user_id)
@@ -148,6 +146,16 @@ class Speaker(Guard):
             check_user_id(whose)
             ONLY.set(whose)
         return replace(access, user_id=whose)
+
+
+def _decoded(user_id: str) -> str:
+    """A header has no agreed encoding, and two ids that look the same must not become one person."""
+    try:
+        if user_id.isascii():
+            return unquote(user_id, errors="strict")
+    except UnicodeDecodeError:
+        pass
+    raise Problem(422, "id-not-encoded", "A user id beyond ASCII is sent percent-encoded, as UTF-8.")
 
 
 def memory_of(request: Request) -> Memory:

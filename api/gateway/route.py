@@ -1,6 +1,7 @@
 """`POST /v1/chat/completions`: OpenAI's protocol. A program in any language has memory by an address and a
 header."""
 
+import logging
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
@@ -14,7 +15,9 @@ from echoic.api.schemas.common import AgentId, ProblemBody
 from echoic.memory.chat.conversations import Conversations, Said, Whom
 from echoic.memory.chat.messages import asked_in, with_block
 from echoic.memory.chat.reply import EVENTS
+from echoic.memory.errors import ConfigInvalid
 
+log = logging.getLogger("echoic.api")
 router = APIRouter(tags=["gateway"])
 AGENT = Header(alias="Echoic-Agent", description="Which agent answers; default: `ECHOIC_AGENT_ID`.")
 
@@ -60,8 +63,7 @@ async def complete_chat(
     asked = asked_in("messages", asked_of)
     said = None if who.user_id is None or asked is None else Said(Whom(who.user_id, agent_id or ""), asked)
     if said is not None:
-        found = await talk.recall(said.whom, said.asked, budget_s=mind.settings.recall_budget_s)
-        asked_of = with_block(asked_of, said.asked, found.block)
+        asked_of = with_block(asked_of, said.asked, await _block(talk, said, mind.settings.recall_budget_s))
     request.scope["echoic.give_back"]()  # a model takes seconds: others are answered meanwhile
 
     def over(reply: str, is_complete: bool) -> None:
@@ -70,3 +72,14 @@ async def complete_chat(
             talk.record_soon(said)
 
     return await model.answer(asked_of, over)
+
+
+async def _block(talk: Conversations, said: Said, budget_s: float) -> str:
+    """Whatever is wrong with memory, the model is asked."""
+    try:
+        return (await talk.recall(said.whom, said.asked, budget_s=budget_s)).block
+    except ConfigInvalid:  # the client's mistake
+        raise
+    except Exception as exc:
+        log.error("gateway.not_recalled", extra={"error": type(exc).__name__})
+        return ""

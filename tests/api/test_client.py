@@ -82,6 +82,7 @@ ARGUMENTS = {
         "fields": {"url": "neo4j://127.0.0.1:1"},
     },
     "change_provider": {"name": "theirs"},
+    "complete_chat": {"messages": [{"role": "user", "content": "Hello!"}]},
     "add_key": {"name": "a program", "role": "service"},
 }
 LAST = ("undo_one_call", "forget_fact", "delete_provider", "erase_one_user")
