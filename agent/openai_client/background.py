@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from echoic.agent.process_memory import SharedMemory, share_memory
 from echoic.memory.chat.conversations import Conversations, Said
@@ -21,6 +21,10 @@ log = logging.getLogger("echoic.openai")
 T = TypeVar("T")
 Work = Callable[[Conversations], Coroutine[Any, Any, T]]
 Opening = Callable[[], Awaitable[SharedMemory]]
+NO_ADDRESS = (
+    "ECHOIC_DATABASE_URL is not set: name a Postgres with pgvector, or start your program with `echoic run -- "
+    "python …`, which brings one."
+)
 EXIT_S = 5.0
 """Longest that a process waits at its end for what was said to be durable."""
 
@@ -37,16 +41,6 @@ class Background:
         self._shared: SharedMemory | None = None
         self._opened: asyncio.Future[Conversations] = loop.create_future()
         self._opening = asyncio.run_coroutine_threadsafe(self._open(opening), loop)
-
-    @classmethod
-    def in_thread(cls, opening: Opening, settings: MemorySettings) -> Self:
-        """A loop in a thread of its own, which ends with the process."""
-        loop = asyncio.new_event_loop()
-        threading.Thread(target=loop.run_forever, name="echoic.openai", daemon=True).start()
-        made = cls(loop, opening, settings)
-        # before threads can no longer be started, which is earlier than `atexit`
-        getattr(threading, "_register_atexit", _no_exit)(made._leave)
-        return made
 
     @property
     def is_here(self) -> bool:
@@ -87,12 +81,8 @@ class Background:
     async def _do(self, work: Work[T]) -> T:
         return await work(await asyncio.shield(self._opened))
 
-    def _leave(self) -> None:
-        with suppress(Exception):
-            asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(EXIT_S)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-
-    async def _close(self) -> None:
+    async def close(self) -> None:
+        """Everything said is durable, or half of what the end may take is over; then the stores are closed."""
         try:
             async with asyncio.timeout(EXIT_S / 2):
                 await (await asyncio.shield(self._opened)).settle()
@@ -102,7 +92,28 @@ class Background:
             await self._shared.close()
 
 
-_running: dict[tuple[int, MemorySettings | None], Background] = {}
+class _Thread:
+    """The loop of one process, in a thread that ends with it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.opened: dict[MemorySettings | None, Background] = {}
+        """By the settings that were given; None: those of the environment."""
+        threading.Thread(target=self.loop.run_forever, name="echoic.openai", daemon=True).start()
+        # before threads can no longer be started, which is earlier than `atexit`
+        getattr(threading, "_register_atexit", _no_exit)(self._leave)
+
+    def _leave(self) -> None:
+        with suppress(Exception):
+            asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(EXIT_S)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+    async def _close(self) -> None:
+        await asyncio.gather(*(one.close() for one in self.opened.values()), return_exceptions=True)
+
+
+_threads: dict[int, _Thread] = {}
+"""Process -> its thread: one that was forked has none of its parent's."""
 _starting = threading.Lock()
 
 
@@ -112,17 +123,14 @@ def background_of(settings: MemorySettings | None) -> Background:
     Raises:
         ConfigInvalid: a setting is wrong, or Postgres' address is missing.
     """
-    key = os.getpid(), settings  # a forked process has none of its parent's threads
     with _starting:
-        if key not in _running:
+        thread = _thread()
+        if settings not in thread.opened:
             now = settings or load_settings()
             if not now.database_url.get_secret_value():
-                raise ConfigInvalid(
-                    "ECHOIC_DATABASE_URL is not set: name a Postgres with pgvector, or start your program "
-                    "with `echoic run -- python …`, which brings one."
-                )
-            _running[key] = Background.in_thread(lambda: share_memory(settings), now)
-        return _running[key]
+                raise ConfigInvalid(NO_ADDRESS)
+            thread.opened[settings] = Background(thread.loop, lambda: share_memory(settings), now)
+        return thread.opened[settings]
 
 
 def background_around(memory: Memory) -> Background:
@@ -136,12 +144,19 @@ def background_around(memory: Memory) -> Background:
         return SharedMemory(memory)
 
     if isinstance(memory, InMemory):  # it has no connections
-        return Background.in_thread(opened, memory.settings)
+        with _starting:
+            return Background(_thread().loop, opened, memory.settings)
     try:
         return Background(asyncio.get_running_loop(), opened, memory.settings)
     except RuntimeError:
         detail = "An open memory belongs to the event loop that opened it: wrap the client there."
         raise ConfigInvalid(detail) from None
+
+
+def _thread() -> _Thread:
+    if os.getpid() not in _threads:
+        _threads[os.getpid()] = _Thread()
+    return _threads[os.getpid()]
 
 
 def _no_exit(_leave: Callable[[], None]) -> None:

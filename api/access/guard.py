@@ -134,10 +134,11 @@ class Speaker(Guard):
         request: Request,
         bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
         user_id: Annotated[
-            str | None, Header(alias="Echoic-User", description="Whose memory: any id, percent-encoded.")
+            str | None,
+            Header(alias="Echoic-User", description="Whose memory: any id; beyond ASCII percent-encoded."),
         ] = None,
     ) -> Access:
-        named = _decoded(user_id) if user_id else None
+        named = id_in_header(user_id) if user_id else None
         gate: Gate = request.app.state.gate
         key = bearer.credentials if bearer else None
         access = await gate.admit(request, key, self.needs, lambda access: named or access.user_id)
@@ -148,14 +149,19 @@ class Speaker(Guard):
         return replace(access, user_id=whose)
 
 
-def _decoded(user_id: str) -> str:
-    """A header has no agreed encoding, and two ids that look the same must not become one person."""
+def id_in_header(sent: str) -> str:
+    """The id that a header holds, percent-encoded: headers have no agreed encoding, and two ids are never to
+    become one person.
+
+    Raises:
+        Problem: 422; it is not encoded.
+    """
     try:
-        if user_id.isascii():
-            return unquote(user_id, errors="strict")
+        if sent.isascii():
+            return unquote(sent, errors="strict")
     except UnicodeDecodeError:
         pass
-    raise Problem(422, "id-not-encoded", "A user id beyond ASCII is sent percent-encoded, as UTF-8.")
+    raise Problem(422, "id-not-encoded", "An id beyond ASCII is sent percent-encoded, as UTF-8.")
 
 
 def memory_of(request: Request) -> Memory:

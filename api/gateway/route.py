@@ -8,14 +8,15 @@ from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from echoic.api.access.guard import Mind, Speaks
+from echoic.api.access.guard import Mind, Speaks, id_in_header
 from echoic.api.gateway.model import Model
 from echoic.api.problems import MEDIA
-from echoic.api.schemas.common import AgentId, ProblemBody
+from echoic.api.schemas.common import ProblemBody
 from echoic.memory.chat.conversations import Conversations, Said, Whom
 from echoic.memory.chat.messages import asked_in, with_block
 from echoic.memory.chat.reply import EVENTS
 from echoic.memory.errors import ConfigInvalid
+from echoic.memory.text.ids import check_agent_id
 
 log = logging.getLogger("echoic.api")
 router = APIRouter(tags=["gateway"])
@@ -53,15 +54,18 @@ async def complete_chat(
     who: Speaks,
     mind: Mind,
     request: Request,
-    agent_id: Annotated[AgentId | None, AGENT] = None,
+    agent: Annotated[str | None, AGENT] = None,
 ) -> Response:
     """Ask the model of the settings, with what is remembered of the person whom the header Echoic-User names.
     Without it nobody is remembered. Answers, also refusals, are the model's own."""
     model: Model = request.app.state.model
     talk: Conversations = request.app.state.conversations
+    agent_id = id_in_header(agent) if agent else ""
+    if agent_id:
+        check_agent_id(agent_id)
     asked_of = model.body(await request.json())
     asked = asked_in("messages", asked_of)
-    said = None if who.user_id is None or asked is None else Said(Whom(who.user_id, agent_id or ""), asked)
+    said = None if who.user_id is None or asked is None else Said(Whom(who.user_id, agent_id), asked)
     if said is not None:
         asked_of = with_block(asked_of, said.asked, await _block(talk, said, mind.settings.recall_budget_s))
     request.scope["echoic.give_back"]()  # a model takes seconds: others are answered meanwhile

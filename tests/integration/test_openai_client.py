@@ -239,6 +239,7 @@ async def test_copies_remember(client, server, memory):
     again = echoic.openai_memory(client, user_id="bo", memory=memory)
     await again.chat.completions.create(model=MODEL, messages=QUESTION)
     assert "Biscuit" not in server.asked[2].said and type(again) is type(client)
+    assert await again.flush()
 
 
 async def test_a_tool_loop_is_one_turn(client, server, memory):
@@ -454,6 +455,7 @@ async def test_a_sync_stream_closed_early(sync, client, server, memory):
                 if (chunk.choices[0].delta.content or "").startswith("two"):
                     break
         server.release()
+        assert sync.flush()
 
     await asyncio.to_thread(ask)
     assert (await stored(client, memory))[1] == ("assistant", "One two", True)
@@ -478,6 +480,7 @@ async def test_azure(server, memory, client, waits):
     def wait():
         azure.chat.completions.create(**ask)
         list(azure.with_options(timeout=5).chat.completions.create(**ask, stream=True))
+        assert azure.flush()
         bare.close()
 
     if waits:
@@ -486,6 +489,7 @@ async def test_azure(server, memory, client, waits):
         await azure.chat.completions.create(**ask)
         async for _ in await azure.with_options(timeout=5).chat.completions.create(**ask, stream=True):
             pass
+        assert await azure.flush()
         await bare.close()
     for asked in server.asked:
         assert asked.path == "/openai/deployments/gpt/chat/completions" and "Biscuit" in asked.said

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from echoic.client.connection import Routes
@@ -240,3 +240,23 @@ class Facts(Routes):
         """The same of all users."""
         ask = Ask("GET", "/v1/events")
         return self._follow(ask, last_event_id)
+
+    def complete_chat(
+        self,
+        *,
+        messages: Sequence[Mapping[str, Any]],
+        echoic_agent: str | None = None,
+        echoic_user: str | None = None,
+        model: str | Unset | None = UNSET,
+    ) -> dict[str, Any]:
+        """Ask the model of the settings, with what is remembered of the person whom the header Echoic-User
+        names. Without it nobody is remembered. Answers, also refusals, are the model's own.
+        """
+        ask = Ask(
+            "POST",
+            "/v1/chat/completions",
+            headers={"Echoic-Agent": echoic_agent, "Echoic-User": echoic_user},
+            body={"messages": messages, "model": model},
+        )
+        found: dict[str, Any] = self._ask(ask, dict[str, Any])
+        return found
