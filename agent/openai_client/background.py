@@ -22,11 +22,12 @@ T = TypeVar("T")
 Work = Callable[[Conversations], Coroutine[Any, Any, T]]
 Opening = Callable[[], Awaitable[SharedMemory]]
 NO_ADDRESS = (
-    "ECHOIC_DATABASE_URL is not set: name a Postgres with pgvector, or start your program with `echoic run -- "
-    "python …`, which brings one."
+    "ECHOIC_DATABASE_URL is not set: name a Postgres with pgvector, or start your program with `echoic run "
+    "-- python …`, which brings one."
 )
-EXIT_S = 5.0
-"""Longest that a process waits at its end for what was said to be durable."""
+SETTLE_S, EXIT_S = 5.0, 7.0
+"""Longest that a process waits at its end: for what was said to be durable, and in all. A database that hangs
+takes two and a half seconds of it, until the disk has the words."""
 
 
 class Background:
@@ -82,9 +83,9 @@ class Background:
         return await work(await asyncio.shield(self._opened))
 
     async def close(self) -> None:
-        """Everything said is durable, or half of what the end may take is over; then the stores are closed."""
+        """Return when everything said is durable, or it took too long, and the stores are closed."""
         try:
-            async with asyncio.timeout(EXIT_S / 2):
+            async with asyncio.timeout(SETTLE_S):
                 await (await asyncio.shield(self._opened)).settle()
         except Exception as exc:
             log.warning("openai.not_settled", extra={"error": type(exc).__name__})

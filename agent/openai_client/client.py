@@ -7,82 +7,27 @@ there, once.
 
 import asyncio
 import functools
-import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from echoic.agent.openai_client.background import Background, Work, background_around, background_of
+from echoic.agent.openai_client.binding import DEFAULT, Binding, take_user_id
 from echoic.agent.openai_client.exchange import Exchange
 from echoic.memory.call import check_user_id
-from echoic.memory.chat.conversations import Conversations, Said, Whom
-from echoic.memory.chat.messages import FIELDS, asked_in
+from echoic.memory.chat.conversations import Conversations
 from echoic.memory.config import MemorySettings
-from echoic.memory.errors import ConfigInvalid
 from echoic.memory.service import Memory
 from echoic.memory.text.ids import check_agent_id
 
 log = logging.getLogger("echoic.openai")
 C = TypeVar("C")
 T = TypeVar("T")
-MARK = "x-echoic-user"
-"""Carries `user_id` from a method to `request`, which takes it off: it never leaves the process."""
-METHODS = ("create", "parse", "stream")
 OPENING_S = 10.0
 """Longest that `get_memory_prompt` and `flush` wait for a memory that is only being opened."""
 _exchange: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
-
-
-class _Default:
-    def __repr__(self) -> str:
-        return "the client's"
-
-
-DEFAULT: Final[Any] = _Default()
-"""No `user_id` was given with this call: the client's counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What a client knows of its memory."""
-
-    background: Callable[[], Background]
-    user_id: str | None
-    scope: str
-
-    def begun(self, options: Any) -> tuple[Any, Exchange | None]:
-        """The options without our mark, and the exchange that begins with them, if one does."""
-        user_id = self.user_id
-        headers = options.headers
-        if isinstance(headers, Mapping) and MARK in headers:
-            user_id = headers[MARK]
-            kept = {name: value for name, value in headers.items() if name != MARK}
-            options = options.model_copy(update={"headers": kept})
-        try:
-            return options, self._exchange_of(options, user_id)
-        except Exception as exc:  # whatever it is, the request goes out
-            log.error("openai.not_remembered", extra={"error": type(exc).__name__})
-            return options, None
-
-    def whom(self, user_id: Any) -> Whom | None:
-        """None: nobody in particular."""
-        chosen = self.user_id if user_id is DEFAULT else user_id
-        if chosen is None:
-            return None
-        if not isinstance(chosen, str):
-            raise ConfigInvalid(f"A user id is text, not {type(chosen).__name__}.")
-        check_user_id(chosen)
-        return Whom(chosen, self.scope)
-
-    def _exchange_of(self, options: Any, user_id: Any) -> Exchange | None:
-        field = FIELDS.get("/" + options.url.partition("?")[0].strip("/"))
-        if field is None or options.method.lower() != "post" or not isinstance(options.json_data, Mapping):
-            return None
-        whom, asked = self.whom(user_id), asked_in(field, options.json_data)
-        return None if whom is None or asked is None else Exchange(self.background(), Said(whom, asked))
 
 
 class _Remembering:
@@ -93,18 +38,18 @@ class _Remembering:
     @functools.cached_property
     def chat(self) -> Any:
         chat = super().chat  # type: ignore[misc]
-        _take_user_id(chat.completions)
+        take_user_id(chat.completions)
         return chat
 
     @functools.cached_property
     def responses(self) -> Any:
-        return _take_user_id(super().responses)  # type: ignore[misc]
+        return take_user_id(super().responses)  # type: ignore[misc]
 
     @functools.cached_property
     def beta(self) -> Any:
         beta = super().beta  # type: ignore[misc]
-        _take_user_id(beta.chat.completions)
-        _take_user_id(getattr(beta, "responses", None))  # there since 3.0
+        take_user_id(beta.chat.completions)
+        take_user_id(getattr(beta, "responses", None))  # there since 3.0
         return beta
 
     def copy(self, **options: Any) -> Any:
@@ -130,7 +75,11 @@ class _Sync(_Remembering):
 
     def get_memory_prompt(self, text: str = "", user_id: Any = DEFAULT) -> str:
         """The block that a reply to these words would be given; without words, what is known of the person.
-        Empty where nothing is, or memory does not answer."""
+        Empty where nothing is, or memory does not answer.
+
+        Raises:
+            ConfigInvalid: the user id cannot be one.
+        """
         whom = self._echoic.whom(user_id)
         if whom is None:
             return ""
@@ -165,7 +114,11 @@ class _Async(_Remembering):
 
     async def get_memory_prompt(self, text: str = "", user_id: Any = DEFAULT) -> str:
         """The block that a reply to these words would be given; without words, what is known of the person.
-        Empty where nothing is, or memory does not answer."""
+        Empty where nothing is, or memory does not answer.
+
+        Raises:
+            ConfigInvalid: the user id cannot be one.
+        """
         whom = self._echoic.whom(user_id)
         if whom is None:
             return ""
@@ -259,35 +212,6 @@ def _remembering(kind: type) -> type:
     before = _Sync if issubclass(kind, OpenAI) else _Async
     about = {"__module__": kind.__module__, "__doc__": kind.__doc__, "_echoic_kind": kind}
     return type(kind.__name__, (before, kind), about)
-
-
-def _take_user_id(resource: Any) -> Any:
-    """Its methods, and the raw ones made of them, take a `user_id` from now on."""
-    for name in METHODS:
-        if (method := getattr(resource, name, None)) is not None:
-            setattr(resource, name, _named(method))
-    return resource
-
-
-def _named(method: Callable[..., Any]) -> Callable[..., Any]:
-    def marked(user_id: Any, options: dict[str, Any]) -> dict[str, Any]:
-        if user_id is DEFAULT:
-            return options
-        return {**options, "extra_headers": {**(options.get("extra_headers") or {}), MARK: user_id}}
-
-    if inspect.iscoroutinefunction(method):
-
-        @functools.wraps(method)
-        async def awaited(*args: Any, user_id: Any = DEFAULT, **options: Any) -> Any:
-            return await method(*args, **marked(user_id, options))
-
-        return awaited
-
-    @functools.wraps(method)
-    def called(*args: Any, user_id: Any = DEFAULT, **options: Any) -> Any:
-        return method(*args, **marked(user_id, options))
-
-    return called
 
 
 @contextmanager
