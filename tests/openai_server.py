@@ -13,6 +13,7 @@ A request for which nothing is scripted is answered with `Hello there.`
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,18 +151,19 @@ class OpenAIServer(Server):
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "x-request-id": "req-1"})
         await response.prepare(http)
         stall = self.stalls.pop(0) if self.stalls else None
-        for event in first:
-            await _send(response, event)
-        for place, event in enumerate(said):
-            if place == stall:
-                await self._free.wait()
-            await _send(response, event)
-        if isinstance(reply, Cut):
-            assert http.transport is not None
-            http.transport.close()
-            return response
-        for event in last:
-            await _send(response, event)
+        with suppress(ConnectionError):  # the client has gone
+            for event in first:
+                await _send(response, event)
+            for place, event in enumerate(said):
+                if place == stall:
+                    await self._free.wait()
+                await _send(response, event)
+            if isinstance(reply, Cut):
+                assert http.transport is not None
+                http.transport.close()
+                return response
+            for event in last:
+                await _send(response, event)
         return response
 
 

@@ -1,5 +1,6 @@
 """What a test's caller says and what is known of them, written as an agent and a learner leave it."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,6 +43,17 @@ async def learn(memory: Memory, *facts: Fact) -> None:
             await notify(connection, fact.user_id)
 
     await memory.db.transaction(add)
+
+
+async def said_of(memory: Memory, user_id: str) -> list[tuple[str, str, bool]]:
+    """Who said what, and whether it was cut off: every turn, once all are in Postgres.
+
+    On a busy machine one is on the disk first.
+    """
+    async with asyncio.timeout(30):
+        while memory.spool.waiting:
+            await memory.recorder.wait_replayed()
+    return [(turn.role, turn.text, turn.interrupted) for turn in await memory.turns.list(user_id)]
 
 
 async def say(

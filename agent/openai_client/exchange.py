@@ -72,7 +72,7 @@ class Exchange:
         self._is_over = True
         try:
             if self._reader is not None:
-                self.said.reply = self._reader.text
+                self.said.reply = self._reader.text.strip()
                 self.said.interrupted = not self._reader.is_complete
             self.background.record(self.said)
         except Exception as exc:

@@ -69,7 +69,8 @@ class Model:
             kind = answered.headers.get("content-type", "")
             if kind.startswith(EVENTS) and answered.is_success:
                 passed = self._passed(answered, over)
-                return StreamingResponse(passed, answered.status_code, _headers(answered))
+                headers = _headers(answered) | {"X-Accel-Buffering": "no"}
+                return StreamingResponse(passed, answered.status_code, headers)
             content = await answered.aread()
         except httpx.TimeoutException:
             over("", False)

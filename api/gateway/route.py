@@ -72,7 +72,7 @@ async def complete_chat(
 
     def over(reply: str, is_complete: bool) -> None:
         if said is not None:
-            said.reply, said.interrupted = reply, not is_complete
+            said.reply, said.interrupted = reply.strip(), not is_complete
             talk.record_soon(said)
 
     return await model.answer(asked_of, over)

@@ -11,18 +11,21 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from echoic.memory.call import CallMemory
 from echoic.memory.chat.messages import Asked
 from echoic.memory.observe.metrics import count_recall
 from echoic.memory.review.context import context_for
 from echoic.memory.service import Memory
+from echoic.memory.store.turns import stored_item_id
 from echoic.memory.types import Caller, Recall, Role
 
 log = logging.getLogger("echoic.chat")
 OPEN_S = 600.0
 """A longer conversation goes on as another call: what its person has chosen meanwhile is read anew."""
+MOST_TURNS = 20_000
+"""Turns of which it is known what they were in a request: 3 MB."""
 MOST = 200
 """Conversations held at once; the longest silent one makes room. Each holds some 20 kB."""
 
@@ -77,13 +80,21 @@ class _Talk:
             self._known.add(words.item_id)
             self._unsaved.append(words)
 
-    async def save(self) -> None:
-        """Save what is kept, in its order; what fails stays, and is tried again with what comes next."""
+    async def save(self) -> dict[str, UUID]:
+        """Save what is kept, in its order; what fails stays, and is tried again with what comes next.
+
+        Returns:
+            Items and the turns that they are now.
+        """
+        saved: dict[str, UUID] = {}
         async with self._lock:
             while self._unsaved:
                 one = self._unsaved[0]
-                await self.call.record(one.item_id, one.role, one.text, one.said_at, one.interrupted)
+                turn = await self.call.record(one.item_id, one.role, one.text, one.said_at, one.interrupted)
                 self._unsaved.popleft()
+                if turn is not None:
+                    saved[one.item_id] = turn.turn_id
+            return saved
 
 
 class Conversations:
@@ -96,6 +107,7 @@ class Conversations:
         """`name` begins the ids of the calls."""
         self._memory, self._name = memory, name
         self._talks: OrderedDict[Whom, _Talk] = OrderedDict()
+        self._turn_ids: OrderedDict[tuple[Whom, str], UUID] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def recall(self, whom: Whom, asked: Asked, *, budget_s: float) -> Recall:
@@ -110,7 +122,7 @@ class Conversations:
                 await asyncio.wait_for(talk.call.wait_loaded(), budget_s)
             found = await talk.call.recall(
                 asked.text,
-                context_item_ids=asked.context_ids,
+                context_item_ids=self._context(whom, asked),
                 previous_user_text=asked.previous,
                 budget_s=max(0.0, budget_s - (time.monotonic() - began)),
             )
@@ -153,7 +165,10 @@ class Conversations:
                 talk.keep(_Words(asked.item_id, "user", asked.text, said.asked_at))
             reply_id = asked.reply_id(said.reply)
             talk.keep(_Words(reply_id, "assistant", said.reply, now, said.interrupted))
-            await talk.save()
+            for item_id, turn_id in (await talk.save()).items():
+                self._turn_ids[said.whom, item_id] = turn_id
+        while len(self._turn_ids) > MOST_TURNS:
+            self._turn_ids.popitem(last=False)
 
     def record_soon(self, said: Said) -> None:
         """As `record`, in the background; what cannot be stored is counted in the log."""
@@ -194,6 +209,11 @@ class Conversations:
         if len(self._talks) > MOST and silent is not None:
             self._end_soon(*silent)
         return talk
+
+    def _context(self, whom: Whom, asked: Asked) -> list[str]:
+        """Ids of what the request shows anyway, also of what was said before this call began."""
+        known = ((item_id, self._turn_ids.get((whom, item_id))) for item_id in asked.context_ids)
+        return [stored_item_id(turn_id) if turn_id else item_id for item_id, turn_id in known]
 
     def _caller(self, whom: Whom) -> Caller:
         settings, call_id = self._memory.settings, f"{self._name}.{uuid4().hex}"

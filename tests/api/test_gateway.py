@@ -14,7 +14,7 @@ from echoic.api.config import load_api_settings
 from echoic.api.desk import AT_ONCE
 from echoic.api.edge import LARGER_BODIES
 from tests.openai_server import MODEL, Cut, OpenAIServer, Tool
-from tests.remembered import fact, learn
+from tests.remembered import fact, learn, said_of
 
 WORDS = "What is my dog called?"
 QUESTION = [{"role": "user", "content": WORDS}]
@@ -48,7 +48,7 @@ async def program(served, address):
 async def stored(served, user_id="maya"):
     """What is kept of a person, once everything is."""
     await served.app.state.conversations.settle()
-    return [(one.role, one.text, one.interrupted) for one in await served.memory.turns.list(user_id)]
+    return await said_of(served.memory, user_id)
 
 
 async def test_a_program_has_memory_by_an_address_and_a_header(served, program, server):

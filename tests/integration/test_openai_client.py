@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import inspect
 import json
 from datetime import UTC, datetime
 
@@ -15,7 +16,7 @@ from echoic.memory.errors import ConfigInvalid
 from echoic.memory.service import open_memory
 from tests.embedders import WordEmbedder
 from tests.openai_server import MODEL, Cut, OpenAIServer, Refusal, Tool
-from tests.remembered import fact, learn
+from tests.remembered import fact, learn, said_of
 
 QUESTION = [{"role": "user", "content": "What is my dog called?"}]
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
@@ -48,7 +49,7 @@ async def client(server, memory):
 
 
 @pytest.fixture
-def sync(server, memory):
+async def sync(server, memory):
     """Used in a thread: memory lives in the test's own loop."""
     with openai.OpenAI(api_key="key", base_url=server.url, max_retries=0) as bare:
         yield echoic.openai_memory(bare, user_id="maya", memory=memory)
@@ -57,8 +58,7 @@ def sync(server, memory):
 async def stored(client, memory, user_id="maya"):
     """What is kept of a person, as (role, words, cut off)."""
     assert await client.flush()
-    turns = await memory.turns.list(user_id)
-    return [(turn.role, turn.text, turn.interrupted) for turn in turns]
+    return await said_of(memory, user_id)
 
 
 def pair(reply, words="What is my dog called?"):
@@ -83,10 +83,12 @@ async def test_a_request_is_given_what_is_remembered(client, server, memory):
 async def test_it_is_one_of_its_kind(client, server, memory):
     """For `isinstance`, and for whoever prints it; the client that was given stays as it is."""
     assert isinstance(client, openai.AsyncOpenAI) and type(client).__name__ == "AsyncOpenAI"
-    assert isinstance(client.chat.completions, type(openai.AsyncOpenAI(api_key="k").chat.completions))
-    assert asyncio.iscoroutinefunction(client.chat.completions.create)
     bare = openai.AsyncOpenAI(api_key="key", base_url=server.url)
-    bare.chat  # noqa: B018  # a part that is made once
+    assert type(client.chat.completions) is type(bare.chat.completions)
+    for name in ("create", "parse", "stream"):
+        ours, theirs = getattr(client.chat.completions, name), getattr(bare.chat.completions, name)
+        assert inspect.iscoroutinefunction(ours) == inspect.iscoroutinefunction(theirs)
+        assert inspect.signature(ours) == inspect.signature(theirs)
     echoic.openai_memory(bare, user_id="maya", memory=memory)
     await bare.chat.completions.create(model=MODEL, messages=QUESTION)
     assert server.asked[0].body["messages"] == QUESTION

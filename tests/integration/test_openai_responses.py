@@ -7,9 +7,8 @@ from pydantic import BaseModel
 import echoic
 from echoic.memory.service import open_memory
 from tests.embedders import WordEmbedder
-from tests.integration.test_openai_client import pair, stored
 from tests.openai_server import MODEL, OpenAIServer, Tool
-from tests.remembered import fact, learn
+from tests.remembered import fact, learn, said_of
 
 WORDS = "What is my dog called?"
 
@@ -38,6 +37,16 @@ async def client(server, memory):
         client = echoic.openai_memory(bare, user_id="maya", memory=memory)
         yield client
         assert await client.flush()
+
+
+async def stored(client, memory):
+    """What is kept of the person, once everything is."""
+    assert await client.flush()
+    return await said_of(memory, "maya")
+
+
+def pair(reply):
+    return [("user", WORDS, False), ("assistant", reply, False)]
 
 
 async def test_a_text_is_the_callers_words(client, server, memory):
@@ -99,7 +108,7 @@ async def test_tools_and_their_results(client, server, memory):
     assert "Biscuit" in server.asked[1].said
     await client.responses.create(model=MODEL, input=[result], previous_response_id="resp-1")
     assert server.asked[2].body["input"] == [result]
-    assert await stored(client, memory) == pair("It rains.", WORDS)
+    assert await stored(client, memory) == pair("It rains.")
 
 
 async def test_the_same_words_in_another_thread_are_another_turn(client, server, memory):
