@@ -31,7 +31,7 @@ from rich.progress import Progress
 from echoic.agent.assistant import MemoryAgent
 from echoic.agent.call.call import Call
 from echoic.agent.call.capture import Capture
-from echoic.agent.call.prefetch import Counts, Prefetch
+from echoic.agent.call.prefetch import Prefetch
 from echoic.agent.call.recall_history import RecallHistory
 from echoic.agent.call.registry import attach
 from echoic.agent.config import AgentSettings
@@ -41,6 +41,7 @@ from echoic.local.dev.livekit_server import LiveKitServer, open_livekit
 from echoic.local.servers.stores import open_stores
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.embedding.embedder import LocalEmbedder
+from echoic.memory.recall.lookahead import Counts
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.types import Recall
 from evals.bench_data import caller, load

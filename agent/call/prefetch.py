@@ -1,9 +1,7 @@
 """Starts a recall while the caller is still talking, so that its answer is there when the model asks."""
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from livekit.agents import AgentSession, ConversationItemAddedEvent, UserInputTranscribedEvent, llm
 
@@ -11,21 +9,8 @@ from echoic.agent.call.transcripts import UNANSWERED_AFTER_S, Waiting
 from echoic.agent.conversation import previous_words
 from echoic.agent.livekit_api import conversation_of
 from echoic.memory.call import CallMemory
+from echoic.memory.recall.lookahead import Counts, Lookahead, Outcome
 from echoic.memory.recall.pending import PendingRecall
-from echoic.memory.text.words import normalise, terms
-
-SETTLE_S = 0.03
-"""A partial whose content is not new ("…uh", "…to me then") is looked up only if nothing follows it for so
-long. Final words come 100 ms after the last partial: with 0.12 the lookups of a quarter of all questions,
-those that end in such a word, began with them and were met in flight (p95 of a reply +12 ms)."""
-PARTIALS_LOOKED_UP = 24
-"""Lookups started from the partial words of one turn; each costs the embedder some 5 ms."""
-LOOKUPS_A_TURN = 32
-"""With those of final words, of which a monologue has many."""
-RUNNING = 2
-"""Lookups under way at once: the newest words, and those before, to which an unsure ear may return."""
-
-Outcome = Literal["hit", "late", "miss", "none"]
 
 
 class SpokenCall(Protocol):
@@ -37,39 +22,15 @@ class SpokenCall(Protocol):
     def shown(self, items: Sequence[llm.ChatItem]) -> list[llm.ChatItem]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What became of the lookups that were started while a caller spoke."""
-
-    started: int = 0
-    hit: int = 0
-    """Answered before the model asked."""
-    late: int = 0
-    """Adopted by the model's question while under way."""
-    wasted: int = 0
-    """Never asked: their words were not the last ones."""
-
-
 class Prefetch:
-    """Looks up what a caller is saying, as partial transcripts grow; `llm_node` adopts the lookup of exactly
-    its words, done or not.
-
-    A lookup's key is all the normalised words of a turn (`Recaller`): an answer to other words, to fewer
-    words or for another person can therefore never be taken.
-    """
+    """Looks up what the caller of a LiveKit session is saying; `llm_node` adopts the lookup of its words."""
 
     def __init__(self, call: SpokenCall) -> None:
         self._call, self._call_memory = call, call.call_memory
         self._session: AgentSession | None = None
         self._waiting = Waiting()
-        self._words = ""
-        self._content: list[str] = []
-        self._askable = False
-        self._started: list[PendingRecall] = []
-        self._settling: asyncio.TimerHandle | None = None
-        self._turn_ended = False
+        self._lookahead = Lookahead(self._start, self._give_up)
         self._heard_at = 0.0
-        self._earlier = Counts()
 
     def listen(self, session: AgentSession) -> None:
         """Follow the words of this session's caller from now on."""
@@ -80,25 +41,13 @@ class Prefetch:
 
     @property
     def outcome(self) -> Outcome:
-        """How the newest turn fared: its recall was answered already (`hit`), under way (`late`), or of other
-        words (`miss`).
-
-        `none`: there was nothing to ask, because nothing was said that is worth a lookup, or the words came
-        typed.
-        """
-        claimed = [asked.claimed for asked in self._started if asked.claimed is not None]
-        return claimed[-1] if claimed else "miss" if self._started and self._askable else "none"
+        """How the newest turn fared; see `Lookahead.outcome`."""
+        return self._lookahead.outcome
 
     @property
     def counts(self) -> Counts:
         """All lookups of the call; those of the newest turn count as wasted until they are asked."""
-        before, claimed = self._earlier, [asked.claimed for asked in self._started]
-        return Counts(
-            started=before.started + len(claimed),
-            hit=before.hit + claimed.count("hit"),
-            late=before.late + claimed.count("late"),
-            wasted=before.wasted + claimed.count(None),
-        )
+        return self._lookahead.counts
 
     def on_transcribed(self, event: UserInputTranscribedEvent) -> None:
         """Start a lookup if the words so far are other words, and matter."""
@@ -110,11 +59,9 @@ class Prefetch:
         if event.created_at - self._heard_at > UNANSWERED_AFTER_S:
             self._forget_words()  # of a turn that LiveKit dropped: they will not be part of the next
         self._heard_at = event.created_at
-        if self._turn_ended:
-            self._begin_turn()
         if event.is_final:
             self._waiting.hear(event)
-        self._follow(
+        self._lookahead.follow(
             f"{self._waiting.text} {'' if event.is_final else event.transcript}".strip(), event.is_final
         )
 
@@ -123,64 +70,28 @@ class Prefetch:
         if isinstance(event.item, llm.ChatMessage) and event.item.role == "user":
             self._waiting.take(event.item)
             if not self._waiting.segments:
-                self._stop_settling()
-                self._turn_ended = True
+                self._lookahead.end_turn()
 
     def close(self) -> None:
         """The call is over, or remembering is: stop what nobody will ask for."""
-        self._forget_words()
-        self._give_up(self._running())
+        self._waiting.clear()
+        self._lookahead.close()
 
-    def _follow(self, text: str, is_final: bool) -> None:
-        words = normalise(text)
-        if words == self._words and not (is_final and self._settling):
-            return
-        self._words = words
-        self._stop_settling()
-        before, self._content = self._content, terms(text)
-        if not (is_final or self._content):  # "what is my" asks nothing yet
-            return
-        if is_final or self._content != before:
-            self._look_up(text, is_final)
-        else:
-            self._settling = asyncio.get_running_loop().call_later(SETTLE_S, self._look_up, text)
-
-    def _look_up(self, text: str, is_final: bool = False) -> None:
-        self._settling = None
-        if len(self._started) >= (LOOKUPS_A_TURN if is_final else PARTIALS_LOOKED_UP):
-            return
+    def _start(self, text: str) -> PendingRecall | None:
         shown = self._shown()
-        ids = frozenset(item.id for item in shown if item.type == "message")
-        words_before = previous_words(shown)
-        asked = self._call_memory.prefetch(text, context_item_ids=ids, previous_user_text=words_before)
-        self._askable = asked is not None
-        if asked is None or asked.claimed is not None or any(asked is one for one in self._started):
-            return
-        self._started.append(asked)
-        self._give_up(self._running()[:-RUNNING])
+        return self._call_memory.prefetch(
+            text,
+            context_item_ids=frozenset(item.id for item in shown if item.type == "message"),
+            previous_user_text=previous_words(shown),
+        )
+
+    def _give_up(self, asked: PendingRecall) -> None:
+        self._call_memory.memory.recaller.give_up(asked)
 
     def _shown(self) -> Sequence[llm.ChatItem]:
         """The conversation as `llm_node` will find it."""
         return [] if self._session is None else self._call.shown(conversation_of(self._session))
 
-    def _running(self) -> list[PendingRecall]:
-        return [asked for asked in self._started if asked.claimed is None and asked.running]
-
-    def _give_up(self, superseded: Sequence[PendingRecall]) -> None:
-        for asked in superseded:
-            self._call_memory.memory.recaller.give_up(asked)
-
-    def _begin_turn(self) -> None:
-        self._give_up(self._running())
-        self._earlier, self._started = self.counts, []
-        self._words, self._content, self._turn_ended = "", [], False
-
     def _forget_words(self) -> None:
-        self._stop_settling()
         self._waiting.clear()
-        self._turn_ended = True
-
-    def _stop_settling(self) -> None:
-        if self._settling is not None:
-            self._settling.cancel()
-            self._settling = None
+        self._lookahead.end_turn()

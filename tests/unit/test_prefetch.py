@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pytest
 from livekit.agents import ConversationItemAddedEvent, UserInputTranscribedEvent, llm
 
-from echoic.agent.call import prefetch
-from echoic.agent.call.prefetch import LOOKUPS_A_TURN, PARTIALS_LOOKED_UP, RUNNING, Counts, Prefetch
+from echoic.agent.call.prefetch import Prefetch
 from echoic.agent.call.transcripts import UNANSWERED_AFTER_S
 from echoic.memory.config import MemorySettings
+from echoic.memory.recall import lookahead
+from echoic.memory.recall.lookahead import LOOKUPS_A_TURN, PARTIALS_LOOKED_UP, RUNNING, Counts
 from echoic.memory.recall.pending import PendingRecall
 from echoic.memory.recall.recaller import Recaller
 from echoic.memory.recall.recent_turns import RecentTurns
@@ -80,7 +81,7 @@ def call(spoken):
 
 @pytest.fixture
 async def ahead(call, monkeypatch):
-    monkeypatch.setattr(prefetch, "SETTLE_S", 0.01)
+    monkeypatch.setattr(lookahead, "SETTLE_S", 0.01)
     ahead = Prefetch(call)
     yield ahead
     ahead.close()
@@ -155,7 +156,7 @@ async def test_an_answer_to_fewer_words_is_never_taken(ahead, spoken, tier):
 
 async def test_words_that_change_nothing_wait_until_nothing_follows(ahead, tier, monkeypatch):
     """Case, punctuation and "uh" start nothing at once; what then stays is looked up after all."""
-    monkeypatch.setattr(prefetch, "SETTLE_S", 0.5)
+    monkeypatch.setattr(lookahead, "SETTLE_S", 0.5)
     hear(ahead, "what is my dog called")
     hear(ahead, "What is my dog called,")
     hear(ahead, "what is my dog called then")

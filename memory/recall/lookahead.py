@@ -1,0 +1,137 @@
+"""Lookups for words that are still being spoken, whichever way they are heard: started, watched, given up."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from echoic.memory.recall.pending import PendingRecall
+from echoic.memory.text.words import normalise, terms
+
+SETTLE_S = 0.03
+"""A partial whose content is not new ("…uh", "…to me then") is looked up only if nothing follows it for so
+long. Final words come 100 ms after the last partial: with 0.12 the lookups of a quarter of all questions,
+those that end in such a word, began with them and were met in flight (p95 of a reply +12 ms)."""
+PARTIALS_LOOKED_UP = 24
+"""Lookups started from the partial words of one turn; each costs the embedder some 5 ms."""
+LOOKUPS_A_TURN = 32
+"""With those of final words, of which a monologue has many."""
+RUNNING = 2
+"""Lookups under way at once: the newest words, and those before, to which an unsure ear may return."""
+
+Outcome = Literal["hit", "late", "miss", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the lookups that were started while a caller spoke."""
+
+    started: int = 0
+    hit: int = 0
+    """Answered before the model asked."""
+    late: int = 0
+    """Adopted by the model's question while under way."""
+    wasted: int = 0
+    """Never asked: their words were not the last ones."""
+
+
+class Lookahead:
+    """Looks up what a caller is saying, as partial transcripts grow; the question to the model adopts the
+    lookup of exactly its words, done or not.
+
+    A lookup's key is all the normalised words of a turn (`Recaller`): an answer to other words, to fewer
+    words or for another person can therefore never be taken.
+
+    Args:
+        start: begins a lookup at once, as `CallMemory.prefetch`; None: there is nothing to look up.
+        give_up: stops one that nobody asked for, as `Recaller.give_up`.
+    """
+
+    def __init__(
+        self, start: Callable[[str], PendingRecall | None], give_up: Callable[[PendingRecall], None]
+    ) -> None:
+        self._start, self._stop = start, give_up
+        self._words = ""
+        self._content: list[str] = []
+        self._askable = False
+        self._started: list[PendingRecall] = []
+        self._settling: asyncio.TimerHandle | None = None
+        self._turn_ended = False
+        self._earlier = Counts()
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the newest turn fared: its recall was answered already (`hit`), under way (`late`), or of other
+        words (`miss`).
+
+        `none`: there was nothing to ask, because nothing was said that is worth a lookup, or the words came
+        typed.
+        """
+        claimed = [asked.claimed for asked in self._started if asked.claimed is not None]
+        return claimed[-1] if claimed else "miss" if self._started and self._askable else "none"
+
+    @property
+    def counts(self) -> Counts:
+        """All lookups of the call; those of the newest turn count as wasted until they are asked."""
+        before, claimed = self._earlier, [asked.claimed for asked in self._started]
+        return Counts(
+            started=before.started + len(claimed),
+            hit=before.hit + claimed.count("hit"),
+            late=before.late + claimed.count("late"),
+            wasted=before.wasted + claimed.count(None),
+        )
+
+    def follow(self, text: str, is_final: bool) -> None:
+        """Start a lookup if these words, all of the turn so far, are other words, and matter."""
+        if self._turn_ended:
+            self._begin_turn()
+        words = normalise(text)
+        if words == self._words and not (is_final and self._settling):
+            return
+        self._words = words
+        self._stop_settling()
+        before, self._content = self._content, terms(text)
+        if not (is_final or self._content):  # "what is my" asks nothing yet
+            return
+        if is_final or self._content != before:
+            self._look_up(text, is_final)
+        else:
+            self._settling = asyncio.get_running_loop().call_later(SETTLE_S, self._look_up, text)
+
+    def end_turn(self) -> None:
+        """What is heard from now on is the next turn's; lookups that run may still be asked for."""
+        self._stop_settling()
+        self._turn_ended = True
+
+    def close(self) -> None:
+        """The call is over, or remembering is: stop what nobody will ask for."""
+        self.end_turn()
+        self._give_up(self._running())
+
+    def _look_up(self, text: str, is_final: bool = False) -> None:
+        self._settling = None
+        if len(self._started) >= (LOOKUPS_A_TURN if is_final else PARTIALS_LOOKED_UP):
+            return
+        asked = self._start(text)
+        self._askable = asked is not None
+        if asked is None or asked.claimed is not None or any(asked is one for one in self._started):
+            return
+        self._started.append(asked)
+        self._give_up(self._running()[:-RUNNING])
+
+    def _running(self) -> list[PendingRecall]:
+        return [asked for asked in self._started if asked.claimed is None and asked.running]
+
+    def _give_up(self, superseded: Sequence[PendingRecall]) -> None:
+        for asked in superseded:
+            self._stop(asked)
+
+    def _begin_turn(self) -> None:
+        self._give_up(self._running())
+        self._earlier, self._started = self.counts, []
+        self._words, self._content, self._turn_ended = "", [], False
+
+    def _stop_settling(self) -> None:
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
