@@ -1,0 +1,1 @@
+"""Other people's clients, unchanged, against Echoic: `python -m tests.clients.run`."""

@@ -1,0 +1,1 @@
+"""`echoic.pipecat` in pipelines of the installed Pipecat."""
