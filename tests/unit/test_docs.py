@@ -37,6 +37,8 @@ FENCE = re.compile(
 LINK = re.compile(r"\[(?:[^\]\[]|\[[^\]]*\])*\]\((?P<target>[^)\s]+)\)")
 FRAGMENT = "{.fragment}"
 """Marks a snippet that needs something the reader has, such as a room: it is compiled, not run."""
+CLIENTS = ("pipecat.md",)
+"""Pages of clients whose packages are not installed here: tests/clients runs their snippets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,8 @@ async def test_snippet_runs(snippet: Snippet, reader: None) -> None:
 
 def test_fragments_are_few() -> None:
     """A snippet that is not run may be wrong."""
-    assert sum(not snippet.runs for snippet in SNIPPETS) <= 2
+    here = [snippet for snippet in SNIPPETS if not snippet.where.startswith(CLIENTS)]
+    assert sum(not snippet.runs for snippet in here) <= 2
 
 
 async def test_open_finds_what_the_guide_says(reader: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,7 +81,7 @@ def waits(memory: EchoicMemory) -> Iterator[list[float]]:
 
 
 async def test_a_hung_store_costs_the_budget_and_no_turn(settings, own_stores, gateway):
-    """It stops in the middle of a call: replies go on, and what was said waits on the disk till it is back."""
+    """It stops in the middle of a call: replies go on; what was said waits on the disk until it is back."""
     memory = EchoicMemory("hung", settings=settings)
     with waits(memory) as waited:
         async with talking(memory, gateway) as talk:
