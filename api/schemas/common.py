@@ -8,16 +8,17 @@ from echoic.api.problems import MEDIA
 from echoic.memory.text.words import clean
 
 
-def _holdable(text: str) -> str:
+def holdable(text: str) -> str:
+    """The text, if every store can hold it."""
     if clean(text) != text:
         raise ValueError("holds NUL or half a character")
     return text
 
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2_000), AfterValidator(_holdable)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2_000), AfterValidator(holdable)]
 Said = Annotated[Text, StringConstraints(min_length=1)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100), AfterValidator(_holdable)]
-AgentId = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_holdable)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100), AfterValidator(holdable)]
+AgentId = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(holdable)]
 
 
 class Body(BaseModel):

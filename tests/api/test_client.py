@@ -70,6 +70,7 @@ def test_importing_it_loads_nothing_heavy():
 
 ARGUMENTS = {
     "add_fact": {"text": "Has a cat."},
+    "add_turns": {"turns": [{"role": "user", "text": "Hello.", "said_at": datetime(2026, 1, 2, tzinfo=UTC)}]},
     "change_fact": {"topic": "pets"},
     "search": {"text": "What is my dog called?"},
     "test_settings": {"part": "embedding", "changes": {"embedding_url": "http://127.0.0.1:1/v1"}},

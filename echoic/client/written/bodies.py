@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal, TypedDict
 
 
@@ -31,3 +32,12 @@ class SystemEdit(TypedDict, total=False):
     neo4j_user: str | None
     neo4j_password: str | None
     neo4j_database: str | None
+
+
+class TurnCreate(TypedDict, total=False):
+    """One thing that was said."""
+
+    role: Literal["user", "assistant"]
+    text: str
+    said_at: datetime | None
+    id: str | None

@@ -146,6 +146,16 @@ class TurnPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnsKept:
+    """What is durable now."""
+
+    call_id: str
+    turn_ids: list[UUID | None]
+    """In the order of the request; null: not kept, because this person does not want to be remembered, or
+    has not agreed yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UndoneAnswer:
     """What one call had taught and was taken back."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from echoic.client.connection import AsyncRoutes
-from echoic.client.request import Ask
+from echoic.client.request import UNSET, Ask, Unset
+from echoic.client.written.bodies import TurnCreate
 from echoic.client.written.people_answers import (
     CallAnswer,
     CallPage,
@@ -20,6 +21,7 @@ from echoic.client.written.people_answers import (
     TicketAnswer,
     TurnAnswer,
     TurnPage,
+    TurnsKept,
     UndoneAnswer,
 )
 
@@ -89,6 +91,27 @@ class AsyncPeople(AsyncRoutes):
         """What was said, newest first."""
         ask = Ask("GET", "/v1/users/{}/turns", (user_id,), query={"q": q, "limit": page_size})
         return self._pages(ask, TurnPage)
+
+    async def add_turns(
+        self,
+        user_id: str,
+        *,
+        turns: Sequence[TurnCreate],
+        call_id: str | Unset | None = UNSET,
+        agent_id: str | Unset | None = UNSET,
+        ended: bool | Unset = UNSET,
+    ) -> TurnsKept:
+        """Store what a person and an agent said to each other; durable when this answers, and learned
+        later.
+        """
+        ask = Ask(
+            "POST",
+            "/v1/users/{}/turns",
+            (user_id,),
+            body={"turns": turns, "call_id": call_id, "agent_id": agent_id, "ended": ended},
+        )
+        found: TurnsKept = await self._ask(ask, TurnsKept)
+        return found
 
     async def read_turn(self, user_id: str, turn_id: UUID) -> TurnAnswer:
         """One thing that was said."""
