@@ -6,7 +6,7 @@ $(error Echoic does not run on Windows itself: run it inside WSL 2, or with Dock
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help talk dev test test-rooms test-graph test-browser test-livekits test-package test-all lint bench doctor docs lock clean ready-local ready-dev
+.PHONY: help talk dev test test-rooms test-graph test-browser test-livekits test-clients test-package test-all lint bench doctor docs lock clean ready-local ready-dev
 export PYTHON
 
 help: ## List these targets
@@ -36,6 +36,9 @@ test-browser: ready-dev ## Join a call and correct memories with a real browser:
 
 test-livekits: ready-dev ## Try the public API on five versions of livekit-agents; ARGS=--newest takes the newest two
 	@.venv/bin/python -m tests.livekits.run $(ARGS)
+
+test-clients: ready-dev ## Try other people's clients, each in an environment of its own; ARGS=pipecat takes one
+	@.venv/bin/python -m tests.clients.run $(ARGS)
 
 test-package: ready-dev ## Install the wheel as a user does; needs a package index
 	@.venv/bin/python -m pytest tests/package $(ARGS)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipecat.frames.frames import (
+    CancelFrame,
     EndFrame,
     Frame,
     InterimTranscriptionFrame,
@@ -22,16 +23,14 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, F
 from echoic.agent.pipecat.aggregators import Aggregators
 from echoic.agent.pipecat.capture import Capture, Said, said_in
 from echoic.agent.pipecat.context import Message, previous_words, put_block, unanswered, words_of
-from echoic.agent.process_memory import SharedMemory, share_memory
-from echoic.memory.call import CallMemory, check_user_id, start_call
-from echoic.memory.config import MemorySettings, load_settings
-from echoic.memory.in_memory import open_in_memory
+from echoic.agent.pipecat.session import Session
+from echoic.memory.call import CallMemory
+from echoic.memory.config import MemorySettings
 from echoic.memory.observe.metrics import count_recall
 from echoic.memory.recall.lookahead import Lookahead
 from echoic.memory.recall.pending import PendingRecall
 from echoic.memory.service import Memory
-from echoic.memory.text.ids import check_agent_id
-from echoic.memory.types import Caller, Recall, Role
+from echoic.memory.types import Recall, Role
 
 log = logging.getLogger("echoic.pipecat")
 
@@ -78,18 +77,11 @@ class EchoicMemory(FrameProcessor):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        check_user_id(user_id)
-        if scope is not None:
-            check_agent_id(scope)
-        self._user_id, self._scope, self._memory, self._settings = user_id, scope, memory, settings
-        self._budget_s = (settings or (memory.settings if memory else load_settings())).recall_budget_s
-        self._shared: SharedMemory | None = None
-        self._call: CallMemory | None = None
-        self._opening: asyncio.Task[CallMemory] | None = None
+        self._session = Session(user_id, scope, settings, memory)
         self._closed = False
         self._last_recall: Recall | None = None
         self._context: LLMContext | None = None
-        self._capture = Capture(self._opened)
+        self._capture = Capture(self._session.opened)
         self._lookahead = Lookahead(self._prefetch, self._give_up)
         self._aggregators = Aggregators(self._on_words, self._on_said)
         if aggregators is not None:
@@ -99,7 +91,7 @@ class EchoicMemory(FrameProcessor):
     @property
     def call_memory(self) -> CallMemory | None:
         """What this call sees of memory, for whoever needs more; None until it is open."""
-        return self._call
+        return self._session.call
 
     @property
     def last_recall(self) -> Recall | None:
@@ -109,15 +101,13 @@ class EchoicMemory(FrameProcessor):
     @property
     def fault(self) -> str:
         """Why nothing is remembered, as a sentence; empty while all is well."""
-        return "" if self._shared is None else self._shared.fault
+        return self._session.fault
 
     async def get_memories(self, *, limit_s: float = GREETING_S) -> list[str]:
         """What is known about the caller, most important first, for a greeting; empty when there is nothing,
         or not in time."""
-        self._open_soon()
-        assert self._opening is not None
-        await asyncio.wait({self._opening}, timeout=limit_s)
-        return [] if self._call is None else [item.text for item in self._call.recent.profile]
+        call = await self._session.wait(limit_s)
+        return [] if call is None else [item.text for item in call.recent.profile]
 
     def keep(self, text: str, role: Role = "user") -> None:
         """Store something that no aggregator hears, such as text that your application appends itself."""
@@ -125,12 +115,14 @@ class EchoicMemory(FrameProcessor):
 
     async def flush(self) -> None:
         """Return when every turn said so far is durable, or was tried."""
+        self._capture.start()
         await self._capture.drained()
 
     async def setup(self, setup: FrameProcessorSetup) -> None:
         """Begin to open memory; the pipeline does not wait for it."""
         await super().setup(setup)
-        self._open_soon()
+        self._session.open_soon()
+        self._capture.start()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Every frame goes on in its direction, whatever is wrong with memory."""
@@ -157,62 +149,37 @@ class EchoicMemory(FrameProcessor):
         except Exception as exc:
             log.error("call.not_closed", extra={"error": type(exc).__name__})
         await self._capture.close()
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.wait({self._opening})
-        if self._shared is not None:
-            await self._shared.close()
-
-    def _open_soon(self) -> None:
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open(), name="pipecat.open")
-            self._capture.start()
-
-    async def _open(self) -> CallMemory:
-        self._shared = await self._share()
-        settings = self._shared.memory.settings
-        call_id = f"pipecat.{uuid.uuid4().hex}"
-        caller = Caller(self._user_id, self._scope or settings.agent_id, call_id, settings.timezone)
-        self._call, self._budget_s = start_call(self._shared.memory, caller), settings.recall_budget_s
-        await self._call.wait_loaded()
-        return self._call
-
-    async def _share(self) -> SharedMemory:
-        if self._memory is not None:
-            return SharedMemory(self._memory)
-        try:
-            return await share_memory(self._settings)
-        except Exception as exc:
-            log.error("call.not_opened", extra={"error": type(exc).__name__})
-            return SharedMemory(
-                open_in_memory(self._settings), f"Memory could not be opened ({type(exc).__name__})."
-            )
-
-    async def _opened(self) -> CallMemory:
-        assert self._opening is not None
-        return await asyncio.shield(self._opening)
+        await self._session.close()
 
     async def _end(self) -> None:
-        if self._opening is not None:
-            await self._capture.drained()
-            await (await self._opened()).end()
+        await self._capture.drained()
+        await (await self._session.opened()).end()
 
     def _notice(self, frame: Frame) -> None:
         if isinstance(frame, StartFrame):
             self._aggregators.find(self)
         elif isinstance(frame, (InterimTranscriptionFrame, TranscriptionFrame)):  # no aggregator took it
             self._on_words(frame.text, isinstance(frame, TranscriptionFrame))
-        elif isinstance(frame, EndFrame) and self._context is not None:
-            put_block(self._context, "")  # what an application keeps of the conversation holds none
+        elif isinstance(frame, (EndFrame, CancelFrame)):
+            self._take_block_out()  # what an application keeps of the conversation holds none
         elif (said := said_in(frame)) and (
             said.item_id.startswith("typed:") or not self._aggregators.follows(said.role)
         ):
             self._on_said(said)
 
     def _on_said(self, said: Said) -> None:
+        self._capture.keep(said)
         if said.role == "user":
             self._lookahead.end_turn()
-        self._capture.keep(said)
+            self._take_block_out()  # also where a guess at this turn is answered already: no frame will come
+
+    def _take_block_out(self) -> None:
+        if (context := self._conversation) is not None:
+            put_block(context, "")
+
+    @property
+    def _conversation(self) -> LLMContext | None:
+        return self._aggregators.context or self._context
 
     def _on_words(self, words: str, is_final: bool) -> None:
         try:
@@ -221,19 +188,18 @@ class EchoicMemory(FrameProcessor):
             log.error("turn.prefetch_broke", extra={"error": type(exc).__name__})
 
     def _prefetch(self, words: str) -> PendingRecall | None:
-        if self._call is None:
+        if (call := self._session.call) is None:
             return None
-        context = self._aggregators.context or self._context
-        messages = [] if context is None else context.get_messages()
-        return self._call.prefetch(
+        messages = [] if self._conversation is None else self._conversation.get_messages()
+        return call.prefetch(
             words,
             context_item_ids=self._shown(messages),
             previous_user_text=previous_words(messages),
         )
 
     def _give_up(self, asked: PendingRecall) -> None:
-        if self._call is not None:
-            self._call.memory.recaller.give_up(asked)
+        if self._session.call is not None:
+            self._session.call.memory.recaller.give_up(asked)
 
     async def _remember(self, frame: LLMContextFrame) -> None:
         """Put what is remembered before the caller's unanswered words; a turn that is only guessed at has a
@@ -245,27 +211,27 @@ class EchoicMemory(FrameProcessor):
         message = unanswered(messages)
         if message is None:
             return
-        self._last_recall = None
-        if words := words_of(message):
-            self._last_recall = await self._recall(words, messages, message, began)
-        put_block(frame.context, self._last_recall.block if self._last_recall else "", message)
+        self._last_recall, words = None, words_of(message)
+        try:
+            self._last_recall = await self._recall(words, messages, message, began) if words else None
+        finally:
+            put_block(frame.context, self._last_recall.block if self._last_recall else "", message)
 
     async def _recall(
         self, words: str, messages: list[Message], message: Message, began: float
     ) -> Recall | None:
-        if self._opening is not None and not self._opening.done():
-            await asyncio.wait({self._opening}, timeout=self._budget_s)
-        if self._call is None:
+        call = await self._session.wait(self._session.budget_s)
+        if call is None:
             log.warning("turn.recalled", extra={"memory": "not open"})
             return None
-        recall = await self._call.recall(
+        budget_s = self._session.budget_s
+        recall = await call.recall(
             words,
             context_item_ids=self._shown(messages),
             previous_user_text=previous_words(messages, message),
-            budget_s=max(0.0, self._budget_s - (time.monotonic() - began)),
+            budget_s=max(0.0, budget_s - (time.monotonic() - began)),
         )
-        memory = self._call.memory
-        count_recall(recall, budget_s=self._budget_s, breakers=memory.recaller.breakers)
+        count_recall(recall, budget_s=budget_s, breakers=call.memory.recaller.breakers)
         tiers = {name: result.status for name, result in recall.tiers.items()}
         waited_ms = round((time.monotonic() - began) * 1000, 3)
         log.info(

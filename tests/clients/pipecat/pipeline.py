@@ -4,7 +4,7 @@ What a transport does with a voice stands in `Mouth`; who speaks is played by `C
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -37,6 +37,8 @@ from echoic.pipecat import EchoicMemory
 from tests.inference_gateway import Gateway
 
 LIMIT_S = 20.0
+Placed = Callable[[LLMContextAggregatorPair, FrameProcessor, FrameProcessor], list[FrameProcessor]]
+"""Makes the parts of a pipeline of the aggregators, the model and the mouth."""
 
 
 class Mouth(FrameProcessor):
@@ -65,7 +67,7 @@ class Mouth(FrameProcessor):
 class Conversation:
     """One running pipeline, and who talks to it."""
 
-    def __init__(self, memory: EchoicMemory, gateway: Gateway) -> None:
+    def __init__(self, memory: EchoicMemory | Placed, gateway: Gateway) -> None:
         self.memory, self.context = memory, LLMContext()
         strategies = UserTurnStrategies(
             start=[ExternalUserTurnStartStrategy()], stop=[ExternalUserTurnStopStrategy(timeout=0.02)]
@@ -80,8 +82,10 @@ class Conversation:
         )
         self.mouth, self.replies = Mouth(), asyncio.Queue[str]()
         pair.assistant().add_event_handler("on_assistant_turn_stopped", self._on_reply)
-        pipeline = Pipeline([pair.user(), memory, self.llm, self.mouth, pair.assistant()])
-        self.worker = PipelineWorker(pipeline, cancel_on_idle_timeout=False, enable_rtvi=False)
+        parts = [pair.user(), memory, self.llm, self.mouth, pair.assistant()]
+        if not isinstance(memory, EchoicMemory):
+            parts = memory(pair, self.llm, self.mouth)
+        self.worker = PipelineWorker(Pipeline(parts), cancel_on_idle_timeout=False, enable_rtvi=False)
 
     async def hear(self, words: str, *partials: str) -> None:
         """The caller speaks one sentence, and their turn ends."""
@@ -125,7 +129,7 @@ class Conversation:
 
 @asynccontextmanager
 async def talking(
-    memory: EchoicMemory, gateway: Gateway, *, cancel: bool = False
+    memory: EchoicMemory | Placed, gateway: Gateway, *, cancel: bool = False
 ) -> AsyncIterator[Conversation]:
     """A conversation that runs while the block does, and then ends as a bot's does.
 

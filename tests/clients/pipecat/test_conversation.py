@@ -2,12 +2,15 @@
 
 import asyncio
 
+import pytest
 from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.frames.frames import LLMMessagesAppendFrame, LLMMessagesUpdateFrame, LLMRunFrame
+from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.frameworks.rtvi.frames import RTVISendTextFrame
 
 from echoic.agent import process_memory
 from echoic.memory.recall.prompt import CLOSE, OPEN
+from echoic.memory.service import open_memory
 from echoic.pipecat import EchoicMemory
 from tests.clients.pipecat.pipeline import talking
 from tests.embedders import WordEmbedder
@@ -211,6 +214,41 @@ async def test_a_conversation_that_was_kept_with_a_block_comes_back_without(stor
         await talk.send(LLMMessagesUpdateFrame(kept, run_llm=False))
         await talk.say("How old is my dog?")
     assert text_of(gateway.requests[-1]).count(CLOSE) == 1
+
+
+async def test_who_is_asked_first_is_stored_after_a_yes(memory_settings, gateway):
+    """With ECHOIC_CONSENT=ask the bot asks; what was said before the answer is kept with it."""
+    settings = memory_settings.model_copy(update={"consent": "ask", "recall_budget_ms": 5_000})
+    async with open_memory(settings, embedder=WordEmbedder()) as stored:
+        memory = EchoicMemory("maya", memory=stored)
+        async with talking(memory, gateway) as talk:
+            await talk.say("My dog is called Biscuit.")
+            await memory.flush()
+            assert await said(stored) == []
+            await memory.call_memory.decide(True)
+            await talk.say("Yes, you may remember that.")
+        assert [words for role, words, _ in await said(stored) if role == "user"] == [
+            "My dog is called Biscuit.",
+            "Yes, you may remember that.",
+        ]
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_in_a_pipeline_within_a_pipeline(stored, gateway, caplog, told):
+    """Its frames pass through, so turns are stored and blocks given; lookups ahead need the aggregators."""
+    caplog.set_level("INFO", "echoic.pipecat")
+    await learn(stored, fact("Has a dog called Biscuit.", "maya"))
+
+    def nested(pair, llm, mouth):
+        options = {"aggregators": pair} if told else {}
+        memory = EchoicMemory("maya", memory=stored, **options)
+        return [pair.user(), Pipeline([memory, llm]), mouth, pair.assistant()]
+
+    async with talking(nested, gateway) as talk:
+        assert "Biscuit" in await talk.say("What is my dog called?", "What is my dog called")
+    assert [one[0] for one in await said(stored)] == ["user", "assistant"]
+    (line,) = [record for record in caplog.records if record.message == "turn.recalled"]
+    assert (line.prefetch in ("hit", "late")) is told
 
 
 async def test_opened_by_its_settings(memory_settings, gateway, monkeypatch):

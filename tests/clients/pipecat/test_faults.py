@@ -129,7 +129,7 @@ async def test_memory_that_cannot_be_opened_costs_nothing(gateway, monkeypatch, 
     async def broken(*_):
         raise RuntimeError("words of the caller")
 
-    monkeypatch.setattr("echoic.agent.pipecat.processor.share_memory", broken)
+    monkeypatch.setattr("echoic.agent.pipecat.session.share_memory", broken)
     memory = EchoicMemory("maya", settings=settings)
     async with talking(memory, gateway) as talk:
         await talk.say("My dog is called Biscuit.")

@@ -1,6 +1,8 @@
 """The processor alone, in Pipecat's own `run_test`: which frames it changes, and what a fault costs."""
 
+import inspect
 import random
+import re
 
 import pytest
 from pipecat.frames.frames import (
@@ -12,7 +14,7 @@ from pipecat.frames.frames import (
     TranscriptionFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext, LLMSpecificMessage
-from pipecat.processors.frame_processor import FrameDirection
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.tests.utils import SleepFrame, run_test
 
 import echoic
@@ -163,7 +165,7 @@ async def test_faults_of_memory_cost_no_frame_and_say_no_word(memory, monkeypatc
         monkeypatch.setattr(memory.recaller, name, broken)
     monkeypatch.setattr(memory.recorder, "record", broken)
     heard = [cls("My dog", "caller", "") for cls in (InterimTranscriptionFrame, TranscriptionFrame)]
-    asked = LLMContextFrame(LLMContext([user(QUESTION)]))
+    asked = LLMContextFrame(LLMContext([user(f"{BLOCK}What was asked before?"), user(QUESTION)]))
     sent = [*heard, LLMContextUserTurnFrame(QUESTION, ""), asked, TextFrame("x")]
     await run_test(
         EchoicMemory("maya", memory=memory),
@@ -171,6 +173,7 @@ async def test_faults_of_memory_cost_no_frame_and_say_no_word(memory, monkeypatc
         expected_down_frames=[type(frame) for frame in sent],
         expected_up_frames=[],
     )
+    assert OPEN not in str(asked.context.get_messages())
     assert "memory_broke" in caplog.text and "turn.lost" in caplog.text
     assert all(QUESTION not in str(vars(record)) for record in caplog.records)
 
@@ -187,6 +190,14 @@ def test_a_wrong_setting_is_a_sentence(monkeypatch):
     monkeypatch.setenv("ECHOIC_RECALL_BUDGET_MS", "soon")
     with pytest.raises(echoic.ConfigInvalid, match="ECHOIC_RECALL_BUDGET_MS"):
         EchoicMemory("maya")
+
+
+def test_no_name_of_pipecats_is_ours_too():
+    """A newer Pipecat may take one: what it keeps there would be overwritten."""
+    theirs = {*dir(FrameProcessor), *vars(FrameProcessor())}
+    ours = {*vars(EchoicMemory), *re.findall(r"self\.(\w+)", inspect.getsource(EchoicMemory))}
+    shared = {name for name in ours & theirs if not name.startswith(("__", "_abc"))}
+    assert shared == {"process_frame", "push_frame", "setup", "cleanup"}
 
 
 def test_blocks_come_and_go_and_nothing_else_changes():
