@@ -64,7 +64,7 @@ def test_locks_agree_with_each_other_and_with_pyproject() -> None:
     extras = project["optional-dependencies"]
     assert not unmet(project["dependencies"], server)
     assert not unmet(project["dependencies"] + extras["local"], local)
-    elsewhere = {"pipecat"}  # another framework: its suite has an environment of its own (tests/clients/run.py)
+    elsewhere = {"pipecat"}  # its suite has an environment of its own (tests/clients/run.py)
     wanted = [line for name, group in extras.items() if name not in elsewhere for line in group]
     assert not unmet(wanted + project["dependencies"], dev)
     assert not unmet(PYPROJECT["build-system"]["requires"], pins("build.txt"))
