@@ -53,6 +53,16 @@ async def test_one_block_a_turn_and_none_left_behind(stored, gateway):
     assert OPEN not in str(context.get_messages())
 
 
+@pytest.mark.parametrize("cancel", [True, False])
+async def test_the_conversation_ends_without_a_block(stored, gateway, cancel):
+    """Whichever way it ends: an application may keep it."""
+    await learn(stored, fact("Has a dog called Biscuit.", "maya"))
+    async with talking(EchoicMemory("maya", memory=stored), gateway, cancel=cancel) as talk:
+        await talk.say("What is my dog called?")
+        assert OPEN in str(talk.context.get_messages())
+    assert OPEN not in str(talk.context.get_messages())
+
+
 async def test_a_tool_step_is_shown_the_same_block(stored, gateway):
     """The model's second request of a turn goes past the processor, straight from the tool's result."""
     await learn(stored, fact("Has a dog called Biscuit.", "maya"))
@@ -131,7 +141,10 @@ async def test_last_words_before_a_normal_end_are_kept(stored, gateway):
 
 async def test_two_callers_at_once_are_two_people(stored, gateway):
     """Neither is shown, nor stored with, anything of the other."""
-    await learn(stored, fact("Has a dog called Biscuit.", "maya"), fact("Has a cat called Miso.", "ben"))
+    for name, told in (("maya", "My dog is called Biscuit."), ("ben", "My cat is called Miso.")):
+        async with talking(EchoicMemory(name, memory=stored), gateway) as talk:
+            await talk.say(told)
+    gateway.requests.clear()
     async with (
         talking(EchoicMemory("maya", memory=stored), gateway) as maya,
         talking(EchoicMemory("ben", memory=stored), gateway) as ben,

@@ -137,6 +137,7 @@ async def test_turns_are_stored_once_with_their_dates(memory):
     )
     first, second = echoic.testing.remembered(memory, "maya")
     assert (first.text, first.role, first.agent_id) == (QUESTION, "user", "desk")
+    assert (first.position, second.position) == (0, 1)
     assert first.said_at.isoformat() == "2026-11-01T10:00:00+00:00" and second.text == "Biscuit."
 
 
@@ -151,7 +152,7 @@ async def test_frames_go_on_in_their_direction(memory, seen):
         expected_down_frames=[],
         expected_up_frames=[type(frame) for frame in sent],
     )
-    assert up == sent and context.get_messages() == [user(QUESTION)]
+    assert up == sent and seen.contents == [[QUESTION]]
     assert [turn.text for turn in echoic.testing.remembered(memory, "maya")] == ["Biscuit."]
 
 
