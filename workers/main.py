@@ -20,7 +20,7 @@ from echoic.memory.observe.scrape import serve_metrics
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.settings.overrides import wait_changed, with_stored
 from echoic.memory.store.jobs import QUEUE, deserialize, mend_queue, open_redis, serialize
-from echoic.memory.store.refill import refill_for_ever
+from echoic.memory.store.reembed import refill_for_ever
 from echoic.workers import gauges
 from echoic.workers.attempts import AGAIN_AFTER_S
 from echoic.workers.choose_extractor import open_extractor

@@ -209,7 +209,7 @@ async def _schema(settings: MemorySettings) -> Finding:
     import asyncpg
 
     from echoic.memory.store.migrate import check_schema, migrations
-    from echoic.memory.store.refill import left_to_refill
+    from echoic.memory.store.reembed import left_to_refill
 
     connection = await asyncpg.connect(settings.database_url.get_secret_value(), timeout=ANSWER_S)
     try:

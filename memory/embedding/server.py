@@ -13,8 +13,10 @@ from echoic.memory.errors import MemoryFault
 from echoic.memory.hosting.priority_threads import PriorityThreads
 from echoic.memory.hosting.wire import Message, serve
 
-Embed = Callable[[dict[str, Any]], bytes]
-"""What a client asks -> its vectors, as little-endian float32, one after the other. Runs in a thread."""
+Embed = Callable[..., bytes]
+"""Texts -> their vectors, as little-endian float32, one after the other. Runs in a thread."""
+HOW = ("question", "across")
+"""What a client may say of its texts: that they are asked, and of what was said in several languages."""
 
 
 class EmbeddingServer:
@@ -28,7 +30,7 @@ class EmbeddingServer:
         return self._threads.submit(self._vectors, question, urgent=bool(question.get("urgent")))
 
     def _vectors(self, question: dict[str, Any]) -> Message:
-        return {}, self._embed(question)
+        return {}, self._embed(question["texts"], **{name: True for name in HOW if question.get(name)})
 
 
 def main(socket: str, threads: str) -> None:
@@ -46,11 +48,9 @@ def _load_model() -> Embed:
     model = LocalEmbedder(workers=1)
     model.embed_now(["warm", "warm werden"])
 
-    def embed(asked: dict[str, Any]) -> bytes:
-        if asked.get("question"):
-            (text,) = asked["texts"]
-            return model.embed_question(text, bool(asked.get("across"))).astype("<f4").tobytes()
-        return model.embed_now(asked["texts"]).astype("<f4").tobytes()
+    def embed(texts: list[str], question: bool = False, across: bool = False) -> bytes:
+        vectors = model.embed_question(texts[0], across) if question else model.embed_now(texts)
+        return vectors.astype("<f4").tobytes()
 
     return embed
 

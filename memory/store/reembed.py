@@ -3,8 +3,13 @@
 While it runs, the setting `embedding` names no model at all, so every start is refused (memory/service.py:
 check_embedding); the setting `reembedded_to` holds the last ref that is done. Both change in the transaction
 that writes the vectors.
+
+What an older Echoic embedded has zeros where the numbers for other languages belong: the migration put them
+there (0014_languages.sql), so that everything is found as before at once. A worker fills them in; the setting
+`refilled_to` holds the last ref that is done, and goes when all are.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -12,8 +17,8 @@ import asyncpg
 
 from echoic.memory.config import MemorySettings
 from echoic.memory.embedding.embedder import Embedder, open_embedder
-from echoic.memory.errors import StoreUnavailable
-from echoic.memory.store.database import UNAVAILABLE, Database, unreachable
+from echoic.memory.errors import MemoryFault, StoreUnavailable
+from echoic.memory.store.database import UNAVAILABLE, Connection, Database, unreachable
 from echoic.memory.store.queries import query
 
 log = logging.getLogger("echoic.reembed")
@@ -21,6 +26,9 @@ log = logging.getLogger("echoic.reembed")
 LOCK = 0x656D6265  # "embe": one re-embedding at a time
 BATCH = 256  # 1-2 s of local embedding: what a kill costs at most
 UNFINISHED = " (unfinished)"
+REFILL_BATCH = 64  # a second of embedding, behind all questions
+REFILL_LIMIT_S = 120.0
+AGAIN_S = 60.0
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) after each batch."""
@@ -128,3 +136,46 @@ class _Reembedding:
 
     async def _put(self, key: str, value: str) -> None:
         await self._connection.execute(query("put_setting"), key, value)
+
+
+async def refill_for_ever(db: Database, embedder: Embedder) -> None:
+    """Fill in what is missing, then look once a minute: an older process may have been at work."""
+    while True:
+        try:
+            while await refill(db, embedder):
+                pass
+        except MemoryFault as exc:
+            log.info("refill.waits", extra={"error": type(exc).__name__})
+        await asyncio.sleep(AGAIN_S)
+
+
+async def refill(db: Database, embedder: Embedder) -> int:
+    """Embed one batch anew; returns how many texts that were, 0 when nothing is left or another is at it.
+
+    Raises:
+        StoreUnavailable, ModelUnavailable: try again later.
+    """
+
+    async def work(connection: Connection) -> int:
+        at = await connection.fetchval(query("refilled_to"))
+        if at is None:
+            return 0
+        rows = await connection.fetch(query("texts_after"), int(at), REFILL_BATCH)
+        if not rows:
+            await connection.execute("delete from settings where key = 'refilled_to'")
+            log.info("refill.done")
+            return 0
+        vectors = await embedder.embed_batch([row["text"] or "" for row in rows])
+        for row, vector in zip(rows, vectors, strict=True):
+            name = "replace_turn_vector" if row["is_turn"] else "replace_fact_vector"
+            await connection.execute(query(name), row["ref"], vector)
+        await connection.execute(query("put_setting"), "refilled_to", str(rows[-1]["ref"]))
+        return len(rows)
+
+    return await db.transaction(work, timeout_s=REFILL_LIMIT_S)
+
+
+async def left_to_refill(connection: Connection) -> int:
+    """How many texts are not yet found from other languages."""
+    at = await connection.fetchval("select value from settings where key = 'refilled_to'")
+    return 0 if at is None else int(await connection.fetchval(query("count_after"), int(at)))

@@ -7,9 +7,9 @@ import pytest
 from echoic.memory.embedding.embedder import ALL, ENGLISH
 from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.service import open_memory
-from echoic.memory.store import refill as module
+from echoic.memory.store import reembed as module
 from echoic.memory.store.migrate import migrations
-from echoic.memory.store.refill import left_to_refill, refill
+from echoic.memory.store.reembed import left_to_refill, refill
 from echoic.memory.types import FACTS_TIER
 from tests.remembered import caller, fact, learn, say
 
@@ -47,7 +47,7 @@ async def test_it_is_found_at_once_and_from_other_languages_after_a_while(
     older, memory_settings, embedder, monkeypatch
 ):
     """English before anything is embedded anew; killed between two batches, it goes on where it stood."""
-    monkeypatch.setattr(module, "BATCH", 3)
+    monkeypatch.setattr(module, "REFILL_BATCH", 3)
     async with open_memory(memory_settings, embedder=embedder) as memory:
         assert (await found(memory, "What's the name of my puppy?"))[0] == SAID[0]
         assert await left_to_refill(older) == 4

@@ -130,7 +130,7 @@ async def test_a_hung_embedder_costs_a_prefetched_question_no_more_than_any_othe
     """A prefetch has patience; a reply that waits has not, and finds by words alone within its budget."""
     held = asyncio.Event()
 
-    async def hang(text):
+    async def hang(text, *, across=False):
         await held.wait()
 
     async def by_words(question):

@@ -1,5 +1,5 @@
 -- Vectors with a place for every language behind the one for English (memory/embedding/embedder.py). What was embedded before has
--- zeros there: English is found as before at once, and the worker fills them in (memory/store/refill.py).
+-- zeros there: English is found as before at once, and the worker fills them in (memory/store/reembed.py).
 
 -- Vectors as these columns hold them; of any other model false.
 create function is_other_language(vector halfvec) returns boolean language sql immutable parallel safe set search_path from current as $$
