@@ -134,7 +134,7 @@ def _languages(report: dict[str, Any]) -> str:
     lines = [
         "**Found in the caller's own language, and across**"
         f"{_origin(report, 'python -m evals.languages')}. Each language's 40 facts are one caller's turns; "
-        "the sealed half of 60 questions is asked in the same language, and in each of the others: share whose "
+        "the sealed half of 60 questions is asked in the same language, and in each of the others: whose "
         "fact comes first / is among the first five. Neither local model knows Hindi.",
         "",
         "| Facts in | same language | asked in the others |",

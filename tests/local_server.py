@@ -63,7 +63,7 @@ class Server:
             raise AssertionError(f"{complaint} within {limit_s:g} s") from None
 
     async def _serve(self) -> None:
-        app = web.Application()
+        app = web.Application(client_max_size=2**24)
         app.add_routes(self.routes())
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()

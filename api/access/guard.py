@@ -129,7 +129,7 @@ class Guard:
 class Speaker(Guard):
     """The same where a header names the person: a key for one person need not name them again."""
 
-    async def __call__(  # type: ignore[override]
+    async def __call__(
         self,
         request: Request,
         bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],

@@ -5,13 +5,14 @@ themselves, and where something is denied; a language without a file has none, a
 it.
 """
 
+import os
+import threading
 import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from threading import Lock
 from typing import Any
 
 Words = tuple[tuple[str, ...], ...]
@@ -81,7 +82,7 @@ class Language:
 UNKNOWN = Language()
 SURE = 0.5
 """Of 3,970 English texts three ("Bye!", ";)") were taken for another language, with 0.18 at most."""
-_loading = Lock()
+_loading = threading.Lock()
 """The embedder's threads ask at once."""
 
 
@@ -141,6 +142,16 @@ def _identified(text: str) -> str:
     return _classified(text)[0]
 
 
+def loaded_language_of(text: str) -> str:
+    """The code of the language of these words; empty until the identifier is loaded, which begins now: nobody
+    waits for the half second that it takes."""
+    if _identifier.cache_info().currsize == 0:
+        if not _loading.locked():
+            threading.Thread(target=_classified, args=("load",), name="language", daemon=True).start()
+        return ""
+    return language_of([text]).code
+
+
 def _classified(text: str) -> tuple[str, float]:
     with _loading:
         identifier = _identifier()
@@ -154,14 +165,20 @@ def _identifier() -> Any:
 
     One of our own: the package's is anybody's, and changes while a thread asks it.
     """
-    from py3langid.langid import (
-        MODEL_FILE,
-        LanguageIdentifier,
-    )  # 0.1 s, and only who asks for a language pays
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     identifier.set_languages(sorted(languages()))
     return identifier
+
+
+def _unlock() -> None:
+    """In a process that was forked: whoever held the lock is not there."""
+    global _loading
+    _loading = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_unlock)
 
 
 def _language(code: str, data: dict[str, Any]) -> Language:

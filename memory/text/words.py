@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 import snowballstemmer
 import stopwordsiso
 
-from echoic.memory.text.language import language_of
+from echoic.memory.text.language import loaded_language_of
 
 MAX_TERM_CHARS = 40
 """Longer "words" (keys, links) are cut: a Postgres index entry has a limit, and nobody says them twice."""
@@ -105,7 +105,7 @@ def asked_terms(text: str) -> list[str]:
 
     They are stored with what is said, so only the question decides which words count.
     """
-    code = language_of([text]).code
+    code = loaded_language_of(text)
     if code in ("", "en"):
         return terms(text)
     without = _stop_terms(code)

@@ -138,7 +138,7 @@ async def test_what_the_model_refuses_is_refused(served, program, server, status
 async def test_a_model_that_is_not_there(served, program, server, memory):
     """Is a 502, and the words stay."""
     served.app.state.model._settings = memory.settings.model_copy(update={"llm_url": "http://127.0.0.1:1/v1"})
-    with pytest.raises(openai.InternalServerError, match="cannot be reached") as refused:
+    with pytest.raises(openai.InternalServerError) as refused:
         await program.chat.completions.create(model="gpt", messages=QUESTION)
     assert refused.value.status_code == 502 and await stored(served) == [("user", WORDS, False)]
 
