@@ -82,7 +82,7 @@ class Edge:
             passed = {**scope, "path": _kept_apart(scope), "echoic.give_back": give_back}
             await self._app(passed, body, send_with_headers)
         except Problem as problem:
-            await answer(problem)(scope, receive, send_with_headers)
+            await answer(problem, scope["path"])(scope, receive, send_with_headers)
         finally:
             give_back()
             ONLY.reset(before)

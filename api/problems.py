@@ -29,6 +29,7 @@ from echoic.memory.settings.vault import SecretUnreadable, VaultLocked
 log = logging.getLogger("echoic.api")
 MEDIA = "application/problem+json"
 RETRY_S = "2"
+OPENAI_PATHS = ("/v1/chat/completions",)
 
 FAULTS: tuple[tuple[type[MemoryFault], int, str], ...] = (
     (FactUnknown, 404, "fact-unknown"),
@@ -64,8 +65,8 @@ class Problem(Exception):
         self.status, self.name, self.detail, self.headers, self.more = status, name, detail, headers, more
 
 
-def answer(problem: Problem) -> Response:
-    """The problem as a response."""
+def answer(problem: Problem, path: str = "") -> Response:
+    """The problem as a response; on a path of OpenAI's, also as its clients read it."""
     body = {
         "type": f"urn:echoic:problem:{problem.name}",
         "title": HTTPStatus(problem.status).phrase,
@@ -73,6 +74,8 @@ def answer(problem: Problem) -> Response:
         "detail": problem.detail,
         **problem.more,
     }
+    if path in OPENAI_PATHS:
+        body["error"] = {"message": problem.detail, "type": problem.name, "code": problem.name, "param": None}
     return JSONResponse(body, problem.status, problem.headers, media_type=MEDIA)
 
 
@@ -94,28 +97,30 @@ def answer_with_problems(app: FastAPI) -> None:
 
 async def _of_ours(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, Problem)
-    return answer(exc)
+    return answer(exc, request.scope["path"])
 
 
 async def _of_memory(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, MemoryFault)
-    return answer(of_fault(exc))
+    return answer(of_fault(exc), request.scope["path"])
 
 
 async def _of_http(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     headers = dict(exc.headers) if exc.headers else None
     name = HTTPStatus(exc.status_code).phrase.lower().replace(" ", "-")
-    return answer(Problem(exc.status_code, name, str(exc.detail), headers=headers))
+    return answer(Problem(exc.status_code, name, str(exc.detail), headers=headers), request.scope["path"])
 
 
 async def _of_validation(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)
     errors = [{"at": ".".join(map(str, one["loc"])), "problem": one["msg"]} for one in exc.errors()]
-    return answer(Problem(422, "invalid-request", "The request does not fit its description.", errors=errors))
+    detail = "The request does not fit its description."
+    return answer(Problem(422, "invalid-request", detail, errors=errors), request.scope["path"])
 
 
 async def _of_defect(request: Request, exc: Exception) -> Response:
     """Its text may hold somebody's words, so only its kind is told."""
     log.error("api.defect", extra={"error": type(exc).__name__})
-    return answer(Problem(500, "defect", f"Echoic met a fault it does not know ({type(exc).__name__})."))
+    detail = f"Echoic met a fault it does not know ({type(exc).__name__})."
+    return answer(Problem(500, "defect", detail), request.scope["path"])
