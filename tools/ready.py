@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV, TOOLS, LOCKS = ROOT / ".venv", ROOT / ".tools", ROOT / "locks"
 STAMP = VENV / "echoic-ready.json"
 LEVELS = ("local", "dev")  # each holds the one before it
+OURS = ("agent", "worker", "graph", "api")
+"""Extras that a server installs. `pipecat` is in no lock: its suite has an environment of its own."""
 LEAST_UV = (0, 5)  # reads universal locks with hashes; older ones do not know every marker
 NOT_FOR_UV = ("UV_SYSTEM_PYTHON", "UV_PYTHON", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
 """They would turn uv to another environment than .venv."""
@@ -132,9 +134,9 @@ def lock(options: list[str]) -> None:
     ]
     constrained = ["--constraint", "locks/dev.txt"]
     for name, extra in (
-        ("dev", [*options, "pyproject.toml", "--all-extras"]),
-        ("local", [*constrained, "pyproject.toml", *_extras("agent", "worker", "graph", "api", "local")]),
-        ("server", [*constrained, "pyproject.toml", *_extras("agent", "worker", "graph", "api")]),
+        ("dev", [*options, "pyproject.toml", *_extras(*OURS, "local", "docs", "dev")]),
+        ("local", [*constrained, "pyproject.toml", *_extras(*OURS, "local")]),
+        ("server", [*constrained, "pyproject.toml", *_extras(*OURS)]),
         ("build", [*options, "locks/build.in"]),
         ("uv", [*options, "locks/uv.in"]),
     ):
