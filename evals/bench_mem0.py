@@ -32,7 +32,7 @@ class SameEmbedder:
         self.config = config
 
     def embed(self, text: str, memory_action: str | None = None) -> list[float]:
-        return self.embedder.embed_now([text])[0].tolist()
+        return self.embedder.embed_question(text).tolist()  # it is only searched: what is stored is ours
 
 
 class NoLLM:

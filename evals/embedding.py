@@ -52,7 +52,7 @@ class Runner(_InferenceRunner):
         self._model = LocalEmbedder(workers=1)
 
     def run(self, data: bytes) -> bytes:
-        return self._model.embed_now([data.decode()]).tobytes()
+        return self._model.embed_question(data.decode()).tobytes()
 
 
 def main(

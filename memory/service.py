@@ -30,7 +30,7 @@ from echoic.memory.store.spool import Spool
 from echoic.memory.store.turns import TurnStore
 from echoic.memory.store.versions import Versions
 from echoic.memory.stores import Stores
-from echoic.memory.text.language import loaded_language_of
+from echoic.memory.text.language import load_identifier_soon
 from echoic.memory.types import GRAPH_TIER, Caller
 
 log = logging.getLogger("echoic.memory")
@@ -160,7 +160,7 @@ def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], dateti
     spool = Spool(spool_folder(settings))
     search = HybridSearch(db, versions)
     groups, (backend, fault) = GraphGroups(db, versions), _graph(settings)
-    loaded_language_of("")  # begin: the first question needs it
+    load_identifier_soon()  # the first question needs it
     recaller = Recaller(
         _tiers(search, backend, groups),
         embedder,

@@ -37,7 +37,7 @@ def model_loaded_once() -> Iterator[None]:
     """All embedders of this process share what is loaded from disk, which takes a second and 100 MB."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(minilm, "_load", cache(minilm._load))
-        patch.setattr(embedder_module, "open_universal", cache(embedder_module.open_universal))
+        patch.setattr(embedder_module, "load_universal", cache(embedder_module.load_universal))
         yield
 
 
@@ -115,6 +115,7 @@ def falkordb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def embedder() -> Iterator[LocalEmbedder]:
     """The local model in this process, for `open_memory(settings, embedder=embedder)`, loaded once."""
     shared = LocalEmbedder()
+    shared.embed_now(["all is loaded"])
     closing, shared.close = shared.close, _stay_open  # type: ignore[method-assign]
     yield shared
     asyncio.run(closing())

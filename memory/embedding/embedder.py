@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Thread
 from typing import Protocol
 
 import numpy as np
@@ -11,17 +12,15 @@ import numpy.typing as npt
 from echoic.memory.config import LOCAL_DIMENSIONS, LOCAL_EMBEDDING_MODEL, MemorySettings
 from echoic.memory.embedding import minilm
 from echoic.memory.embedding.minilm import MiniLM
-from echoic.memory.embedding.universal import open_universal
+from echoic.memory.embedding.universal import UniversalEncoder, load_universal, universal_files
 from echoic.memory.errors import ConfigInvalid, ModelUnavailable
-from echoic.memory.text.language import is_other_than_english
+from echoic.memory.text.language import is_other_than_english, load_identifier
 
 Vector = npt.NDArray[np.float32]
 
 ENGLISH = slice(0, minilm.DIMENSIONS)
 ALL = slice(minilm.DIMENSIONS, LOCAL_DIMENSIONS)
 """Where the two models' numbers stand in a vector."""
-ACROSS = 1.0
-"""Weight of the second model for an English question, where not everything that is stored is English."""
 MAX_CHARS = (
     8_000  # more than 256 tokens of any script: tokenising 100,000 characters would cost 60 ms for nothing
 )
@@ -89,8 +88,18 @@ class LocalEmbedder:
     dimensions = LOCAL_DIMENSIONS
 
     def __init__(self, *, workers: int = 2) -> None:
-        self._english, self._all = MiniLM(), open_universal()
+        self._english, files = MiniLM(), universal_files()
+        self._all: Future[UniversalEncoder] = Future()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="embed")
+        # two seconds, in which English questions are answered
+        Thread(target=self._load, args=files, name="embed load", daemon=True).start()
+
+    def _load(self, weights: bytes, vocabulary: bytes) -> None:
+        try:
+            load_identifier()
+            self._all.set_result(load_universal(weights, vocabulary))
+        except Exception as exc:  # whoever asks reads it
+            self._all.set_exception(exc)
 
     async def embed(self, text: str, *, across: bool = False) -> Vector:
         loop = asyncio.get_running_loop()
@@ -106,20 +115,22 @@ class LocalEmbedder:
         )
 
     def embed_question(self, text: str, across: bool = False) -> Vector:
-        """As `embed`, in the calling thread."""
+        """As `embed`, in the calling thread; English alone is known until the second model is loaded."""
         text, vector = text[:MAX_CHARS], np.zeros(self.dimensions, np.float32)
-        english = not is_other_than_english(text)
+        loaded = self._all.done() and self._all.exception() is None
+        english = not loaded or not is_other_than_english(text)
         if english:
             vector[ENGLISH] = self._english.encode([text])[0]
-        if across or not english:
-            vector[ALL] = self._all.encode([text])[0] * (ACROSS if english else 1)
+        if loaded and (across or not english):
+            vector[ALL] = self._all.result().encode([text])[0]
         return vector
 
     def embed_now(self, texts: list[str]) -> Vector:
-        """As `embed_batch`, in the calling thread."""
+        """As `embed_batch`, in the calling thread; waits until all is loaded."""
+        everything = self._all.result()
         texts = [text[:MAX_CHARS] for text in texts]
         vectors = np.zeros((len(texts), self.dimensions), np.float32)
-        vectors[:, ALL] = self._all.encode(texts)
+        vectors[:, ALL] = everything.encode(texts)
         if english := [at for at, text in enumerate(texts) if not is_other_than_english(text)]:
             vectors[english, ENGLISH] = self._english.encode([texts[at] for at in english])
         return vectors

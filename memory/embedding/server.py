@@ -46,7 +46,7 @@ def _load_model() -> Embed:
     from echoic.memory.embedding.embedder import LocalEmbedder
 
     model = LocalEmbedder(workers=1)
-    model.embed_now(["warm", "warm werden"])
+    model.embed_question("warm")
 
     def embed(texts: list[str], question: bool = False, across: bool = False) -> bytes:
         vectors = model.embed_question(texts[0], across) if question else model.embed_now(texts)

@@ -23,7 +23,6 @@ Floats = npt.NDArray[np.float32]
 WEIGHTS_SHA256 = "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9"
 VOCABULARY_SHA256 = "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9"
 DIMENSIONS = 512
-LANGUAGES = frozenset("ar de en es fr it ja ko nl pl pt ru th tr zh".split())
 TABLES = 17  # the embedding table is quantised in so many parts; word n stands in part n % 17
 WIDTH = 256
 BEGIN, END, UNKNOWN = 1, 2, 0
@@ -47,15 +46,20 @@ def resources() -> Path:
     return Path(spec.submodule_search_locations[0]) / "resources"
 
 
-def open_universal() -> "UniversalEncoder":
-    """Load the model, which takes a second and 190 MB.
+def universal_files() -> tuple[bytes, bytes]:
+    """The weights and the vocabulary, verified.
 
     Raises:
         ConfigInvalid: a file is missing, or another one.
     """
     folder = resources()
     weights = verified(folder / "weights.npz", WEIGHTS_SHA256)
-    return UniversalEncoder(weights, verified(folder / "sp.model", VOCABULARY_SHA256))
+    return weights, verified(folder / "sp.model", VOCABULARY_SHA256)
+
+
+def load_universal(weights: bytes, vocabulary: bytes) -> "UniversalEncoder":
+    """The model of these files; takes a second and 190 MB."""
+    return UniversalEncoder(weights, vocabulary)
 
 
 class UniversalEncoder:

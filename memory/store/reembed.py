@@ -118,7 +118,9 @@ class _Reembedding:
     async def _finish(self) -> None:
         async with self._connection.transaction():
             await self._put("embedding", self._model)
-            await self._connection.execute("delete from settings where key = 'reembedded_to'")
+            await self._connection.execute(
+                "delete from settings where key in ('reembedded_to', 'refilled_to')"
+            )
             # relations have vectors too: the graphs rest until the worker has entered them anew
             await self._connection.execute("update graph_groups set refreshed_at = null")
             await self._connection.execute(query("mark_all_graphs_behind"))
@@ -160,14 +162,14 @@ async def refill(db: Database, embedder: Embedder) -> int:
         at = await connection.fetchval(query("refilled_to"))
         if at is None:
             return 0
-        rows = await connection.fetch(query("texts_after"), int(at), REFILL_BATCH)
+        rows = await connection.fetch(query("texts_to_refill"), int(at), REFILL_BATCH)
         if not rows:
             await connection.execute("delete from settings where key = 'refilled_to'")
             log.info("refill.done")
             return 0
         vectors = await embedder.embed_batch([row["text"] or "" for row in rows])
         for row, vector in zip(rows, vectors, strict=True):
-            name = "replace_turn_vector" if row["is_turn"] else "replace_fact_vector"
+            name = "refill_turn" if row["is_turn"] else "refill_fact"
             await connection.execute(query(name), row["ref"], vector)
         await connection.execute(query("put_setting"), "refilled_to", str(rows[-1]["ref"]))
         return len(rows)
@@ -178,4 +180,4 @@ async def refill(db: Database, embedder: Embedder) -> int:
 async def left_to_refill(connection: Connection) -> int:
     """How many texts are not yet found from other languages."""
     at = await connection.fetchval("select value from settings where key = 'refilled_to'")
-    return 0 if at is None else int(await connection.fetchval(query("count_after"), int(at)))
+    return 0 if at is None else int(await connection.fetchval(query("count_to_refill"), int(at)))

@@ -6,13 +6,13 @@ it.
 """
 
 import os
-import threading
 import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from threading import Lock, Thread
 from typing import Any
 
 Words = tuple[tuple[str, ...], ...]
@@ -82,7 +82,7 @@ class Language:
 UNKNOWN = Language()
 SURE = 0.5
 """Of 3,970 English texts three ("Bye!", ";)") were taken for another language, with 0.18 at most."""
-_loading = threading.Lock()
+_loading = Lock()
 """The embedder's threads ask at once."""
 
 
@@ -142,20 +142,30 @@ def _identified(text: str) -> str:
     return _classified(text)[0]
 
 
+def load_identifier() -> None:
+    """Load what tells languages apart: half a second, 40 ms of which a loop beside it stands still at most."""
+    with _loading:
+        _identifier()
+
+
+def load_identifier_soon() -> None:
+    """The same in a thread; returns at once."""
+    if not _is_loaded():
+        Thread(target=load_identifier, name="language", daemon=True).start()
+
+
 def loaded_language_of(text: str) -> str:
-    """The code of the language of these words; empty until the identifier is loaded, which begins now: nobody
-    waits for the half second that it takes."""
-    if _identifier.cache_info().currsize == 0:
-        if not _loading.locked():
-            threading.Thread(target=_classified, args=("load",), name="language", daemon=True).start()
-        return ""
-    return language_of([text]).code
+    """The code of the language of these words; empty while it cannot be told without waiting."""
+    return language_of([text]).code if _is_loaded() else ""
+
+
+def _is_loaded() -> bool:
+    return _identifier.cache_info().currsize > 0
 
 
 def _classified(text: str) -> tuple[str, float]:
-    with _loading:
-        identifier = _identifier()
-    code, share = identifier.classify(text)
+    load_identifier()
+    code, share = _identifier().classify(text)
     return str(code), float(share)
 
 
@@ -175,7 +185,7 @@ def _identifier() -> Any:
 def _unlock() -> None:
     """In a process that was forked: whoever held the lock is not there."""
     global _loading
-    _loading = threading.Lock()
+    _loading = Lock()
 
 
 os.register_at_fork(after_in_child=_unlock)

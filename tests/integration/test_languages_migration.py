@@ -31,7 +31,9 @@ async def older(memory_settings, embedder):
         drop function is_other_language;
         update turn_index set vector = subvector(vector, 1, 384);
         update facts set vector = subvector(vector, 1, 384);
-        update settings set value = 'all-MiniLM-L6-v2-int8:384' where key = 'embedding'"""
+        update settings set value = 'all-MiniLM-L6-v2-int8:384' where key = 'embedding';
+        insert into system_settings (name, value) values ('embedding_model', '"all-MiniLM-L6-v2-int8"'),
+            ('embedding_dimensions', '384'), ('llm_model', '"quote"')"""
     )
     await connection.execute(migrations()[14])
     yield connection
@@ -50,6 +52,8 @@ async def test_it_is_found_at_once_and_from_other_languages_after_a_while(
     monkeypatch.setattr(module, "REFILL_BATCH", 3)
     async with open_memory(memory_settings, embedder=embedder) as memory:
         assert (await found(memory, "What's the name of my puppy?"))[0] == SAID[0]
+        chosen = await older.fetch("select name from system_settings")
+        assert [row[0] for row in chosen] == ["llm_model"]
         assert await left_to_refill(older) == 4
         assert await refill(memory.db, embedder) == 3 and await left_to_refill(older) == 1
         assert await refill(memory.db, embedder) == 1 and await refill(memory.db, embedder) == 0
@@ -59,6 +63,24 @@ async def test_it_is_found_at_once_and_from_other_languages_after_a_while(
     rows = await older.fetch("select vector::text from turn_index order by ref")
     first, second, _ = [np.array(row[0][1:-1].split(","), np.float32) for row in rows]
     assert first[ENGLISH].any() and first[ALL].any() and not second[ENGLISH].any() and second[ALL].any()
+
+
+async def test_what_was_embedded_since_is_left_alone(older, memory_settings, embedder):
+    """It has its numbers, of its own words: also what somebody edits while a batch is embedded."""
+    async with open_memory(memory_settings, embedder=embedder) as memory:
+        await say(memory, "I was said later.", call_id="later")
+        await memory.turns.index_missing()
+        edited = (await embedder.embed_batch(["Has a ship"]))[0]
+
+        class Editing:
+            async def embed_batch(self, texts):
+                assert "I was said later." not in texts
+                await older.execute("update facts set vector = $1::text::vector", str(edited.tolist()))
+                return await embedder.embed_batch(texts)
+
+        assert await refill(memory.db, Editing()) == 4 and await left_to_refill(older) == 0
+        stored = await older.fetchval("select vector::text from facts")
+    assert np.allclose(np.array(stored[1:-1].split(","), np.float32), edited, atol=1e-5)
 
 
 async def test_one_worker_at_a_time_fills(older, memory_settings, embedder):

@@ -1,11 +1,13 @@
 """The local model is the pinned one and measures meaning; an endpoint's answer is checked."""
 
 import asyncio
+import threading
 
 import numpy as np
 import pytest
 
 from echoic.memory.config import MemorySettings
+from echoic.memory.embedding import embedder as module
 from echoic.memory.embedding.embedder import (
     ALL,
     ENGLISH,
@@ -22,6 +24,7 @@ from echoic.memory.errors import ConfigInvalid
 @pytest.fixture(scope="module")
 def local():
     embedder = LocalEmbedder()
+    embedder.embed_now(["all is loaded"])
     yield embedder
     asyncio.run(embedder.close())
 
@@ -50,6 +53,41 @@ async def test_an_english_question_asks_the_model_for_english_alone(local):
     assert not asked[ALL].any() and across[ALL].any()
     assert np.array_equal(within(across, False), asked) and within(across, True) is across
     assert not has_other_languages(np.stack([english])) and has_other_languages(np.stack([english, german]))
+
+
+async def test_english_is_answered_while_the_second_model_is_loaded(monkeypatch):
+    """A question waits for nothing; what is stored waits for all of it."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(weights, vocabulary):
+        begun.set()
+        assert go_on.wait(30)
+        return load(weights, vocabulary)
+
+    load = module.load_universal
+    monkeypatch.setattr(module, "load_universal", slow)
+    embedder = LocalEmbedder()
+    assert await asyncio.to_thread(begun.wait, 30)
+    asked = await embedder.embed("What is my dog called?", across=True)
+    stored = asyncio.ensure_future(embedder.embed_batch(["Mein Hund heißt Biscuit."]))
+    assert asked[ENGLISH].any() and not asked[ALL].any() and not stored.done()
+    go_on.set()
+    assert (await stored)[0, ALL].any() and (await embedder.embed("Wie heißt mein Hund?"))[ALL].any()
+    await embedder.close()
+
+
+async def test_a_model_that_cannot_be_read_is_a_fault_of_what_is_stored(monkeypatch):
+    """And costs no English question."""
+
+    def broken(weights, vocabulary):
+        raise ValueError("damaged")
+
+    monkeypatch.setattr(module, "load_universal", broken)
+    embedder = LocalEmbedder()
+    with pytest.raises(ValueError, match="damaged"):
+        await embedder.embed_batch(["I have a dog."])
+    assert (await embedder.embed("What is my dog called?"))[ENGLISH].any()
+    await embedder.close()
 
 
 async def test_vectors_are_unit_and_do_not_depend_on_their_batch(local):

@@ -310,6 +310,25 @@ order by ref limit $2
 -- name: count_after
 select (select count(*) from turns where ref > $1) + (select count(*) from facts where ref > $1)
 
+-- name: texts_to_refill
+-- Those without numbers for other languages: what was said or edited since has them. $1 the last ref that is done $2 how many
+select ref, text, true as is_turn from turns join turn_index using (ref)
+where ref > $1 and vector is not null and l2_norm(subvector(vector, 385, 512)) = 0
+union all select ref, payload ->> 'data', false from facts join fact_index using (ref)
+where ref > $1 and l2_norm(subvector(fact_index.vector, 385, 512)) = 0
+order by ref limit $2
+
+-- name: count_to_refill
+select (select count(*) from turn_index where ref > $1 and vector is not null and l2_norm(subvector(vector, 385, 512)) = 0)
+    + (select count(*) from fact_index where ref > $1 and l2_norm(subvector(vector, 385, 512)) = 0)
+
+-- name: refill_turn
+-- Whoever edited it meanwhile has embedded other words.
+update turn_index set vector = $2 where ref = $1 and l2_norm(subvector(vector, 385, 512)) = 0
+
+-- name: refill_fact
+update facts set vector = $2 where ref = $1 and l2_norm(subvector(vector::halfvec, 385, 512)) = 0
+
 -- name: refilled_to
 -- Nothing: all is done, or another is at it.
 select value from settings where key = 'refilled_to' for update skip locked

@@ -15,6 +15,9 @@ begin
         update facts set vector = vector || nothing::vector where vector is not null;
         update settings set value = 'minilm-and-use:896' where key = 'embedding';
         insert into settings values ('refilled_to', '0');
+        -- where the model of before was chosen over the API, it is the local model now
+        delete from system_settings where name in ('embedding_model', 'embedding_dimensions') and exists (
+            select from system_settings where name = 'embedding_model' and value = '"all-MiniLM-L6-v2-int8"');
         -- relations have vectors too: the worker enters them anew
         update graph_groups set refreshed_at = null;
         insert into graph_due (user_id, agent_id) select user_id, agent_id from graph_groups
