@@ -143,7 +143,7 @@ def _identified(text: str) -> str:
 
 
 def load_identifier() -> None:
-    """Load what tells languages apart: half a second, 40 ms of which a loop beside it stands still at most."""
+    """Load what tells languages apart: half a second, 40 ms of it at most hold a loop up."""
     with _loading:
         _identifier()
 
