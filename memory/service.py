@@ -30,7 +30,7 @@ from echoic.memory.store.spool import Spool
 from echoic.memory.store.turns import TurnStore
 from echoic.memory.store.versions import Versions
 from echoic.memory.stores import Stores
-from echoic.memory.text.language import load_identifier_soon
+from echoic.memory.text.words import asked_terms
 from echoic.memory.types import GRAPH_TIER, Caller
 
 log = logging.getLogger("echoic.memory")
@@ -160,7 +160,7 @@ def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], dateti
     spool = Spool(spool_folder(settings))
     search = HybridSearch(db, versions)
     groups, (backend, fault) = GraphGroups(db, versions), _graph(settings)
-    load_identifier_soon()  # the first question needs it
+    asked_terms("")  # word lists are read now, in 0.1 s, and not while the first question waits
     recaller = Recaller(
         _tiers(search, backend, groups),
         embedder,

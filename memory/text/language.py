@@ -5,14 +5,13 @@ themselves, and where something is denied; a language without a file has none, a
 it.
 """
 
-import os
 import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any
 
 Words = tuple[tuple[str, ...], ...]
@@ -129,7 +128,7 @@ def language_of(texts: Sequence[str], known: str = "") -> Language:
     said = " ".join(texts).strip()
     if not any(map(str.isalpha, said)):
         return UNKNOWN
-    return languages().get(_identified(said), UNKNOWN)
+    return languages().get(_classified(said)[0], UNKNOWN)
 
 
 def is_other_than_english(text: str) -> bool:
@@ -138,29 +137,10 @@ def is_other_than_english(text: str) -> bool:
     return code != "en" and share > SURE
 
 
-def _identified(text: str) -> str:
-    return _classified(text)[0]
-
-
 def load_identifier() -> None:
-    """Load what tells languages apart: half a second, 40 ms of it at most hold a loop up."""
+    """Load what tells languages apart: half a second, and 85 MB, which no call process pays."""
     with _loading:
         _identifier()
-
-
-def load_identifier_soon() -> None:
-    """The same in a thread; returns at once."""
-    if not _is_loaded():
-        Thread(target=load_identifier, name="language", daemon=True).start()
-
-
-def loaded_language_of(text: str) -> str:
-    """The code of the language of these words; empty while it cannot be told without waiting."""
-    return language_of([text]).code if _is_loaded() else ""
-
-
-def _is_loaded() -> bool:
-    return _identifier.cache_info().currsize > 0
 
 
 def _classified(text: str) -> tuple[str, float]:
@@ -180,15 +160,6 @@ def _identifier() -> Any:
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     identifier.set_languages(sorted(languages()))
     return identifier
-
-
-def _unlock() -> None:
-    """In a process that was forked: whoever held the lock is not there."""
-    global _loading
-    _loading = Lock()
-
-
-os.register_at_fork(after_in_child=_unlock)
 
 
 def _language(code: str, data: dict[str, Any]) -> Language:

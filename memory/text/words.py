@@ -3,12 +3,13 @@
 import re
 import threading
 import unicodedata
+from collections.abc import Iterable
 from functools import cache, lru_cache
 
 import snowballstemmer
 import stopwordsiso
 
-from echoic.memory.text.language import loaded_language_of
+from echoic.memory.text.language import languages
 
 MAX_TERM_CHARS = 40
 """Longer "words" (keys, links) are cut: a Postgres index entry has a limit, and nobody says them twice."""
@@ -30,6 +31,9 @@ STOP_WORDS = frozenset(
     youd youll your youre yours yourself youve
     """.split()
 )
+
+ONE = 1
+"""One stop word of a language says little: Polish has "go"."""
 
 _APOSTROPHES = "'’ʼ`"
 _POSSESSIVE = re.compile(rf"[{_APOSTROPHES}]s\b")
@@ -90,8 +94,12 @@ def terms(text: str) -> list[str]:
     Latin words lose their accents and English endings, numbers stay, other scripts keep whole words; where a
     script has no spaces, a term is a pair of neighbouring characters.
     """
+    return _terms_of(_plain(text).split())
+
+
+def _terms_of(words: Iterable[str]) -> list[str]:
     found: list[str] = []
-    for word in _plain(text).split():
+    for word in words:
         if word.isascii():
             if word not in STOP_WORDS:
                 found.append(_stem(word[:MAX_TERM_CHARS]))
@@ -103,18 +111,36 @@ def terms(text: str) -> list[str]:
 def asked_terms(text: str) -> list[str]:
     """As `terms`, of a question: without the stop words of its own language, too.
 
-    They are stored with what is said, so only the question decides which words count.
+    They are stored with what is said, so only the question decides which words count. Its language is the one
+    whose stop words are most of it: to load what tells languages apart would cost each process 85 MB.
     """
-    code = loaded_language_of(text)
-    if code in ("", "en"):
-        return terms(text)
-    without = _stop_terms(code)
-    return [term for term in terms(text) if term not in without]
+    words = _plain(text).split()
+    heard = {form for word in words for form in _forms(word)}
+    most, without = max(len(heard & STOP_WORDS), ONE), frozenset[str]()
+    for stops in _stop_words():
+        if (shared := len(heard & stops)) > most:
+            most, without = shared, stops
+    return [term for term in _terms_of(word for word in words if word not in without) if term not in without]
 
 
 @cache
-def _stop_terms(code: str) -> frozenset[str]:
-    return frozenset(term for word in stopwordsiso.stopwords(code) for term in terms(word))
+def _stop_words() -> tuple[frozenset[str], ...]:
+    """Those of each language that has a file, but English ones, which are no terms anyway."""
+    codes = sorted(languages().keys() - {"en"})
+    return tuple(
+        frozenset(
+            form
+            for said in stopwordsiso.stopwords(code)
+            for word in _plain(said).split()
+            for form in _forms(word)
+        )
+        for code in codes
+    )
+
+
+def _forms(word: str) -> list[str]:
+    """A word, and the terms of one whose script has no spaces."""
+    return [word] if word.isascii() else [word, *_foreign(word)]
 
 
 def _plain(text: str) -> str:

@@ -5,7 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from echoic.memory.text.words import MAX_TERM_CHARS, clean, is_follow_up, is_small_talk, normalise, terms
+from echoic.memory.text.words import (
+    MAX_TERM_CHARS,
+    asked_terms,
+    clean,
+    is_follow_up,
+    is_small_talk,
+    normalise,
+    terms,
+)
 
 
 @pytest.mark.parametrize(
@@ -244,3 +252,27 @@ def test_a_very_long_text_is_neither() -> None:
     text = "yes and it " * 10_000
     assert not is_small_talk(text)
     assert not is_follow_up(text)
+
+
+@pytest.mark.parametrize(
+    ("question", "left"),
+    [
+        ("Where do I go to work out?", ["go", "work"]),
+        ("Wie heißt denn mein Hund?", ["hund"]),
+        ("¿Dónde está mi casa?", ["casa"]),
+        ("Где находится моя собака?", ["находится", "собака"]),
+        ("Go home", ["go", "home"]),
+        ("", []),
+        ("Die, die!", ["die", "die"]),
+    ],
+)
+def test_a_question_is_asked_without_the_stop_words_of_its_language(question, left):
+    """What is stored keeps them: "die" is an article, or a word, by the language around it."""
+    assert asked_terms(question) == left
+    assert set(left) <= set(terms(question))
+
+
+def test_a_question_in_characters_keeps_its_content():
+    """Pairs of characters that are a stop word, or stand in one, go; the others stay."""
+    asked = asked_terms("我的狗叫什么名字?")
+    assert "狗叫" in asked and "名字" in asked and set(asked) <= set(terms("我的狗叫什么名字?"))
