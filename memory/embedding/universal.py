@@ -58,7 +58,7 @@ def universal_files() -> tuple[bytes, bytes]:
 
 
 def load_universal(weights: bytes, vocabulary: bytes) -> "UniversalEncoder":
-    """The model of these files; takes a second and 190 MB."""
+    """The model of these files; takes a second."""
     return UniversalEncoder(weights, vocabulary)
 
 
