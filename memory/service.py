@@ -15,6 +15,7 @@ from echoic.memory.embedding.embedder import Embedder, open_embedder
 from echoic.memory.errors import ConfigInvalid, MemoryFault, SchemaMismatch
 from echoic.memory.graph.backend import GraphBackend, open_backend
 from echoic.memory.graph.groups import GraphGroups
+from echoic.memory.hosting.one_thread import compute_on_one_thread
 from echoic.memory.privacy.forget import PostgresForgetter
 from echoic.memory.recall.facts_tier import HybridSearch
 from echoic.memory.recall.pending import Tier
@@ -76,6 +77,8 @@ async def open_memory(
 ) -> AsyncIterator[Memory]:
     """Open memory for one process, and close it without waiting for a hung store.
 
+    From then on numpy computes on one thread in this process (`compute_on_one_thread` says why).
+
     Args:
         embedder: instead of the one that the settings name.
         need_stores: False lets a call begin while Postgres is down; it is checked as soon as it answers.
@@ -93,6 +96,7 @@ async def open_memory(
             "ECHOIC_DATABASE_URL is not set: name a Postgres with pgvector, or use `echoic …`, which starts "
             "one."
         )
+    compute_on_one_thread()
     if embedder is None:
         # a second of loading must not stop the others' calls
         embedder = await asyncio.to_thread(open_embedder, settings)

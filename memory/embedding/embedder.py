@@ -14,6 +14,7 @@ from echoic.memory.embedding import minilm
 from echoic.memory.embedding.minilm import MiniLM
 from echoic.memory.embedding.universal import UniversalEncoder, load_universal, universal_files
 from echoic.memory.errors import ConfigInvalid, ModelUnavailable
+from echoic.memory.hosting.one_thread import compute_on_one_thread
 from echoic.memory.text.language import is_other_than_english, load_identifier
 
 Vector = npt.NDArray[np.float32]
@@ -88,6 +89,7 @@ class LocalEmbedder:
     dimensions = LOCAL_DIMENSIONS
 
     def __init__(self, *, workers: int = 2) -> None:
+        compute_on_one_thread()
         self._english, files = MiniLM(), universal_files()
         self._all: Future[UniversalEncoder] = Future()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="embed")
