@@ -14,6 +14,7 @@ from echoic.api.config import LOOPBACK, ApiSettings
 from echoic.api.edge import MOST_BODY_BYTES
 from echoic.api.patience import Patient
 from echoic.memory.config import MemorySettings
+from echoic.memory.embedding.client import embedding_ready, open_shared_embedder
 from echoic.memory.errors import ConfigInvalid
 from echoic.memory.service import open_memory
 from echoic.memory.settings.model_files import ModelShelf
@@ -42,12 +43,14 @@ async def serve(
     Raises:
         ConfigInvalid: the address cannot be used, or is open to others in development.
         StoreUnavailable, SchemaMismatch: Postgres does not answer, or does not fit.
+        ModelUnavailable: the local embedding model does not start.
     """
     if development and api.host not in (*LOOPBACK, "::1"):
         raise ConfigInvalid("--dev lets everybody in, so it is for 127.0.0.1 only: make keys instead.")
     with _listening(api.host, api.port) as listener:
         async with (
-            open_memory(settings) as memory,
+            embedding_ready(settings),
+            open_memory(settings, embedder=open_shared_embedder(settings)) as memory,
             serving(memory, api, development=development, shelf=shelf) as app,
         ):
             say(f"The memory API is at {_address(listener)}, its description at /v1/openapi.json.")

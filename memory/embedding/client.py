@@ -63,8 +63,7 @@ def open_shared_embedder(settings: MemorySettings) -> Embedder:
 
 @asynccontextmanager
 async def embedding_ready(settings: MemorySettings) -> AsyncIterator[None]:
-    """For a worker: the host's embedding server runs before the first call, and for as long as the block
-    does.
+    """The host's embedding server runs before the first question, and for as long as the block does.
 
     Raises:
         ConfigInvalid, ModelUnavailable: it does not; a sentence says why.
