@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from dotenv import load_dotenv
 
-from echoic.commands import administration, calls, data, serving, settings
+from echoic.commands import administration, calls, data, models, serving, settings
 from echoic.memory.errors import MemoryFault
 
 app = typer.Typer(
@@ -20,7 +20,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-model_app = typer.Typer(help="The local language model.", no_args_is_help=True)
+model_app = typer.Typer(
+    help="Model files of this machine, and the local language model.", no_args_is_help=True
+)
 app.add_typer(model_app, name="model")
 keys_app = typer.Typer(help="Keys for the memory API.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
@@ -49,8 +51,10 @@ for command in (
     administration.reembed,
 ):
     app.command()(command)
-model_app.command("pull")(administration.model_pull)
-model_app.command("try")(administration.model_try)
+model_app.command("list")(models.model_list)
+model_app.command("pull")(models.model_pull)
+model_app.command("remove")(models.model_remove)
+model_app.command("try")(models.model_try)
 keys_app.command("add")(serving.keys_add)
 keys_app.command("list")(serving.keys_list)
 keys_app.command("revoke")(serving.keys_revoke)

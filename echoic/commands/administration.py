@@ -1,4 +1,4 @@
-"""Commands that look after the stores and models: doctor, jobs, backup, maintain, migrate, reembed, model."""
+"""Commands that look after the stores: doctor, jobs, backup, maintain, migrate, reembed."""
 
 import asyncio
 import signal
@@ -13,10 +13,8 @@ from uuid import UUID
 import typer
 
 from echoic.commands.options import AsJson, DataDir, print_json, with_memory
-from echoic.memory.errors import ConfigInvalid
 
 if TYPE_CHECKING:
-    from echoic.memory.model_verdict import Verdict
     from echoic.memory.service import Memory
     from echoic.workers.maintenance import Total
 
@@ -156,49 +154,6 @@ def doctor(data_dir: DataDir = None) -> None:
 
     if not run_doctor(data_dir, typer.echo):
         raise typer.Exit(1)
-
-
-def model_pull(data_dir: DataDir = None) -> None:
-    """Download a local language model (Qwen2.5, 1.1 GB): resumable, checked by its SHA-256."""
-    from echoic.local.command_resources import folder_of, progress_bar
-    from echoic.local.llm.model_files import pull
-
-    with progress_bar("Downloading") as on_progress:
-        path = pull(folder_of(data_dir), on_progress)
-    typer.echo(f"The model is at {path}; `echoic talk` uses it from now on.")
-
-
-def model_try(as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Try how well the language model learns facts, in a few short conversations."""
-    from echoic.local.command_resources import opened_model, opened_stores, progress_bar, with_model
-
-    with opened_stores(data_dir, "model-try") as settings, opened_model(settings) as choice:
-        from echoic.memory.service import open_memory
-        from echoic.workers.choose_extractor import is_configured
-        from echoic.workers.learn.grades import graded
-        from echoic.workers.model.chat import ChatModel
-
-        settings = with_model(settings, choice)
-        if settings.extractor == "off" or not is_configured(settings):
-            raise ConfigInvalid(f"There is no language model that could learn facts ({choice.label}).")
-
-        async def run() -> "Verdict":
-            model = ChatModel(settings)
-            try:
-                async with open_memory(settings) as memory:
-                    return await graded(memory, model, anew=True, on_progress=on_progress)
-            finally:
-                await model.close()
-
-        with progress_bar("Trying") as on_progress:
-            trial = asyncio.run(run())
-    if as_json:
-        print_json(asdict(trial))
-        return
-    for skill, (right, count) in trial.skills.items():
-        typer.echo(f"{skill:<10} {right:>2} of {count}")
-    typer.echo(f"calls tools {'yes' if trial.tools else 'no'}")
-    typer.echo(f"Grade `{trial.grade}`: {trial.sentence}.")
 
 
 def _maintained(total: "Total", dry_run: bool) -> str:

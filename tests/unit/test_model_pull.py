@@ -1,12 +1,14 @@
 """`echoic model pull`: a model file is whole and checked, or not there, and is fetched once."""
 
 import hashlib
+import json
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
+from echoic.commands.models import model_list, model_remove
 from echoic.local.llm import model_files
 from echoic.local.llm.model_files import pull, pulled
 from echoic.memory.errors import ConfigInvalid, ModelUnavailable
@@ -149,3 +151,17 @@ def _part_of(folder: Path, size: int) -> Path:
     (folder / "models").mkdir(parents=True, exist_ok=True)
     (folder / "models" / "tiny one.gguf.part").write_bytes(DATA[:size])
     return folder
+
+
+def test_model_files_are_listed_and_removed_by_command(tmp_path, capsys):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "placed.gguf").write_bytes(b"x" * 2_000_000)
+    model_list(check=True, as_json=True, data_dir=tmp_path)
+    listed = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    assert listed["placed"]["size"] == 2_000_000 and listed["placed"]["sha256_ok"] is None
+    assert all(listed[name]["sha256_ok"] for name in ("all-minilm-l6-v2", "universal-sentence-encoder"))
+    model_remove("placed", data_dir=tmp_path)
+    assert "2 MB are free again" in capsys.readouterr().out
+    for name, why in (("placed", "There is no model file"), ("all-minilm-l6-v2", "installed package")):
+        with pytest.raises(ConfigInvalid, match=why):
+            model_remove(name, data_dir=tmp_path)
