@@ -15,7 +15,9 @@ from echoic.api.problems import Problem, answer
 
 MOST_BODY_BYTES = 64 * 1024
 """A fact has 2,000 characters at most; a larger body is a mistake."""
-TOO_LARGE = f"A body has at most {MOST_BODY_BYTES} bytes."
+CONVERSATION_BYTES = 4 * 1024 * 1024
+CONVERSATIONS = ("/v3/memories/add/", "/v1/memories/", "/memories")
+"""Paths that whole conversations are sent to, again and again."""
 FOR_PROBES = ("/livez", "/readyz")
 """Asked by address, by whoever watches over a container."""
 PAGE_POLICY = (
@@ -76,7 +78,8 @@ class Edge:
                 raise problem
             if scope["path"] not in FOR_PROBES:
                 give_back = await self._desk.place()
-            body = Body(receive, MOST_BODY_BYTES, TOO_LARGE)
+            most = _most_bytes(scope["path"])
+            body = Body(receive, most, _too_large(most).detail)
             await self._app({**scope, "path": _kept_apart(scope)}, body, send_with_headers)
         except Problem as problem:
             await answer(problem)(scope, receive, send_with_headers)
@@ -106,8 +109,9 @@ class Edge:
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             return Problem(403, "origin-refused", "Pages of other origins may not ask this API.")
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
-            return _too_large()
+        most = _most_bytes(path)
+        if not length.isdecimal() or int(length) > most:
+            return _too_large(most)
         return None
 
 
@@ -115,8 +119,12 @@ def _nothing() -> None:
     """There is no place to give back."""
 
 
-def _too_large() -> Problem:
-    return Problem(413, "body-too-large", TOO_LARGE)
+def _most_bytes(path: str) -> int:
+    return CONVERSATION_BYTES if path in CONVERSATIONS else MOST_BODY_BYTES
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, "body-too-large", f"A body has at most {most} bytes.")
 
 
 def _kept_apart(scope: Scope) -> str:

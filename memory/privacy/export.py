@@ -30,7 +30,7 @@ STATEMENTS = {
     "maintenance_runs": "export_runs",
 }
 """What Postgres holds about a person, in the order in which it is told."""
-PACKED = ("vector", "recall", "fact")
+PACKED = ("vector", "recall", "labels", "fact")
 """Columns that come as JSON text; left out where there is nothing in them."""
 Rows = AsyncIterator[Any]
 
@@ -125,6 +125,7 @@ def fact_as_json(fact: Fact) -> dict[str, Any]:
         "kind": fact.kind,
         "due": fact.due and fact.due.isoformat(),
         "names": list(fact.names),
+        "labels": dict(fact.labels),
     }
 
 
