@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from echoic.api.mem0.faults import invalid
+from echoic.memory.text.ids import MAX_ID_CHARS
+from echoic.memory.text.words import clean
 
 Kind = Literal["user", "agent", "app", "run"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -56,19 +58,22 @@ def name_of(value: Any, field: str) -> str:
     """A name as text; programs count their users, too.
 
     Raises:
-        Problem: 400; it is neither text nor a number.
+        Problem: 400; it is neither text nor a number, or nothing that every store can hold.
     """
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise invalid(f"{field} is a text.")
-    return str(value)
+    name = "" if isinstance(value, bool) or not isinstance(value, str | int) else str(value)
+    if not name.strip() or len(name) > MAX_ID_CHARS or clean(name) != name:
+        raise invalid(f"{field} is 1 to {MAX_ID_CHARS} characters of text.")
+    return name
 
 
 def person_of(kind: Kind, name: str) -> str:
     """Under which id the house keeps what belongs to this entity alone.
 
     Raises:
-        Problem: 400; a user who bears such an id would be somebody else.
+        Problem: 400; a user who bears such an id would be somebody else, or everybody.
     """
+    if name == ANY:
+        raise invalid(f"`{ANY}` names nobody in particular.")
     if kind != "user":
         return f"mem0.{kind}:{name}"
     if entity_of(name)[0] != "user":

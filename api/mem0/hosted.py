@@ -18,7 +18,7 @@ from echoic.api.mem0.bodies import (
     SearchBody,
     UpdateBody,
 )
-from echoic.api.mem0.conversation.events import event_of
+from echoic.api.mem0.conversation.events import event_of, last_events
 from echoic.api.mem0.entities import ANY, FIELDS, Names, names_in
 from echoic.api.mem0.faults import Mem0Route, invalid, unknown
 from echoic.api.mem0.memo import Memo
@@ -41,11 +41,17 @@ async def mem0_ping(who: Asks) -> Answer:
 
 
 @router.post("/v3/memories/add/")
-@router.post("/v1/memories/")
 async def mem0_add(who: Asks, body: AddBody) -> Answer:
     """Messages become turns, and facts are learned from them behind this answer."""
     answer, _, _ = await add(who, body)
     return answer
+
+
+@router.post("/v1/memories/")
+async def mem0_add_v1(who: Asks, body: AddBody) -> Answer:
+    """The same; clients of 2025 read a list of results from it."""
+    answer, _, _ = await add(who, body)
+    return {"results": [], **answer}
 
 
 @router.post("/v3/memories/")
@@ -152,6 +158,17 @@ async def mem0_feedback(who: Asks, body: FeedbackBody) -> Answer:
     return {"id": body.memory_id, "feedback": body.feedback, "feedback_reason": body.feedback_reason}
 
 
+@router.get("/v1/events/")
+async def mem0_events(who: Asks) -> Answer:
+    """The last things that users were told to have said, and how far learning is with each."""
+    if who.access.user_id is None:
+        await who.about_all("look")
+    else:
+        await who.about(who.access.user_id, "read")
+    rows = await last_events(who.memory, who.access.user_id)
+    return {"count": len(rows), "next": None, "previous": None, "results": rows}
+
+
 @router.get("/v1/event/{event_id:id}/")
 async def mem0_event(who: Asks, event_id: str) -> Answer:
     """How far learning is with what was added."""
@@ -218,7 +235,6 @@ NOT_OFFERED = (
     "/v1/exports/",
     "/v1/exports/get/",
     "/v1/summary/",
-    "/v1/events/",
     "/v2/entities/user/{name:id}/profile/",
     "/v2/profiles/{rest:path}",
     "/api/v1/orgs/{rest:path}",

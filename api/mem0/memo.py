@@ -1,5 +1,6 @@
 """A memory as Mem0's clients know it: a view on a fact, or on words that nobody has learned from yet."""
 
+import asyncio
 import json
 import math
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from echoic.memory.store.queries import query
 
 MOST_WORDS = 200
 """Turns of a person that wait to be learned and are searched meanwhile; the last ones."""
+MANY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,10 @@ async def facts_of(memory: Memory, person: str, vector: Vector | None = None) ->
         StoreUnavailable: Postgres does not answer.
     """
     rows = await memory.db.run(lambda connection: connection.fetch(query("facts_near"), person, vector))
-    return [_of_fact(row, person, memory.settings.agent_id) for row in rows]
+    agent_id = memory.settings.agent_id
+    if len(rows) > MANY:  # beside the event loop: a thousand take 10 ms
+        return await asyncio.to_thread(lambda: [_of_fact(row, person, agent_id) for row in rows])
+    return [_of_fact(row, person, agent_id) for row in rows]
 
 
 async def words_of(memory: Memory, person: str, vector: Vector | None = None) -> list[Memo]:

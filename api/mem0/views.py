@@ -1,13 +1,9 @@
 """Memories of the persons whom a request names: chosen by its filter, scored, cut into pages."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from echoic.api.mem0.asker import Asker
 from echoic.api.mem0.bodies import ListBody, SearchBody
-from echoic.api.mem0.conversation.recording import Told
-from echoic.api.mem0.entities import Names
 from echoic.api.mem0.faults import invalid
 from echoic.api.mem0.filters.conditions import category_test, date_test, metadata_test
 from echoic.api.mem0.filters.dates import moment
@@ -106,21 +102,6 @@ def wanted_by(body: ListBody) -> Filter:
     if dates := {operator: day for operator, day in begin_end.items() if day is not None}:
         wanted.add(date_test("created_at", dates))
     return wanted
-
-
-def told_by(
-    asker: Asker, names: Names, said: Sequence[Any], labels: dict[str, Any], at: datetime | None
-) -> Told:
-    """What a request tells, about the person whom it names; a person's own key need not name them.
-
-    Raises:
-        Problem: 400; nobody is named.
-    """
-    person = names.person or asker.access.user_id
-    if person is None:
-        raise invalid(NOBODY)
-    agent_id = names.agent_id or asker.memory.settings.agent_id
-    return Told(person, agent_id, names.run_id, said, labels, at)
 
 
 def _fits(one: Memo, body: ListBody, wanted: Filter, at: datetime) -> bool:

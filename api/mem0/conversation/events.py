@@ -13,6 +13,7 @@ STATES = {"open": "PENDING", "learning": "RUNNING", "learned": "SUCCEEDED", "dea
 CHANGES = {"added": "ADD", "edited": "UPDATE", "refiled": "UPDATE", "confirmed": "NONE"}
 """Any other change of a fact ends it: DELETE, in Mem0's words."""
 POLL_S = 0.1
+MOST_EVENTS = 50
 
 
 async def event_of(memory: Memory, person: str, event_id: UUID) -> dict[str, Any] | None:
@@ -39,6 +40,19 @@ async def event_of(memory: Memory, person: str, event_id: UUID) -> dict[str, Any
             event_id, "SUCCEEDED", [result(str(event_id), one.text, "ADD")], one.created_at.isoformat(), ""
         )
     return None
+
+
+async def last_events(memory: Memory, person: str | None) -> list[dict[str, Any]]:
+    """The last ones, newest first, without their results.
+
+    Args:
+        person: whose; None: everybody's.
+    """
+    args = person, "mem0.", MOST_EVENTS
+    rows = await memory.db.run(lambda connection: connection.fetch(query("turns_of_calls_named"), *args))
+    return [
+        _event(row["turn_id"], STATES[row["state"]], [], row["recorded_at"].isoformat(), "") for row in rows
+    ]
 
 
 async def wait_learned(memory: Memory, person: str, event_id: UUID, limit_s: float) -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ from echoic.api.mem0.entities import ANY, FIELDS, KINDS, name_of, person_of
 from echoic.api.mem0.faults import invalid
 from echoic.api.mem0.filters import conditions
 from echoic.api.mem0.filters.conditions import DATES, IDS, TEXTS, Test, every, listed, operators
-from echoic.memory.text.words import clean
 
 MOST_DEPTH = 20
 MOST_CONDITIONS = 500
@@ -97,7 +96,7 @@ def _branches(key: str, value: Any, found: Filter, depth: int, positive: bool) -
 
 def _entity(key: str, operator: str, wanted: Any, found: Filter, positive: bool) -> Test:
     kind = KINDS[FIELDS.index(key)]
-    names = [_name(one, key) for one in (listed(wanted, key) if operator == "in" else [wanted])]
+    names = [name_of(one, key) for one in (listed(wanted, key) if operator == "in" else [wanted])]
     if positive and operator != "ne":
         if ANY in names:
             found.everybody = found.everybody or kind == "user"
@@ -105,10 +104,3 @@ def _entity(key: str, operator: str, wanted: Any, found: Filter, positive: bool)
             whose = found.users if kind == "user" else found.others
             whose += [one for one in (person_of(kind, name) for name in names) if one not in whose]
     return conditions.entity_test(kind, operator, set(names))
-
-
-def _name(value: Any, key: str) -> str:
-    name = name_of(value, key)
-    if not name.strip() or clean(name) != name:
-        raise invalid(f"filters: {key} is 1 to 200 characters of text.")
-    return name

@@ -109,7 +109,7 @@ from facts join fact_index using (ref) where facts.user_id = $1 order by ref des
 
 -- name: words_near
 -- As facts_near: what the person said last and nobody has learned from yet. $2 query vector, or null $3 how many
-select turns.ref, turn_id, agent_id, call_id, text, said_at, coalesce(labels::text, '') as labels,
+select turns.ref, turn_id, turns.agent_id, turns.call_id, text, said_at, coalesce(labels::text, '') as labels,
     -(turn_index.vector <#> (select $2::vector::halfvec)) as likeness
 from turns join turn_index using (ref) where turns.user_id = $1 and role = 'user' and state <> 'learned' order by ref desc limit $3
 
@@ -128,6 +128,11 @@ select turns.state, turns.said_at, batches.batch_id, coalesce(batches.error, '')
     array(select change from fact_changes where user_id = $1 and batch_id = batches.batch_id order by change_id) as changes
 from turns left join batches on batches.user_id = $1 and kind = 'learn' and turns.turn_id = any(batches.turn_ids)
 where turns.user_id = $1 and turns.turn_id = $2 order by batches.created_at desc limit 1
+
+-- name: turns_of_calls_named
+-- The last turns of users in calls whose id begins so. $1 the person, or null for everybody $2 how the id begins $3 how many
+select turn_id, state, recorded_at from turns
+where ($1::text is null or user_id = $1) and starts_with(call_id, $2) and role = 'user' order by ref desc limit $3
 
 -- name: calls_page
 -- The last to begin first. $2 began before this time, or null $3 and has a smaller id than this at that time $4 how many

@@ -33,6 +33,10 @@ class Client:
         answer = await asyncio.to_thread(self.mem0.client.get, f"/v1/event/{event_id}/")
         return answer.json()
 
+    async def events(self) -> dict[str, Any]:
+        """The last ones."""
+        return (await asyncio.to_thread(self.mem0.client.get, "/v1/events/")).json()
+
 
 @pytest.fixture(scope="session")
 def mem0() -> Any:

@@ -21,6 +21,7 @@ NAMED = {"filters": {"user_id": "bo"}}
 BODIES = {
     "add": {"messages": "I have a dog", "user_id": "bo"},
     "get_all": NAMED,
+    "add_v1": {"messages": "I have a dog", "user_id": "bo"},
     "search": NAMED | {"query": "dog"},
     "search_v1": NAMED | {"query": "dog"},
     "update": {"text": "Has two cats"},
@@ -32,7 +33,7 @@ QUERY = {"get_all_by_query", "delete_all", "own_get_all", "own_delete_all"}
 """Routes that are told in the address whom they are about."""
 ADMINS = {"delete_entity", "reset"}
 ANYBODYS = {"ping", "not_offered"}
-OVER_ALL = {"users", "entities"}
+OVER_ALL = {"users", "entities", "events"}
 
 
 def routes():
@@ -242,6 +243,7 @@ async def test_any_id_is_a_user_of_their_own(connect, memory, user_id):
         {"user_id": True},
         {"user_id": ["ana"]},
         {"user_id": "mem0.run:r"},
+        {"user_id": "*"},
         {"user_id": "ana", "agent_id": "x" * 201},
         {"user_id": "ana", "metadata": {"a": "\0"}},
         {"user_id": "ana", "metadata": {"a": "x" * 20_000}},

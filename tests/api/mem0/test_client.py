@@ -40,6 +40,7 @@ async def test_what_is_added_is_learned_and_found(client, memory, learn_now):
     assert [(one["memory"], one["event"]) for one in event["results"]] == [
         ("Has a dog called Biscuit", "ADD")
     ]
+    assert [one["status"] for one in (await client.events())["results"]] == ["SUCCEEDED"]
     (found,) = (await client.search("What is my dog called?", **ANA))["results"]
     assert found["memory"] == "Has a dog called Biscuit" and 0 < found["score"] <= 1
     assert (found["user_id"], found["run_id"], found["metadata"]) == ("ana", "tuesday", {"plan": "gold"})
@@ -165,7 +166,7 @@ async def test_delete(client, memory, fault):
 
 
 async def test_delete_all_forgets_what_was_said_too(client, memory, learn_now):
-    """Of one person, of one agent of theirs, of one run: others keep theirs; nothing to delete is no error."""
+    """Of a person, of an agent of theirs, of a run: others keep theirs; nothing to delete is no error."""
     await client.add(BISCUIT, user_id="ana")
     await learn_now("ana")
     await client.add("I live in Porto.", user_id="ana", run_id="tuesday")

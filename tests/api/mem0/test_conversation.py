@@ -94,7 +94,7 @@ def test_a_long_conversation_costs_little():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_any_conversation_in_any_pieces_is_stored_once(seed):
-    """Whole or as windows of six messages and more, with states that arrive again: the same order comes out."""
+    """Whole or as windows of six messages and more, some of them twice: the same order comes out."""
     dice = random.Random(seed)
     whole = said(*(f"{number} {dice.choice(['yes', 'no', 'ok'])}" for number in range(60)))
     stored, end = [], 0
@@ -185,7 +185,7 @@ async def test_secrets_are_hidden_and_found_again(client, memory):
 
 
 async def test_parts_silent_roles_and_unknown_ones(client, memory, fault):
-    """The texts among its parts are a message's words; prompts and tools are said by nobody; roles are checked."""
+    """A message's words are the texts among its parts; prompts and tools are said by nobody."""
     await client.add(
         [
             {"role": "system", "content": "Be kind."},
