@@ -32,8 +32,15 @@ async def forget_named(who: Asker, names: Names) -> int:
 
 
 async def forget_everybody(who: Asker, names: Names) -> None:
-    """`*`: all of a kind. For a person's own key that is this person."""
-    kinds = [kind for kind in KINDS if getattr(names, f"{kind}_id") == ANY]
+    """`*`: all of a kind. For a person's own key that is this person.
+
+    Raises:
+        Problem: 400; somebody is named beside it. 403: this key may not.
+    """
+    named = {kind: name for kind in KINDS if (name := getattr(names, f"{kind}_id"))}
+    if set(named.values()) != {ANY}:
+        raise invalid("`*` stands alone: with a name beside it, it is not clear whose memories are meant.")
+    kinds = list(named)
     if who.access.user_id is None:
         await who.about_all("operate")
     for one in await entities(who):

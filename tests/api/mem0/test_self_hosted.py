@@ -2,8 +2,6 @@
 
 import pytest
 
-from tests.worker_process import worker_process
-
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::PendingDeprecationWarning", "ignore::ResourceWarning"
 )
@@ -39,15 +37,6 @@ async def test_a_round_trip(served, admin):
     assert (await admin.get("/entities")).json() == []
     assert (await admin.delete("/entities/planet/ana")).status_code == 400
     assert (await admin.get("/memories")).status_code == 400
-
-
-async def test_add_waits_for_what_is_learned(admin, memory_settings, monkeypatch):
-    """As that server answers: the facts, and not a promise."""
-    monkeypatch.setattr("echoic.api.mem0.self_hosted.WAIT_S", 40.0)
-    with worker_process(memory_settings):
-        told = {"messages": [{"role": "user", "content": "My dog is called Biscuit."}], "user_id": "ana"}
-        answer = await admin.post("/memories", json=told, timeout=50)
-    assert [row["memory"] for row in answer.json()["results"]] == ["Has a dog called Biscuit"]
 
 
 async def test_without_a_worker_it_says_that_it_is_stored(admin, memory, monkeypatch):
