@@ -125,7 +125,6 @@ def fact_as_json(fact: Fact) -> dict[str, Any]:
         "kind": fact.kind,
         "due": fact.due and fact.due.isoformat(),
         "names": list(fact.names),
-        "labels": dict(fact.labels),
     }
 
 
@@ -214,8 +213,9 @@ def _fact_row(row: asyncpg.Record, vectors: bool) -> dict[str, Any]:
         "created_at": payload.get("created_at"),
         "updated_at": payload.get("updated_at"),
     }
+    labels = {"labels": payload["labels"]} if payload.get("labels") else {}
     vector = {"vector": json.loads(row["vector"])} if vectors else {}
-    return fact_as_json(fact_from(row["id"], row["payload"])) | learned | vector
+    return fact_as_json(fact_from(row["id"], row["payload"])) | learned | labels | vector
 
 
 def _plain(row: asyncpg.Record, vectors: bool) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from echoic.memory.privacy.export import export_user
 from echoic.memory.store.batches import open_turns
 from tests.remembered import fact, learn, say
 
@@ -45,6 +46,9 @@ async def test_what_is_added_is_learned_and_found(client, memory, learn_now):
     assert (found["user_id"], found["run_id"], found["metadata"]) == ("ana", "tuesday", {"plan": "gold"})
     assert found["categories"] == ["pets"] and found["agent_id"] is None
     assert (await client.get(found["id"]))["memory"] == found["memory"]
+    exported = await export_user(memory, "ana")
+    labels = {"run_id": "tuesday", "metadata": {"plan": "gold"}}
+    assert [one["labels"] for one in (*exported["facts"], *exported["turns"])] == [labels] * 3
 
 
 async def test_words_are_found_before_they_are_learned(client, memory, learn_now):
