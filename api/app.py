@@ -17,6 +17,7 @@ from echoic.api.config import ApiSettings
 from echoic.api.edge import Edge
 from echoic.api.gateway import route as gateway
 from echoic.api.gateway.model import Model
+from echoic.api.mem0 import hosted, self_hosted
 from echoic.api.problems import answer_with_problems
 from echoic.api.routes import events, facts, health, learning, people, recall, socket, system, talk, turns
 from echoic.api.routes.setup import keys, models, providers
@@ -55,6 +56,8 @@ def make_app(settings: ApiSettings) -> FastAPI:
         v1.include_router(part.router)
     app.include_router(v1)
     app.include_router(health.router)
+    app.include_router(hosted.router)
+    app.include_router(self_hosted.router)
     _serve_page(app)
     answer_with_problems(app)
     app.add_middleware(Edge, host_names=settings.host_names, calls=Door.origins(os.environ))

@@ -15,8 +15,11 @@ from echoic.api.problems import Problem, answer
 
 MOST_BODY_BYTES = 64 * 1024
 """A fact has 2,000 characters at most; a larger body is a mistake."""
-LARGER_BODIES = {"/v1/chat/completions": 8 * 2**20}
-"""A conversation grows, and may hold pictures."""
+LARGER_BODIES = {
+    "/v1/chat/completions": 8 * 2**20,  # a conversation grows, and may hold pictures
+    **dict.fromkeys(("/v3/memories/add/", "/v1/memories/", "/memories"), 4 * 2**20),  # whole ones, sent again
+}
+"""Paths at which a body may have more bytes."""
 FOR_PROBES = ("/livez", "/readyz")
 """Asked by address, by whoever watches over a container."""
 PAGE_POLICY = (

@@ -1,9 +1,10 @@
 """What travels between modules: callers, turns, facts and what a recall found."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 Role = Literal["user", "assistant"]
@@ -59,6 +60,8 @@ class Turn:
     not kept with the row. None: by `said_at`, as this host's clock had it."""
     recall: str = field(default="", compare=False)
     """Of a reply: `Recall.note` of what memory gave it."""
+    labels: str = field(default="", compare=False)
+    """What another program told with it, as a JSON object: see `Fact.labels`."""
 
 
 Precision = Literal["", "day", "month", "year", "habit"]
@@ -118,6 +121,8 @@ class Fact:
     """Of a promise: when it is to be kept."""
     names: tuple[str, ...] = ()
     """Other people, places and organisations in it, as they stand there."""
+    labels: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What another program keeps with it, as JSON values: its metadata, its name for the conversation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,15 +61,36 @@ class Gate:
             Problem: 401, 403 or 429.
             StoreUnavailable: nobody can be known, or the trail cannot be written: nobody is let in.
         """
+        access = await self.identify(request, key)
+        user_id = whose(access) if whose else request.path_params.get("user_id")
+        await self.allow(access, request, needs, user_id)
+        return access
+
+    async def identify(self, request: HTTPConnection, key: str | None) -> Access:
+        """Whose key it is, whatever it may do.
+
+        Raises:
+            Problem: 401 or 429.
+            StoreUnavailable: nobody can be known.
+        """
         address = request.client.host if request.client else "?"
         access = await self._known(key, address)
         self._slow_down(str(access.key_id) if access.key_id else f"address:{address}")
-        user_id = whose(access) if whose else request.path_params.get("user_id")
+        return access
+
+    async def allow(
+        self, access: Access, request: HTTPConnection, needs: Permission, user_id: str | None
+    ) -> None:
+        """Return when they may do this to that person (None: nobody in particular), and it is written down.
+
+        Raises:
+            Problem: 403.
+            StoreUnavailable: the trail cannot be written: nobody is let in.
+        """
         allowed = needs in ROLES[access.role] and (needs == "self" or access.user_id in (None, user_id))
         await self._note(access, request, user_id, allowed)
         if not allowed:
             raise Problem(403, "not-allowed", f"A key of the role `{access.role}` may not do this here.")
-        return access
 
     async def _known(self, key: str | None, address: str) -> Access:
         if key is None and self._development:

@@ -30,7 +30,7 @@ STATEMENTS = {
     "maintenance_runs": "export_runs",
 }
 """What Postgres holds about a person, in the order in which it is told."""
-PACKED = ("vector", "recall", "fact")
+PACKED = ("vector", "recall", "labels", "fact")
 """Columns that come as JSON text; left out where there is nothing in them."""
 Rows = AsyncIterator[Any]
 
@@ -213,8 +213,9 @@ def _fact_row(row: asyncpg.Record, vectors: bool) -> dict[str, Any]:
         "created_at": payload.get("created_at"),
         "updated_at": payload.get("updated_at"),
     }
+    labels = {"labels": payload["labels"]} if payload.get("labels") else {}
     vector = {"vector": json.loads(row["vector"])} if vectors else {}
-    return fact_as_json(fact_from(row["id"], row["payload"])) | learned | vector
+    return fact_as_json(fact_from(row["id"], row["payload"])) | learned | labels | vector
 
 
 def _plain(row: asyncpg.Record, vectors: bool) -> dict[str, Any]:

@@ -19,9 +19,12 @@ from echoic.memory.store.turns import counted
 from echoic.memory.text.secrets import hide_secrets
 from echoic.memory.types import Fact
 
-OURS = ("data", "hash", "text_lemmatized", "topic", "importance", "scope", "about", "valid_from")
+OURS = (
+    *("data", "hash", "text_lemmatized", "topic", "importance", "scope", "about", "said_at", "valid_from"),
+    "labels",
+)
 ENDS = ("valid_until", "expiration_date")
-LEAVABLE = ("valid_from", *ENDS)
+LEAVABLE = ("valid_from", "labels", *ENDS)
 """Keys of a payload that an edit may take away."""
 
 

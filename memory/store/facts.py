@@ -158,6 +158,8 @@ def payload_of(fact: Fact) -> dict[str, Any]:
         payload["precision"] = fact.precision
     if fact.kind != "fact":
         payload["kind"] = fact.kind
+    if fact.labels:
+        payload["labels"] = dict(fact.labels)
     if fact.due is not None:
         payload["due"] = fact.due.isoformat()
     if fact.valid_from is not None:
@@ -189,6 +191,7 @@ def fact_from(fact_id: UUID, payload: str) -> Fact:
         kind=data.get("kind", "fact"),
         due=_time(data.get("due")),
         names=tuple(data.get("names", ())),
+        labels=data.get("labels") or {},
     )
 
 

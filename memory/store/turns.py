@@ -186,7 +186,7 @@ async def _insert(connection: Connection, *, turn: Turn, text: str, words: Words
         query("insert_turn"),
         *(turn.user_id, turn.agent_id, turn.call_id, turn.turn_id, turn.position, turn.role),
         *(text, turn.said_at, turn.interrupted, length, found + days, counts + [1] * len(days)),
-        *(turn.timezone, turn.heard_at or turn.said_at, turn.recall),
+        *(turn.timezone, turn.heard_at or turn.said_at, turn.recall, turn.labels),
     )
     clock.set(row["now"], asked_s)
     if row["ref"] is not None:

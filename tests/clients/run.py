@@ -32,7 +32,10 @@ class Suite:
     """Of Echoic's: those that its conftest needs."""
 
 
-SUITES = (Suite("pipecat", ("pipecat-ai==1.14.0",)),)
+SUITES = (
+    Suite("mem0", ("mem0ai==2.2.1",)),
+    Suite("pipecat", ("pipecat-ai==1.14.0",)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def _tried(suite: Suite) -> Outcome:
     folder = f"tests/clients/{suite.name}"
     tests = ["-m", "pytest", "-q", folder, "-p", "no:cacheprovider", "--confcutdir", "tests"]
     where = ["-c", "tests/clients/pytest.ini", "--rootdir", str(ROOT)]
-    done = subprocess.run([python, *tests, *where], cwd=ROOT, capture_output=True, text=True, timeout=900)
+    done = subprocess.run([python, *tests, *where], cwd=ROOT, capture_output=True, text=True, timeout=1_800)
     found = SUMMARY.search(done.stdout)
     outcome = Outcome(suite, found[1] if found else "did not run", done.returncode == 0)
     seconds = time.monotonic() - started

@@ -309,7 +309,8 @@ async def writing(memory: Memory, user_id: str, text: str):
         ids = (user_id, said.agent_id, said.call_id, said.turn_id)
         what = (0, said.role, said.text, said.said_at, False, 1)
         heard_at = datetime.now(UTC)
-        assert await connection.fetchval(query("insert_turn"), *ids, *what, ["word"], [1], "", heard_at, "")
+        when = ("", heard_at, "", "")
+        assert await connection.fetchval(query("insert_turn"), *ids, *what, ["word"], [1], *when)
         yield
 
 

@@ -1,9 +1,12 @@
 """A caller's open turns -> facts: in order, one batch at a time, never two at once, each learned exactly
 once."""
 
+import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 
 import asyncpg
 
@@ -17,7 +20,7 @@ from echoic.memory.store.batches import Batch
 from echoic.memory.store.database import UNAVAILABLE, unreachable
 from echoic.memory.store.facts import notify
 from echoic.memory.store.queries import query
-from echoic.memory.types import Turn
+from echoic.memory.types import Fact, Turn
 from echoic.workers.attempts import Attempts
 from echoic.workers.learn.extractor import Extraction, Extractor
 from echoic.workers.learn.known_facts import known_facts, only_new, says_nothing
@@ -152,7 +155,8 @@ class Learner:
             if await batches.is_void(connection, user_id, turns):
                 await batches.drop(connection, user_id, batch.batch_id)
                 return
-            await facts.add(connection, extraction.facts, vectors, batch_id=batch.batch_id)
+            new = [labelled(fact, turns) for fact in extraction.facts]
+            await facts.add(connection, new, vectors, batch_id=batch.batch_id)
             for one in extraction.endings:
                 closed += await facts.end(
                     connection, user_id, one.fact_id, one.ended_at, batch_id=batch.batch_id
@@ -171,3 +175,19 @@ class Learner:
         counts = {"turns": len(turns), "facts": len(extraction.facts), "closed": closed}
         refused = {reason.replace(" ", "_"): count for reason, count in extraction.refused.items()}
         log.info("learn.done", extra={"batch_id": str(batch.batch_id), **counts, "refused": refused})
+
+
+def labelled(fact: Fact, turns: Sequence[Turn]) -> Fact:
+    """The fact with the labels of the turns that it was learned from; it ends when one of them says so."""
+    labels: dict[str, Any] = {}
+    for turn in turns:
+        if turn.labels and turn.turn_id in fact.turn_ids:
+            labels |= json.loads(turn.labels)
+    if not labels:
+        return fact
+    ends = [when for when in (fact.valid_until, _moment(labels.get("valid_until"))) if when]
+    return replace(fact, labels=labels, valid_until=min(ends, default=None))
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

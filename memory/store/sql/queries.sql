@@ -22,10 +22,11 @@ select pg_try_advisory_xact_lock_shared(user_lock_key($1))
 
 -- name: insert_turn
 -- $2 agent $3 call $4 turn id $5 position $6 role $7 text $8 said_at $9 interrupted $10 words $11 terms $12 counts $13 time zone
--- $14 when it was heard by this database's clock $15 what memory gave it, or ''. Gives ref (null: nothing new) and the time
+-- $14 when it was heard by this database's clock $15 what memory gave it, or '' $16 labels, or ''.
+-- Gives ref (null: nothing new) and the time
 with kept as (
-    insert into turns (user_id, agent_id, call_id, turn_id, position, role, text, said_at, interrupted, timezone, recall)
-    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $13, nullif($15, '')::jsonb
+    insert into turns (user_id, agent_id, call_id, turn_id, position, role, text, said_at, interrupted, timezone, recall, labels)
+    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $13, nullif($15, '')::jsonb, nullif($16, '')::jsonb
     where not exists (select from erasures where user_hash = user_hash($1) and erased_at >= $14)
         and not exists (select from consents where user_hash = user_hash($1) and not granted and given_at <= $14)
         and not exists (select from forgotten where id = $4)
@@ -277,7 +278,7 @@ select id, payload, vector::text from facts where user_id = $1 order by (payload
 
 -- name: export_turns
 select turns.turn_id, turns.agent_id, turns.call_id, turns.position, turns.role, turns.text, turns.said_at, turns.interrupted,
-    turns.state, turns.recorded_at, turns.recall, turn_index.vector::text
+    turns.state, turns.recorded_at, turns.recall, turns.labels, turn_index.vector::text
 from turns left join turn_index using (ref) where turns.user_id = $1
 order by min(said_at) over (partition by call_id), call_id, turns.position
 
@@ -362,7 +363,8 @@ update turns set state = 'learning' where user_id = $1 and turn_id = any($3)
 
 -- name: batch_turns
 -- $2 turn ids
-select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone,
+    coalesce(labels::text, '') as labels
 from turns where user_id = $1 and turn_id = any($2) order by min(said_at) over (partition by call_id), call_id, position
 
 -- name: count_batch_turns

@@ -99,6 +99,44 @@ select turn_id, user_id, agent_id, call_id, position, role, text, said_at, inter
     coalesce(recall::text, '') as recall
 from turns where user_id = $1 and turn_id = any($2) order by said_at, position
 
+-- name: owner_of_memory
+-- Whose fact or turn this is ($1 its id). Nobody's in particular: the caller then may see it, or not.
+select user_id from facts where id = $1 and user_id is not null union all select user_id from turns where turn_id = $1 limit 1
+
+-- name: facts_near
+-- All facts of one person, and how near each is to a question. $2 its vector, as it is asked of English, or null $3 of the rest
+select facts.ref, id, payload::text, -(fact_index.vector <#> case when is_other_language(fact_index.vector)
+    then (select $3::vector::halfvec) else (select $2::vector::halfvec) end) as likeness
+from facts join fact_index using (ref) where facts.user_id = $1 order by ref desc
+
+-- name: words_near
+-- As facts_near: what the person said last and nobody has learned from yet. $4 how many
+select turns.ref, turn_id, turns.agent_id, turns.call_id, text, said_at, coalesce(labels::text, '') as labels,
+    -(turn_index.vector <#> case when is_other_language(turn_index.vector)
+    then (select $3::vector::halfvec) else (select $2::vector::halfvec) end) as likeness
+from turns join turn_index using (ref) where turns.user_id = $1 and role = 'user' and state <> 'learned' order by ref desc limit $4
+
+-- name: last_call_named
+-- The last call of this person whose id begins so. $2 agent $3 how its id begins
+select call_id, ref, recorded_at from turns where user_id = $1 and agent_id = $2 and starts_with(call_id, $3) order by ref desc limit 1
+
+-- name: turns_labelled
+-- Ids of turns. $2 agent, or null for any $3 labels that they have, or '{}'
+select turn_id from turns where user_id = $1 and ($2::text is null or agent_id = $2) and coalesce(labels, '{}') @> $3::jsonb
+
+-- name: learning_of_turn
+-- How far learning is with a turn, and what its batch changed. $2 turn
+select turns.state, turns.said_at, batches.batch_id, coalesce(batches.error, '') as error,
+    array(select fact_id from fact_changes where user_id = $1 and batch_id = batches.batch_id order by change_id) as fact_ids,
+    array(select change from fact_changes where user_id = $1 and batch_id = batches.batch_id order by change_id) as changes
+from turns left join batches on batches.user_id = $1 and kind = 'learn' and turns.turn_id = any(batches.turn_ids)
+where turns.user_id = $1 and turns.turn_id = $2 order by batches.created_at desc limit 1
+
+-- name: turns_of_calls_named
+-- The last turns of users in calls whose id begins so. $1 the person, or null for everybody $2 how the id begins $3 how many
+select turn_id, state, recorded_at from turns
+where ($1::text is null or user_id = $1) and starts_with(call_id, $2) and role = 'user' order by ref desc limit $3
+
 -- name: calls_page
 -- The last to begin first. $2 began before this time, or null $3 and has a smaller id than this at that time $4 how many
 select call_id, agent_id, min(said_at) as began_at, max(said_at) as ended_at, count(*) as turns,
