@@ -3,16 +3,19 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from echoic.api.access.door import Door
 from echoic.api.access.guard import PREFIX, Gate
 from echoic.api.access.wall import open_wall
+from echoic.api.channels import characters, dify, whatsapp
+from echoic.api.channels.storing import Writer
 from echoic.api.config import ApiSettings
 from echoic.api.edge import Edge
 from echoic.api.problems import answer_with_problems
@@ -49,7 +52,8 @@ def make_app(settings: ApiSettings) -> FastAPI:
     for part in parts:
         v1.include_router(part.router)
     app.include_router(v1)
-    app.include_router(health.router)
+    for other in (health, whatsapp, characters, dify):
+        app.include_router(other.router)
     _serve_page(app)
     answer_with_problems(app)
     app.add_middleware(Edge, host_names=settings.host_names, calls=Door.origins(os.environ))
@@ -74,21 +78,35 @@ async def serving(
 
     Raises:
         StoreUnavailable: Postgres does not answer.
+        ConfigInvalid: a channel is set up by half.
     """
     app = make_app(settings)
     app.state.memory = memory
     app.state.wall = await open_wall(memory.db)
     app.state.gate = Gate(memory, settings.rate_per_minute, development=development)
+    app.state.whatsapp, app.state.writer = whatsapp.WhatsApp.of(settings, memory), Writer()
+    app.state.webhook_secret = settings.webhook_secret.get_secret_value()
     app.state.streams = asyncio.Semaphore(settings.streams)
     app.state.environment = environment or load_settings()
     app.state.shelf, app.state.tasks = shelf, Tasks()
     app.state.feed = EventFeed(memory.db)
     app.state.feed.start()
     try:
-        yield app
+        async with AsyncExitStack() as opened:
+            app.router.routes.extend(await _mcp(memory, app.state.gate, opened))
+            yield app
     finally:
         app.state.tasks.close()
         await app.state.feed.close()
+
+
+async def _mcp(memory: Memory, gate: Gate, opened: AsyncExitStack) -> list[Route]:
+    """The tools for MCP clients, where the extra is installed."""
+    try:
+        from echoic.api.mcp.http import endpoint
+    except ImportError:
+        return []
+    return [await opened.enter_async_context(endpoint(memory, gate))]
 
 
 def _serve_page(app: FastAPI) -> None:

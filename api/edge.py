@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Sequence
 from urllib.parse import quote, unquote, urlsplit
 
-from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,7 +14,8 @@ from echoic.api.problems import Problem, answer
 
 MOST_BODY_BYTES = 64 * 1024
 """A fact has 2,000 characters at most; a larger body is a mistake."""
-TOO_LARGE = f"A body has at most {MOST_BODY_BYTES} bytes."
+MOST_BYTES_AT = {"/channels/whatsapp": 3 * 2**20}
+"""Where others decide how much they send at once: refused, a delivery would come again for days."""
 FOR_PROBES = ("/livez", "/readyz")
 """Asked by address, by whoever watches over a container."""
 PAGE_POLICY = (
@@ -31,16 +31,6 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(self)",
 }
 _PORT = re.compile(r":\d+$")
-
-
-class _Segment(StringConvertor):
-    """One segment of a path, in which an id may have a slash: `Edge` has left that as `%2F`."""
-
-    def convert(self, value: str) -> str:
-        return unquote(value)
-
-
-register_url_convertor("id", _Segment())
 
 
 class Edge:
@@ -76,7 +66,8 @@ class Edge:
                 raise problem
             if scope["path"] not in FOR_PROBES:
                 give_back = await self._desk.place()
-            body = Body(receive, MOST_BODY_BYTES, TOO_LARGE)
+            most = _most_bytes(scope["path"])
+            body = Body(receive, most, _too_large(most).detail)
             await self._app({**scope, "path": _kept_apart(scope)}, body, send_with_headers)
         except Problem as problem:
             await answer(problem)(scope, receive, send_with_headers)
@@ -105,9 +96,9 @@ class Edge:
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             return Problem(403, "origin-refused", "Pages of other origins may not ask this API.")
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
-            return _too_large()
+        length, most = headers.get("content-length", "0"), _most_bytes(path)
+        if not length.isdecimal() or int(length) > most:
+            return _too_large(most)
         return None
 
 
@@ -115,8 +106,12 @@ def _nothing() -> None:
     """There is no place to give back."""
 
 
-def _too_large() -> Problem:
-    return Problem(413, "body-too-large", TOO_LARGE)
+def _most_bytes(path: str) -> int:
+    return MOST_BYTES_AT.get(path, MOST_BODY_BYTES)
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, "body-too-large", f"A body has at most {most} bytes.")
 
 
 def _kept_apart(scope: Scope) -> str:

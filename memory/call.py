@@ -293,8 +293,9 @@ class CallMemory:
     def paused(self) -> bool:
         return self._pauses.is_open
 
-    async def end(self) -> None:
-        """The call is over: have its turns learned at once, stop its lookups, forget tier 1."""
+    async def end(self, *, hurry: bool = True) -> None:
+        """The call is over: have its turns learned at once (without `hurry` after the usual pause), stop its
+        lookups, forget tier 1."""
         if not self.persistent:
             self._unrecorded.clear()
             self.recent.clear()
@@ -303,7 +304,7 @@ class CallMemory:
             await self.flush()
         except MemoryFault as exc:
             log.error("call.not_adopted", extra={"error": type(exc).__name__})
-        await self.memory.jobs.enqueue_learn(self.caller.user_id, hurry=True)
+        await self.memory.jobs.enqueue_learn(self.caller.user_id, hurry=hurry)
         self.memory.recaller.forget_call(self.caller)
         self.memory.search.drop(self.caller.call_id)
         self.memory.versions.watch_changes_from(self.caller.call_id)

@@ -103,7 +103,7 @@ class OpenMemory:
         """Store one thing that was said; returns when it is durable, and learning is enqueued.
 
         Returns:
-            The turn; None if this person does not want to be remembered.
+            The turn; None if this person does not want to be remembered, or has yet to agree (`ask`).
 
         Raises:
             ConfigInvalid: the user id is empty or too long.
@@ -127,6 +127,8 @@ class OpenMemory:
             recorded = [
                 await call.record(uuid.uuid4().hex, role, text, when, told_now=told) for role, text in said
             ]
+            if call.consent_pending:  # nobody can be asked here, and nothing is kept before they agree
+                return []
         finally:
             await call.end()
         return [turn for turn in recorded if turn is not None]

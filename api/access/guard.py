@@ -3,9 +3,11 @@
 import asyncio
 import math
 from typing import Annotated, Literal
+from urllib.parse import unquote
 
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import HTTPConnection
 
 from echoic.api.access.keys import DEVELOPMENT, Access, KeyRole, find_key
@@ -43,52 +45,72 @@ class Gate:
         self.greeting = asyncio.Semaphore(GREETING)
 
     async def admit(self, request: HTTPConnection, key: str | None, needs: Permission) -> Access:
-        """Who asks, if they may.
+        """Who asks, if they may ask this route.
 
         Raises:
             Problem: 401, 403 or 429.
             StoreUnavailable: nobody can be known, or the trail cannot be written: nobody is let in.
         """
+        access = await self.identify(request, key)
+        await self.allow(access, needs, request.path_params.get("user_id"), _action(request))
+        return access
+
+    async def identify(self, request: HTTPConnection, key: str | None) -> Access:
+        """Who asks, whatever it is.
+
+        Raises:
+            Problem: 401 or 429.
+            StoreUnavailable: nobody can be known.
+        """
         address = request.client.host if request.client else "?"
         access = await self._known(key, address)
-        self._slow_down(str(access.key_id) if access.key_id else f"address:{address}")
-        user_id = request.path_params.get("user_id")
+        self.slow_down(str(access.key_id) if access.key_id else f"address:{address}")
+        return access
+
+    async def allow(self, access: Access, needs: Permission, user_id: str | None, action: str) -> None:
+        """Return if they may do this to that person's memory; the trail says so before it is done.
+
+        Raises:
+            Problem: 403.
+            StoreUnavailable: the trail cannot be written.
+        """
         allowed = needs in ROLES[access.role] and (needs == "self" or access.user_id in (None, user_id))
-        await self._note(access, request, user_id, allowed)
+        await note(self._memory.db, access.key_id, access.name, action, user_id and clean(user_id), allowed)
         if not allowed:
             raise Problem(403, "not-allowed", f"A key of the role `{access.role}` may not do this here.")
-        return access
 
     async def _known(self, key: str | None, address: str) -> Access:
         if key is None and self._development:
             return DEVELOPMENT
         access = await find_key(self._memory.db, clean(key)) if key else None
         if access is None:
-            self._slow_down(f"address:{address}")
+            self.slow_down(f"address:{address}")
             headers = {"WWW-Authenticate": "Bearer"}
             detail = "Send `Authorization: Bearer KEY` with a valid key; `echoic keys add` makes one."
             raise Problem(401, "key-needed", detail, headers=headers)
         return access
 
-    def _slow_down(self, name: str) -> None:
+    def slow_down(self, name: str) -> None:
+        """Count a request of this key or address.
+
+        Raises:
+            Problem: 429; it asks too often.
+        """
         if wait_s := self._limit.take(name):
             headers = {"Retry-After": str(math.ceil(wait_s))}
             raise Problem(429, "too-many-requests", "This key asks too often: wait.", headers=headers)
-
-    async def _note(
-        self, access: Access, request: HTTPConnection, user_id: str | None, allowed: bool
-    ) -> None:
-        prefix = PREFIX if request.scope["path"].startswith(f"{PREFIX}/") else ""  # the route knows it not
-        method = request.scope.get("method", "WEBSOCKET")
-        action = f"{method} {prefix}{request.scope['route'].path_format.removeprefix(PREFIX)}"
-        whose = user_id and clean(user_id)
-        await note(self._memory.db, access.key_id, access.name, action, whose, allowed)
 
     async def still_admits(self, authorization: str | None) -> bool:
         """For what lasts: whether the key that was let in would be let in now."""
         if authorization is None:
             return self._development
         return await find_key(self._memory.db, clean(authorization.partition(" ")[2])) is not None
+
+
+def _action(request: HTTPConnection) -> str:
+    prefix = PREFIX if request.scope["path"].startswith(f"{PREFIX}/") else ""  # the route knows it not
+    method = request.scope.get("method", "WEBSOCKET")
+    return f"{method} {prefix}{request.scope['route'].path_format.removeprefix(PREFIX)}"
 
 
 class Guard:
@@ -129,6 +151,16 @@ Writes = Annotated[Access, Depends(Guard("write"))]
 WritesUnwalled = Annotated[Access, Depends(Guard("write", walled=False))]
 OwnsAccount = Annotated[Access, Depends(Guard("account", walled=False))]
 Operates = Annotated[Access, Depends(Guard("operate"))]
+
+
+class _Segment(StringConvertor):
+    """One segment of a path, in which an id may have a slash: `api/edge.py` has left that as `%2F`."""
+
+    def convert(self, value: str) -> str:
+        return unquote(value)
+
+
+register_url_convertor("id", _Segment())
 UserId = Annotated[
     str, Path(description="Whose memory: any id; a slash in it is written `%2F`.", examples=["maya"])
 ]

@@ -17,6 +17,19 @@ from echoic.memory.errors import ConfigInvalid
 from tests.remembered import fact, learn, say
 
 OPEN = {"/livez", "/readyz", "/v1/openapi.json"}
+CHARACTERS = "/channels/characters"
+OTHERS = {
+    "/mcp",
+    "/channels/whatsapp",
+    "/channels/dify/retrieval",
+    f"{CHARACTERS}/firebase/message-created",
+    f"{CHARACTERS}/memory/check-batch/{{user_id}}/{{character_name}}",
+    f"{CHARACTERS}/memory/search/{{user_id}}/{{character_name}}",
+    f"{CHARACTERS}/memory/stats/{{user_id}}/{{character_name}}",
+}
+"""Protocols of others, not in the document: who may ask what is in test_whatsapp.py, test_dify.py,
+test_characters.py and tests/clients/mcp."""
+PAGE = {"/", "/static", f"{CHARACTERS}/memory/health"}
 OVER_ALL = {"/v1/users", "/v1/statistics", "/v1/events", "/metrics"}
 ACCOUNT = {("delete", "/v1/users/{user_id}"), ("get", "/v1/users/{user_id}/export")}
 BODIES = {
@@ -92,6 +105,29 @@ def test_every_route_has_a_guard():
         path for path, methods in schema.items() for one in methods.values() if "security" not in one
     }
     assert unguarded == OPEN - {"/v1/openapi.json"} and Guard("read").walled
+
+
+async def test_every_route_beside_the_document_is_known(served):
+    """And answers nobody who proves nothing: with no key, with a key that is none, with one of no channel."""
+    described = set(served.app.openapi()["paths"]) | {"/v1/openapi.json"}
+    there = set(paths(served.app.routes))
+    beside = there - described - PAGE - {"/v1/users/{user_id}/socket", "/v1/socket"}
+    assert OTHERS - {"/mcp"} <= beside <= OTHERS  # /mcp: where the extra is installed
+    for headers in ({}, {"Authorization": "Bearer x"}):
+        async with served.without_key(**headers) as client:
+            for path in beside:
+                method = "GET" if "/memory/s" in path else "POST"
+                answer = await client.request(method, path)
+                assert answer.status_code in (401, 403, 404), (path, answer.text)
+
+
+def paths(routes, prefix=""):
+    """Also those of routers that were included whole."""
+    for route in routes:
+        if (router := getattr(route, "original_router", None)) is not None:
+            yield from paths(router.routes, prefix + route.include_context.prefix)
+        else:
+            yield prefix + route.path.replace(":id}", "}")
 
 
 @pytest.mark.parametrize("key", ["", "x", "echoic_" + "a" * 43, "é" * 20, "x" * 10_000, "' or 1=1 --"])
