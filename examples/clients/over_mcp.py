@@ -7,6 +7,7 @@ import asyncio
 import sys
 
 from mcp import Client, StdioServerParameters
+from mcp_types import TextContent
 
 
 async def main(user: str, question: str) -> None:
@@ -14,7 +15,7 @@ async def main(user: str, question: str) -> None:
     async with Client(server) as client:
         await client.call_tool("save_memory", {"text": "My dog is called Biscuit."})
         found = await client.call_tool("search_memories", {"query": question, "limit": 3})
-        print(found.content[0].text)
+        print(*(part.text for part in found.content if isinstance(part, TextContent)))
 
 
 if __name__ == "__main__":
