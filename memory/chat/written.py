@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 from echoic.memory.service import Memory
 from echoic.memory.types import Caller, Role, Turn
 
-_locks: "WeakValueDictionary[str, asyncio.Lock]" = WeakValueDictionary()
+_locks: "WeakValueDictionary[tuple[int, str], asyncio.Lock]" = WeakValueDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,12 @@ class Words:
     """Whoever tells it means it to be kept, also where this person was erased since it was said."""
 
 
-def lock_of(user_id: str) -> asyncio.Lock:
-    """Held by whoever adds to a person's conversations: tellings may come at once."""
-    return _locks.setdefault(user_id, asyncio.Lock())
+def lock_of(memory: Memory, user_id: str) -> asyncio.Lock:
+    """Held by whoever adds to a person's conversations: tellings may come at once.
+
+    Each memory has its own: a program may have one in each thread, and a lock is of one event loop.
+    """
+    return _locks.setdefault((id(memory), user_id), asyncio.Lock())
 
 
 async def keep_words(
@@ -43,7 +46,7 @@ async def keep_words(
     Raises:
         StoreUnavailable: neither Postgres nor the disk took all of it; told again, it is stored once.
     """
-    async with lock_of(caller.user_id):
+    async with lock_of(memory, caller.user_id):
         call = await memory.open_call(caller)
         try:
             kept = [

@@ -76,7 +76,7 @@ async def record(memory: Memory, told: Told) -> UUID | None:
     # the recorder works for everybody, also after this request: it may not stand behind one person's wall
     before = ONLY.set(None)
     try:
-        async with lock_of(told.person):
+        async with lock_of(memory, told.person):
             turns, last = await _new_turns(memory, told, choices.timezone or "")
             recorded = [turn for turn in turns if await _is_kept(memory, turn)]
         if recorded:

@@ -33,7 +33,7 @@ async def key_of(memory, role="user", user_id="ana", **more):
 async def sent(served, key=None, message=None, **headers):
     if key is not None:
         headers = {"Authorization": f"Bearer {key}"} | headers
-    async with httpx.AsyncClient(headers=ACCEPTS | headers) as client:
+    async with httpx.AsyncClient(headers=ACCEPTS | headers, timeout=30) as client:
         return await client.post(served.url, json=call() if message is None else message)
 
 
