@@ -3,9 +3,9 @@
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from echoic.memory.config import names_server, read_settings
+from echoic.memory.identity.settings import PhoneSettings, long_enough
 
 # Few words, and never changed during a call: a provider's prefix cache holds as far as the prompt stays the
 # same byte for byte.
@@ -19,21 +19,10 @@ When you do not know something about them, say so; never invent it.
 For example, told "I have a cat called Miso", say "Miso is a lovely name for a cat!".
 Asked "What is my cat called?", say "Your cat is called Miso."
 """
-SHORTEST_KEY = 32  # characters: below, HS256 is easier to guess than to break
 
 
-class AgentSettings(BaseSettings):
+class AgentSettings(PhoneSettings):
     """Each field is read from `ECHOIC_<NAME>`; the text under a field is its documentation."""
-
-    # an empty variable is one that is not set: .env files and Compose pass such on
-    model_config = SettingsConfigDict(
-        env_prefix="ECHOIC_",
-        env_ignore_empty=True,
-        frozen=True,
-        extra="ignore",
-        use_attribute_docstrings=True,
-        populate_by_name=True,
-    )
 
     instructions: str = DEFAULT_INSTRUCTIONS
     """System prompt of the agent. It stays the same during a call, so that prefix caches hold."""
@@ -75,12 +64,6 @@ class AgentSettings(BaseSettings):
     identity_secret: SecretStr = SecretStr("")
     """Key of the user tokens (HS256, 32 characters or more) that an application signs. Empty: no token is
     believed."""
-    phone_key: SecretStr = SecretStr("")
-    """Key of the hash that a phone number is stored as, 32 characters or more; changed, it makes every phone
-    caller a new one. Empty: made once and kept in the data folder, which is enough for one host."""
-    phone_region: str = Field("", pattern="^([A-Z]{2})?$")
-    """Country of numbers that come without one, as `DE`. Empty: only numbers with a `+` identify their
-    caller."""
     trust_caller_id: bool = True
     """Whether a phone number says who is calling. It can be forged; off: anonymous until the application
     confirms who it is."""
@@ -99,21 +82,10 @@ class AgentSettings(BaseSettings):
             raise ValueError("it ends with its path, and holds no password: the key is a setting of its own")
         return url.rstrip("/")
 
-    @field_validator("phone_region")
+    @field_validator("identity_secret")
     @classmethod
-    def _exists(cls, region: str) -> str:
-        from phonenumbers import SUPPORTED_REGIONS  # a fifth of a second, for those who set it
-
-        if region and region not in SUPPORTED_REGIONS:
-            raise ValueError(f"there is no country {region} with telephone numbers")
-        return region
-
-    @field_validator("identity_secret", "phone_key")
-    @classmethod
-    def _long_enough(cls, key: SecretStr) -> SecretStr:
-        if 0 < len(key.get_secret_value()) < SHORTEST_KEY:
-            raise ValueError(f"a key has {SHORTEST_KEY} characters or more; `openssl rand -hex 32` makes one")
-        return key
+    def _cannot_be_guessed(cls, key: SecretStr) -> SecretStr:
+        return long_enough(key)
 
 
 def load_agent_settings(**overrides: object) -> AgentSettings:

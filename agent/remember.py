@@ -21,7 +21,6 @@ from echoic.agent.call.turn_log import TurnLog
 from echoic.agent.commands.memory_commands import warm
 from echoic.agent.config import load_agent_settings
 from echoic.agent.identity.identity import CONSOLE_USER, Identified, Rules, anonymous, awaited
-from echoic.agent.identity.phone import open_phone_key
 from echoic.agent.livekit_api import check_version, room_io_of, said_by
 from echoic.agent.process_memory import SharedMemory, share_memory
 from echoic.agent.realtime import RealtimeMemory
@@ -29,6 +28,7 @@ from echoic.agent.reply import remembering
 from echoic.memory.call import CallMemory, check_user_id, start_call
 from echoic.memory.config import MemorySettings
 from echoic.memory.errors import MemoryFault
+from echoic.memory.identity.phone import open_phone_key
 from echoic.memory.service import Memory, spool_folder
 from echoic.memory.types import Recall
 

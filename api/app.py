@@ -3,16 +3,18 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from echoic.api.access.door import Door
 from echoic.api.access.guard import PREFIX, Gate
 from echoic.api.access.wall import open_wall
+from echoic.api.channels import characters, dify, whatsapp
 from echoic.api.config import ApiSettings
 from echoic.api.edge import Edge
 from echoic.api.gateway import route as gateway
@@ -55,9 +57,8 @@ def make_app(settings: ApiSettings) -> FastAPI:
     for part in (*parts, chosen, providers, models, keys):
         v1.include_router(part.router)
     app.include_router(v1)
-    app.include_router(health.router)
-    app.include_router(hosted.router)
-    app.include_router(self_hosted.router)
+    for other in (health, hosted, self_hosted, whatsapp, characters, dify):
+        app.include_router(other.router)
     _serve_page(app)
     answer_with_problems(app)
     app.add_middleware(Edge, host_names=settings.host_names, calls=Door.origins(os.environ))
@@ -82,11 +83,14 @@ async def serving(
 
     Raises:
         StoreUnavailable: Postgres does not answer.
+        ConfigInvalid: a channel is set up by half.
     """
     app = make_app(settings)
     app.state.memory = memory
     app.state.wall = await open_wall(memory.db)
     app.state.gate = Gate(memory, settings.rate_per_minute, development=development)
+    app.state.whatsapp = whatsapp.WhatsApp.of(settings, memory)
+    app.state.webhook_secret = settings.webhook_secret.get_secret_value()
     app.state.streams = asyncio.Semaphore(settings.streams)
     app.state.environment = environment or load_settings()
     app.state.shelf, app.state.tasks = shelf, Tasks()
@@ -94,7 +98,9 @@ async def serving(
     app.state.feed.start()
     app.state.model, app.state.conversations = Model(memory.settings), Conversations(memory, "gateway")
     try:
-        yield app
+        async with AsyncExitStack() as opened:
+            app.router.routes.extend(await _mcp(memory, app.state.gate, opened))
+            yield app
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(PARTING_S):
@@ -102,6 +108,15 @@ async def serving(
         await app.state.model.close()
         app.state.tasks.close()
         await app.state.feed.close()
+
+
+async def _mcp(memory: Memory, gate: Gate, opened: AsyncExitStack) -> list[Route]:
+    """The tools for MCP clients, where the extra is installed."""
+    try:
+        from echoic.api.mcp.http import endpoint
+    except ImportError:
+        return []
+    return [await opened.enter_async_context(endpoint(memory, gate))]
 
 
 def _serve_page(app: FastAPI) -> None:

@@ -1,6 +1,6 @@
 """The API's settings: read once at start, frozen, passed in."""
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from echoic.memory.config import read_settings
@@ -31,6 +31,16 @@ class ApiSettings(BaseSettings):
     """Requests that one key may send in a minute; a minute's worth may come at once."""
     streams: int = Field(1_000, ge=1, le=100_000)
     """Most streams of live events at once, of all keys together."""
+
+    whatsapp_verify_token: SecretStr = SecretStr("")
+    """Verify token of the webhook of WhatsApp's Cloud API, as you enter it at Meta. Empty: there is no such
+    webhook."""
+    whatsapp_app_secret: SecretStr = SecretStr("")
+    """Secret of your app at Meta, which signs each delivery to that webhook."""
+
+    webhook_secret: SecretStr = SecretStr("")
+    """Signs what a database's trigger tells of each message of a chat (docs/channels.md). Empty: it sends a
+    key."""
 
     @property
     def host_names(self) -> frozenset[str]:

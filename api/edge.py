@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Sequence
 from urllib.parse import quote, unquote, urlsplit
 
-from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +17,7 @@ MOST_BODY_BYTES = 64 * 1024
 LARGER_BODIES = {
     "/v1/chat/completions": 8 * 2**20,  # a conversation grows, and may hold pictures
     **dict.fromkeys(("/v3/memories/add/", "/v1/memories/", "/memories"), 4 * 2**20),  # whole ones, sent again
+    "/channels/whatsapp": 3 * 2**20,  # refused, a delivery would come again for days
 }
 """Paths at which a body may have more bytes."""
 FOR_PROBES = ("/livez", "/readyz")
@@ -35,16 +35,6 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(self)",
 }
 _PORT = re.compile(r":\d+$")
-
-
-class _Segment(StringConvertor):
-    """One segment of a path, in which an id may have a slash: `Edge` has left that as `%2F`."""
-
-    def convert(self, value: str) -> str:
-        return unquote(value)
-
-
-register_url_convertor("id", _Segment())
 
 
 class Edge:

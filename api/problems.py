@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -86,6 +87,17 @@ def of_fault(fault: MemoryFault) -> Problem:
     return Problem(status, name, str(fault), headers=headers)
 
 
+def of_invalid(exc: RequestValidationError | ValidationError) -> Problem:
+    """A request that does not fit as a problem: where, and what should be there; never what was."""
+    detail = "The request does not fit its description."
+    return Problem(422, "invalid-request", detail, errors=misfits(exc))
+
+
+def misfits(exc: RequestValidationError | ValidationError) -> list[dict[str, str]]:
+    """What does not fit, one by one: `at` which place, and the `problem`."""
+    return [{"at": ".".join(map(str, one["loc"])), "problem": one["msg"]} for one in exc.errors()]
+
+
 def answer_with_problems(app: FastAPI) -> None:
     """Have the app answer every error that reaches it as a problem."""
     app.add_exception_handler(Problem, _of_ours)
@@ -114,9 +126,7 @@ async def _of_http(request: Request, exc: Exception) -> Response:
 
 async def _of_validation(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)
-    errors = [{"at": ".".join(map(str, one["loc"])), "problem": one["msg"]} for one in exc.errors()]
-    detail = "The request does not fit its description."
-    return answer(Problem(422, "invalid-request", detail, errors=errors), request.scope["path"])
+    return answer(of_invalid(exc), request.scope["path"])
 
 
 async def _of_defect(request: Request, exc: Exception) -> Response:

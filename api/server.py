@@ -67,6 +67,16 @@ async def serve(
             await _run(app, listener)
 
 
+async def serve_mcp(settings: MemorySettings, api: ApiSettings, *, say: Callable[[str], None]) -> None:
+    """Serve the tools for MCP clients, and nothing else, until SIGINT or SIGTERM; raises as `serve`."""
+    from echoic.api.mcp.http import PATH, serving_mcp  # needs the extra `mcp`
+
+    with _listening(api.host, api.port) as listener:
+        async with open_memory(settings) as memory, serving_mcp(memory, api) as app:
+            say(f"The MCP server is at {_address(listener)}{PATH}; every request needs a key.")
+            await _run(app, listener)
+
+
 def configured(app: FastAPI) -> uvicorn.Config:
     """How the app is served."""
     return uvicorn.Config(

@@ -35,6 +35,7 @@ for command in (
     calls.run,
     calls.worker,
     serving.api,
+    serving.mcp,
     data.memories,
     data.graph,
     data.export,

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from echoic.memory.call import CallMemory, check_user_id
+from echoic.memory.call import check_user_id
+from echoic.memory.chat.written import Words, keep_words
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.errors import MemoryFault
 from echoic.memory.privacy.erase import erase_user
@@ -103,7 +104,7 @@ class OpenMemory:
         """Store one thing that was said; returns when it is durable, and learning is enqueued.
 
         Returns:
-            The turn; None if this person does not want to be remembered.
+            The turn; None if this person does not want to be remembered, or has yet to agree (`ask`).
 
         Raises:
             ConfigInvalid: the user id is empty or too long.
@@ -121,15 +122,10 @@ class OpenMemory:
         said_at: datetime | None = None,
     ) -> list[Turn]:
         """Store one conversation, in its order; as `record`."""
-        call: CallMemory = await self._memory.open_call(self._caller(user_id, scope))
-        try:
-            when, told = said_at or datetime.now(UTC), said_at is not None
-            recorded = [
-                await call.record(uuid.uuid4().hex, role, text, when, told_now=told) for role, text in said
-            ]
-        finally:
-            await call.end()
-        return [turn for turn in recorded if turn is not None]
+        when, told = said_at or datetime.now(UTC), said_at is not None
+        words = [Words(uuid.uuid4().hex, role, text, when, told) for role, text in said]
+        kept = await keep_words(self._memory, self._caller(user_id, scope), words, hurry=True)
+        return [turn for turn in kept if turn is not None]
 
     async def memories(self, user_id: str) -> Memories:
         """Everything that is remembered about one person.

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV, TOOLS, LOCKS = ROOT / ".venv", ROOT / ".tools", ROOT / "locks"
 STAMP = VENV / "echoic-ready.json"
 LEVELS = ("local", "dev")  # each holds the one before it
-OURS = ("agent", "worker", "graph", "api")
+OURS = ("agent", "worker", "graph", "api", "mcp")
 """Extras that a server installs. `pipecat` is in no lock: its suite has an environment of its own."""
 LEAST_UV = (0, 5)  # reads universal locks with hashes; older ones do not know every marker
 NOT_FOR_UV = ("UV_SYSTEM_PYTHON", "UV_PYTHON", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")

@@ -22,12 +22,12 @@ from echoic.agent.call.telemetry import open_tracing
 from echoic.agent.call.turn_log import TurnLog
 from echoic.agent.config import AgentSettings
 from echoic.agent.identity.identity import CONSOLE_USER, Identified, Rules
-from echoic.agent.identity.phone import open_phone_key
 from echoic.agent.livekit_api import start_session
 from echoic.agent.model import address_of, calls_tools, connect_options, open_llm
 from echoic.agent.speech import Outages, Speech, open_vad, turn_handling
 from echoic.agent.takeover.lease import lease_name
 from echoic.agent.takeover.lease_thread import LeaseThread
+from echoic.memory.identity.phone import open_phone_key
 from echoic.memory.service import Memory, spool_folder
 
 

@@ -17,10 +17,10 @@ from jwt.types import Options
 from livekit import rtc
 
 from echoic.agent.config import AgentSettings
-from echoic.agent.identity.phone import phone_user
 from echoic.agent.identity.timezone import zone_from
 from echoic.memory.call import check_user_id
 from echoic.memory.errors import ConfigInvalid
+from echoic.memory.identity.phone import phone_user
 from echoic.memory.types import RESERVED, Caller
 
 log = logging.getLogger("echoic.identity")
@@ -80,7 +80,7 @@ class Rules:
     @classmethod
     def of(cls, settings: AgentSettings, phone_key: str) -> "Rules":
         """The rules of the settings; the phone key may come from elsewhere
-        (`echoic.agent.identity.phone.open_phone_key`)."""
+        (`echoic.memory.identity.phone.open_phone_key`)."""
         secret = settings.identity_secret.get_secret_value()
         return cls(
             secret, phone_key, settings.phone_region, settings.trust_caller_id, settings.stable_identities

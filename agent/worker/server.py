@@ -20,7 +20,6 @@ from livekit.plugins import deepgram, openai  # noqa: F401
 
 from echoic.agent.call.room_call import RoomCall, open_room_call
 from echoic.agent.config import AgentSettings, load_agent_settings
-from echoic.agent.identity.phone import open_phone_key
 from echoic.agent.model import address_of
 from echoic.agent.speech import check_speech, choose_speech, open_speech
 from echoic.agent.takeover.call_lease import CallTaken
@@ -32,6 +31,7 @@ from echoic.agent.worker.load import Load
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.embedding.client import embedding_ready, open_shared_embedder
 from echoic.memory.errors import ConfigInvalid, MemoryFault
+from echoic.memory.identity.phone import open_phone_key
 from echoic.memory.observe.logs import protect
 from echoic.memory.observe.metrics import count_refused
 from echoic.memory.observe.scrape import serve_metrics

@@ -9,6 +9,8 @@ from urllib.parse import unquote
 
 from fastapi import Depends, Header, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from echoic.api.access.keys import DEVELOPMENT, Access, KeyRole, find_key
@@ -32,6 +34,7 @@ ROLES: dict[KeyRole, frozenset[Permission]] = {
 """A key of the role `user` may do this to its own person, and nothing to others."""
 
 PREFIX = "/v1"
+USER_HEADER = "Echoic-User"
 GREETING = 100
 """Sockets at once whose first message, with the key, has not come yet."""
 _bearer = HTTPBearer(auto_error=False, description="A key made by `echoic keys add`.")
@@ -73,55 +76,76 @@ class Gate:
             Problem: 401 or 429.
             StoreUnavailable: nobody can be known.
         """
-        address = request.client.host if request.client else "?"
-        access = await self._known(key, address)
-        self._slow_down(str(access.key_id) if access.key_id else f"address:{address}")
+        access = await self._known(key)
+        if access is None:
+            self.doubt(request)
+            headers = {"WWW-Authenticate": "Bearer"}
+            detail = "Send `Authorization: Bearer KEY` with a valid key; `echoic keys add` makes one."
+            raise Problem(401, "key-needed", detail, headers=headers)
+        if access.key_id is None:
+            self.doubt(request)
+        else:
+            self._slow_down(str(access.key_id))
         return access
 
     async def allow(
-        self, access: Access, request: HTTPConnection, needs: Permission, user_id: str | None
+        self,
+        access: Access,
+        request: HTTPConnection,
+        needs: Permission,
+        user_id: str | None,
+        action: str = "",
     ) -> None:
         """Return when they may do this to that person (None: nobody in particular), and it is written down.
+
+        Args:
+            action: as the trail is to have it; by default the route.
 
         Raises:
             Problem: 403.
             StoreUnavailable: the trail cannot be written: nobody is let in.
         """
         allowed = needs in ROLES[access.role] and (needs == "self" or access.user_id in (None, user_id))
-        await self._note(access, request, user_id, allowed)
+        action, whose = action or _route_of(request), user_id and clean(user_id)
+        await note(self._memory.db, access.key_id, access.name, action, whose, allowed)
         if not allowed:
             raise Problem(403, "not-allowed", f"A key of the role `{access.role}` may not do this here.")
 
-    async def _known(self, key: str | None, address: str) -> Access:
+    async def _known(self, key: str | None) -> Access | None:
         if key is None and self._development:
             return DEVELOPMENT
-        access = await find_key(self._memory.db, clean(key)) if key else None
-        if access is None:
-            self._slow_down(f"address:{address}")
-            headers = {"WWW-Authenticate": "Bearer"}
-            detail = "Send `Authorization: Bearer KEY` with a valid key; `echoic keys add` makes one."
-            raise Problem(401, "key-needed", detail, headers=headers)
-        return access
+        return await find_key(self._memory.db, clean(key)) if key else None
+
+    def doubt(self, request: HTTPConnection) -> None:
+        """Count a request that proves nothing against its address.
+
+        Raises:
+            Problem: 429; too many come from there.
+        """
+        self._slow_down(f"address:{request.client.host if request.client else '?'}")
 
     def _slow_down(self, name: str) -> None:
         if wait_s := self._limit.take(name):
             headers = {"Retry-After": str(math.ceil(wait_s))}
             raise Problem(429, "too-many-requests", "This key asks too often: wait.", headers=headers)
 
-    async def _note(
-        self, access: Access, request: HTTPConnection, user_id: str | None, allowed: bool
-    ) -> None:
-        prefix = PREFIX if request.scope["path"].startswith(f"{PREFIX}/") else ""  # the route knows it not
-        method = request.scope.get("method", "WEBSOCKET")
-        action = f"{method} {prefix}{request.scope['route'].path_format.removeprefix(PREFIX)}"
-        whose = user_id and clean(user_id)
-        await note(self._memory.db, access.key_id, access.name, action, whose, allowed)
-
     async def still_admits(self, authorization: str | None) -> bool:
         """For what lasts: whether the key that was let in would be let in now."""
         if authorization is None:
             return self._development
         return await find_key(self._memory.db, clean(authorization.partition(" ")[2])) is not None
+
+
+def sent_key(headers: Headers) -> str | None:
+    """The key of a request: `Bearer KEY`, or `Token KEY` as clients of Mem0 have it."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    return key.strip() or None if scheme.lower() in ("bearer", "token") else None
+
+
+def _route_of(request: HTTPConnection) -> str:
+    prefix = PREFIX if request.scope["path"].startswith(f"{PREFIX}/") else ""  # the route knows it not
+    method = request.scope.get("method", "WEBSOCKET")
+    return f"{method} {prefix}{request.scope['route'].path_format.removeprefix(PREFIX)}"
 
 
 class Guard:
@@ -156,7 +180,7 @@ class Speaker(Guard):
         bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
         user_id: Annotated[
             str | None,
-            Header(alias="Echoic-User", description="Whose memory: any id; beyond ASCII percent-encoded."),
+            Header(alias=USER_HEADER, description="Whose memory: any id; beyond ASCII percent-encoded."),
         ] = None,
     ) -> Access:
         named = id_in_header(user_id) if user_id else None
@@ -201,6 +225,16 @@ Writes = Annotated[Access, Depends(Guard("write"))]
 WritesUnwalled = Annotated[Access, Depends(Guard("write", walled=False))]
 OwnsAccount = Annotated[Access, Depends(Guard("account", walled=False))]
 Operates = Annotated[Access, Depends(Guard("operate"))]
+
+
+class _Segment(StringConvertor):
+    """One segment of a path, in which an id may have a slash: `api/edge.py` has left that as `%2F`."""
+
+    def convert(self, value: str) -> str:
+        return unquote(value)
+
+
+register_url_convertor("id", _Segment())
 UserId = Annotated[
     str, Path(description="Whose memory: any id; a slash in it is written `%2F`.", examples=["maya"])
 ]

@@ -5,14 +5,12 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 
-from echoic.api.access.guard import Gate, Permission
+from echoic.api.access.guard import Gate, Permission, sent_key
 from echoic.api.access.keys import Access
 from echoic.api.access.wall import ONLY
 from echoic.memory.call import check_user_id
 from echoic.memory.service import Memory
 from echoic.memory.store.queries import query
-
-SCHEMES = ("token", "bearer")
 
 
 class Asker:
@@ -70,16 +68,10 @@ class Asker:
 async def asker(request: Request) -> Asker:
     """Raises Problem: 401 without a valid key, 429 for one that asks too often."""
     gate: Gate = request.app.state.gate
-    access = await gate.identify(request, _key(request))
+    # `X-API-Key` is that of Mem0's self-hosted server
+    key = sent_key(request.headers) or request.headers.get("X-API-Key")
+    access = await gate.identify(request, key)
     return Asker(request, gate, access, request.app.state.memory)
 
 
 Asks = Annotated[Asker, Depends(asker)]
-
-
-def _key(request: Request) -> str | None:
-    """`Token KEY` is Mem0's, `Bearer KEY` ours, and `X-API-Key` that of its self-hosted server."""
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() in SCHEMES:
-        return key.strip()
-    return request.headers.get("X-API-Key")

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from echoic.api.access.guard import Mind, UserId, WritesUnwalled
 from echoic.api.schemas.turns import TurnCreate, TurnsBody, TurnsKept
+from echoic.memory.chat.written import Words, keep_words
 from echoic.memory.types import Caller
 
 router = APIRouter(tags=["calls"])
@@ -19,16 +20,12 @@ async def add_turns(user_id: UserId, body: TurnsBody, who: WritesUnwalled, mind:
     """Store what a person and an agent said to each other; durable when this answers, and learned later."""
     settings, call_id = mind.settings, body.call_id or f"api.{uuid.uuid4().hex}"
     caller = Caller(user_id, body.agent_id or settings.agent_id, call_id, settings.timezone)
-    call = await mind.open_call(caller)
-    try:
-        kept = []
-        for place, one in enumerate(body.turns):
-            item_id, told = _item_id(caller, place, one), one.said_at is not None
-            turn = await call.record(item_id, one.role, one.text, one.said_at, told_now=told)
-            kept.append(None if turn is None or call.consent_pending else turn.turn_id)
-    finally:
-        await call.end(hurry=body.ended)
-    return TurnsKept(call_id=call_id, turn_ids=kept)
+    said = [
+        Words(_item_id(caller, place, one), one.role, one.text, one.said_at, one.said_at is not None)
+        for place, one in enumerate(body.turns)
+    ]
+    kept = await keep_words(mind, caller, said, hurry=body.ended)
+    return TurnsKept(call_id=call_id, turn_ids=[turn and turn.turn_id for turn in kept])
 
 
 def _item_id(caller: Caller, place: int, turn: TurnCreate) -> str:

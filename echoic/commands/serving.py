@@ -1,4 +1,4 @@
-"""Commands of the memory API: api, and keys for it."""
+"""Commands that serve memory to other programs: api, mcp, and keys for them."""
 
 import asyncio
 import signal
@@ -45,6 +45,49 @@ def api(
         shelf = Shelf(folder_of(stores.data_dir))
         say = partial(typer.echo, err=True)
         asyncio.run(serve(stores, settings, development=dev, say=say, shelf=shelf))
+
+
+def mcp(
+    user: Annotated[
+        str,
+        typer.Option(
+            metavar="ID", envvar="ECHOIC_MCP_USER", help="Whose memory the client on the other end sees."
+        ),
+    ] = "",
+    http: Annotated[
+        bool,
+        typer.Option("--http", help="Serve clients over HTTP, at /mcp; the key says whose memory it is."),
+    ] = False,
+    host: Annotated[str, typer.Option(help="With --http; default: ECHOIC_API_HOST.")] = "",
+    port: Annotated[
+        int,
+        typer.Option(min=-1, max=65535, help="With --http; 0 takes a free one; default: ECHOIC_API_PORT."),
+    ] = -1,
+    data_dir: DataDir = None,
+) -> None:
+    """Serve memory to MCP clients: over this process's own streams, or with --http to many."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    from echoic.local.command_resources import opened_stores
+    from echoic.memory.call import check_user_id
+
+    if not http and not user:
+        raise ConfigInvalid("Say whose memory this is: --user ID, or ECHOIC_MCP_USER; or --http for many.")
+    if not http:
+        check_user_id(user)
+    try:
+        from echoic.api.mcp.stdio import serve_stdio
+        from echoic.api.server import serve_mcp
+    except ImportError as exc:
+        raise ConfigInvalid(f'MCP needs more packages ({exc.name}): pip install "echoic[mcp]".') from exc
+    with opened_stores(data_dir, "mcp", every_graph=True) as stores:
+        if not http:
+            asyncio.run(serve_stdio(stores, user))
+            return
+        from echoic.api.config import load_api_settings
+
+        chosen = {"host": host} if host else {}
+        settings = load_api_settings(**chosen, **({"port": port} if port >= 0 else {}))
+        asyncio.run(serve_mcp(stores, settings, say=partial(typer.echo, err=True)))
 
 
 def keys_add(

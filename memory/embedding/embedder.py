@@ -215,6 +215,16 @@ def has_other_languages(vectors: Vector) -> bool:
     return not known[:, ENGLISH].any(axis=1).all()
 
 
+def likeness(question: Vector, vectors: Vector) -> Vector:
+    """Cosines of a question, asked `across`, and of stored vectors, shape (n, dimensions): each by the model
+    that knows what is stored best."""
+    near = vectors @ question
+    if vectors.shape[1] == LOCAL_DIMENSIONS:
+        english = vectors[:, ENGLISH].any(axis=1)
+        near[english] = vectors[english] @ within(question, other_languages=False)
+    return near
+
+
 def _unit(vectors: Vector) -> Vector:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)

@@ -10,9 +10,22 @@ from echoic.memory.recall.recent_turns import PROFILE_FACTS, RecentTurns
 from echoic.memory.service import Memory
 from echoic.memory.types import Caller, Item, Recall
 
+SEARCH_S = 2.0
+"""For a search in writing nobody waits on the line: a tier that is late for a spoken reply is in time."""
+OF_TOPICS = 1_000
+"""Facts among which those of the wanted topics are looked for."""
+
 
 async def context_for(
-    memory: Memory, caller: Caller, text: str, *, max_tokens: int, max_items: int, topics: frozenset[str]
+    memory: Memory,
+    caller: Caller,
+    text: str,
+    *,
+    max_tokens: int,
+    max_items: int,
+    topics: frozenset[str],
+    only_topics: bool = False,
+    budget_s: float | None = None,
 ) -> Recall:
     """A block of at most so many tokens: what answers `text`, then the most important facts.
 
@@ -21,16 +34,23 @@ async def context_for(
     Args:
         text: what is asked; empty: only the profile.
         topics: the profile keeps to these; empty: all.
+        only_topics: what answers the text keeps to them, too.
+        budget_s: longest wait for the tiers; by default as long as a reply waits.
 
     Raises:
         StoreUnavailable: Postgres does not answer.
     """
     began = time.perf_counter()
     profile = await _profile(memory, caller, topics)
-    found = await memory.recaller.recall(caller, text, RecentTurns()) if text else Recall()
+    asked = memory.recaller.recall(caller, text, RecentTurns(), budget_s=budget_s) if text else None
+    found = Recall() if asked is None else await asked
+    items = [item for result in found.tiers.values() for item in result.items]
+    if topics and only_topics:  # turns and relations have none
+        ids = {item.id for item in profile}
+        items = [item for item in items if item.kind == "fact" and item.id in ids]
     block, used = compose(
-        [item for result in found.tiers.values() for item in result.items],
-        profile,
+        items,
+        profile[:PROFILE_FACTS],
         [],
         question=text,
         context=frozenset[UUID](),
@@ -43,7 +63,6 @@ async def context_for(
 
 
 async def _profile(memory: Memory, caller: Caller, topics: frozenset[str]) -> list[Item]:
-    limit = PROFILE_FACTS if not topics else 200  # the topic is chosen here: enough to have some of each
-    facts = await memory.facts.profile(caller, limit)
-    chosen = [fact for fact in facts if not topics or fact.topic in topics][:PROFILE_FACTS]
+    facts = await memory.facts.profile(caller, OF_TOPICS if topics else PROFILE_FACTS)
+    chosen = [fact for fact in facts if not topics or fact.topic in topics]
     return [Item.of_fact(fact, "profile", fact.importance) for fact in chosen]

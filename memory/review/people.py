@@ -76,6 +76,27 @@ async def person(db: Database, user_id: str) -> Person | None:
     return Person(**dict(row)) if row["facts"] or row["turns"] else None
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """How much there is of one person with one agent."""
+
+    turns: int
+    open_turns: int
+    """Those that are not learned yet."""
+    facts: int
+    """Live ones that this agent may see."""
+
+
+async def pair(db: Database, user_id: str, agent_id: str) -> Pair:
+    """How much one agent knows of one user.
+
+    Raises:
+        StoreUnavailable: Postgres does not answer.
+    """
+    (row,) = await _fetch(db, "read_pair", user_id, agent_id)
+    return Pair(**dict(row))
+
+
 async def calls(
     db: Database, user_id: str, before: tuple[datetime, str] | None, limit: int
 ) -> list[Conversation]:

@@ -5,13 +5,23 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
-OPEN = {"/livez", "/readyz", "/v1/openapi.json", "/"}
+CHARACTERS = "/channels/characters"
+OPEN = {"/livez", "/readyz", "/v1/openapi.json", "/", f"{CHARACTERS}/memory/health"}
+SIGNED = {"/channels/whatsapp"}
+"""No key opens these."""
 ANY_KEY = {"/v1/me", "/v1/ping/"}
 OVER_ALL = {"/v1/users", "/v1/statistics", "/v1/statistics/days", "/v1/events", "/metrics"}
 OVER_OWN = {"/v1/entities/", "/v1/events/", "/entities"}
 """Over all, and for a person's key over that person."""
 BY_REQUEST = ("/v1/chat/", *(f"{at}/memories" for at in ("", "/v1", "/v2", "/v3")), "/search")
-BY_REQUEST += ("/v1/batch/", "/v1/feedback/", "/v1/event/")
+BY_REQUEST += (
+    "/v1/batch/",
+    "/v1/feedback/",
+    "/v1/event/",
+    "/mcp",
+    "/channels/dify/",
+    f"{CHARACTERS}/firebase/",
+)
 """Begin routes where a header, a body, a query or a memory's id says whose memory it is."""
 ACCOUNT = {("delete", "/v1/users/{user_id}"), ("get", "/v1/users/{user_id}/export")}
 ACCOUNT |= {
@@ -29,6 +39,18 @@ BODIES: dict[tuple[str, str], Any] = {
     ("patch", "/v1/users/{user_id}/settings"): {"language": "de"},
     ("patch", "/v1/settings"): {"llm_model": "m"},
     ("post", "/v1/chat/completions"): {"messages": [{"role": "user", "content": "Hello!"}]},
+    ("post", "/mcp"): {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "get_user_profiles"},
+    },
+    ("post", "/channels/dify/retrieval"): {"knowledge_id": "{user}", "query": "dog"},
+    ("post", f"{CHARACTERS}/firebase/message-created"): {
+        "user_id": "{user}",
+        "character_name": "Luna",
+        "text": "I have a dog",
+    },
     ("put", "/v1/batch/"): {"memories": [{"memory_id": "{fact}", "text": "Has two cats"}]},
     ("delete", "/v1/batch/"): {"memories": [{"memory_id": "{fact}"}]},
     ("post", "/v1/feedback/"): {"memory_id": "{fact}", "feedback": "POSITIVE"},
@@ -46,6 +68,10 @@ BODIES: dict[tuple[str, str], Any] = {
         for path in ("/v1/memories/{memory_id}/", "/memories/{memory_id}")
     },
 }
+
+
+OWN_FORMS = ({"detail", "code"}, {"error_code", "error_msg"})
+"""Of refusals to clients of Mem0, and to Dify."""
 
 
 def operations(app: Any) -> list[tuple[str, str]]:
@@ -75,6 +101,7 @@ def request_to(method: str, path: str, user_id: str, fact_id: str) -> dict[str, 
         **dict.fromkeys(("batch_id", "turn_id", "provider_id", "task_id", "key_id"), uuid4()),
         user_id=user_id,
         call_id="call",
+        character_name="Luna",
         kind="user",
         name=user_id if "/entities/" in path else "none",
         rest="x/",
@@ -82,7 +109,11 @@ def request_to(method: str, path: str, user_id: str, fact_id: str) -> dict[str, 
     # a stream would not end: this id is refused after the guard has let in
     headers = {"Last-Event-ID": "none"} if path.endswith("/events") else {"Echoic-User": user_id}
     body = json.dumps(BODIES.get((method, path))).replace("{user}", user_id).replace("{fact}", fact_id)
-    params = {"user_id": user_id} if path.rstrip("/") in ("/v1/memories", "/memories") else None
+    params = {"user_id": user_id} if path.rstrip("/") in ("/v1/memories", "/memories") else {}
+    if path.startswith(f"{CHARACTERS}/memory/search/"):
+        params = {"query": "dog"}
+    if path == "/mcp":
+        headers["Accept"] = "application/json, text/event-stream"
     return {"method": method, "url": url, "headers": headers, "json": json.loads(body), "params": params}
 
 
@@ -92,6 +123,8 @@ def may(role: str | None, owns: bool, method: str, path: str) -> bool:
     Args:
         owns: the key's person, or anybody for a key of another role, is the one that it is about.
     """
+    if path in SIGNED:
+        return False
     if path in OPEN or role == "admin":
         return True
     if role is None:
@@ -108,6 +141,6 @@ def may(role: str | None, owns: bool, method: str, path: str) -> bool:
 
 
 def is_refusal(status: int, path: str) -> bool:
-    """Somebody else's memory is unknown by its id."""
-    hidden = path.startswith(BY_REQUEST) and not path.startswith("/v1/chat/")
+    """Somebody else's memory is unknown by its id, and a channel that is not set up is not there."""
+    hidden = path in SIGNED or (path.startswith(BY_REQUEST) and not path.startswith("/v1/chat/"))
     return status in (401, 403) or (hidden and status == 404)

@@ -1,5 +1,6 @@
 """Turns over HTTP: stored in their order, once, by whoever may; learned as those of a call are."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -32,6 +33,14 @@ async def test_a_conversation_is_stored_in_its_order_and_found(served, admin):
         json={"text": "What is my dog called?", "agent_id": "desk", "budget_ms": 5000},
     )
     assert "Biscuit" in found.json()["block"]
+
+
+async def test_parts_of_a_call_that_come_at_once_have_each_their_place(served, admin):
+    """As a trigger fires for each message."""
+    parts = [[{"role": "user", "text": f"Number {number}.", "id": str(number)}] for number in range(6)]
+    send = [admin.post("/v1/users/maya/turns", json={"call_id": "c", "turns": one}) for one in parts]
+    assert {one.status_code for one in await asyncio.gather(*send)} == {200}
+    assert sorted(one.position for one in await served.memory.turns.list("maya")) == [*range(6)]
 
 
 async def test_what_is_sent_again_is_stored_once(served, admin):

@@ -33,6 +33,7 @@ class Suite:
 
 
 SUITES = (
+    Suite("mcp", ("mcp==2.3.0",), extras="api,local,mcp,worker"),
     Suite("mem0", ("mem0ai==2.2.1",)),
     Suite("pipecat", ("pipecat-ai==1.14.0",)),
 )
@@ -82,13 +83,18 @@ def _tried(suite: Suite) -> Outcome:
 
 def _environment(suite: Suite) -> Path:
     """An environment for this suite; made once, and brought up to date with what it needs."""
-    uv, folder = find_uv(), FOLDER / suite.name
+    pins = ["--constraint", str(ROOT / "locks" / "dev.txt")]
+    ours = [*TESTED_WITH, "--editable", f"{ROOT}[{suite.extras}]"]
+    return environment_with(suite.name, *suite.packages, *ours, *pins)
+
+
+def environment_with(name: str, *packages: str) -> Path:
+    """The Python of the environment of this name, with these packages and what they need."""
+    uv, folder = find_uv(), FOLDER / name
     if not folder.exists():
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
-    python, pins = folder / "bin" / "python", str(ROOT / "locks" / "dev.txt")
-    needed = [*suite.packages, *TESTED_WITH, "--editable", f"{ROOT}[{suite.extras}]"]
-    into = [uv, "pip", "install", "--quiet", "--python", str(python), "--constraint", pins]
-    subprocess.run([*into, *needed], check=True)
+    python = folder / "bin" / "python"
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", str(python), *packages], check=True)
     return python
 
 

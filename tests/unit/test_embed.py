@@ -13,6 +13,7 @@ from echoic.memory.embedding.embedder import (
     ENGLISH,
     LocalEmbedder,
     has_other_languages,
+    likeness,
     open_embedder,
     within,
 )
@@ -53,6 +54,15 @@ async def test_an_english_question_asks_the_model_for_english_alone(local):
     assert not asked[ALL].any() and across[ALL].any()
     assert np.array_equal(within(across, False), asked) and within(across, True) is across
     assert not has_other_languages(np.stack([english])) and has_other_languages(np.stack([english, german]))
+
+
+async def test_what_is_stored_has_one_cosine(local):
+    """English has a place in both models: their sum would be no cosine."""
+    texts = ["My dog is called Biscuit.", "Mein Hund heißt Biscuit."]
+    stored = await local.embed_batch(texts)
+    for place, text in enumerate(texts):
+        near = likeness(await local.embed(text, across=True), stored)
+        assert near[place] == pytest.approx(1, abs=0.02) and 0.3 < near[1 - place] < 1
 
 
 async def test_english_is_answered_while_the_second_model_is_loaded(monkeypatch):

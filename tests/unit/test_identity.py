@@ -18,8 +18,8 @@ from livekit import rtc
 
 from echoic.agent.config import AgentSettings, load_agent_settings
 from echoic.agent.identity.identity import USER_TOKEN, Identified, Rules, resolve
-from echoic.agent.identity.phone import KEY_FILE, e164, open_phone_key, phone_user
 from echoic.memory.errors import ConfigInvalid
+from echoic.memory.identity.phone import KEY_FILE, e164, open_phone_key, phone_user
 
 TYPES, FORMAT = phonenumbers.PhoneNumberType, phonenumbers.PhoneNumberFormat
 SECRET, OTHER_SECRET = "s" * 32, "o" * 32

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
-from weakref import WeakValueDictionary
 
 from echoic.api.access.wall import ONLY
 from echoic.api.mem0.conversation.overlap import MOST_COMPARED, Said, new_places
+from echoic.memory.chat.written import lock_of
 from echoic.memory.errors import TurnVoid
 from echoic.memory.review.corrections import NotRemembered
 from echoic.memory.service import Memory
@@ -36,7 +36,6 @@ LOOK_BACK = 200
 LEARN_AFTER_S = 5.0
 """Mem0's clients wait for what they add; what comes within this is learned together."""
 LONG_CHARS = 2_000
-_locks: "WeakValueDictionary[str, asyncio.Lock]" = WeakValueDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +76,7 @@ async def record(memory: Memory, told: Told) -> UUID | None:
     # the recorder works for everybody, also after this request: it may not stand behind one person's wall
     before = ONLY.set(None)
     try:
-        lock = _locks.setdefault(told.person, asyncio.Lock())
-        async with lock:
+        async with lock_of(memory, told.person):
             turns, last = await _new_turns(memory, told, choices.timezone or "")
             recorded = [turn for turn in turns if await _is_kept(memory, turn)]
         if recorded:

@@ -172,6 +172,13 @@ select (select count(*) from facts where user_id = $1 and (valid_until is null o
     min(said_at) as first_at, max(said_at) as last_at
 from turns where user_id = $1
 
+-- name: read_pair
+-- $2 agent
+select count(*) as turns, count(*) filter (where state in ('open', 'learning')) as open_turns,
+    (select count(*) from facts where user_id = $1 and (agent_id is null or agent_id = $2)
+        and (valid_until is null or valid_until > now())) as facts
+from turns where user_id = $1 and agent_id = $2
+
 -- name: user_topics
 -- $2 now
 select coalesce(payload ->> 'topic', '') as topic, count(*) as facts from facts

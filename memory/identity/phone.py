@@ -9,8 +9,8 @@ from pathlib import Path
 
 import phonenumbers
 
-from echoic.agent.config import AgentSettings
 from echoic.memory.errors import ConfigInvalid
+from echoic.memory.identity.settings import PhoneSettings
 
 PREFIX = "phone:"
 KEY_FILE = "phone.key"
@@ -70,7 +70,7 @@ def _read(number: str, region: str) -> phonenumbers.PhoneNumber | None:
     return parsed if number.strip() in (found.raw_string for found in numbers) else None
 
 
-def open_phone_key(settings: AgentSettings, data_dir: Path) -> str:
+def open_phone_key(settings: PhoneSettings, data_dir: Path) -> str:
     """The key of the hash: the setting, else one that is made once and kept in the data folder.
 
     Agents on several hosts need the setting.

@@ -1,0 +1,55 @@
+"""What was written becomes turns: once, however often and however late it is delivered."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from echoic.memory.chat.written import Words, keep_words
+from echoic.memory.service import Memory
+from echoic.memory.types import Caller, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One message of a conversation with a person."""
+
+    user_id: str
+    agent_id: str
+    line: str
+    """Where it was written: of two lines, each has conversations of its own."""
+    message_id: str
+    """The same in each delivery of the message."""
+    role: Role
+    text: str
+    said_at: datetime
+
+
+async def store(memory: Memory, messages: Iterable[Written]) -> None:
+    """Return when all are durable; what was forgotten, or is not to be remembered, is kept nowhere.
+
+    People write in several messages: they are learned from after a pause.
+
+    Raises:
+        StoreUnavailable: neither Postgres nor the disk took them all; delivered again, they are stored.
+    """
+    by_call: dict[Caller, list[Words]] = defaultdict(list)
+    for one in sorted(messages, key=lambda message: message.said_at):
+        words = Words(one.message_id, one.role, one.text, one.said_at)
+        by_call[_caller(memory, one)].append(words)
+    for caller, said in by_call.items():
+        await keep_words(memory, caller, said)
+
+
+def not_ahead(said_at: datetime) -> datetime:
+    """What lies ahead was said now."""
+    return min(said_at, datetime.now(UTC))
+
+
+def _caller(memory: Memory, message: Written) -> Caller:
+    """A day is a call; the same in each delivery, so that a message has the same id in each."""
+    names = (message.line, message.agent_id, message.user_id)
+    whose = hashlib.sha256("\0".join(names).encode()).hexdigest()[:16]
+    call_id = f"written.{message.said_at.astimezone(UTC):%Y-%m-%d}.{whose}"
+    return Caller(message.user_id, message.agent_id, call_id, memory.settings.timezone)
