@@ -74,15 +74,20 @@ class CallMemory:
         if not self.persistent:
             self.loaded = True
             return
-        self.memory.versions.ignore_changes_from(self.caller.call_id, self.caller.user_id)
         self.memory.calls.add(self)
-        self.memory.search.hold(self.caller)
+        self.see_as(())
         self._loading = self._in_background(self._load(), "call.load")
 
     async def wait_loaded(self) -> None:
         """Return when tier 1 holds what could be read; `loaded` says whether it could."""
         if self._loading is not None:
             await asyncio.shield(self._loading)
+
+    def see_as(self, also: tuple[str, ...]) -> None:
+        """From now on the caller's memory is theirs under these ids too."""
+        self.caller = replace(self.caller, also=also)
+        self.memory.versions.ignore_changes_from(self.caller.call_id, *self.caller.ids)
+        self.memory.search.hold(self.caller)
 
     async def _load(self) -> None:
         await self._read()
@@ -92,6 +97,8 @@ class CallMemory:
     async def _read(self) -> None:
         began = time.perf_counter()
         try:
+            if also := await self.memory.links.read_along(self.caller.user_id):
+                self.see_as(also)
             before, profile, now, self.consent, self.choices, digest = await asyncio.gather(
                 self.memory.turns.before(self.caller, TURNS_BEFORE),
                 self.memory.facts.profile(self.caller, PROFILE_FACTS),
@@ -119,8 +126,8 @@ class CallMemory:
         """The most important live relations of the caller's graph, as last added to; no server is asked."""
         if self.memory.graph is None:
             return []
-        group, now = await self.memory.graph_groups.of(self.caller), self.memory.now()
-        return [item_of(one) for one in (group.digest if group else ()) if one.is_live(now)]
+        groups, now = await self.memory.graph_groups.of(self.caller), self.memory.now()
+        return [item_of(one) for group in groups for one in group.digest if one.is_live(now)]
 
     async def recall(
         self,

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,19 +77,22 @@ class OpenMemory:
         check_user_id(user_id)
         began = time.monotonic()
         limit_s = self._memory.settings.recall_budget_s if budget_s is None else budget_s
-        choices = await self._choices(user_id, limit_s)
-        caller = choices.applied_to(self._caller(user_id, scope))
+        choices, also = await self._choices(user_id, limit_s)
+        caller = replace(choices.applied_to(self._caller(user_id, scope)), also=also)
         left_s = max(0.0, limit_s - (time.monotonic() - began))
         return await self._memory.recaller.recall(
             caller, text, RecentTurns(), budget_s=left_s, stores=choices.memory
         )
 
-    async def _choices(self, user_id: str, limit_s: float) -> Choices:
-        """What this person has chosen; the defaults where nobody says so in time: stores are late then."""
+    async def _choices(self, user_id: str, limit_s: float) -> tuple[Choices, tuple[str, ...]]:
+        """What this person has chosen, and their other ids; the defaults where nobody says so in time: stores
+        are late then."""
+        memory = self._memory
+        both = asyncio.gather(memory.choices.read(user_id), memory.links.read_along(user_id))
         try:
-            return await asyncio.wait_for(self._memory.choices.read(user_id), limit_s)
+            return await asyncio.wait_for(both, limit_s)
         except (MemoryFault, TimeoutError):
-            return Choices()
+            return Choices(), ()
 
     async def record(
         self,

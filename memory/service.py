@@ -24,6 +24,7 @@ from echoic.memory.store.consent import ConsentStore
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.facts import FactStore
 from echoic.memory.store.jobs import JobQueue
+from echoic.memory.store.links import LinkStore
 from echoic.memory.store.migrate import check_schema
 from echoic.memory.store.recorder import Recorder
 from echoic.memory.store.spool import Spool
@@ -191,11 +192,12 @@ def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], dateti
         now,
     )
     memory.graph, memory.graph_fault, memory.clock = backend, fault, db.clock
-    memory.choices = PersonalStore(db)
-    versions.on_erased, versions.on_reconnect, versions.on_forgotten = (
+    memory.choices, memory.links = PersonalStore(db), LinkStore(db)
+    versions.on_erased, versions.on_reconnect, versions.on_forgotten, versions.on_unlinked = (
         memory.forget_erased,
         memory.check_erased,
         memory.forget_items,
+        memory.forget_links,
     )
     return memory
 

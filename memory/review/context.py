@@ -26,6 +26,7 @@ async def context_for(
         StoreUnavailable: Postgres does not answer.
     """
     began = time.perf_counter()
+    caller = replace(caller, also=await memory.links.read_along(caller.user_id))
     profile = await _profile(memory, caller, topics)
     found = await memory.recaller.recall(caller, text, RecentTurns()) if text else Recall()
     block, used = compose(

@@ -159,7 +159,8 @@ class TurnStore:
         return await self._last("turns_of_call", caller, limit)
 
     async def _last(self, name: str, caller: Caller, limit: int) -> Turns:
-        args = (caller.user_id, caller.agent_id, caller.call_id, limit)
+        whose = caller.ids if name == "turns_before" else caller.user_id
+        args = (whose, caller.agent_id, caller.call_id, limit)
         rows = await self._db.run(lambda connection: connection.fetch(query(name), *args))
         return [_turn(row) for row in reversed(rows)]
 
