@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from dotenv import load_dotenv
 
-from echoic.commands import administration, calls, data, serving, settings
+from echoic.commands import administration, calls, data, links, serving, settings
 from echoic.memory.errors import MemoryFault
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ model_app = typer.Typer(help="The local language model.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 keys_app = typer.Typer(help="Keys for the memory API.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+link_app = typer.Typer(help="One person with several ids: phone, web, device.", no_args_is_help=True)
+app.add_typer(link_app, name="link")
 settings_app = typer.Typer(help="What was set over the memory API.", no_args_is_help=True)
 app.add_typer(settings_app, name="settings")
 
@@ -54,6 +56,9 @@ model_app.command("try")(administration.model_try)
 keys_app.command("add")(serving.keys_add)
 keys_app.command("list")(serving.keys_list)
 keys_app.command("revoke")(serving.keys_revoke)
+link_app.command("add")(links.link_add)
+link_app.command("list")(links.link_list)
+link_app.command("remove")(links.link_remove)
 settings_app.command("list")(settings.settings_list)
 settings_app.command("unset")(settings.settings_unset)
 settings_app.command("rotate")(settings.settings_rotate)

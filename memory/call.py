@@ -17,11 +17,11 @@ from echoic.memory.recall.prompt import estimate_tokens
 from echoic.memory.recall.recent_turns import PROFILE_FACTS, TURNS_BEFORE, TURNS_NOW, RecentTurns
 from echoic.memory.settings.personal import Choices
 from echoic.memory.store.consent import Consent, Pauses, Policy, keeps, must_ask
-from echoic.memory.store.turns import counted, turn_id_for
+from echoic.memory.store.turns import read_ahead, turn_id_for
 from echoic.memory.stores import Stores
 from echoic.memory.text.ids import check_agent_id, storable
 from echoic.memory.text.ids import check_user_id as check_user_id
-from echoic.memory.text.secrets import hide_in_turn, hide_secrets
+from echoic.memory.text.secrets import hide_in_turn
 from echoic.memory.text.words import capped, clean
 from echoic.memory.types import Caller, Item, Recall, Role, Turn
 
@@ -198,7 +198,7 @@ class CallMemory:
         """
         said_at = said_at or datetime.now(UTC)
         if len(text) > LONG_CHARS:
-            await asyncio.to_thread(_read_ahead, text)
+            await asyncio.to_thread(read_ahead, text)
         await self.wait_loaded()
         if self._pauses.cover(monotonic_of(said_at)) or self._turn_id(item_id) in self.forgotten_ids:
             return None
@@ -397,9 +397,3 @@ def start_call(stores: Stores, caller: Caller, *, persistent: bool = True) -> Ca
     call = CallMemory(stores, replace(caller, call_id=storable(caller.call_id)), persistent)
     call.start_loading()
     return call
-
-
-def _read_ahead(text: str) -> None:
-    """Whatever has to be found out about a word is found out once: the event loop then need not."""
-    kept = hide_secrets(capped(clean(text)))
-    counted(kept)

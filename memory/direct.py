@@ -12,7 +12,7 @@ from typing import Any
 from echoic.memory.call import CallMemory, check_user_id
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.errors import MemoryFault
-from echoic.memory.privacy.erase import erase_user
+from echoic.memory.privacy.erase import erase_person, erase_user
 from echoic.memory.privacy.export import export_user
 from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.service import Memory, open_memory
@@ -134,6 +134,24 @@ class OpenMemory:
             await call.end()
         return [turn for turn in recorded if turn is not None]
 
+    async def link(self, user_id: str, other_id: str) -> bool:
+        """These two are one person, as the application has made sure: each recalls from its next call on what
+        was said as the other. False: they were linked already.
+
+        Raises:
+            ConfigInvalid: an id cannot be one.
+            MemoryFault: they are not linked.
+        """
+        return await self._memory.links.add(user_id, other_id, made_by="application")
+
+    async def unlink(self, user_id: str, other_id: str) -> bool:
+        """Take a link back: both are as if it had never been. False: there was none.
+
+        Raises:
+            StoreUnavailable: they are linked as before.
+        """
+        return await self._memory.links.remove(user_id, other_id)
+
     async def memories(self, user_id: str) -> Memories:
         """Everything that is remembered about one person.
 
@@ -151,13 +169,16 @@ class OpenMemory:
         """
         return await export_user(self._memory, user_id)
 
-    async def erase(self, user_id: str) -> dict[str, Any]:
-        """Erase one person from every store, for good; says how much there was and what is not finished.
+    async def erase(self, user_id: str, *, person: bool = False) -> dict[str, Any]:
+        """Erase one user from every store, for good; says how much there was and what is not finished.
+
+        Args:
+            person: all ids that are linked with this one too.
 
         Raises:
             StoreUnavailable: Postgres did not do it.
         """
-        return asdict(await erase_user(self._memory, user_id))
+        return asdict(await (erase_person if person else erase_user)(self._memory, user_id))
 
     def _caller(self, user_id: str, scope: str | None) -> Caller:
         settings = self._memory.settings

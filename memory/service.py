@@ -19,12 +19,12 @@ from echoic.memory.privacy.forget import PostgresForgetter
 from echoic.memory.recall.facts_tier import HybridSearch
 from echoic.memory.recall.pending import Tier
 from echoic.memory.recall.recaller import Recaller
+from echoic.memory.settings.links import LinkStore
 from echoic.memory.settings.personal import PersonalStore
 from echoic.memory.store.consent import ConsentStore
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.facts import FactStore
 from echoic.memory.store.jobs import JobQueue
-from echoic.memory.store.links import LinkStore
 from echoic.memory.store.migrate import check_schema
 from echoic.memory.store.recorder import Recorder
 from echoic.memory.store.spool import Spool

@@ -16,12 +16,12 @@ from echoic.memory.recall.facts_tier import HybridSearch
 from echoic.memory.recall.prompt import forget_texts
 from echoic.memory.recall.recaller import Recaller
 from echoic.memory.recall.recent_turns import RecentTurns
+from echoic.memory.settings.links import Links, NoLinks
 from echoic.memory.settings.personal import NoChoices, ReadsChoices
 from echoic.memory.store.consent import ConsentStore
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.facts import FactStore
 from echoic.memory.store.jobs import JobQueue
-from echoic.memory.store.links import NoLinks, ReadsLinks
 from echoic.memory.store.queries import query
 from echoic.memory.store.recorder import Recorder
 from echoic.memory.store.spool import Spool
@@ -77,7 +77,7 @@ class Stores:
     """The database's."""
     choices: ReadsChoices = field(default_factory=NoChoices)
     """What people have chosen for their own memory."""
-    links: ReadsLinks = field(default_factory=NoLinks)
+    links: Links = field(default_factory=NoLinks)
     """Which ids are one person."""
 
     def forget_erased(self, user_id: str) -> None:

@@ -33,7 +33,7 @@ class Caller:
     timezone_known: bool = False
     """Whether it is this caller's own, and not only the setting."""
     also: tuple[str, ...] = ()
-    """Other ids of the same person (memory/store/links.py): read along, and never written under."""
+    """Other ids of the same person (memory/settings/links.py): read along, and never written under."""
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ import asyncpg
 from echoic.memory.errors import MemoryFault, StoreTimeout
 from echoic.memory.graph.erase import finish_erasures, void_graphs, void_of
 from echoic.memory.service import Memory
+from echoic.memory.settings.links import LinkStore
 from echoic.memory.store.database import Connection, Database
-from echoic.memory.store.links import LinkStore
 from echoic.memory.store.queries import query
 from echoic.memory.store.spool import Spool
 

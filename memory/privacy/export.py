@@ -12,9 +12,9 @@ from echoic.memory.disk.quarantine import SetAside
 from echoic.memory.errors import StoreUnavailable, UserUnknown
 from echoic.memory.privacy.changes import Change
 from echoic.memory.service import Memory
+from echoic.memory.settings.links import LinkStore
 from echoic.memory.store.database import Snapshot
 from echoic.memory.store.facts import fact_from
-from echoic.memory.store.links import LinkStore
 from echoic.memory.store.queries import query
 from echoic.memory.types import Fact, Turn
 

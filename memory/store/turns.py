@@ -19,6 +19,7 @@ from echoic.memory.embedding.embedder import Embedder, Vector
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.text.days import day_terms
+from echoic.memory.text.secrets import hide_secrets
 from echoic.memory.text.words import capped, clean, terms
 from echoic.memory.types import Caller, Turn
 
@@ -176,6 +177,11 @@ def counted(text: str) -> Words:
     found = Counter(terms(text))
     kept = list(found)[:MOST_TERMS]
     return sum(found.values()), kept, [min(found[term], MAX_TF) for term in kept]
+
+
+def read_ahead(text: str) -> None:
+    """Whatever has to be found out about a word is found out once: the event loop then need not."""
+    counted(hide_secrets(capped(clean(text))))
 
 
 async def _insert(connection: Connection, *, turn: Turn, text: str, words: Words, clock: Clock) -> bool:

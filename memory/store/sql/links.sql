@@ -1,4 +1,4 @@
--- Queries of memory/store/links.py, and what changes rows of a whole person. $1 is one of their ids.
+-- Queries of memory/settings/links.py, and what changes rows of a whole person. $1 is one of their ids.
 
 -- name: lock_links
 -- One link at a time is made, so that two together cannot make a person of too many ids.

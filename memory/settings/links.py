@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol
 
-from echoic.memory.errors import ConfigInvalid, MemoryFault
+from echoic.memory.errors import ConfigInvalid, MemoryFault, StoreUnavailable
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.text.ids import check_user_id
@@ -35,14 +35,24 @@ class Link:
     made_at: datetime
 
 
-class ReadsLinks(Protocol):
-    """What a call needs of it."""
+class Links(Protocol):
+    """What a call and an application need of it: see `LinkStore`."""
+
+    async def add(self, user_id: str, other_id: str, *, made_by: str) -> bool: ...
+
+    async def remove(self, user_id: str, other_id: str) -> bool: ...
 
     async def read_along(self, user_id: str) -> tuple[str, ...]: ...
 
 
 class NoLinks:
     """Where there is no store to keep them in."""
+
+    async def add(self, user_id: str, other_id: str, *, made_by: str) -> bool:
+        raise StoreUnavailable("Links need a database, and this memory has none.")
+
+    async def remove(self, user_id: str, other_id: str) -> bool:
+        return False
 
     async def read_along(self, user_id: str) -> tuple[str, ...]:
         return ()
