@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from dotenv import load_dotenv
 
-from echoic.commands import administration, calls, data, links, serving, settings
+from echoic.commands import administration, backfill, calls, data, links, serving, settings
 from echoic.memory.errors import MemoryFault
 
 app = typer.Typer(
@@ -51,6 +51,7 @@ for command in (
     administration.reembed,
 ):
     app.command()(command)
+app.command("import")(backfill.import_file)
 model_app.command("pull")(administration.model_pull)
 model_app.command("try")(administration.model_try)
 keys_app.command("add")(serving.keys_add)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from echoic.commands.options import AsJson, DataDir, print_json, print_text, with_memory
+from echoic.commands.options import AsJson, DataDir, phone_ids, print_json, print_text, with_memory
 from echoic.memory.errors import ConfigInvalid
 
 if TYPE_CHECKING:
@@ -76,14 +76,7 @@ def _ids(*ids: str, data_dir: "Path | None") -> tuple[str, ...]:
 
 
 def _user(number: str, data_dir: "Path | None") -> str:
-    """The user id of whoever calls from this number."""
-    from echoic.agent.config import load_agent_settings
-    from echoic.agent.identity.phone import open_phone_key, phone_user
-    from echoic.local.command_resources import folder_of
-
-    settings = load_agent_settings()
-    key = open_phone_key(settings, folder_of(data_dir))
-    found = phone_user(number.removeprefix(TEL), key=key, region=settings.phone_region)
+    found = phone_ids(data_dir)(number.removeprefix(TEL))
     if found is None:
         raise ConfigInvalid("A number is +, country and number, of one subscriber: tel:+4930123456.")
     return found

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from uuid import UUID, uuid4, uuid5
@@ -75,6 +75,29 @@ class TurnStore:
             words = counted(text)
         insert = partial(_insert, turn=turn, text=text, words=words, clock=self._db.clock)
         return await self._db.transaction(insert, timeout_s=timeout_s)
+
+    async def record_past(self, turns: Sequence[Turn], *, timeout_s: float) -> tuple[int, set[UUID]]:
+        """Commit turns of one person from long ago, all or none: how many are new, and which are stored now.
+        Those that are not are void: see `stands`.
+
+        They are embedded and learned by a worker, after what people say now.
+
+        Raises:
+            StoreUnavailable, StoreRefused: none of them is committed by this.
+        """
+
+        async def put(connection: Connection) -> tuple[int, set[UUID]]:
+            new = [
+                await _insert(
+                    connection, turn=one, text=one.text, words=counted(one.text), clock=self._db.clock
+                )
+                for one in turns
+            ]
+            ids = [one.turn_id for one in turns]
+            stored = await connection.fetch(query("owned"), turns[0].user_id, ids)
+            return sum(new), {row["id"] for row in stored}
+
+        return await self._db.transaction(put, timeout_s=timeout_s)
 
     async def stands(self, turn: Turn) -> bool:
         """Whether the turn is kept: one that `record` did not find new may be void."""

@@ -407,12 +407,19 @@ update turns set state = 'open' from put_back where user_id = $1 and turn_id = a
 
 -- name: users_with_open_turns
 -- $1 is seconds here: nobody's in particular. A batch begun and not ended waits for nothing: its worker may be dead.
-select user_id from turns where state in ('open', 'learning') group by user_id
+-- Who said nothing but long before it was recorded (imports) comes last: `past`.
+select user_id, bool_and(said_at < recorded_at - interval '1 day') as past from turns
+where state in ('open', 'learning') group by user_id
 having (max(recorded_at) <= now() - make_interval(secs => $1::float8) or bool_or(state = 'learning')) and not stopped(user_id)
     and not exists (
         select from batches where batches.user_id = turns.user_id and kind = 'learn' and state = 'running' and retry_at > now()
     )
-order by min(recorded_at) limit $2
+order by past, min(recorded_at) limit $2
+
+-- name: ids_known
+-- Of these ids ($2) those of facts that this person has, or had, or wants forgotten.
+select fact_id as id from fact_changes where user_id = $1 and fact_id = any($2)
+union select id from forgotten where user_id = $1 and id = any($2)
 
 -- name: count_open_turns
 select count(*) from turns where user_id = $1 and state in ('open', 'learning')
