@@ -163,6 +163,16 @@ class Remembered:
         """
         await self._call.confirm(user_id)
 
+    async def link(self, user_id: str) -> None:
+        """Who is calling is this user too, as the application has made sure, from a tool that asked for a
+        code, say: from their next call on both ids are one person, until the link is taken back.
+
+        Raises:
+            ConfigInvalid: the user id is empty or too long, or nobody in particular is calling.
+            MemoryFault: they are not linked.
+        """
+        await self._shared.memory.links.add(self.user_id, user_id, made_by="caller")
+
     async def recall(self, text: str) -> Recall:
         """What is remembered for these words, within the budget; never raises a memory fault."""
         return await self.call_memory.recall(text)

@@ -22,6 +22,7 @@ from echoic.memory.errors import (
     UserUnknown,
 )
 from echoic.memory.review.corrections import FactChanged, FactUnknown, KeyReused, NotRemembered
+from echoic.memory.settings.links import TooManyIds
 from echoic.memory.settings.model_files import ModelFileFixed, ModelFileUnknown
 from echoic.memory.settings.personal import SettingsChanged
 from echoic.memory.settings.providers import NameTaken, ProviderActive, ProviderUnknown
@@ -41,6 +42,7 @@ FAULTS: tuple[tuple[type[MemoryFault], int, str], ...] = (
     (SettingsChanged, 412, "changed-meanwhile"),
     (ProviderActive, 409, "provider-active"),
     (NameTaken, 409, "name-taken"),
+    (TooManyIds, 409, "too-many-ids"),
     (ModelFileFixed, 409, "model-fixed"),
     (VaultLocked, 409, "settings-key-needed"),
     (SecretUnreadable, 409, "secret-unreadable"),

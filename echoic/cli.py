@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from dotenv import load_dotenv
 
-from echoic.commands import administration, calls, data, models, serving, settings
+from echoic.commands import administration, backfill, calls, data, links, models, serving, settings
 from echoic.memory.errors import MemoryFault
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ model_app = typer.Typer(
 app.add_typer(model_app, name="model")
 keys_app = typer.Typer(help="Keys for the memory API.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+link_app = typer.Typer(help="One person with several ids: phone, web, device.", no_args_is_help=True)
+app.add_typer(link_app, name="link")
 settings_app = typer.Typer(help="What was set over the memory API.", no_args_is_help=True)
 app.add_typer(settings_app, name="settings")
 
@@ -52,6 +54,7 @@ for command in (
     administration.reembed,
 ):
     app.command()(command)
+app.command("import")(backfill.import_file)
 model_app.command("list")(models.model_list)
 model_app.command("pull")(models.model_pull)
 model_app.command("remove")(models.model_remove)
@@ -59,6 +62,9 @@ model_app.command("try")(models.model_try)
 keys_app.command("add")(serving.keys_add)
 keys_app.command("list")(serving.keys_list)
 keys_app.command("revoke")(serving.keys_revoke)
+link_app.command("add")(links.link_add)
+link_app.command("list")(links.link_list)
+link_app.command("remove")(links.link_remove)
 settings_app.command("list")(settings.settings_list)
 settings_app.command("unset")(settings.settings_unset)
 settings_app.command("rotate")(settings.settings_rotate)

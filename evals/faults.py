@@ -255,7 +255,7 @@ async def _enter(memory: Memory, callers: int) -> int:
         )
         await ingester.ingest(one.user_id)
     await ingester.close()
-    group = await memory.graph_groups.of(caller(0))
+    (group,) = await memory.graph_groups.of(caller(0))
     return 0 if group is None else group.edges
 
 

@@ -17,11 +17,11 @@ from echoic.memory.recall.prompt import estimate_tokens
 from echoic.memory.recall.recent_turns import PROFILE_FACTS, TURNS_BEFORE, TURNS_NOW, RecentTurns
 from echoic.memory.settings.personal import Choices
 from echoic.memory.store.consent import Consent, Pauses, Policy, keeps, must_ask
-from echoic.memory.store.turns import counted, turn_id_for
+from echoic.memory.store.turns import read_ahead, turn_id_for
 from echoic.memory.stores import Stores
 from echoic.memory.text.ids import check_agent_id, storable
 from echoic.memory.text.ids import check_user_id as check_user_id
-from echoic.memory.text.secrets import hide_in_turn, hide_secrets
+from echoic.memory.text.secrets import hide_in_turn
 from echoic.memory.text.words import capped, clean
 from echoic.memory.types import Caller, Item, Recall, Role, Turn
 
@@ -74,15 +74,20 @@ class CallMemory:
         if not self.persistent:
             self.loaded = True
             return
-        self.memory.versions.ignore_changes_from(self.caller.call_id, self.caller.user_id)
         self.memory.calls.add(self)
-        self.memory.search.hold(self.caller)
+        self.see_as(())
         self._loading = self._in_background(self._load(), "call.load")
 
     async def wait_loaded(self) -> None:
         """Return when tier 1 holds what could be read; `loaded` says whether it could."""
         if self._loading is not None:
             await asyncio.shield(self._loading)
+
+    def see_as(self, also: tuple[str, ...]) -> None:
+        """From now on the caller's memory is theirs under these ids too."""
+        self.caller = replace(self.caller, also=also)
+        self.memory.versions.ignore_changes_from(self.caller.call_id, *self.caller.ids)
+        self.memory.search.hold(self.caller)
 
     async def _load(self) -> None:
         await self._read()
@@ -92,6 +97,8 @@ class CallMemory:
     async def _read(self) -> None:
         began = time.perf_counter()
         try:
+            if also := await self.memory.links.read_along(self.caller.user_id):
+                self.see_as(also)
             before, profile, now, self.consent, self.choices, digest = await asyncio.gather(
                 self.memory.turns.before(self.caller, TURNS_BEFORE),
                 self.memory.facts.profile(self.caller, PROFILE_FACTS),
@@ -119,8 +126,8 @@ class CallMemory:
         """The most important live relations of the caller's graph, as last added to; no server is asked."""
         if self.memory.graph is None:
             return []
-        group, now = await self.memory.graph_groups.of(self.caller), self.memory.now()
-        return [item_of(one) for one in (group.digest if group else ()) if one.is_live(now)]
+        groups, now = await self.memory.graph_groups.of(self.caller), self.memory.now()
+        return [item_of(one) for group in groups for one in group.digest if one.is_live(now)]
 
     async def recall(
         self,
@@ -191,7 +198,7 @@ class CallMemory:
         """
         said_at = said_at or datetime.now(UTC)
         if len(text) > LONG_CHARS:
-            await asyncio.to_thread(_read_ahead, text)
+            await asyncio.to_thread(read_ahead, text)
         await self.wait_loaded()
         if self._pauses.cover(monotonic_of(said_at)) or self._turn_id(item_id) in self.forgotten_ids:
             return None
@@ -390,9 +397,3 @@ def start_call(stores: Stores, caller: Caller, *, persistent: bool = True) -> Ca
     call = CallMemory(stores, replace(caller, call_id=storable(caller.call_id)), persistent)
     call.start_loading()
     return call
-
-
-def _read_ahead(text: str) -> None:
-    """Whatever has to be found out about a word is found out once: the event loop then need not."""
-    kept = hide_secrets(capped(clean(text)))
-    counted(kept)

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from echoic.memory.call import check_user_id
 from echoic.memory.chat.written import Words, keep_words
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.errors import MemoryFault
-from echoic.memory.privacy.erase import erase_user
+from echoic.memory.privacy.erase import erase_person, erase_user
 from echoic.memory.privacy.export import export_user
 from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.service import Memory, open_memory
@@ -78,19 +78,22 @@ class OpenMemory:
         check_user_id(user_id)
         began = time.monotonic()
         limit_s = self._memory.settings.recall_budget_s if budget_s is None else budget_s
-        choices = await self._choices(user_id, limit_s)
-        caller = choices.applied_to(self._caller(user_id, scope))
+        choices, also = await self._choices(user_id, limit_s)
+        caller = replace(choices.applied_to(self._caller(user_id, scope)), also=also)
         left_s = max(0.0, limit_s - (time.monotonic() - began))
         return await self._memory.recaller.recall(
             caller, text, RecentTurns(), budget_s=left_s, stores=choices.memory
         )
 
-    async def _choices(self, user_id: str, limit_s: float) -> Choices:
-        """What this person has chosen; the defaults where nobody says so in time: stores are late then."""
+    async def _choices(self, user_id: str, limit_s: float) -> tuple[Choices, tuple[str, ...]]:
+        """What this person has chosen, and their other ids; the defaults where nobody says so in time: stores
+        are late then."""
+        memory = self._memory
+        both = asyncio.gather(memory.choices.read(user_id), memory.links.read_along(user_id))
         try:
-            return await asyncio.wait_for(self._memory.choices.read(user_id), limit_s)
+            return await asyncio.wait_for(both, limit_s)
         except (MemoryFault, TimeoutError):
-            return Choices()
+            return Choices(), ()
 
     async def record(
         self,
@@ -127,6 +130,24 @@ class OpenMemory:
         kept = await keep_words(self._memory, self._caller(user_id, scope), words, hurry=True)
         return [turn for turn in kept if turn is not None]
 
+    async def link(self, user_id: str, other_id: str) -> bool:
+        """These two are one person, as the application has made sure: each recalls from its next call on what
+        was said as the other. False: they were linked already.
+
+        Raises:
+            ConfigInvalid: an id cannot be one.
+            MemoryFault: they are not linked.
+        """
+        return await self._memory.links.add(user_id, other_id, made_by="application")
+
+    async def unlink(self, user_id: str, other_id: str) -> bool:
+        """Take a link back: both are as if it had never been. False: there was none.
+
+        Raises:
+            StoreUnavailable: they are linked as before.
+        """
+        return await self._memory.links.remove(user_id, other_id)
+
     async def memories(self, user_id: str) -> Memories:
         """Everything that is remembered about one person.
 
@@ -144,13 +165,16 @@ class OpenMemory:
         """
         return await export_user(self._memory, user_id)
 
-    async def erase(self, user_id: str) -> dict[str, Any]:
-        """Erase one person from every store, for good; says how much there was and what is not finished.
+    async def erase(self, user_id: str, *, person: bool = False) -> dict[str, Any]:
+        """Erase one user from every store, for good; says how much there was and what is not finished.
+
+        Args:
+            person: all ids that are linked with this one too.
 
         Raises:
             StoreUnavailable: Postgres did not do it.
         """
-        return asdict(await erase_user(self._memory, user_id))
+        return asdict(await (erase_person if person else erase_user)(self._memory, user_id))
 
     def _caller(self, user_id: str, scope: str | None) -> Caller:
         settings = self._memory.settings

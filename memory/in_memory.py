@@ -259,7 +259,7 @@ class Versions:
     def of(self, user_id: str, call_id: str) -> tuple[int, int, int]:
         return 0, 0, self._rows.changes
 
-    def ignore_changes_from(self, call_id: str, user_id: str) -> None:
+    def ignore_changes_from(self, call_id: str, *user_ids: str) -> None:
         """A call's own turns do not make its lookups stale."""
 
     def watch_changes_from(self, call_id: str) -> None:

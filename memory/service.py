@@ -20,6 +20,7 @@ from echoic.memory.privacy.forget import PostgresForgetter
 from echoic.memory.recall.facts_tier import HybridSearch
 from echoic.memory.recall.pending import Tier
 from echoic.memory.recall.recaller import Recaller
+from echoic.memory.settings.links import LinkStore
 from echoic.memory.settings.personal import PersonalStore
 from echoic.memory.store.consent import ConsentStore
 from echoic.memory.store.database import Connection, Database
@@ -195,11 +196,12 @@ def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], dateti
         now,
     )
     memory.graph, memory.graph_fault, memory.clock = backend, fault, db.clock
-    memory.choices = PersonalStore(db)
-    versions.on_erased, versions.on_reconnect, versions.on_forgotten = (
+    memory.choices, memory.links = PersonalStore(db), LinkStore(db)
+    versions.on_erased, versions.on_reconnect, versions.on_forgotten, versions.on_unlinked = (
         memory.forget_erased,
         memory.check_erased,
         memory.forget_items,
+        memory.forget_links,
     )
     return memory
 

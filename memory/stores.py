@@ -16,6 +16,7 @@ from echoic.memory.recall.facts_tier import HybridSearch
 from echoic.memory.recall.prompt import forget_texts
 from echoic.memory.recall.recaller import Recaller
 from echoic.memory.recall.recent_turns import RecentTurns
+from echoic.memory.settings.links import Links, NoLinks
 from echoic.memory.settings.personal import NoChoices, ReadsChoices
 from echoic.memory.store.consent import ConsentStore
 from echoic.memory.store.database import Connection, Database
@@ -38,6 +39,8 @@ class OpenCall(Protocol):
     forgotten_ids: set[UUID]
 
     def forget_items(self, ids: Collection[UUID]) -> None: ...
+
+    def see_as(self, also: tuple[str, ...]) -> None: ...
 
 
 class Forgetter(Protocol):
@@ -74,6 +77,8 @@ class Stores:
     """The database's."""
     choices: ReadsChoices = field(default_factory=NoChoices)
     """What people have chosen for their own memory."""
+    links: Links = field(default_factory=NoLinks)
+    """Which ids are one person."""
 
     def forget_erased(self, user_id: str) -> None:
         """A person was erased: what this process holds of them goes too."""
@@ -82,7 +87,7 @@ class Stores:
         self.graph_groups.forget(user_id)
         forget_texts()
         for call in self.calls:
-            if call.caller.user_id == user_id:
+            if user_id in call.caller.ids:
                 call.recent.clear()
 
     def forget_items(self, user_id: str, ids: Collection[UUID]) -> None:
@@ -92,23 +97,33 @@ class Stores:
         self.graph_groups.forget(user_id)
         forget_texts()
         for call in self.calls:
-            if call.caller.user_id == user_id:
+            if user_id in call.caller.ids:
                 call.forget_items(ids)
+
+    def forget_links(self, user_id: str) -> None:
+        """A person has lost an id: their running calls see nothing but what was said under their own."""
+        for call in self.calls:
+            if user_id in call.caller.ids and call.caller.also:
+                self.recaller.forget_call(call.caller)
+                call.recent.clear()
+                call.see_as(())
 
     async def check_erased(self) -> None:
         """The same for what was erased or forgotten while no notice could be heard."""
         for call in list(self.calls):
-            since = self.clock.at(call.began_s)
-            if await self.db.run(partial(_was_erased, call=call, since=since)):
-                self.forget_erased(call.caller.user_id)
-            if gone := await self.db.run(partial(_was_forgotten, call=call, since=since)):
-                self.forget_items(call.caller.user_id, gone)
+            since, also = self.clock.at(call.began_s), call.caller.also
+            if also and not set(also) <= set(await self.links.read_along(call.caller.user_id)):
+                self.forget_links(call.caller.user_id)
+            for user_id in call.caller.ids:
+                if await self.db.run(partial(_was_erased, user_id=user_id, since=since)):
+                    self.forget_erased(user_id)
+                if gone := await self.db.run(partial(_was_forgotten, user_id=user_id, since=since)):
+                    self.forget_items(user_id, gone - call.forgotten_ids)
 
 
-async def _was_forgotten(connection: Connection, call: OpenCall, since: datetime) -> set[UUID]:
-    rows = await connection.fetch(query("forgotten_since"), call.caller.user_id, since)
-    return {row["id"] for row in rows} - call.forgotten_ids
+async def _was_forgotten(connection: Connection, user_id: str, since: datetime) -> set[UUID]:
+    return {row["id"] for row in await connection.fetch(query("forgotten_since"), user_id, since)}
 
 
-async def _was_erased(connection: Connection, call: OpenCall, since: datetime) -> bool:
-    return bool(await connection.fetchval(query("is_void"), call.caller.user_id, since))
+async def _was_erased(connection: Connection, user_id: str, since: datetime) -> bool:
+    return bool(await connection.fetchval(query("is_void"), user_id, since))

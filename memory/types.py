@@ -17,7 +17,8 @@ FACTS_TIER, GRAPH_TIER = "facts", "graph"
 """Names of tiers 2 and 3, in results, settings and metrics."""
 
 
-RESERVED = ("phone:", "id:", "anonymous:")
+ANONYMOUS = "anonymous:"
+RESERVED = ("phone:", "id:", ANONYMOUS)
 """Beginnings of user ids that Echoic makes: nobody can name a user of another source."""
 
 
@@ -32,6 +33,13 @@ class Caller:
     """IANA name; dates in the prompt are the caller's dates."""
     timezone_known: bool = False
     """Whether it is this caller's own, and not only the setting."""
+    also: tuple[str, ...] = ()
+    """Other ids of the same person (memory/settings/links.py): read along, and never written under."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All ids of the person, as they were when the call began."""
+        return self.user_id, *self.also
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,3 +252,9 @@ class Forgotten:
     facts: set[UUID] = field(default_factory=set)
     reopened: int = 0
     """Turns that are learned again, because a forgotten fact came from them too."""
+
+    def add(self, more: "Forgotten") -> None:
+        """What of another id of the same person is gone."""
+        self.turns |= more.turns
+        self.facts |= more.facts
+        self.reopened += more.reopened

@@ -3,6 +3,8 @@ it."""
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from echoic.memory.errors import MemoryFault
@@ -20,6 +22,10 @@ DOWN_FOR_ALL = 3
 """So many users in a row whose work fails: what it needs is down."""
 GRACE_S = 30.0
 """Past the idle time of a user's last turn: the queue had its chance."""
+
+PAST_S = 15.0
+"""Of each round for what was imported, a batch of each person in turn: then those who speak now come first
+again."""
 
 
 class Order:
@@ -67,8 +73,8 @@ async def sweep_for_ever(
 
 
 async def sweep(memory: Memory, learner: Learner | None, *, idle_s: float, order: Order | None = None) -> int:
-    """Replay orphaned spools, embed turns without a vector, learn users who waited too long; returns how many
-    users were learned.
+    """Replay orphaned spools, embed turns without a vector, learn users who waited too long, and then a bit
+    of what was imported; returns how many users were learned.
 
     Raises:
         StoreUnavailable: Postgres cannot be reached.
@@ -78,11 +84,25 @@ async def sweep(memory: Memory, learner: Learner | None, *, idle_s: float, order
     if learner is None:
         return 0
 
-    async def learn(user_id: str) -> bool:
-        return not (await learner.learn(user_id)).busy
-
     users = await users_with_open_turns(memory.db, idle_s=idle_s)
-    return await (order or Order()).each(users, learn, "sweep.not_learned")
+    work = _Learning(learner, {one for one, past in users if past})
+    return await (order or Order()).each([one for one, _ in users], work.learn, "sweep.not_learned")
+
+
+class _Learning:
+    """One round: who speaks now is learned whole, what was imported for a while and a batch at a time."""
+
+    def __init__(self, learner: Learner, past: set[str]) -> None:
+        self._learner, self._past = learner, past
+        self._past_until = math.inf
+
+    async def learn(self, user_id: str) -> bool:
+        is_past = user_id in self._past
+        if is_past:
+            self._past_until = min(self._past_until, time.monotonic() + PAST_S)
+            if time.monotonic() >= self._past_until:
+                return False
+        return not (await self._learner.learn(user_id, most_batches=1 if is_past else math.inf)).busy
 
 
 async def sweep_graphs(memory: Memory, ingester: GraphIngester | None, *, order: Order | None = None) -> int:

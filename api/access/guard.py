@@ -22,13 +22,13 @@ from echoic.memory.call import check_user_id
 from echoic.memory.service import Memory
 from echoic.memory.text.words import clean
 
-Permission = Literal["self", "look", "read", "write", "account", "operate"]
-"""self: who one is; look: over all users; read, write: one person's memory; account: export and erase them;
-operate: the system."""
+Permission = Literal["self", "look", "read", "write", "link", "account", "operate"]
+"""self: who one is; look: over all users; read, write: one person's memory; link: say who is one person;
+account: export and erase them; operate: the system."""
 
 ROLES: dict[KeyRole, frozenset[Permission]] = {
-    "admin": frozenset({"self", "look", "read", "write", "account", "operate"}),
-    "service": frozenset({"self", "look", "read", "write"}),
+    "admin": frozenset({"self", "look", "read", "write", "link", "account", "operate"}),
+    "service": frozenset({"self", "look", "read", "write", "link"}),
     "user": frozenset({"self", "read", "write", "account"}),
 }
 """A key of the role `user` may do this to its own person, and nothing to others."""
@@ -221,6 +221,7 @@ Looks = Annotated[Access, Depends(Guard("look"))]
 Reads = Annotated[Access, Depends(Guard("read"))]
 ReadsUnwalled = Annotated[Access, Depends(Guard("read", walled=False))]
 Speaks = Annotated[Access, Depends(Speaker("write"))]
+Joins = Annotated[Access, Depends(Guard("link", walled=False))]
 Writes = Annotated[Access, Depends(Guard("write"))]
 WritesUnwalled = Annotated[Access, Depends(Guard("write", walled=False))]
 OwnsAccount = Annotated[Access, Depends(Guard("account", walled=False))]

@@ -1,6 +1,6 @@
 """The second wall: while a request is about one person, Postgres shows its connections nobody else.
 
-A query that forgets its filter then finds nothing of others (row-level security, migration 0007).
+A query that forgets its filter then finds nothing of others (row-level security, migrations 0007 and 0016).
 """
 
 from collections.abc import AsyncIterator
@@ -10,8 +10,11 @@ from contextvars import ContextVar
 from echoic.memory.store.database import Connection, Database
 
 ONLY: ContextVar[str | None] = ContextVar("only", default=None)
-"""The person whom this request is about; None: nobody in particular, and its route's guard decides."""
-_STEP_BEHIND = "select set_config('echoic.user_id', $1, true), set_config('role', 'echoic_api', true)"
+"""The person whom this request is about, by one of their ids; None: nobody in particular, and its route's
+guard decides."""
+_STEP_BEHIND = (
+    "select set_config('echoic.user_ids', person_of($1)::text, true), set_config('role', 'echoic_api', true)"
+)
 
 
 async def open_wall(db: Database) -> bool:

@@ -17,7 +17,16 @@ from starlette.datastructures import State
 
 from echoic.api.access.guard import Gate, Looks, Mind, ReadsUnwalled, UserId
 from echoic.api.problems import Problem
-from echoic.memory.review.events import Event, EventFeed, Place, events_after, hash_of, last_place, order
+from echoic.memory.review.events import (
+    Event,
+    EventFeed,
+    Hashes,
+    Place,
+    events_after,
+    hashes_of,
+    last_place,
+    order,
+)
 from echoic.memory.service import Memory
 
 router = APIRouter(tags=["events"])
@@ -39,7 +48,7 @@ async def follow_user(
     user_id: UserId, who: ReadsUnwalled, mind: Mind, request: Request, last_event_id: LastId = None
 ) -> StreamingResponse:
     """What happens in one person's memory: turns, learning, facts, erasure. Ids and counts, no words."""
-    return _streamed(request, mind, await hash_of(mind.db, user_id), last_event_id)
+    return _streamed(request, mind, await hashes_of(mind.db, user_id), last_event_id)
 
 
 @router.get("/events", response_class=StreamingResponse)
@@ -51,20 +60,20 @@ async def follow_all(
 
 
 async def happenings(
-    state: State, mind: Memory, user_hash: str | None, place: Place, valid: Callable[[], Awaitable[bool]]
+    state: State, mind: Memory, hashes: Hashes | None, place: Place, valid: Callable[[], Awaitable[bool]]
 ) -> AsyncGenerator[Event | None]:
     """Every event after a place, and None at each heartbeat; it ends when `valid` says no.
 
     Args:
         state: the app's, with its feed.
-        user_hash: whose events; None: everybody's.
+        hashes: whose events; None: everybody's.
         valid: asked at each heartbeat, also while events come.
     """
     queue: asyncio.Queue[Event] = asyncio.Queue(QUEUED)
     feed: EventFeed = state.feed
-    leave = feed.subscribe(lambda event: _put(queue, event, user_hash))
+    leave = feed.subscribe(lambda event: _put(queue, event, hashes))
     try:
-        async for event in _missed(mind, place, user_hash):
+        async for event in _missed(mind, place, hashes):
             place = event.place
             yield event
         asked = time.monotonic()
@@ -118,36 +127,36 @@ def told(event: Event) -> dict[str, Any]:
 
 
 def _streamed(
-    request: Request, mind: Memory, user_hash: str | None, last_id: str | None
+    request: Request, mind: Memory, hashes: Hashes | None, last_id: str | None
 ) -> StreamingResponse:
     place = place_of(last_id)
-    stream = _lines(request, mind, user_hash, place, free_stream(request.app.state))
+    stream = _lines(request, mind, hashes, place, free_stream(request.app.state))
     return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
 async def _lines(
-    request: Request, mind: Memory, user_hash: str | None, place: Place | None, streams: asyncio.Semaphore
+    request: Request, mind: Memory, hashes: Hashes | None, place: Place | None, streams: asyncio.Semaphore
 ) -> AsyncIterator[str]:
     gate: Gate = request.app.state.gate
     key = request.headers.get("authorization")
     async with streams:
         place = place or await last_place(mind.db)
         yield f": you hear what happens from now on\nid: {place[0]}-{place[1]}\n\n"
-        events = happenings(request.app.state, mind, user_hash, place, lambda: gate.still_admits(key))
+        events = happenings(request.app.state, mind, hashes, place, lambda: gate.still_admits(key))
         async with aclosing(events):
             async for event in events:
                 yield ": still here\n\n" if event is None else _written(event)
 
 
-async def _missed(mind: Memory, place: Place, user_hash: str | None) -> AsyncIterator[Event]:
-    while found := await events_after(mind.db, place, user_hash=user_hash):
+async def _missed(mind: Memory, place: Place, hashes: Hashes | None) -> AsyncIterator[Event]:
+    while found := await events_after(mind.db, place, user_hashes=hashes):
         for event in found:
             place = event.place
             yield event
 
 
-def _put(queue: asyncio.Queue[Event], event: Event, user_hash: str | None) -> None:
-    if user_hash in (None, event.user_hash) and not queue.full():
+def _put(queue: asyncio.Queue[Event], event: Event, hashes: Hashes | None) -> None:
+    if (hashes is None or event.user_hash in hashes) and not queue.full():
         queue.put_nowait(event)
 
 

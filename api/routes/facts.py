@@ -150,7 +150,7 @@ async def forget_fact(
     found = await _existing(mind, user_id, fact_id)
     if if_match is not None and _version(if_match) != found.version:
         raise FactChanged
-    caller = Caller(user_id, found.fact.agent_id, "api")
+    caller = Caller(found.fact.user_id, found.fact.agent_id, "api")
     await forget(CallMemory(mind, caller), ForgetRequest(fact_ids=frozenset({fact_id})))
 
 

@@ -33,7 +33,7 @@ from echoic.api.schemas.people import (
 )
 from echoic.api.schemas.system import ChangesAnswer, EraseAnswer
 from echoic.memory.privacy.changes import changes_between
-from echoic.memory.privacy.erase import erase_user
+from echoic.memory.privacy.erase import erase_person, erase_user
 from echoic.memory.privacy.export import change_as_json, export_pieces
 from echoic.memory.privacy.undo import undo_call
 from echoic.memory.review import people
@@ -76,9 +76,15 @@ async def read_user(user_id: UserId, who: Reads, mind: Mind) -> PersonAnswer:
 
 
 @router.delete("/users/{user_id:id}")
-async def erase_one_user(user_id: UserId, who: OwnsAccount, mind: Mind) -> EraseAnswer:
-    """Erase everything about one person from every store, for good, their keys included. Safe to repeat."""
-    return EraseAnswer.model_validate(await erase_user(mind, user_id))
+async def erase_one_user(
+    user_id: UserId,
+    who: OwnsAccount,
+    mind: Mind,
+    person: Annotated[bool, Query(description="All ids that are linked with this one too.")] = False,
+) -> EraseAnswer:
+    """Erase everything about one user from every store, for good, their keys and links included. Safe to
+    repeat."""
+    return EraseAnswer.model_validate(await (erase_person if person else erase_user)(mind, user_id))
 
 
 @router.get("/users/{user_id:id}/export", response_class=StreamingResponse)

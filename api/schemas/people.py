@@ -28,6 +28,24 @@ class PersonAnswer(Answer):
     """When something was last said."""
 
 
+class LinkAnswer(Answer):
+    """Two ids of one person."""
+
+    user_id: str = Field(examples=["maya"])
+    other_id: str = Field(examples=["device-7"])
+    made_by: str
+    """Whose key said so."""
+    made_at: datetime
+
+
+class LinksAnswer(Answer):
+    """One person with all their ids."""
+
+    ids: list[str]
+    """The id that was asked for, and all that are linked with it."""
+    items: list[LinkAnswer]
+
+
 class PeoplePage(Page):
     items: list[PersonAnswer]
 

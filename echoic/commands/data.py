@@ -85,15 +85,19 @@ def erase(
             "--shred", help="Embedded stores: also rewrite the files, so that no raw trace is left."
         ),
     ] = False,
+    person: Annotated[
+        bool, typer.Option("--person", help="All ids that are linked with this one too (`echoic link`).")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Erase one person from every store, for good."""
     if sys.stdin.isatty() and not yes:
+        also = " and every id linked with it" if person else ""
         typer.confirm(
-            f"Everything about “{user}” will be erased and cannot be brought back. Go on?", abort=True
+            f"Everything about “{user}”{also} will be erased and cannot be brought back. Go on?", abort=True
         )
-    report = with_memory(data_dir, user, lambda memory: _erase(memory, user, shred), every_graph=True)
+    report = with_memory(data_dir, user, lambda memory: _erase(memory, user, shred, person), every_graph=True)
     if as_json:
         print_json(report)
     else:
@@ -196,10 +200,10 @@ def diff(
             typer.echo(line)
 
 
-async def _erase(memory: "Memory", user: str, shred: bool) -> dict[str, Any]:
-    from echoic.memory.privacy.erase import erase_user
+async def _erase(memory: "Memory", user: str, shred: bool, person: bool) -> dict[str, Any]:
+    from echoic.memory.privacy.erase import erase_person, erase_user
 
-    report = asdict(await erase_user(memory, user))
+    report = asdict(await (erase_person if person else erase_user)(memory, user))
     if shred:
         from echoic.local.admin.shred import shred as rewrite
 

@@ -59,6 +59,17 @@ def with_memory(
         return asyncio.run(run())
 
 
+def phone_ids(data_dir: Path | None) -> Callable[[str], str | None]:
+    """The user id of whoever calls from a number; None for what is no number of one subscriber."""
+    from echoic.agent.config import load_agent_settings
+    from echoic.agent.identity.phone import open_phone_key, phone_user
+    from echoic.local.command_resources import folder_of
+
+    settings = load_agent_settings()
+    key = open_phone_key(settings, folder_of(data_dir))
+    return lambda number: phone_user(number, key=key, region=settings.phone_region)
+
+
 def print_json(value: Any) -> None:
     """One JSON value on standard output."""
     print_text(json.dumps(value, ensure_ascii=False, default=str))

@@ -18,11 +18,13 @@ from echoic.memory.types import Caller
 CALLS_HELD = 256
 """Calls of one process whose group is remembered; a call process has one."""
 ID_CHARS = 40
+Key = tuple[tuple[str, ...], tuple[int, int, int]]
+"""The ids of a caller, and the version of their memory."""
 
 # one that still holds what was forgotten rests until a worker has removed that
 _READ = (
-    "select group_id, edges, digest from graph_groups where user_id = $1 and agent_id = $2 and refreshed_at "
-    "is not null"
+    "select group_id, edges, digest from graph_groups where user_id = any($1::text[]) and agent_id = $2 and "
+    "refreshed_at is not null order by array_position($1::text[], user_id)"
 )
 
 
@@ -35,6 +37,9 @@ class Group:
     digest: tuple[Relation, ...] = ()
 
 
+Groups = tuple[Group, ...]
+
+
 def group_of(user_id: str, agent_id: str) -> str:
     """Name of the graph of what this user told this agent: letters and digits only, whatever the ids are."""
     return "e" + hashlib.sha256(f"{user_id}\0{agent_id}".encode()).hexdigest()[:ID_CHARS]
@@ -45,10 +50,9 @@ def digest_json(relations: Sequence[Relation]) -> str:
     return json.dumps([relation_as_json(relation) for relation in relations])
 
 
-async def read_group(connection: Connection, user_id: str, agent_id: str) -> Group | None:
-    """What is known about a graph; None: there is none."""
-    row = await connection.fetchrow(_READ, user_id, agent_id)
-    return None if row is None else _group(row)
+async def read_groups(connection: Connection, user_ids: Sequence[str], agent_id: str) -> Groups:
+    """What is known about the graphs of one person's ids; empty: there is none."""
+    return tuple(_group(row) for row in await connection.fetch(_READ, user_ids, agent_id))
 
 
 class GraphGroups:
@@ -56,32 +60,32 @@ class GraphGroups:
 
     def __init__(self, db: Database, versions: Versions) -> None:
         self._db, self._versions = db, versions
-        self._held: OrderedDict[str, tuple[tuple[int, int, int], Group | None]] = OrderedDict()
+        self._held: OrderedDict[str, tuple[Key, Groups]] = OrderedDict()
 
-    async def of(self, caller: Caller) -> Group | None:
-        """The caller's graph, or None if there is none: then no graph server need be asked.
+    async def of(self, caller: Caller) -> Groups:
+        """The caller's graphs, one for each of their ids; none: then no graph server need be asked.
 
         Raises:
             StoreUnavailable: Postgres did not answer.
         """
-        version = self._versions.of(caller.user_id, caller.call_id)
+        key = caller.ids, self._versions.of(caller.user_id, caller.call_id)
         held = self._held.get(caller.call_id)
-        if held is not None and held[0] == version:
+        if held is not None and held[0] == key:
             return held[1]
-        group = await self._db.run(lambda connection: read_group(connection, caller.user_id, caller.agent_id))
-        self.hold(caller, version, group)
-        return group
-
-    def hold(self, caller: Caller, version: tuple[int, int, int], group: Group | None) -> None:
-        """Remember what was read for this call, at that version of its user's memory."""
-        self._held[caller.call_id] = version, group
-        self._held.move_to_end(caller.call_id)
-        while len(self._held) > CALLS_HELD:
-            self._held.popitem(last=False)
+        groups = await self._db.run(lambda connection: read_groups(connection, caller.ids, caller.agent_id))
+        self._hold(caller, key, groups)
+        return groups
 
     def forget(self, user_id: str) -> None:
         """A person was erased. Which calls are theirs is not kept here: all are read again."""
         self._held.clear()
+
+    def _hold(self, caller: Caller, key: Key, groups: Groups) -> None:
+        """Remember what was read for this call, at that version of its user's memory."""
+        self._held[caller.call_id] = key, groups
+        self._held.move_to_end(caller.call_id)
+        while len(self._held) > CALLS_HELD:
+            self._held.popitem(last=False)
 
 
 def _group(row: asyncpg.Record) -> Group:

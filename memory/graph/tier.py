@@ -3,6 +3,9 @@
 It races against the same deadline and may lose.
 """
 
+import asyncio
+from itertools import chain, zip_longest
+
 from echoic.memory.graph.backend import GraphBackend
 from echoic.memory.graph.groups import GraphGroups
 from echoic.memory.graph.query_words import asked_words
@@ -35,16 +38,24 @@ class GraphTier:
             StoreUnavailable: the graph server, or Postgres, did not answer.
             ConfigInvalid: the graph server refuses us, or is too old.
         """
-        group = await self._groups.of(question.caller)
-        if group is None or not group.edges:
+        groups = [group for group in await self._groups.of(question.caller) if group.edges]
+        if not groups:
             return []
-        relations = await self._backend.search(
-            group.group_id,
-            vector=await question.vector.get(),
-            words=asked_words(question.text),
-            past=question.past,
-            now=question.now,
-            limit=FOUND,
-            edges=group.edges,
+        vector, words = await question.vector.get(), asked_words(question.text)
+        found = await asyncio.gather(
+            *(
+                self._backend.search(
+                    group.group_id,
+                    vector=vector,
+                    words=words,
+                    past=question.past,
+                    now=question.now,
+                    limit=FOUND,
+                    edges=group.edges,
+                )
+                for group in groups
+            )
         )
-        return [item_of(relation) for relation in relations]
+        # the best of each id first: scores of two graphs cannot be compared
+        in_turn = chain.from_iterable(zip_longest(*found))
+        return [item_of(relation) for relation in in_turn if relation is not None][:FOUND]

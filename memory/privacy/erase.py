@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import partial, reduce
 
 import asyncpg
 
 from echoic.memory.errors import MemoryFault, StoreTimeout
 from echoic.memory.graph.erase import finish_erasures, void_graphs, void_of
 from echoic.memory.service import Memory
+from echoic.memory.settings.links import LinkStore
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.store.spool import Spool
@@ -60,9 +61,30 @@ class EraseReport:
     unfinished: tuple[str, ...] = ()
     """A sentence for each store that still holds something."""
 
+    def and_then(self, later: "EraseReport") -> "EraseReport":
+        """Both in one: of several ids of one person."""
+        names = ("turns", "facts", "batches", "mem0_rows", "spooled", "jobs", "graphs")
+        sums = {name: getattr(self, name) + getattr(later, name) for name in names}
+        return replace(later, unfinished=tuple(dict.fromkeys(self.unfinished + later.unfinished)), **sums)
+
+
+async def erase_person(memory: Memory, user_id: str) -> EraseReport:
+    """Erase one user and all ids that are linked with it; as `erase_user`.
+
+    Those farthest from the one that was named go first: if this is broken off, asking again finds the rest.
+    """
+    links, ids = await LinkStore(memory.db).of(user_id), [user_id]
+    for one in ids:
+        next_to = ({link.user_id, link.other_id} for link in links if one in (link.user_id, link.other_id))
+        ids += sorted(set().union(*next_to) - set(ids))
+    return reduce(EraseReport.and_then, [await erase_user(memory, one) for one in reversed(ids)])
+
 
 async def erase_user(memory: Memory, user_id: str) -> EraseReport:
-    """Erase everything about one user. Safe to repeat; for an unknown user every count is zero.
+    """Erase everything about one user, their links included. Safe to repeat; for an unknown user every count
+    is zero.
+
+    What is known under linked ids stays with those: see `erase_person`.
 
     Waits for writers that are about to commit. The tombstone (a salted hash and a time) makes void whatever
     was said before it and arrives later: running jobs, spooled turns, late events. Dead rows and statistics
@@ -102,6 +124,10 @@ async def _erase_rows(connection: Connection, *, user_id: str) -> tuple[datetime
             "Something that writes this user's memory does not finish: stop it and erase again; nothing is "
             "erased yet."
         ) from exc
+    person = await connection.fetchval(query("person_of"), user_id)
+    for one in person if len(person) > 1 else ():
+        await connection.execute(query("notify_unlinked"), one)
+    await connection.execute(query("forget_links"), user_id)
     erased_at = await connection.fetchval(query("tombstone"), user_id)
     gone = {
         table: _count(await connection.execute(f"delete from {table} where user_id = $1", user_id))

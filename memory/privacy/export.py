@@ -1,8 +1,9 @@
 """Everything known about one person, in every store, as JSON that is read and written a page at a time."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -11,6 +12,7 @@ from echoic.memory.disk.quarantine import SetAside
 from echoic.memory.errors import StoreUnavailable, UserUnknown
 from echoic.memory.privacy.changes import Change
 from echoic.memory.service import Memory
+from echoic.memory.settings.links import LinkStore
 from echoic.memory.store.database import Snapshot
 from echoic.memory.store.facts import fact_from
 from echoic.memory.store.queries import query
@@ -38,6 +40,8 @@ Rows = AsyncIterator[Any]
 async def export_user(memory: Memory, user_id: str, *, vectors: bool = False) -> dict[str, Any]:
     """All that every store holds about one user, as JSON-ready values, closed facts included.
 
+    Of somebody who is linked with other ids, all of them: each row then says whose it is.
+
     Args:
         vectors: also the numbers that stand for each text; they say nothing that the text does not.
 
@@ -56,17 +60,21 @@ async def export_pieces(memory: Memory, user_id: str, *, vectors: bool = False) 
     50,000 facts are held a page at a time; one state of Postgres is told, whatever is written meanwhile.
     """
     # read first: what is replayed from here on is in the spool or in Postgres, or in both, never in neither
-    spooled = [turn_as_json(turn) for turn in await memory.spool.of_user(user_id)]
-    aside = [_aside_as_json(one) for one in await memory.spool.set_aside(user_id)]
+    ids = await LinkStore(memory.db).ids(user_id)
+    spooled = {one: [turn_as_json(turn) for turn in await memory.spool.of_user(one)] for one in ids}
+    aside = {one: [_aside_as_json(part) for part in await memory.spool.set_aside(one)] for one in ids}
     async with memory.db.snapshot() as snapshot:
-        sections = {name: _rows(snapshot, sql, user_id, vectors) for name, sql in STATEMENTS.items()}
-        sections |= {
-            "mem0_rows": _mem0_rows(snapshot, user_id),
-            "spooled_turns": _each(spooled),
-            "set_aside": _each(aside),
-            "jobs": _jobs(memory, user_id),
-            "graphs": _graphs(memory, snapshot, user_id),
+        each: dict[str, Callable[[str], Rows]] = {
+            name: partial(_rows, snapshot, sql, vectors) for name, sql in STATEMENTS.items()
         }
+        each |= {
+            "mem0_rows": partial(_mem0_rows, snapshot),
+            "spooled_turns": lambda one: _each(spooled[one]),
+            "set_aside": lambda one: _each(aside[one]),
+            "jobs": partial(_jobs, memory),
+        }
+        sections = {name: _of_all(ids, rows) for name, rows in each.items()}
+        sections |= {"graphs": _graphs(memory, snapshot, user_id), "links": _links(snapshot, user_id)}
         held, known = "", Known()
         opening = {"user_id": user_id, "exported_at": datetime.now(UTC).isoformat()}
         watched = {name: known.watch(rows) for name, rows in sections.items()}
@@ -154,7 +162,23 @@ def turn_as_json(turn: Turn) -> dict[str, Any]:
     }
 
 
-async def _rows(snapshot: Snapshot, sql: str, user_id: str, vectors: bool) -> Rows:
+async def _of_all(ids: Sequence[str], rows: Callable[[str], Rows]) -> Rows:
+    """Of each id in its turn; a row says whose it is where there are several."""
+    for one in ids:
+        async for row in rows(one):
+            yield {"of": one, **_as_object(row)} if len(ids) > 1 else row
+
+
+def _as_object(row: Any) -> dict[str, Any]:
+    return row if isinstance(row, dict) else {"job": row}
+
+
+async def _links(snapshot: Snapshot, user_id: str) -> Rows:
+    async for row in snapshot.rows(query("links_of"), user_id):
+        yield _plain(row, vectors=False)
+
+
+async def _rows(snapshot: Snapshot, sql: str, vectors: bool, user_id: str) -> Rows:
     as_json = _fact_row if sql == "export_facts" else _plain
     async for row in snapshot.rows(query(sql), user_id):
         yield as_json(row, vectors)

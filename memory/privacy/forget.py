@@ -1,6 +1,7 @@
 """Forget a part of what one person said: turns, what was learned from them, and every copy on its way."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
@@ -32,18 +33,20 @@ async def forget(call: CallMemory, wanted: ForgetRequest) -> Forgotten:
     if not call.persistent:
         call.forget_items(gone.turns)
         return gone
-    memory, user_id = call.memory, call.caller.user_id
+    memory = call.memory
     try:
         await memory.forgetter.forget_rows(call.caller, wanted, gone)
     except asyncpg.PostgresError as exc:
         raise StoreUnavailable(f"Postgres refused to forget ({type(exc).__name__}).") from exc
     finally:
-        memory.forget_items(user_id, gone.turns | gone.facts)
-        await memory.spool.forget_turns(user_id, gone.turns)
-    if gone.reopened:
-        await memory.jobs.enqueue_learn(user_id)
-    if memory.graph is not None:
-        await memory.jobs.enqueue_graph(user_id)
+        for user_id in call.caller.ids:
+            memory.forget_items(user_id, gone.turns | gone.facts)
+            await memory.spool.forget_turns(user_id, gone.turns)
+    for user_id in call.caller.ids:
+        if gone.reopened:
+            await memory.jobs.enqueue_learn(user_id)
+        if memory.graph is not None:
+            await memory.jobs.enqueue_graph(user_id)
     return gone
 
 
@@ -71,9 +74,31 @@ class PostgresForgetter:
 async def _forget_rows(
     connection: Connection, *, caller: Caller, wanted: ForgetRequest, gone: Forgotten
 ) -> None:
-    """Under the lock that keeps every other writer of this user out."""
-    user_id = caller.user_id
-    await connection.execute(query("lock_user_exclusive"), user_id)
+    """Under the locks that keep every other writer of this person out; of each id what is its own."""
+    for user_id in sorted(caller.ids):  # in one order, so that no two wait for each other
+        await connection.execute(query("lock_user_exclusive"), user_id)
+    rest = wanted
+    for user_id in caller.also:
+        theirs, rest = await _divided(connection, user_id, rest)
+        gone.add(await _forget_of(connection, user_id, theirs))
+    gone.add(await _forget_of(connection, caller.user_id, rest))
+
+
+async def _divided(
+    connection: Connection, user_id: str, wanted: ForgetRequest
+) -> tuple[ForgetRequest, ForgetRequest]:
+    """What of it is this user's, and the rest; a relation may be of either."""
+    every = [*wanted.turn_ids, *wanted.lone_turn_ids, *wanted.fact_ids]
+    own = {row["id"] for row in await connection.fetch(query("owned"), user_id, every)}
+    names = ("turn_ids", "lone_turn_ids", "fact_ids")
+    return (
+        replace(wanted, **{name: getattr(wanted, name) & own for name in names}),
+        replace(wanted, **{name: getattr(wanted, name) - own for name in names}),
+    )
+
+
+async def _forget_of(connection: Connection, user_id: str, wanted: ForgetRequest) -> Forgotten:
+    gone = Forgotten({*wanted.turn_ids, *wanted.lone_turn_ids}, set(wanted.fact_ids))
     if wanted.relations:
         await _add_told_by(connection, user_id, wanted.relations, gone)
     also_from = await _learned_from(connection, user_id, wanted.turn_ids, gone)
@@ -88,6 +113,7 @@ async def _forget_rows(
     await mark_behind(connection, user_id)
     gone.reopened = len(await connection.fetch(query("reopen_turns"), user_id, list(also_from)))
     await tell_forgotten(connection, user_id, [*gone.turns, *gone.facts])
+    return gone
 
 
 async def _add_told_by(

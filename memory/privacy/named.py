@@ -126,9 +126,12 @@ def _held(call: CallMemory) -> Iterable[Item]:
 async def _stored(call: CallMemory) -> list[Item]:
     memory, caller = call.memory, call.caller
     facts = await memory.facts.list(caller.user_id, include_closed=True)
-    turns = [*await memory.turns.list(caller.user_id), *await memory.spool.of_user(caller.user_id)]
-    seen = [fact for fact in facts if fact.scope == "user" or fact.agent_id == caller.agent_id]
-    own = [turn for turn in turns if turn.agent_id == caller.agent_id]
+    turns = await memory.turns.list(caller.user_id)
+    for user_id in caller.ids:
+        turns += await memory.spool.of_user(user_id)
+    theirs = [fact for fact in facts if fact.user_id in caller.ids]  # a link may be newer than the call
+    seen = [fact for fact in theirs if fact.scope == "user" or fact.agent_id == caller.agent_id]
+    own = [turn for turn in turns if turn.user_id in caller.ids and turn.agent_id == caller.agent_id]
     return [
         *(Item.of_fact(fact, "", fact.importance) for fact in seen),
         *(Item.of_turn(turn, "") for turn in own),

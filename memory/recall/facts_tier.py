@@ -94,8 +94,9 @@ class HybridSearch:
         return hold is None or hold.memory is None or hold.memory.other_languages
 
     def hold(self, caller: Caller) -> None:
-        """A call begins: read its caller's memory in the background; until that is done, questions go to
-        Postgres."""
+        """A call begins, or knows more ids of its caller: read their memory in the background; until that is
+        done, questions go to Postgres."""
+        self.drop(caller.call_id)
         hold = self._holds[caller.call_id] = Hold(caller)
         self._read_again(hold)
 
@@ -123,8 +124,11 @@ class HybridSearch:
     def forget(self, user_id: str) -> None:
         """The person was erased."""
         for hold in self._holds.values():
-            if hold.caller.user_id == user_id:
+            if user_id in hold.caller.ids:
                 hold.memory = hold.version = None
+                if hold.reading is not None:
+                    hold.reading.cancel()  # it may have read them
+            if user_id == hold.caller.user_id:
                 hold.said.clear()
                 hold.vectors.clear()
 
@@ -132,7 +136,7 @@ class HybridSearch:
         """Some of what a person said or is known for is gone: read the rest anew, and until then ask
         Postgres."""
         for hold in self._holds.values():
-            if hold.caller.user_id == user_id:
+            if user_id in hold.caller.ids:
                 hold.memory = hold.version = None
                 for turn_id in ids:
                     hold.said.pop(turn_id, None)

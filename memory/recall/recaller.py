@@ -36,7 +36,7 @@ VECTOR_SHARE = 0.8
 """Share of the budget that a question's vector may take; the rest finds by words alone what a slow endpoint
 would have lost."""
 
-Key = tuple[str, str, str, tuple[int, int, int], str]
+Key = tuple[tuple[str, ...], str, str, tuple[int, int, int], str]
 
 
 class Recaller:
@@ -169,14 +169,12 @@ class Recaller:
 
     def forget(self, user_id: str) -> None:
         """Drop everything held for a user."""
-        for key in [key for key in self._asked if key[0] == user_id]:
+        for key in [key for key in self._asked if user_id in key[0]]:
             self._drop(self._asked.pop(key))
 
     def forget_call(self, caller: Caller) -> None:
         """The call ended: stop and drop its lookups."""
-        for key in [
-            key for key in self._asked if key[:3] == (caller.user_id, caller.agent_id, caller.call_id)
-        ]:
+        for key in [key for key in self._asked if key[:3] == (caller.ids, caller.agent_id, caller.call_id)]:
             self._drop(self._asked.pop(key))
 
     async def close(self) -> None:
@@ -208,7 +206,7 @@ class Recaller:
         self, caller: Caller, text: str, recent: RecentTurns, timeout_s: float | None
     ) -> PendingRecall:
         version = self._versions.of(caller.user_id, caller.call_id)
-        key = (caller.user_id, caller.agent_id, caller.call_id, version, normalise(text))
+        key = (caller.ids, caller.agent_id, caller.call_id, version, normalise(text))
         held = self._asked.get(key)
         if held is not None and self._clock() - held.at < LOOKUP_AGE_S and not self._worth_again(held):
             self._asked.move_to_end(key)

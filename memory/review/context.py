@@ -41,6 +41,7 @@ async def context_for(
         StoreUnavailable: Postgres does not answer.
     """
     began = time.perf_counter()
+    caller = replace(caller, also=await memory.links.read_along(caller.user_id))
     profile = await _profile(memory, caller, topics)
     asked = memory.recaller.recall(caller, text, RecentTurns(), budget_s=budget_s) if text else None
     found = Recall() if asked is None else await asked

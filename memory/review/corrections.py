@@ -71,6 +71,8 @@ async def edit_fact(
 ) -> StoredFact:
     """Change fields of a fact (`text`, `topic`, …, as `Fact` names them) if it is still at this version.
 
+    It may be a fact of another id of this person; it stays there.
+
     Raises:
         FactUnknown, FactChanged, StoreUnavailable, ModelUnavailable: it stands as it was.
     """
@@ -79,7 +81,8 @@ async def edit_fact(
         fields = fields | {"text": _kept(memory, fields["text"])}
         vector = (await memory.embedder.embed_batch([fields["text"]]))[0]
     args = (user_id, fact_id, fields, version, by_whom, vector)
-    return await _changed(memory, user_id, await memory.db.transaction(partial(_edit, args=args)))
+    changed = await memory.db.transaction(partial(_edit, args=args))
+    return await _changed(memory, changed.fact.user_id, changed)
 
 
 def _kept(memory: Memory, text: str) -> str:
@@ -124,13 +127,14 @@ async def _edit(
     connection: Connection, args: tuple[str, UUID, dict[str, Any], str, str, Vector | None]
 ) -> StoredFact:
     user_id, fact_id, fields, version, by_whom, vector = args
-    await connection.execute(query("lock_user_shared"), user_id)
+    await connection.execute(query("lock_person_shared"), user_id)
     row = await connection.fetchrow(query("fact_row_to_change"), user_id, fact_id)
     if row is None:
         raise FactUnknown
     if version_of(row["payload"]) != version:
         raise FactChanged
     before = fact_from(fact_id, row["payload"])
+    user_id = before.user_id
     merged, gone = _difference(before, replace(before, **fields))
     await connection.fetchval(query("edit_fact"), user_id, fact_id, json.dumps(merged), gone, by_whom)
     if vector is not None:

@@ -30,6 +30,7 @@ FORGET_EVERY_S = 600.0
 
 Place = tuple[str, int]
 BEGINNING: Place = ("0", 0)
+Hashes = frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,16 @@ def order(place: Place) -> tuple[int, int]:
 
 
 async def events_after(
-    db: Database, place: Place, *, user_hash: str | None = None, limit: int = PAGE
+    db: Database, place: Place, *, user_hashes: Hashes | None = None, limit: int = PAGE
 ) -> list[Event]:
     """The next events after a place, of one person or of all.
 
     Raises:
         StoreUnavailable: Postgres does not answer.
     """
-    rows = await db.run(lambda connection: connection.fetch(query("events_after"), user_hash, *place, limit))
+    rows = await db.run(
+        lambda connection: connection.fetch(query("events_after"), user_hashes, *place, limit)
+    )
     return [
         Event(
             (row["xid"], row["event_id"]),
@@ -82,9 +85,9 @@ async def last_place(db: Database) -> Place:
     return BEGINNING if row is None else (row["xid"], row["event_id"])
 
 
-async def hash_of(db: Database, user_id: str) -> str:
-    """The name of a user that outlives their erasure."""
-    return str(await db.run(lambda connection: connection.fetchval(query("hash_of"), user_id)))
+async def hashes_of(db: Database, user_id: str) -> Hashes:
+    """The names of a person's ids that outlive their erasure."""
+    return frozenset(await db.run(lambda connection: connection.fetchval(query("hashes_of"), user_id)))
 
 
 class EventFeed:

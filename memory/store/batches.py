@@ -130,11 +130,12 @@ async def put_back(connection: Connection, user_id: str, batch_id: UUID) -> None
     await connection.execute(query("put_batch_back"), user_id, batch_id)
 
 
-async def users_with_open_turns(db: Database, *, idle_s: float, limit: int = 1_000) -> list[str]:
-    """Users with turns that nobody learns although they have waited for `idle_s` seconds; longest waiting
-    first."""
+async def users_with_open_turns(db: Database, *, idle_s: float, limit: int = 1_000) -> list[tuple[str, bool]]:
+    """Users with turns that nobody learns although they have waited for `idle_s` seconds, longest waiting
+    first; and whether all of it is past: said long before it was recorded, as what is imported. Those come
+    last."""
     rows = await db.run(lambda connection: connection.fetch(query("users_with_open_turns"), idle_s, limit))
-    return [row["user_id"] for row in rows]
+    return [(row["user_id"], row["past"]) for row in rows]
 
 
 async def open_turns(db: Database, user_id: str) -> int:

@@ -44,7 +44,7 @@ class FactStore:
 
     async def profile(self, caller: Caller, limit: int) -> Facts:
         """The most important live facts that this caller's agent may see."""
-        args = (caller.user_id, caller.agent_id, limit, self._now())
+        args = (caller.ids, caller.agent_id, limit, self._now())
         rows = await self._db.run(lambda connection: connection.fetch(query("profile"), *args))
         return [fact_from(row["id"], row["payload"]) for row in rows]
 

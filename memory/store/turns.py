@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from uuid import UUID, uuid4, uuid5
@@ -19,6 +19,7 @@ from echoic.memory.embedding.embedder import Embedder, Vector
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.text.days import day_terms
+from echoic.memory.text.secrets import hide_secrets
 from echoic.memory.text.words import capped, clean, terms
 from echoic.memory.types import Caller, Turn
 
@@ -74,6 +75,29 @@ class TurnStore:
             words = counted(text)
         insert = partial(_insert, turn=turn, text=text, words=words, clock=self._db.clock)
         return await self._db.transaction(insert, timeout_s=timeout_s)
+
+    async def record_past(self, turns: Sequence[Turn], *, timeout_s: float) -> tuple[int, set[UUID]]:
+        """Commit turns of one person from long ago, all or none: how many are new, and which are stored now.
+        Those that are not are void: see `stands`.
+
+        They are embedded and learned by a worker, after what people say now.
+
+        Raises:
+            StoreUnavailable, StoreRefused: none of them is committed by this.
+        """
+
+        async def put(connection: Connection) -> tuple[int, set[UUID]]:
+            new = [
+                await _insert(
+                    connection, turn=one, text=one.text, words=counted(one.text), clock=self._db.clock
+                )
+                for one in turns
+            ]
+            ids = [one.turn_id for one in turns]
+            stored = await connection.fetch(query("owned"), turns[0].user_id, ids)
+            return sum(new), {row["id"] for row in stored}
+
+        return await self._db.transaction(put, timeout_s=timeout_s)
 
     async def stands(self, turn: Turn) -> bool:
         """Whether the turn is kept: one that `record` did not find new may be void."""
@@ -159,7 +183,8 @@ class TurnStore:
         return await self._last("turns_of_call", caller, limit)
 
     async def _last(self, name: str, caller: Caller, limit: int) -> Turns:
-        args = (caller.user_id, caller.agent_id, caller.call_id, limit)
+        whose = caller.ids if name == "turns_before" else caller.user_id
+        args = (whose, caller.agent_id, caller.call_id, limit)
         rows = await self._db.run(lambda connection: connection.fetch(query(name), *args))
         return [_turn(row) for row in reversed(rows)]
 
@@ -175,6 +200,11 @@ def counted(text: str) -> Words:
     found = Counter(terms(text))
     kept = list(found)[:MOST_TERMS]
     return sum(found.values()), kept, [min(found[term], MAX_TF) for term in kept]
+
+
+def read_ahead(text: str) -> None:
+    """Whatever has to be found out about a word is found out once: the event loop then need not."""
+    counted(hide_secrets(capped(clean(text))))
 
 
 async def _insert(connection: Connection, *, turn: Turn, text: str, words: Words, clock: Clock) -> bool:

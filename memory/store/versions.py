@@ -8,6 +8,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
+from itertools import chain
 from uuid import UUID
 
 import asyncpg
@@ -31,7 +32,8 @@ class Versions:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._calls: dict[str, str] = {}
+        self._calls: dict[str, tuple[str, ...]] = {}
+        """Call -> all ids of its caller."""
         self._raised: defaultdict[str, Counter[str]] = defaultdict(Counter)
         """User -> call, or "" for everything else -> changes."""
         self._epoch = itertools.count(1)
@@ -45,6 +47,8 @@ class Versions:
         self.on_forgotten: Callable[[str, Collection[UUID]], None] = lambda user_id, ids: None
         """Called with a person and the ids of turns and facts that they had forgotten, by whatever process.
         """
+        self.on_unlinked: Callable[[str], None] = lambda user_id: None
+        """Called with an id whose person has lost one of theirs."""
         self.on_reconnect: Callable[[], Awaitable[None]] = _nothing_missed
         """Awaited when notices are heard again: an erasure may have been missed."""
 
@@ -66,22 +70,22 @@ class Versions:
         """Return once notices are heard."""
         await self._heard.wait()
 
-    def ignore_changes_from(self, call_id: str, user_id: str) -> None:
-        """This process holds the call: notices about its user count from now on, its own turns excepted (they
-        are in its context)."""
-        self._calls[call_id] = user_id
+    def ignore_changes_from(self, call_id: str, *user_ids: str) -> None:
+        """This process holds the call: notices about these ids of its user count from now on, its own turns
+        excepted (they are in its context)."""
+        self._calls[call_id] = user_ids
 
     def watch_changes_from(self, call_id: str) -> None:
-        user_id = self._calls.pop(call_id, None)
-        if user_id is not None and user_id not in self._calls.values():
+        for user_id in set(self._calls.pop(call_id, ())) - self._followed:
             self._raised.pop(user_id, None)
 
     def of(self, user_id: str, call_id: str) -> tuple[int, int, int]:
         """The user's version as seen from one call; compare for equality only."""
         if call_id not in self._calls:
             return next(self._epoch), 0, 0
-        raised = self._raised[user_id]
-        return 0 if self.hears else -1, self._era, raised.total() - raised[call_id]
+        raised = [self._raised[one] for one in self._calls[call_id]]
+        changes = sum(one.total() - one[call_id] for one in raised)
+        return 0 if self.hears else -1, self._era, changes
 
     def hash_of(self, user_id: str) -> str:
         """The name of a user in notices and tombstones: salted by the database."""
@@ -89,15 +93,22 @@ class Versions:
 
     def heard(self, payload: str) -> None:
         """One notice: {"user": hash, "call": id of the call whose turn it was, or empty, "erased": bool,
-        "gone": ids}."""
+        "gone": ids,
+        "unlinked": bool}."""
         notice = json.loads(payload)
-        for user_id in set(self._calls.values()):
+        for user_id in self._followed:
             if self.hash_of(user_id) == notice["user"]:
                 self._raised[user_id][notice["call"] if notice["call"] in self._calls else ""] += 1
                 if notice.get("erased"):
                     self.on_erased(user_id)
                 if gone := notice.get("gone"):
                     self.on_forgotten(user_id, frozenset(map(UUID, gone)))
+                if notice.get("unlinked"):
+                    self.on_unlinked(user_id)
+
+    @property
+    def _followed(self) -> set[str]:
+        return set(chain.from_iterable(self._calls.values()))
 
     async def _listen(self) -> None:
         while True:

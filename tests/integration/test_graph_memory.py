@@ -16,7 +16,7 @@ from echoic.agent.terminal.formatting import why_lines
 from echoic.memory.errors import ConfigInvalid, StoreUnavailable, UserUnknown
 from echoic.memory.graph import ledger as graph_ledger
 from echoic.memory.graph.erase import finish_erasures, void_of
-from echoic.memory.graph.groups import digest_json, group_of, read_group
+from echoic.memory.graph.groups import digest_json, group_of, read_groups
 from echoic.memory.graph.types import Relation, item_of, relation_as_json
 from echoic.memory.privacy import erase
 from echoic.memory.privacy.erase import erase_user
@@ -138,7 +138,8 @@ async def a_call(memory, user_id="ana"):
 
 
 async def group_of_ana(memory):
-    return await memory.db.run(lambda connection: read_group(connection, "ana", "echoic"))
+    groups = await memory.db.run(lambda connection: read_groups(connection, ["ana"], "echoic"))
+    return groups[0] if groups else None
 
 
 async def test_nobody_asks_about_a_caller_without_a_graph(memory, graph):

@@ -3,6 +3,7 @@ once."""
 
 import json
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -58,12 +59,15 @@ class Learner:
     def __init__(self, memory: Memory, extractor: Extractor) -> None:
         self._memory, self._extractor, self._attempts = memory, extractor, Attempts("learn")
 
-    async def learn(self, user_id: str, *, hurry: bool = False) -> LearnReport:
+    async def learn(
+        self, user_id: str, *, hurry: bool = False, most_batches: float = math.inf
+    ) -> LearnReport:
         """Learn the turns that are open now, batch by batch; what is said meanwhile is left for the next
         time.
 
         Args:
             hurry: a batch that failed before need not wait before it is tried again.
+            most_batches: after so many the rest is left too.
 
         Raises:
             StoreUnavailable, ModelUnavailable: the turns stay open, nothing is counted; try again later.
@@ -74,8 +78,9 @@ class Learner:
                 if connection is None:
                     return LearnReport(busy=True)
                 waiting = await batches.open_turns(self._memory.db, user_id)
-                taken = 0
-                while taken < waiting and not report.failed:
+                taken = tries = 0
+                while taken < waiting and tries < most_batches and not report.failed:
+                    tries += 1
                     learned = await self._next(connection, user_id, report, hurry)
                     if not learned:
                         break

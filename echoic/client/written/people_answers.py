@@ -52,6 +52,26 @@ class EraseAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkAnswer:
+    """Two ids of one person."""
+
+    user_id: str
+    other_id: str
+    made_by: str
+    """Whose key said so."""
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinksAnswer:
+    """One person with all their ids."""
+
+    ids: list[str]
+    """The id that was asked for, and all that are linked with it."""
+    items: list[LinkAnswer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PeoplePage:
     """A part of an answer."""
 

@@ -15,6 +15,7 @@ from echoic.client.written.people_answers import (
     CallPage,
     ChangesAnswer,
     EraseAnswer,
+    LinksAnswer,
     PeoplePage,
     PersonAnswer,
     PersonCounts,
@@ -46,11 +47,11 @@ class AsyncPeople(AsyncRoutes):
         found: PersonAnswer = await self._ask(ask, PersonAnswer)
         return found
 
-    async def erase_one_user(self, user_id: str) -> EraseAnswer:
-        """Erase everything about one person from every store, for good, their keys included. Safe to
-        repeat.
+    async def erase_one_user(self, user_id: str, *, person: bool = False) -> EraseAnswer:
+        """Erase everything about one user from every store, for good, their keys and links included. Safe
+        to repeat.
         """
-        ask = Ask("DELETE", "/v1/users/{}", (user_id,))
+        ask = Ask("DELETE", "/v1/users/{}", (user_id,), query={"person": person})
         found: EraseAnswer = await self._ask(ask, EraseAnswer)
         return found
 
@@ -140,6 +141,25 @@ class AsyncPeople(AsyncRoutes):
         ask = Ask("POST", "/v1/users/{}/calls/{}/undo", (user_id, call_id))
         found: UndoneAnswer = await self._ask(ask, UndoneAnswer)
         return found
+
+    async def list_links(self, user_id: str) -> LinksAnswer:
+        """All ids of the person who has this one, and the links that say so."""
+        ask = Ask("GET", "/v1/users/{}/links", (user_id,))
+        found: LinksAnswer = await self._ask(ask, LinksAnswer)
+        return found
+
+    async def link_users(self, user_id: str, other_id: str) -> None:
+        """From their next call on both are one person: each recalls, lists and exports what is known of
+        both. Nothing is moved. Make sure first that they are: whoever calls as one is told what the
+        other said.
+        """
+        ask = Ask("PUT", "/v1/users/{}/links/{}", (user_id, other_id))
+        await self._ask(ask, None)
+
+    async def unlink_users(self, user_id: str, other_id: str) -> None:
+        """Take a link back: each is as if it had never been, with what was said under its own id since."""
+        ask = Ask("DELETE", "/v1/users/{}/links/{}", (user_id, other_id))
+        await self._ask(ask, None)
 
     async def talk(self, user_id: str) -> TicketAnswer:
         """A token for one call of this person with their agent; it must be joined within ten minutes."""

@@ -1,4 +1,5 @@
--- Named queries, read by memory/store/queries.py. $1 is the user everywhere, so that a missing scope is seen at a glance.
+-- Named queries, read by memory/store/queries.py. $1 is the user everywhere, so that a missing scope is seen at a glance; what a call
+-- recalls is asked of all ids of its caller, and lists of person_of($1).
 
 -- name: lock_user_shared
 -- Held by every writer of one user's rows until it commits; erase takes the exclusive one.
@@ -28,7 +29,7 @@ with kept as (
     insert into turns (user_id, agent_id, call_id, turn_id, position, role, text, said_at, interrupted, timezone, recall, labels)
     select $1, $2, $3, $4, $5, $6, $7, $8, $9, $13, nullif($15, '')::jsonb, nullif($16, '')::jsonb
     where not exists (select from erasures where user_hash = user_hash($1) and erased_at >= $14)
-        and not exists (select from consents where user_hash = user_hash($1) and not granted and given_at <= $14)
+        and coalesce(refused_at($1) > $14, true)
         and not exists (select from forgotten where id = $4)
     on conflict (turn_id) do nothing
     returning ref
@@ -66,13 +67,15 @@ update turn_index set refused = 0 where user_id = $1 and vector is null and refu
 -- name: list_turns
 -- By call, as they began, and within a call by position: a clock that is set in the middle of a call changes no order.
 select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone
-from turns where user_id = $1 order by min(said_at) over (partition by call_id), call_id, position
+from turns where user_id = any(person_of($1)) order by min(said_at) over (partition by call_id), call_id, position
 
 -- name: turns_before
 -- The last turns that this agent and this caller had before this call. $2 agent $3 call $4 how many
 select * from (
-    select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone
-    from turns where user_id = $1 and agent_id = $2 and call_id <> $3 order by said_at desc, position desc limit $4
+    select one.* from unnest($1::text[]) as person (id) cross join lateral (
+        select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone
+        from turns where user_id = person.id and agent_id = $2 and call_id <> $3 order by said_at desc, position desc limit $4
+    ) one order by said_at desc, position desc limit $4
 ) as last order by max(said_at) over (partition by call_id) desc, call_id desc, position desc
 
 -- name: turns_of_call
@@ -82,7 +85,7 @@ from turns where user_id = $1 and agent_id = $2 and call_id = $3 order by positi
 
 -- name: postings
 -- $2 terms. Packed like `score`: pairs of ref and count
-select term, string_agg(int8send(ref) || int8send(tf), '') as pairs from postings where user_id = $1 and term = any($2) group by term
+select term, string_agg(int8send(ref) || int8send(tf), '') as pairs from postings where user_id = any($1::text[]) and term = any($2) group by term
 
 -- name: score
 -- Every vector of one user against the question's, in one row of packed numbers, which numpy reads as they are: the same as records
@@ -92,7 +95,7 @@ select said.*, learned.* from (
     select string_agg(int8send(ref), '') as turn_refs, string_agg(int8send(call_no), '') as turn_calls,
         string_agg(int4send(position), '') as turn_positions, string_agg(int4send(words), '') as turn_words,
         string_agg(float8send(coalesce(-(vector <#> (select $3::vector::halfvec)), 'nan')), '') as turn_scores
-    from turn_index where user_id = $1 and agent_id = $2
+    from turn_index where user_id = any($1::text[]) and agent_id = $2
 ) said, (
     select string_agg(int8send(ref), '') as fact_refs, string_agg(int4send(words), '') as fact_words,
         string_agg(float8send(coalesce(extract(epoch from valid_until)::float8, 'infinity')), '') as fact_until,
@@ -100,23 +103,23 @@ select said.*, learned.* from (
         string_agg(int8send(coalesce(sources[1], 0)), '') as first_sources,
         string_agg(int8send(coalesce(sources[2], 0)), '') as second_sources,
         string_agg(int8send(coalesce(sources[3], 0)), '') as third_sources
-    from fact_index where user_id = $1 and (agent_id is null or agent_id = $2)
+    from fact_index where user_id = any($1::text[]) and (agent_id is null or agent_id = $2)
 ) learned
 
 -- name: read_items
 -- $2 refs
-select ref, turn_id as id, role, text, said_at, interrupted, null as payload from turns where user_id = $1 and ref = any($2)
-union all select ref, id, null, null, null, null, payload from facts where user_id = $1 and ref = any($2)
+select ref, turn_id as id, role, text, said_at, interrupted, null as payload from turns where user_id = any($1::text[]) and ref = any($2)
+union all select ref, id, null, null, null, null, payload from facts where user_id = any($1::text[]) and ref = any($2)
 
 -- name: has_other_languages
 -- Whether some of a user's vectors are of words that are not English.
-select exists (select from turn_index where user_id = $1 and is_other_language(vector))
-    or exists (select from fact_index where user_id = $1 and is_other_language(vector))
+select exists (select from turn_index where user_id = any($1::text[]) and is_other_language(vector))
+    or exists (select from fact_index where user_id = any($1::text[]) and is_other_language(vector))
 
 -- name: hold_size
 -- $2 agent
-select (select count(*) from turn_index where user_id = $1 and agent_id = $2)
-    + (select count(*) from fact_index where user_id = $1 and (agent_id is null or agent_id = $2))
+select (select count(*) from turn_index where user_id = any($1::text[]) and agent_id = $2)
+    + (select count(*) from fact_index where user_id = any($1::text[]) and (agent_id is null or agent_id = $2))
 
 -- name: hold_arrays
 -- Everything that ranking needs of one user, packed like `score`, with the vectors themselves. $2 agent $3 call
@@ -125,7 +128,7 @@ select said.*, learned.*, hashtextextended($3, 0) as call_no from (
         string_agg(int4send(position), '') as turn_positions, string_agg(int4send(words), '') as turn_words,
         string_agg(int8send(ref), '') filter (where vector is not null) as embedded_refs,
         string_agg(halfvec_send(vector), '') filter (where vector is not null) as turn_vectors
-    from turn_index where user_id = $1 and agent_id = $2
+    from turn_index where user_id = any($1::text[]) and agent_id = $2
 ) said, (
     select string_agg(int8send(ref), '') as fact_refs, string_agg(int4send(words), '') as fact_words,
         string_agg(float8send(coalesce(extract(epoch from valid_until)::float8, 'infinity')), '') as fact_until,
@@ -133,26 +136,26 @@ select said.*, learned.*, hashtextextended($3, 0) as call_no from (
         string_agg(int8send(coalesce(sources[2], 0)), '') as second_sources,
         string_agg(int8send(coalesce(sources[3], 0)), '') as third_sources,
         string_agg(halfvec_send(vector), '') as fact_vectors
-    from fact_index where user_id = $1 and (agent_id is null or agent_id = $2)
+    from fact_index where user_id = any($1::text[]) and (agent_id is null or agent_id = $2)
 ) learned
 
 -- name: hold_postings
-select term, string_agg(int8send(ref) || int8send(tf), '') as pairs from postings where user_id = $1 group by term
+select term, string_agg(int8send(ref) || int8send(tf), '') as pairs from postings where user_id = any($1::text[]) group by term
 
 -- name: hold_items
 -- $2 agent
-select ref, turn_id as id, role, text, said_at, interrupted, null as payload from turns where user_id = $1 and agent_id = $2
-union all select ref, id, null, null, null, null, payload from facts where user_id = $1 and (agent_id is null or agent_id = $2)
+select ref, turn_id as id, role, text, said_at, interrupted, null as payload from turns where user_id = any($1::text[]) and agent_id = $2
+union all select ref, id, null, null, null, null, payload from facts where user_id = any($1::text[]) and (agent_id is null or agent_id = $2)
 
 -- name: list_facts
 -- $2 with closed ones $3 now
-select id, payload from facts where user_id = $1 and ($2 or valid_until is null or valid_until > $3)
+select id, payload from facts where user_id = any(person_of($1)) and ($2 or valid_until is null or valid_until > $3)
 order by (payload ->> 'said_at')::timestamptz, ref
 
 -- name: profile
 -- The most important live facts that this agent may see; promises that are due come first. $2 agent $3 how many $4 now
 select id, payload from facts
-where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $4)
+where user_id = any($1::text[]) and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $4)
 order by coalesce(due <= $4, false) desc, (payload ->> 'importance')::real desc nulls last,
     (payload ->> 'said_at')::timestamptz desc nulls last limit $3
 
@@ -233,8 +236,8 @@ select distinct user_id from turns where call_id = $1
 -- $2 from $3 to
 select fact_changes.change_id, fact_changes.fact_id, fact_changes.change, fact_changes.before, fact_changes.by_whom,
     fact_changes.changed_at, fact_changes.undone_at, facts.payload
-from fact_changes left join facts on facts.id = fact_changes.fact_id and facts.user_id = $1
-where fact_changes.user_id = $1 and fact_changes.changed_at >= $2 and fact_changes.changed_at < $3 order by fact_changes.change_id
+from fact_changes left join facts on facts.id = fact_changes.fact_id and facts.user_id = any(person_of($1))
+where fact_changes.user_id = any(person_of($1)) and fact_changes.changed_at >= $2 and fact_changes.changed_at < $3 order by fact_changes.change_id
 
 -- name: export_changes
 select fact_id, batch_id, change, before, by_whom, changed_at, undone_at from fact_changes where user_id = $1 order by change_id
@@ -406,12 +409,19 @@ update turns set state = 'open' from put_back where user_id = $1 and turn_id = a
 
 -- name: users_with_open_turns
 -- $1 is seconds here: nobody's in particular. A batch begun and not ended waits for nothing: its worker may be dead.
-select user_id from turns where state in ('open', 'learning') group by user_id
+-- Who said nothing but long before it was recorded (imports) comes last: `past`.
+select user_id, bool_and(said_at < recorded_at - interval '1 day') as past from turns
+where state in ('open', 'learning') group by user_id
 having (max(recorded_at) <= now() - make_interval(secs => $1::float8) or bool_or(state = 'learning')) and not stopped(user_id)
     and not exists (
         select from batches where batches.user_id = turns.user_id and kind = 'learn' and state = 'running' and retry_at > now()
     )
-order by min(recorded_at) limit $2
+order by past, min(recorded_at) limit $2
+
+-- name: ids_known
+-- Of these ids ($2) those of facts that this person has, or had, or wants forgotten.
+select fact_id as id from fact_changes where user_id = $1 and fact_id = any($2)
+union select id from forgotten where user_id = $1 and id = any($2)
 
 -- name: count_open_turns
 select count(*) from turns where user_id = $1 and state in ('open', 'learning')
@@ -443,7 +453,9 @@ select distinct user_id from again
 select stopped($1)
 
 -- name: read_consent
-select granted from consents where user_hash = user_hash($1)
+-- Their last answer, under whichever of their ids.
+select granted from consents where user_hash in (select user_hash(id) from unnest(person_of($1)) as person (id))
+order by given_at desc limit 1
 
 -- name: write_consent
 -- $2 granted. clock_timestamp: what was said before this moment was said under the answer before
@@ -590,7 +602,7 @@ delete from graph_entered where user_id = $1 and group_id = $2 and id = any($3)
 update graph_groups set edges = greatest(edges, least($3, 1)) where user_id = $1 and group_id = $2
 
 -- name: user_graphs
-select group_id, agent_id, refreshed_at from graph_groups where user_id = $1 order by agent_id
+select group_id, agent_id, refreshed_at from graph_groups where user_id = any(person_of($1)) order by agent_id
 
 -- name: void_graphs
 -- In the transaction that erases: whose graphs these were is forgotten, that they must be removed is not.

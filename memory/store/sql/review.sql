@@ -1,4 +1,5 @@
--- Queries of memory/review and of the API: pages of what is remembered, and who asked for them. $1 is the user, unless it says otherwise.
+-- Queries of memory/review and of the API: pages of what is remembered, and who asked for them. $1 is the user, unless it says otherwise;
+-- lists are of all ids of the person.
 
 -- name: users_page
 -- $1 part of the id, lower case, or null $2 after this id $3 how many. The next id is looked up in the indexes, again and again until
@@ -41,31 +42,31 @@ cross join lateral (
 cross join lateral (select count(*) as facts from facts where facts.user_id = page.user_id) known order by page.place desc
 
 -- name: read_user
-select $1::text as user_id, (select count(*) from facts where user_id = $1) as facts, count(*) as turns,
+select $1::text as user_id, (select count(*) from facts where user_id = any(person_of($1))) as facts, count(*) as turns,
     count(*) filter (where state in ('open', 'learning')) as open_turns, max(said_at) as last_at
-from turns where user_id = $1
+from turns where user_id = any(person_of($1))
 
 -- name: facts_page
 -- Newest first. $2 agent that keeps it $3 scope $4 topic $5 about: '' is the caller $6 words in it, lower case; each null: any
 -- $7 live, ended or all $8 at this time $9 before this ref, or null $10 how many $11 learned from a turn of this call, or null
 select ref, id, payload::text from facts
-where user_id = $1 and ($2::text is null or payload ->> 'kept_by' = $2) and ($3::text is null or coalesce(payload ->> 'scope', 'user') = $3)
+where user_id = any(person_of($1)) and ($2::text is null or payload ->> 'kept_by' = $2) and ($3::text is null or coalesce(payload ->> 'scope', 'user') = $3)
     and ($4::text is null or payload ->> 'topic' = $4) and ($5::text is null or about = $5)
     and ($6::text is null or position($6 in lower(payload ->> 'data')) > 0)
     and case $7 when 'all' then true
         when 'ended' then valid_until <= $8
         else (valid_until is null or valid_until > $8) and coalesce((payload ->> 'valid_from')::timestamptz <= $8, true) end
     and ($9::bigint is null or ref < $9) and ($11::text is null or payload -> 'turn_ids' ?| (
-        select array_agg(turn_id::text) from turns where user_id = $1 and call_id = $11))
+        select array_agg(turn_id::text) from turns where user_id = any(person_of($1)) and call_id = $11))
 order by ref desc limit $10
 
 -- name: fact_row
 -- $2 id
-select ref, id, payload::text from facts where user_id = $1 and id = $2
+select ref, id, payload::text from facts where user_id = any(person_of($1)) and id = $2
 
 -- name: fact_row_to_change
 -- $2 id
-select ref, id, payload::text from facts where user_id = $1 and id = $2 for update
+select ref, id, payload::text from facts where user_id = any(person_of($1)) and id = $2 for update
 
 -- name: edit_fact
 -- $2 id $3 what is merged into the payload $4 keys that go $5 by whom; noted with what it was
@@ -91,13 +92,13 @@ on conflict (user_id, term, ref) do update set tf = excluded.tf
 -- name: fact_history
 -- Oldest first. $2 fact id
 select change, before::text, by_whom, batch_id, changed_at, undone_at from fact_changes
-where user_id = $1 and fact_id = $2 order by change_id
+where user_id = any(person_of($1)) and fact_id = $2 order by change_id
 
 -- name: turns_by_id
 -- $2 turn ids
 select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone,
     coalesce(recall::text, '') as recall
-from turns where user_id = $1 and turn_id = any($2) order by said_at, position
+from turns where user_id = any(person_of($1)) and turn_id = any($2) order by said_at, position
 
 -- name: owner_of_memory
 -- Whose fact or turn this is ($1 its id). Nobody's in particular: the caller then may see it, or not.
@@ -141,36 +142,36 @@ where ($1::text is null or user_id = $1) and starts_with(call_id, $2) and role =
 -- The last to begin first. $2 began before this time, or null $3 and has a smaller id than this at that time $4 how many
 select call_id, agent_id, min(said_at) as began_at, max(said_at) as ended_at, count(*) as turns,
     count(*) filter (where state in ('open', 'learning')) as open_turns
-from turns where user_id = $1 group by call_id, agent_id
+from turns where user_id = any(person_of($1)) group by call_id, agent_id
 having $2::timestamptz is null or (min(said_at), call_id) < ($2, $3) order by began_at desc, call_id desc limit $4
 
 -- name: turns_page
 -- Newest first, as they were recorded. $2 words in it, lower case, or null $3 before this ref, or null $4 how many
 select ref, turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone,
     coalesce(recall::text, '') as recall
-from turns where user_id = $1 and ($2::text is null or position($2 in lower(text)) > 0) and ($3::bigint is null or ref < $3)
+from turns where user_id = any(person_of($1)) and ($2::text is null or position($2 in lower(text)) > 0) and ($3::bigint is null or ref < $3)
 order by ref desc limit $4
 
 -- name: call_turns_page
 -- In the order of the call. $2 call $3 after this position, or null $4 how many
 select position as ref, turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone,
     coalesce(recall::text, '') as recall
-from turns where user_id = $1 and call_id = $2 and ($3::bigint is null or position > $3) order by position limit $4
+from turns where user_id = any(person_of($1)) and call_id = $2 and ($3::bigint is null or position > $3) order by position limit $4
 
 -- name: user_batches
 -- Newest first. $2 how many
 select batch_id, kind, agent_id, cardinality(turn_ids) as size, state, starts, failures, coalesce(error, '') as error, facts,
     created_at, finished_at, retry_at
-from batches where user_id = $1 order by created_at desc limit $2
+from batches where user_id = any(person_of($1)) order by created_at desc limit $2
 
 -- name: user_statistics
 -- $2 now
-select (select count(*) from facts where user_id = $1 and (valid_until is null or valid_until > $2)) as facts_live,
-    (select count(*) from facts where user_id = $1 and valid_until <= $2) as facts_ended,
+select (select count(*) from facts where user_id = any(person_of($1)) and (valid_until is null or valid_until > $2)) as facts_live,
+    (select count(*) from facts where user_id = any(person_of($1)) and valid_until <= $2) as facts_ended,
     count(*) as turns, count(*) filter (where state in ('open', 'learning')) as turns_open,
     count(*) filter (where state = 'dead') as turns_given_up, count(distinct call_id) as calls,
     min(said_at) as first_at, max(said_at) as last_at
-from turns where user_id = $1
+from turns where user_id = any(person_of($1))
 
 -- name: read_pair
 -- $2 agent
@@ -182,7 +183,7 @@ from turns where user_id = $1 and agent_id = $2
 -- name: user_topics
 -- $2 now
 select coalesce(payload ->> 'topic', '') as topic, count(*) as facts from facts
-where user_id = $1 and (valid_until is null or valid_until > $2) group by 1 order by 2 desc, 1
+where user_id = any(person_of($1)) and (valid_until is null or valid_until > $2) group by 1 order by 2 desc, 1
 
 -- name: statistics
 -- Nobody's in particular. $1 now
@@ -222,9 +223,9 @@ select kind, state, count(*) as batches, coalesce(avg(extract(epoch from finishe
 from batches where state <> 'done' or finished_at > now() - interval '1 day' group by kind, state order by kind, state
 
 -- name: events_after
--- Settled ones, of one person ($1 their hash) or of all (null). $2 xid $3 event id $4 how many
+-- Settled ones, of one person ($1 the hashes of their ids) or of all (null). $2 xid $3 event id $4 how many
 select xid::text, event_id, at, user_id, user_hash, kind, data::text from events
-where (xid, event_id) > ($2::text::xid8, $3::bigint) and xid < pg_snapshot_xmin(pg_current_snapshot()) and ($1::text is null or user_hash = $1)
+where (xid, event_id) > ($2::text::xid8, $3::bigint) and xid < pg_snapshot_xmin(pg_current_snapshot()) and ($1::text[] is null or user_hash = any($1))
 order by xid, event_id limit $4
 
 -- name: events_pending
@@ -239,8 +240,8 @@ select xid::text, event_id from events where xid < pg_snapshot_xmin(pg_current_s
 -- Nobody's in particular: older than so many seconds ($1).
 delete from events where at < now() - make_interval(secs => $1::float8)
 
--- name: hash_of
-select user_hash($1)
+-- name: hashes_of
+select array_agg(user_hash(id)) from unnest(person_of($1)) as person (id)
 
 -- name: add_key
 -- $1 hash of the key $2 name $3 role $4 user or null $5 seconds that it is valid, or null
