@@ -60,6 +60,10 @@ class Language:
     repeats: Mapping[str, int] = field(default_factory=dict)
     """ "Double seven"."""
     zero: tuple[str, ...] = ()
+    letters: Mapping[str, str] = field(default_factory=dict)
+    """Letters that are written for one another; empty: one that may be left out."""
+    proclitics: tuple[str, ...] = ()
+    """What is written together with the word after it, longest first: "the", "and the"."""
     capital_nouns: bool = False
     """Whether a capital letter inside a sentence is no sign of a name."""
     calendar: frozenset[str] = frozenset()
@@ -171,5 +175,5 @@ def _language(code: str, data: dict[str, Any]) -> Language:
     secrets = dict(data.get("secrets", {}))
     digits = {fold(word): value for word, value in secrets.pop("digits", {}).items()}
     rest |= {"people": people, "secrets": secrets, "digits": digits}
-    rest |= {key: tuple(data.get(key, ())) for key in ("zero", "self_endings", "ordinals")}
+    rest |= {key: tuple(data.get(key, ())) for key in ("zero", "self_endings", "ordinals", "proclitics")}
     return Language(code, **{**rest, **words, "calendar": frozenset(data.get("calendar", "").split())})
