@@ -15,7 +15,7 @@ from functools import cache
 
 from anyascii import anyascii
 
-from echoic.memory.text.language import languages
+from echoic.memory.text.language import languages, letters
 from echoic.memory.text.words import STOP_WORDS, UNSPACED, other_stop_words, plain_words, terms
 
 ROOT, FROM_LATIN, TO_LATIN = "*", "^", "~"
@@ -102,8 +102,7 @@ def root(term: str) -> str:
     """The first letters, without articles that are written together with their noun."""
     if term.isascii():
         return term[:ROOT_LETTERS]
-    letters, proclitics = _spelling()
-    return proclitics.sub("", term.translate(letters))[:ROOT_LETTERS]
+    return _proclitics().sub("", term.translate(letters()))[:ROOT_LETTERS]
 
 
 def sound(term: str) -> str:
@@ -125,10 +124,6 @@ def _fill(forms: Map, kind: str, stored: Iterable[str]) -> None:
 
 
 @cache
-def _spelling() -> tuple[dict[int, str], re.Pattern[str]]:
-    """Letters that are written for one another, and what is written before a noun; no two languages with a
-    file have the same letters."""
-    known = languages().values()
-    letters = {ord(one): other for language in known for one, other in language.letters.items()}
-    before = "|".join(word for language in known for word in language.proclitics)
-    return letters, re.compile(rf"^(?:{before})(?=\w\w)")
+def _proclitics() -> re.Pattern[str]:
+    before = "|".join(word for language in languages().values() for word in language.proclitics)
+    return re.compile(rf"^(?:{before})(?=\w\w)")

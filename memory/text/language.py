@@ -77,6 +77,8 @@ class Language:
     """Whole sentences in which a caller asks something of their memory (agent/commands/templates.py)."""
     answers: Mapping[str, str] = field(default_factory=dict)
     """What is said to those."""
+    time: Mapping[str, Any] = field(default_factory=dict)
+    """How it speaks of time (memory/text/time_words.py)."""
     people: Mapping[str, Words] = field(default_factory=dict)
     """What people are called by what they are to the speaker: kin, neighbours, doctors, pets. One key in all
     languages."""
@@ -119,6 +121,12 @@ def languages() -> dict[str, Language]:
         path.name.removesuffix(".toml"): tomllib.loads(path.read_text(encoding="utf-8")) for path in found
     }
     return {code: _language(code, data) for code, data in read.items()}
+
+
+@cache
+def letters() -> dict[int, str]:
+    """Letters that are written for one another, as one; no two languages with a file share such letters."""
+    return {ord(one): other for known in languages().values() for one, other in known.letters.items()}
 
 
 def language_of(texts: Sequence[str], known: str = "") -> Language:

@@ -121,27 +121,33 @@ def asked_terms(text: str) -> list[str]:
 
 def other_stop_words(words: Iterable[str]) -> frozenset[str]:
     """The stop words of the language that these words of a question are in, unless it is English."""
+    code = next(iter(languages_of(words)), "en")
+    return frozenset() if code == "en" else _stop_words()[code]
+
+
+def languages_of(words: Iterable[str]) -> list[str]:
+    """The languages whose stop words are most of a question; none where that tells nothing."""
     heard = {form for word in words for form in _forms(word)}
-    most, without = max(len(heard & STOP_WORDS), ONE), frozenset[str]()
-    for stops in _stop_words():
-        if (shared := len(heard & stops)) > most:
-            most, without = shared, stops
-    return without
+    english = len(heard & STOP_WORDS)
+    shared = {code: len(heard & stops) for code, stops in _stop_words().items()}
+    most = max(shared.values())
+    if most > max(english, ONE):
+        return [code for code, count in shared.items() if count == most]
+    return ["en"] if english else []
 
 
 @cache
-def _stop_words() -> tuple[frozenset[str], ...]:
+def _stop_words() -> dict[str, frozenset[str]]:
     """Those of each language that has a file, but English ones, which are no terms anyway."""
-    codes = sorted(languages().keys() - {"en"})
-    return tuple(
-        frozenset(
+    return {
+        code: frozenset(
             form
             for said in stopwordsiso.stopwords(code)
             for word in plain_words(said)
             for form in _forms(word)
         )
-        for code in codes
-    )
+        for code in sorted(languages().keys() - {"en"})
+    }
 
 
 def _forms(word: str) -> list[str]:

@@ -58,7 +58,7 @@ def test_dates_of_a_question(text: str, expected: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["may I ask you something", "we march on", "room 2043", "99999 junebugs", "", "第五月", "tomorrow"],
+    ["may I ask you something", "we march on", "room 2043", "99999 junebugs", "", "第五章", "tomorrow"],
 )
 def test_other_words_are_no_dates(text: str) -> None:
     """ "May" and "march" are verbs, too."""
