@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 import platformdirs
 
@@ -32,6 +33,7 @@ from echoic.memory.store.spool import Spool
 from echoic.memory.store.turns import TurnStore
 from echoic.memory.store.versions import Versions
 from echoic.memory.stores import Stores
+from echoic.memory.text.time_words import time_words
 from echoic.memory.text.words import asked_terms
 from echoic.memory.types import GRAPH_TIER, Caller
 
@@ -166,6 +168,7 @@ def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], dateti
     search = HybridSearch(db, versions)
     groups, (backend, fault) = GraphGroups(db, versions), _graph(settings)
     asked_terms("")  # word lists are read now, in 0.1 s, and not while the first question waits
+    Thread(target=time_words, args=("",), name="time words", daemon=True).start()  # as long once more
     recaller = Recaller(
         _tiers(search, backend, groups),
         embedder,

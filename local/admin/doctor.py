@@ -75,6 +75,8 @@ async def examine(
             lambda: _schema(settings),
             "Run `echoic migrate`; for another embedding model, `echoic reembed`.",
         )
+        if _is_local(settings):
+            yield await _asked("Languages", lambda: _languages(settings), "Run `echoic migrate`.")
         yield await _asked("Learning", lambda: _learning(settings), "See `echoic jobs`.")
     if settings.redis_url.get_secret_value():
         yield await _asked(
@@ -240,6 +242,32 @@ async def _schema(settings: MemorySettings) -> Finding:
     return Finding("Schema", "ok", says)
 
 
+def _is_local(settings: MemorySettings) -> bool:
+    """Whether the local models embed."""
+    return settings.embedding_model == LOCAL_EMBEDDING_MODEL and not settings.embedding_url
+
+
+async def _languages(settings: MemorySettings) -> Finding:
+    import asyncpg
+
+    from echoic.local.admin.words_only import languages_by_words
+
+    connection = await asyncpg.connect(settings.database_url.get_secret_value(), timeout=ANSWER_S)
+    try:
+        by_words = await languages_by_words(connection)
+    finally:
+        connection.terminate()
+    if not by_words:
+        return Finding("Languages", "ok", "the embedding models know those of the latest callers")
+    listed = ", ".join(f"{code} ({callers})" for code, callers in sorted(by_words.items()))
+    return Finding(
+        "Languages",
+        "note",
+        f"found by their words alone, not by meaning: callers who speak {listed}",
+        "For meaning too, name a model that knows the language: ECHOIC_EMBEDDING_URL.",
+    )
+
+
 async def _redis(settings: MemorySettings) -> Finding:
     import redis.asyncio
 
@@ -287,8 +315,7 @@ async def _embedding(settings: MemorySettings) -> Finding:
         elapsed_ms = (time.perf_counter() - began) * 1000
     finally:
         await embedder.close()
-    local = settings.embedding_model == LOCAL_EMBEDDING_MODEL and not settings.embedding_url
-    where = "on this machine, checksums verified" if local else f"at {settings.embedding_url}"
+    where = "on this machine, checksums verified" if _is_local(settings) else f"at {settings.embedding_url}"
     return Finding(
         "Embeddings",
         "ok",

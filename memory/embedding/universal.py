@@ -1,8 +1,8 @@
 """Google's multilingual Universal Sentence Encoder (Yang et al., ACL 2020), small and on numpy.
 
 Of the package that brings it only the two data files are used: the weights of the n-gram and averaging
-network, and its sentencepiece vocabulary. Sixteen languages share one space: ar de en es fr it ja ko nl pl pt
-ru th tr and zh, simplified and traditional.
+network, and its sentencepiece vocabulary. Sixteen languages share one space: Chinese is simplified and
+traditional.
 """
 
 import io
@@ -22,6 +22,7 @@ from echoic.memory.errors import ConfigInvalid
 Floats = npt.NDArray[np.float32]
 WEIGHTS_SHA256 = "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9"
 VOCABULARY_SHA256 = "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9"
+LANGUAGES = frozenset("ar de en es fr it ja ko nl pl pt ru th tr zh".split())
 DIMENSIONS = 512
 TABLES = 17  # the embedding table is quantised in so many parts; word n stands in part n % 17
 WIDTH = 256

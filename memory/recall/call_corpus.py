@@ -32,6 +32,7 @@ from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.store.turns import counted
 from echoic.memory.text.days import day_terms
+from echoic.memory.text.forms import StoredForms
 from echoic.memory.types import FACTS_TIER, Caller, Item, Turn
 
 HELD_ROWS = 3_000
@@ -98,6 +99,7 @@ class CallCorpus:
         # few of them are ever asked for
         self._postings: dict[str, bytes] = {row["term"]: row["pairs"] for row in postings}
         self._said: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        self._forms = StoredForms(self._postings)
         own = np.flatnonzero(self._turn_calls == self._call_no).tolist()  # another process began this call
         self._row_of: dict[UUID, int] = {self._rows[int(self._turn_refs[at])]["id"]: at for at in own}
         self._added = 0
@@ -130,6 +132,7 @@ class CallCorpus:
             self._turn_vectors = np.concatenate([self._turn_vectors, more])
         self._items[ref] = Item.of_turn(turn, FACTS_TIER)
         self._rankings.clear()
+        self._forms.add(terms)
 
     def embedded(self, turn_id: UUID, vector: Vector) -> None:
         """The vector of a turn of this call."""
@@ -149,7 +152,7 @@ class CallCorpus:
             now: facts that have ended by then are closed.
         """
         ranking, facts, turns = self._ranking(past, now.timestamp())
-        by_words = ranking.by_words(self._told(asked))  # while the question is being embedded
+        by_words = ranking.by_words(await self._told(asked))  # while the question is being embedded
         asked_vector = await vector.get()
         if asked_vector is not None:
             asked_vector = within(asked_vector, self.other_languages)
@@ -178,15 +181,19 @@ class CallCorpus:
             self._rankings[past] = Ranking(corpus), facts, turns
         return self._rankings[past]
 
-    def _told(self, asked: list[str]) -> Postings:
+    async def _told(self, asked: list[str]) -> Postings:
+        forms = await self._forms.of(asked)
         found: Postings = {}
-        for term in asked:
-            parts = [unpack_int64(self._postings[term]).reshape(-1, 2)] if term in self._postings else []
-            if term in self._said:
-                parts.append(np.array(self._said[term], np.int64))
-            if parts:
-                found[term] = np.concatenate(parts)
+        for one in asked:
+            if parts := [part for term in forms.get(one, [one]) for part in self._parts(term)]:
+                found[one] = np.concatenate(parts)
         return found
+
+    def _parts(self, term: str) -> list[Ints]:
+        parts = [unpack_int64(self._postings[term]).reshape(-1, 2)] if term in self._postings else []
+        if term in self._said:
+            parts.append(np.array(self._said[term], np.int64))
+        return parts
 
     def _likeness(self, vector: Vector | None, facts: Ints, turns: Ints) -> Floats:
         return np.concatenate(

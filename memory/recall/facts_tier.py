@@ -16,6 +16,7 @@ from echoic.memory.recall.postgres_search import search_postgres
 from echoic.memory.store.database import Database
 from echoic.memory.store.versions import Versions
 from echoic.memory.text.days import asked_days
+from echoic.memory.text.forms import asked_forms
 from echoic.memory.text.words import asked_terms
 from echoic.memory.types import FACTS_TIER, Caller, Item, Turn
 
@@ -62,6 +63,7 @@ class HybridSearch:
         """
         caller, now, past = question.caller, question.now, question.past
         asked = list(dict.fromkeys(asked_terms(question.text)))[-MAX_TERMS:]
+        asked += asked_forms(question.text, asked)
         asked += asked_days(question.text, now, ZoneInfo(caller.timezone))
         hold = self._holds.get(caller.call_id)
         if hold is not None and self._fresh(hold):

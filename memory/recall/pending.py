@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from echoic.memory.recall.query_vector import QueryVector
-from echoic.memory.text.tense import asks_about_past
+from echoic.memory.text.time_words import speaks_of
 from echoic.memory.types import Caller, Item
 
 
@@ -24,7 +24,7 @@ class Question:
     @property
     def past(self) -> bool:
         """Whether what is no longer true is asked for too."""
-        return asks_about_past(self.text)
+        return speaks_of("past", self.text)
 
 
 class Tier(Protocol):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from echoic.memory.recall.fusion import features, joined
-from echoic.memory.text.tense import asks_about_past
+from echoic.memory.text.time_words import speaks_of
 from echoic.memory.text.words import terms
 from echoic.memory.types import Fact, Item, Turn
 
@@ -116,7 +116,7 @@ class RecentTurns:
         held = [item for item in (*self._late, *self._profile) if _weighers(item).isdisjoint(answered)]
         if WEIGHED_BY not in answered:
             held += (*self._before, *self._now)
-        now, past = now or datetime.now(UTC), asks_about_past(text)
+        now, past = now or datetime.now(UTC), speaks_of("past", text)
         pool = {
             item.id: item for item in held if item.id not in context and (past or not _has_ended(item, now))
         }

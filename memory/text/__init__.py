@@ -1,4 +1,4 @@
-"""Words as memory sees them: terms, days, tense, order of events.
+"""Words as memory sees them: terms and their forms, days, the past, order of events.
 
 Imports nothing of Echoic but types; imported by everybody who reads words.
 """

@@ -34,7 +34,7 @@ ENDING = 2
 
 def tokens(text: str, language: Language = UNKNOWN) -> list[str]:
     """The canonical words of a text, in order."""
-    folded = _with_digits(fold(text), language)
+    folded = with_digits(fold(text), language)
     found: list[str] = []
     for match in _TOKEN.finditer(folded):
         found += split(match.group())
@@ -160,7 +160,8 @@ def _digits(token: str) -> str:
     return "".join(str(unicodedata.digit(mark, 0)) for mark in token)
 
 
-def _with_digits(text: str, language: Language) -> str:
+def with_digits(text: str, language: Language) -> str:
+    """The text with its number words as digits, where the language's are known: "34", "7th"."""
     if not language.spoken_numbers:
         return text
     try:

@@ -60,6 +60,10 @@ class Language:
     repeats: Mapping[str, int] = field(default_factory=dict)
     """ "Double seven"."""
     zero: tuple[str, ...] = ()
+    letters: Mapping[str, str] = field(default_factory=dict)
+    """Letters that are written for one another; empty: one that may be left out."""
+    proclitics: tuple[str, ...] = ()
+    """What is written together with the word after it, longest first: "the", "and the"."""
     capital_nouns: bool = False
     """Whether a capital letter inside a sentence is no sign of a name."""
     calendar: frozenset[str] = frozenset()
@@ -73,6 +77,8 @@ class Language:
     """Whole sentences in which a caller asks something of their memory (agent/commands/templates.py)."""
     answers: Mapping[str, str] = field(default_factory=dict)
     """What is said to those."""
+    time: Mapping[str, Any] = field(default_factory=dict)
+    """How it speaks of time (memory/text/time_words.py)."""
     people: Mapping[str, Words] = field(default_factory=dict)
     """What people are called by what they are to the speaker: kin, neighbours, doctors, pets. One key in all
     languages."""
@@ -115,6 +121,12 @@ def languages() -> dict[str, Language]:
         path.name.removesuffix(".toml"): tomllib.loads(path.read_text(encoding="utf-8")) for path in found
     }
     return {code: _language(code, data) for code, data in read.items()}
+
+
+@cache
+def letters() -> dict[int, str]:
+    """Letters that are written for one another, as one; no two languages with a file share such letters."""
+    return {ord(one): other for known in languages().values() for one, other in known.letters.items()}
 
 
 def language_of(texts: Sequence[str], known: str = "") -> Language:
@@ -171,5 +183,5 @@ def _language(code: str, data: dict[str, Any]) -> Language:
     secrets = dict(data.get("secrets", {}))
     digits = {fold(word): value for word, value in secrets.pop("digits", {}).items()}
     rest |= {"people": people, "secrets": secrets, "digits": digits}
-    rest |= {key: tuple(data.get(key, ())) for key in ("zero", "self_endings", "ordinals")}
+    rest |= {key: tuple(data.get(key, ())) for key in ("zero", "self_endings", "ordinals", "proclitics")}
     return Language(code, **{**rest, **words, "calendar": frozenset(data.get("calendar", "").split())})

@@ -4,12 +4,12 @@
 ended since. Neither need share a word with its answer.
 """
 
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from echoic.memory.text.days import asked_since
+from echoic.memory.text.time_words import speaks_of
 from echoic.memory.types import Item
 
 ANCHORS = 3
@@ -18,18 +18,12 @@ MOST = 3
 """Statements brought forward for each."""
 SLACK = timedelta(days=10)
 """Between the end of one and the beginning of the next: a last day at work, and the first at the new one."""
-_BEFORE = re.compile(
-    r"\b(?:before|previous(?:ly)?|prior|former(?:ly)?|used to|until|preceded|replaced|instead)\b",
-    re.IGNORECASE,
-)
-_CHANGE = re.compile(r"\b(?:chang\w+|happen\w*|new|news|different\w*|missed|updates?)\b", re.IGNORECASE)
-_AFTER = re.compile(r"\b(?:after|next|followed|successor)\b", re.IGNORECASE)
 
 
 def by_date(items: Sequence[Item], text: str, now: datetime, zone: ZoneInfo) -> list[Item]:
     """The items in their order, with those forward that answer a question about time by their dates."""
     since = asked_since(text, now, zone)
-    if since is not None and _CHANGE.search(text):
+    if since is not None and speaks_of("change", text):
         changed = [item for item in items if item.kind != "turn" and _changed(item, since, now)]
         return list({id(item): item for item in (*changed, *items)}.values())
     return in_succession(items, text)
@@ -38,7 +32,7 @@ def by_date(items: Sequence[Item], text: str, now: datetime, zone: ZoneInfo) -> 
 def in_succession(items: Sequence[Item], text: str) -> list[Item]:
     """The items in their order; where the words ask for it, what gave way to a well placed one, or took over
     from it, right behind it."""
-    before, after = _BEFORE.search(text) is not None, _AFTER.search(text) is not None
+    before, after = speaks_of("before", text), speaks_of("after", text)
     if not before and not after:
         return list(items)
     statements = [item for item in items if item.kind != "turn"]

@@ -39,7 +39,7 @@ _APOSTROPHES = "'’ʼ`"
 _POSSESSIVE = re.compile(rf"[{_APOSTROPHES}]s\b")
 _ACCENTS = re.compile("[\u0300-\u036f]")
 # Scripts without spaces, and Hangul, whose particles stick to the word: runs become pairs of characters.
-_UNSPACED = re.compile(
+UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf"
     "\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003134f]+"
 )
@@ -94,7 +94,7 @@ def terms(text: str) -> list[str]:
     Latin words lose their accents and English endings, numbers stay, other scripts keep whole words; where a
     script has no spaces, a term is a pair of neighbouring characters.
     """
-    return _terms_of(_plain(text).split())
+    return _terms_of(plain_words(text))
 
 
 def _terms_of(words: Iterable[str]) -> list[str]:
@@ -114,28 +114,40 @@ def asked_terms(text: str) -> list[str]:
     They are stored with what is said, so only the question decides which words count. Its language is the one
     whose stop words are most of it: to load what tells languages apart would cost each process 85 MB.
     """
-    words = _plain(text).split()
-    heard = {form for word in words for form in _forms(word)}
-    most, without = max(len(heard & STOP_WORDS), ONE), frozenset[str]()
-    for stops in _stop_words():
-        if (shared := len(heard & stops)) > most:
-            most, without = shared, stops
+    words = plain_words(text)
+    without = other_stop_words(words)
     return [term for term in _terms_of(word for word in words if word not in without) if term not in without]
 
 
+def other_stop_words(words: Iterable[str]) -> frozenset[str]:
+    """The stop words of the language that these words of a question are in, unless it is English."""
+    code = next(iter(languages_of(words)), "en")
+    return frozenset() if code == "en" else _stop_words()[code]
+
+
+def languages_of(words: Iterable[str]) -> list[str]:
+    """The languages whose stop words are most of a question; none where that tells nothing."""
+    heard = {form for word in words for form in _forms(word)}
+    english = len(heard & STOP_WORDS)
+    shared = {code: len(heard & stops) for code, stops in _stop_words().items()}
+    most = max(shared.values())
+    if most > max(english, ONE):
+        return [code for code, count in shared.items() if count == most]
+    return ["en"] if english else []
+
+
 @cache
-def _stop_words() -> tuple[frozenset[str], ...]:
+def _stop_words() -> dict[str, frozenset[str]]:
     """Those of each language that has a file, but English ones, which are no terms anyway."""
-    codes = sorted(languages().keys() - {"en"})
-    return tuple(
-        frozenset(
+    return {
+        code: frozenset(
             form
             for said in stopwordsiso.stopwords(code)
-            for word in _plain(said).split()
+            for word in plain_words(said)
             for form in _forms(word)
         )
-        for code in codes
-    )
+        for code in sorted(languages().keys() - {"en"})
+    }
 
 
 def _forms(word: str) -> list[str]:
@@ -143,11 +155,12 @@ def _forms(word: str) -> list[str]:
     return [word] if word.isascii() else [word, *_foreign(word)]
 
 
-def _plain(text: str) -> str:
+def plain_words(text: str) -> list[str]:
+    """The words of a text without case and accents, as they stand."""
     text = _POSSESSIVE.sub("", text.casefold())
     if not text.isascii():
         text = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text).casefold()))
-    return text.translate(_WORDS_ONLY)
+    return text.translate(_WORDS_ONLY).split()
 
 
 @lru_cache(maxsize=65_536)  # 70 us a word without it
@@ -159,7 +172,7 @@ def _stem(word: str) -> str:
 def _foreign(word: str) -> list[str]:
     found: list[str] = []
     end = 0
-    for run in _UNSPACED.finditer(word):
+    for run in UNSPACED.finditer(word):
         if run.start() > end:
             found.append(word[end : run.start()][:MAX_TERM_CHARS])
         found.extend(_pairs(run.group()))

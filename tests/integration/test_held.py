@@ -13,6 +13,7 @@ from echoic.memory.recall import call_corpus as held
 from echoic.memory.recall.facts_tier import FOUND
 from echoic.memory.recall.pending import Question
 from echoic.memory.recall.postgres_search import search_postgres
+from echoic.memory.recall.query_vector import QueryVector
 from echoic.memory.recall.recaller import EMBEDDER
 from echoic.memory.service import open_memory
 from tests.embedders import WordEmbedder
@@ -47,8 +48,6 @@ async def say(memory, call, *texts):
 
 
 def vector_of(memory, text):
-    from echoic.memory.recall.query_vector import QueryVector
-
     recaller = memory.recaller
     return QueryVector.start(memory.embedder.embed(text), None, recaller.breakers[EMBEDDER], recaller._hold)
 
@@ -243,3 +242,20 @@ async def test_a_deaf_process_asks_postgres(memory):
     memory.versions._salt = None
     await learn(memory, fact("plays the violin"))
     assert [item.text for item in await ask(memory, call.caller, "violin")] == ["plays the violin"]
+
+
+async def test_words_are_found_in_other_forms(memory, monkeypatch):
+    """Of earlier calls and of this one, in what a version without forms has stored."""
+    earlier = await memory.open_call(caller())
+    await say(memory, earlier, "Наша собака боится грозы.", "We flew to Berlin.", "The tea is green.")
+    call = await open_held(memory, caller())
+    await say(memory, call, "Mein Fahrrad wurde gestohlen.")
+    forbid_store(monkeypatch)
+    for question, words in (
+        ("Чего боятся собаки?", "собака"),
+        ("Кто был в городе Берлин?", "Berlin"),
+        ("Wer hat meine Fahrräder?", "Fahrrad"),
+    ):
+        no_vector = QueryVector(None, memory.recaller.breakers[EMBEDDER])
+        asked = Question(call.caller, question, no_vector, memory.now())
+        assert words in (await memory.search.search(asked))[0].text

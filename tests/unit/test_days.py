@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from echoic.memory.text.days import asked_days, day_terms
+from echoic.memory.text.time_words import speaks_of
 from echoic.memory.text.words import terms
 
 SATURDAY = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
@@ -56,9 +57,67 @@ def test_dates_of_a_question(text: str, expected: list[str]) -> None:
     assert asked(text) == expected
 
 
+WEEK_BEFORE_LAST = [f"@11-{day:02}" for day in range(2, 9)]
+SUMMER = ["@2026", "@06", "@07", "@08"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Was habe ich letzten Sommer gemacht?", SUMMER),
+        ("Was war am einundzwanzigsten Juni?", ["@06", "@06-21"]),
+        ("¿Qué hice hace dos semanas?", WEEK_BEFORE_LAST),
+        ("Qu'est-ce que j'ai fait l'été dernier ?", SUMMER),
+        ("Cosa ho fatto due settimane fa?", WEEK_BEFORE_LAST),
+        ("O que fiz no mês passado?", ["@2026", "@10"]),
+        ("Wat deed ik eergisteren?", ["@11-19"]),
+        ("Co było dwudziestego pierwszego maja?", ["@05", "@05-21"]),
+        ("Где я был две недели назад?", WEEK_BEFORE_LAST),
+        ("geçen yaz ne yaptım?", SUMMER),
+        ("ماذا قلت قبل أسبوعين؟", WEEK_BEFORE_LAST),
+        ("मैं दो हफ्ते पहले कहाँ था?", WEEK_BEFORE_LAST),
+        ("11月に何を話しましたか", ["@11"]),
+        ("我去年夏天去了哪里?", ["@06", "@07", "@08", "@2025"]),
+        ("지난달에 뭐 했어?", ["@2026", "@10"]),
+        ("Letzten Sommer?", SUMMER),
+        ("अगस्त से क्या बदला है?", ["@08", "@2026", "@09", "@10", "@11"]),
+    ],
+)
+def test_dates_in_other_languages(text: str, expected: list[str]) -> None:
+    """No one tells which language it is; number words are read too."""
+    assert sorted(asked(text)) == sorted(expected)
+
+
+def test_the_last_season_is_over_and_this_one_may_not_be() -> None:
+    """In winter, last winter was that of a year ago."""
+    january = datetime(2026, 1, 10, tzinfo=UTC)
+    found = [asked_days(text, january, GREENWICH) for text in ("last winter", "this winter", "last autumn")]
+    assert found[0] == ["@2024", "@12", "@2025", "@01", "@02"]
+    assert found[1] == ["@2025", "@12", "@2026", "@01", "@02"]
+    assert found[2] == ["@2025", "@09", "@10", "@11"]
+
+
+@pytest.mark.parametrize(
+    ("text", "past"),
+    [
+        ("Wo habe ich früher gewohnt?", True),
+        ("¿Dónde trabajaba antes?", True),
+        ("我以前住在哪里?", True),
+        ("где я раньше жил?", True),
+        ("Wo wohnt meine Schwester?", False),
+        ("¿Cómo se llama mi perro?", False),
+        ("मेरी बहन कहाँ रहती है?", False),
+        ("내 강아지 이름이 뭐야", False),
+    ],
+)
+def test_questions_about_the_past(text: str, past: bool) -> None:
+    """What is no longer true may answer those."""
+    assert speaks_of("past", text) is past
+
+
 @pytest.mark.parametrize(
     "text",
-    ["may I ask you something", "we march on", "room 2043", "99999 junebugs", "", "第五月", "tomorrow"],
+    ["may I ask you something", "we march on", "room 2043", "99999 junebugs", "", "第五章", "tomorrow"],
 )
 def test_other_words_are_no_dates(text: str) -> None:
     """ "May" and "march" are verbs, too."""

@@ -21,6 +21,18 @@ def test_a_file_holds_what_is_told_apart_by_it(code):
 
 
 @pytest.mark.parametrize("code", sorted(languages()))
+def test_a_file_says_how_its_language_speaks_of_time(code):
+    """Every kind of pattern reads what its own words say, and none stands for another."""
+    time = languages()[code].time
+    assert len(time["months"]) == 12 and len(time["weekdays"]) == 7 and len(time["near"]) == 3
+    assert len(time["numbers"]) in (11, 13, 32) and len(time.get("days", range(31))) == 31
+    assert set(time["seasons"]) == {"spring", "summer", "autumn", "winter"}
+    assert set(time["units"]) == {"day", "week", "weekend", "month", "year"}
+    assert all(time[kind] for kind in ("ago", "last", "this", "date", "season", "since"))
+    assert all(time[kind] for kind in ("past", "before", "after", "change"))
+
+
+@pytest.mark.parametrize("code", sorted(languages()))
 def test_a_role_has_one_key_in_every_language(code):
     """ "Mutter" is the mother of the other files."""
     for key in KIN:

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from echoic.memory.text.succession import by_date, in_succession
 from echoic.memory.types import Item
 
@@ -64,3 +66,18 @@ def test_what_changed_since_a_month_is_what_began_or_ended_since():
     changed = by_date(FOUND, "What has changed since March?", now, UTC_ZONE)
     assert texts(changed)[:3] == ["Manager is Wiebke", "Plays chess", "Manager is Joyce"]
     assert by_date(FOUND, "I have been running since March", now, UTC_ZONE) == FOUND
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Wer war mein Chef vor Wiebke?", "¿Quién fue mi jefe antes de Wiebke?", "Wiebke之前我的老板是谁?"],
+)
+def test_what_came_before_is_asked_for_in_any_language(question):
+    """By the words of its file."""
+    assert texts(in_succession(FOUND, question))[:2] == ["Manager is Wiebke", "Reports to Gordon"]
+
+
+def test_what_changed_is_asked_for_in_any_language():
+    """Since a month of the caller's calendar."""
+    changed = by_date(FOUND, "Was hat sich seit März geändert?", day("2026-10-01"), UTC_ZONE)
+    assert texts(changed)[:3] == ["Manager is Wiebke", "Plays chess", "Manager is Joyce"]
