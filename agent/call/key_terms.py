@@ -1,4 +1,4 @@
-"""Names that memory knows of a caller, told to the ears of the call: a name that is expected is heard right."""
+"""Names that memory knows of a caller, told to the ears of the call: what is expected is heard right."""
 
 from typing import Any
 

@@ -32,6 +32,8 @@ STOP_WORDS = frozenset(
     """.split()
 )
 
+MOST_PIECES = 3
+"""Words that one name may be heard as."""
 ONE = 1
 """One stop word of a language says little: Polish has "go"."""
 
@@ -121,6 +123,15 @@ def asked_terms(text: str) -> list[str]:
         if (shared := len(heard & stops)) > most:
             most, without = shared, stops
     return [term for term in _terms_of(word for word in words if word not in without) if term not in without]
+
+
+def runs(text: str, holding: frozenset[str]) -> list[str]:
+    """Up to three neighbouring words of `text` written as one, wherever one of them is among the terms
+    `holding`: a name that was heard in pieces, "lake adia"."""
+    words = _plain(text).split()
+    held = [not holding.isdisjoint(_terms_of([word])) for word in words]
+    ends = [(at, at + count) for at in range(len(words)) for count in range(1, MOST_PIECES + 1)]
+    return ["".join(words[at:end]) for at, end in ends if end <= len(words) and any(held[at:end])]
 
 
 @cache
