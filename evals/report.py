@@ -156,8 +156,8 @@ def _names(report: dict[str, Any]) -> str:
     lines = [
         f"**Names that were misheard**{_origin(report, 'python -m evals.names')}. Questions about people with "
         "rare names, told of among 160 other turns; spoken by three voices, heard by Moonshine: whose turn "
-        f"comes first / is among the first five. Of {ordinary['n']} ordinary sentences {ordinary['written']} "
-        f"held a word that was wrongly taken for another, {ordinary['heard']} as Moonshine heard them.",
+        f"comes first / is among the first five. Of {ordinary['n']} ordinary sentences, a word was taken "
+        f"for another in {ordinary['written']}, as Moonshine heard them in {ordinary['heard']}.",
         "",
         "| Voice | by letters | by sound too | n |",
         "|---|---|---|---|",

@@ -117,12 +117,24 @@ def asked_terms(text: str) -> list[str]:
     whose stop words are most of it: to load what tells languages apart would cost each process 85 MB.
     """
     words = _plain(text).split()
-    heard = {form for word in words for form in _forms(word)}
-    most, without = max(len(heard & STOP_WORDS), ONE), frozenset[str]()
-    for stops in _stop_words():
-        if (shared := len(heard & stops)) > most:
-            most, without = shared, stops
+    without = _stop_words().get(_language_of(words), frozenset())
     return [term for term in _terms_of(word for word in words if word not in without) if term not in without]
+
+
+def language_by_stop_words(text: str) -> str:
+    """The language whose stop words are most of a text, as its ISO 639-1 code; empty where they tell none."""
+    words = _plain(text).split()
+    return _language_of(words) or ("en" if len(STOP_WORDS.intersection(words)) > ONE else "")
+
+
+def _language_of(words: list[str]) -> str:
+    """Another language than English, or nothing."""
+    heard = {form for word in words for form in _forms(word)}
+    most, language = max(len(heard & STOP_WORDS), ONE), ""
+    for code, stops in _stop_words().items():
+        if (shared := len(heard & stops)) > most:
+            most, language = shared, code
+    return language
 
 
 def runs(text: str, holding: frozenset[str]) -> list[str]:
@@ -135,18 +147,18 @@ def runs(text: str, holding: frozenset[str]) -> list[str]:
 
 
 @cache
-def _stop_words() -> tuple[frozenset[str], ...]:
+def _stop_words() -> dict[str, frozenset[str]]:
     """Those of each language that has a file, but English ones, which are no terms anyway."""
     codes = sorted(languages().keys() - {"en"})
-    return tuple(
-        frozenset(
+    return {
+        code: frozenset(
             form
             for said in stopwordsiso.stopwords(code)
             for word in _plain(said).split()
             for form in _forms(word)
         )
         for code in codes
-    )
+    }
 
 
 def _forms(word: str) -> list[str]:

@@ -47,9 +47,9 @@ async def test_a_misheard_name_is_found(memory):
     await say(memory, earlier, "Zbigniew repairs violins", "The garden is behind the bridge")
     now = caller()
     call = await open_held(memory, now)
-    assert [item.text for item in await ask(memory, now, "Zbignou")][0] == "Zbigniew repairs violins"
+    assert (await ask(memory, now, "Zbignou"))[0].text == "Zbigniew repairs violins"
     await say(memory, call, "Ottoline keeps bees")
-    assert [item.text for item in await ask(memory, now, "Ottiline")][0] == "Ottoline keeps bees"
+    assert (await ask(memory, now, "Ottiline"))[0].text == "Ottoline keeps bees"
     assert "Zbignou" not in str(await memory.turns.list(now.user_id))
 
 
