@@ -44,6 +44,9 @@ class AgentSettings(PhoneSettings):
     speech: Literal["auto", "cloud", "local"] = "auto"
     """Who hears and speaks: `cloud` is Deepgram and OpenAI, `local` this machine; `auto` takes `local` only
     without DEEPGRAM_API_KEY and ECHOIC_DEEPGRAM_URL."""
+    language: str = Field("auto", pattern="^(auto|[a-z]{2})$")
+    """What callers speak, as `de`; `auto`: told by what they say. This machine hears other languages than
+    English with `pip install 'echoic[languages]'`, and speaks them with espeak-ng."""
     deepgram_url: str = ""
     """Address of a Deepgram of your own up to `/listen`, as `http://deepgram:8080/v1`; it needs no
     DEEPGRAM_API_KEY. Empty: Deepgram's."""

@@ -89,6 +89,15 @@ def room_io_of(session: Any) -> room_io.RoomIO | None:
     return found
 
 
+def takes_key_terms(session: Any) -> bool:
+    """Whether the session's ears can be told which words to expect: since livekit-agents 1.8, by some
+    providers."""
+    ears = getattr(session, "stt", None)
+    with contextlib.suppress(RuntimeError):  # not started
+        ears = session.current_agent.stt or ears
+    return hasattr(session, "keyterms") and getattr(getattr(ears, "capabilities", None), "keyterms", False)
+
+
 def realtime_session(session: Any) -> llm.RealtimeSession | None:
     """The model session of an agent that has no `llm_node`: speech goes in, and speech comes out."""
     return getattr(getattr(session, "_activity", None), "realtime_llm_session", None)

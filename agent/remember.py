@@ -15,6 +15,7 @@ from echoic.agent.assistant import Remembers
 from echoic.agent.call.call import Call
 from echoic.agent.call.callers import Callers
 from echoic.agent.call.capture import Capture
+from echoic.agent.call.key_terms import KeyTerms
 from echoic.agent.call.prefetch import Prefetch
 from echoic.agent.call.registry import attach, detach
 from echoic.agent.call.turn_log import TurnLog
@@ -199,6 +200,7 @@ class Remembered:
         attach(session, call, self._prefetch)
         self._warn_of_nobody()
         call.on_changed.append(lambda _memory: self._warn_of_nobody())
+        self._key_terms = KeyTerms(session, call)
         RealtimeMemory(session, call)
         session.on("close", lambda _event: self._close_soon())
         session.aclose = self._closing_after(session.aclose)
@@ -236,6 +238,7 @@ class Remembered:
         if self._callers is not None and not self._followed and room_io_of(self._session) is not None:
             self._followed = True
             self._callers.follow(self._session, self._call)
+        self._key_terms.tell()  # an agent may have ears of its own
 
     def _closing_after(self, aclose: Any) -> Any:
         async def close() -> None:

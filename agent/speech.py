@@ -163,8 +163,13 @@ def open_speech(
             open_local_speech,  # an extra, which servers with keys do without
         )
 
-        with open_local_speech(paths.data_dir(data_dir)) as speech:
-            yield Speech("Speech: Moonshine and Piper on this machine, English only.", speech.stt, speech.tts)
+        with open_local_speech(paths.data_dir(data_dir), settings.language) as speech:
+            known = (
+                "English only"
+                if speech.whisper is None
+                else f"with Whisper and espeak-ng ({settings.language})"
+            )
+            yield Speech(f"Speech: Moonshine and Piper on this machine, {known}.", speech.stt, speech.tts)
         return
     from livekit.plugins import deepgram, openai  # 1 s
 
@@ -172,11 +177,19 @@ def open_speech(
     yield Speech(
         f"Speech: {'Deepgram' if not ears.is_own else ears.url} hears, "
         f"{'OpenAI' if voice.url == OPENAI else voice.url} speaks.",
-        lambda: deepgram.STT(base_url=f"{ears.url}/listen", api_key=ears.key or NO_KEY),
+        lambda: deepgram.STT(
+            base_url=f"{ears.url}/listen",
+            api_key=ears.key or NO_KEY,
+            language=_of_deepgram(settings.language),
+        ),
         lambda: openai.TTS(
             client=_impatient_client(voice), model=settings.tts_model, voice=settings.tts_voice
         ),
     )
+
+
+def _of_deepgram(language: str) -> str:
+    return "multi" if language == "auto" else language
 
 
 def _impatient_client(voice: Provider) -> "AsyncOpenAI":

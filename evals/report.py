@@ -35,6 +35,7 @@ def measured(results: Path) -> str:
         *(_latency(_read(path)) for path in sorted(results.glob("latency*.json"))),
         *(_locomo(_read(path)) for path in sorted(results.glob("locomo*.json"))),
         *(_languages(_read(path)) for path in sorted(results.glob("languages*.json"))),
+        *(_names(_read(path)) for path in sorted(results.glob("names*.json"))),
         *_extraction([_read(path) for path in sorted(results.glob("extraction*.json"))]),
         *(_temporal(_read(path)) for path in sorted(results.glob("temporal*.json"))),
         *(_graph(_read(path)) for path in sorted(results.glob("graph*.json"))),
@@ -141,6 +142,26 @@ def _languages(report: dict[str, Any]) -> str:
         "|---|---|---|",
         *rows,
         f"| mean of all but en | {_first(report['others'])} | {_first(report['across'])} |",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _names(report: dict[str, Any]) -> str:
+    rows = [
+        f"| {voice} | {_first(row['before'])} | {_first(row['after'])} | {row['n']} |"
+        for voice, row in report["voices"].items()
+    ]
+    ordinary = report["ordinary"]
+    lines = [
+        f"**Names that were misheard**{_origin(report, 'python -m evals.names')}. Questions about people with "
+        "rare names, told of among 160 other turns; spoken by three voices, heard by Moonshine: whose turn "
+        f"comes first / is among the first five. Of {ordinary['n']} ordinary sentences, a word was taken "
+        f"for another in {ordinary['written']}, as Moonshine heard them in {ordinary['heard']}.",
+        "",
+        "| Voice | by letters | by sound too | n |",
+        "|---|---|---|---|",
+        *rows,
         "",
     ]
     return "\n".join(lines)

@@ -52,6 +52,9 @@ class MemorySettings(BaseSettings):
     """Size limit of the recalled block, in tokens (estimated on the high side)."""
     recall_items: int = Field(8, ge=1, le=50)
     """Most items a recall puts into the block."""
+    key_terms: int = Field(40, ge=0, le=100)
+    """Most names of a caller's memory that are given to the speech recognition of their call, where it takes
+    key terms; 0: none leaves memory for it."""
     store_timeout_ms: int = Field(2_000, ge=50, le=60_000)
     """Hard limit of one store operation, in milliseconds; past it the connection is dropped."""
     breaker_failures: int = Field(3, ge=1, le=1_000)

@@ -137,6 +137,11 @@ class InMemoryFacts:
         is_due = {fact.fact_id: fact.due is not None and fact.due <= now for fact in known}
         return sorted(known, key=lambda fact: (not is_due[fact.fact_id], -fact.importance))[:limit]
 
+    async def names(self, caller: Caller, limit: int) -> tuple[str, ...]:
+        known = sorted(self._rows.facts_of(caller, self._now()), key=lambda fact: -fact.importance)
+        named = (name for fact in known for name in (*fact.names, fact.about.name if fact.about else ""))
+        return tuple(dict.fromkeys(filter(None, named)))[:limit]
+
 
 class InMemoryConsents:
     """As `ConsentStore`."""

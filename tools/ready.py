@@ -134,7 +134,7 @@ def lock(options: list[str]) -> None:
     ]
     constrained = ["--constraint", "locks/dev.txt"]
     for name, extra in (
-        ("dev", [*options, "pyproject.toml", *_extras(*OURS, "local", "docs", "dev")]),
+        ("dev", [*options, "pyproject.toml", *_extras(*OURS, "local", "languages", "docs", "dev")]),
         ("local", [*constrained, "pyproject.toml", *_extras(*OURS, "local")]),
         ("server", [*constrained, "pyproject.toml", *_extras(*OURS)]),
         ("build", [*options, "locks/build.in"]),

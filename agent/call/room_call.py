@@ -15,6 +15,7 @@ from echoic.agent.assistant import MemoryAgent
 from echoic.agent.call.call import Call
 from echoic.agent.call.callers import Callers
 from echoic.agent.call.capture import Capture
+from echoic.agent.call.key_terms import KeyTerms
 from echoic.agent.call.prefetch import Prefetch
 from echoic.agent.call.registry import attach
 from echoic.agent.call.resume import context_of, resume_conversation
@@ -47,6 +48,7 @@ class RoomCall:
         """Hear and answer from now on; go on with the conversation if another agent began it."""
         session = speaking_session(self._memory, self._settings, speech)
         attach(session, self.call, self.prefetch)
+        KeyTerms(session, self.call)
         Outages(session)
         # else the server waits 20 s for the caller to come back
         session.on("close", lambda _: job.shutdown("the call ended"))

@@ -62,8 +62,8 @@ def with_memory(
 def phone_ids(data_dir: Path | None) -> Callable[[str], str | None]:
     """The user id of whoever calls from a number; None for what is no number of one subscriber."""
     from echoic.agent.config import load_agent_settings
-    from echoic.memory.identity.phone import open_phone_key, phone_user
     from echoic.local.command_resources import folder_of
+    from echoic.memory.identity.phone import open_phone_key, phone_user
 
     settings = load_agent_settings()
     key = open_phone_key(settings, folder_of(data_dir))

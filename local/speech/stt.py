@@ -2,9 +2,9 @@
 pause says so.
 
 LiveKit's voice detector (it runs in this process) says where speech begins and ends; Moonshine writes down
-what lies between. It reads an utterance anew for every partial result. The reading that begins in the first
-moment of a pause mostly is the final one already, so that nothing has to be waited for when the pause turns
-out to be the end.
+what lies between, or Whisper, where it is not English. An utterance is read anew for every partial result.
+The reading that begins in the first moment of a pause mostly is the final one already, so that nothing has to
+be waited for when the pause turns out to be the end.
 """
 
 import asyncio
@@ -23,10 +23,13 @@ from livekit.agents.utils import AudioBuffer, aio
 from echoic.local.speech.client import HEARING_RATE, ask
 from echoic.local.speech.utterance import Utterance
 from echoic.memory.errors import ModelUnavailable
+from echoic.memory.text.language import languages
 
 log = logging.getLogger("echoic.speech")
 
-LANGUAGE = LanguageCode("en")
+ENGLISH = "en"
+SURE_S, SURE, SURE_ENGLISH = 1.0, 0.5, 0.8
+"""A shorter utterance, or a smaller share of one language, tells nothing; others are easily taken for English."""
 # a pause that ends an utterance; shorter ones would tear sentences apart, which Moonshine then reads worse
 END_S = 0.35
 PAUSE_S = 0.12  # a pause in which a reading begins at once: it may be the last one
@@ -41,12 +44,16 @@ Moments = asyncio.Queue[Moment]
 
 
 class LocalSTT(stt.STT):
-    """Moonshine of this machine, for English."""
+    """Moonshine of this machine, for English, and Whisper for other languages."""
 
-    def __init__(self, ears: Path) -> None:
-        """`ears` is the socket of a Moonshine that is kept running (local/speech/server.py)."""
+    def __init__(self, ears: Path, whisper: Path | None = None, language: str = ENGLISH) -> None:
+        """Sockets of models that are kept running (local/speech/server.py).
+
+        Args:
+            language: of the caller; empty: told by Whisper from the first longer words.
+        """
         super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=True))
-        self._ears = ears
+        self._ears, self._whisper, self._language = ears, whisper, language
         self._detector = inference.VAD(
             min_speech_duration=0.1, min_silence_duration=END_S, prefix_padding_duration=LEAD_S
         )
@@ -65,28 +72,65 @@ class LocalSTT(stt.STT):
         language: NotGivenOr[str] = NOT_GIVEN,
         conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
     ) -> stt.RecognizeStream:
-        return _Caller(self, self._ears, self._detector, conn_options)
+        return _Caller(self, self._reader(), self._detector, conn_options)
+
+    def _reader(self) -> "Reader":
+        return Reader(self._ears, self._whisper, self._language)
 
     async def _recognize_impl(
         self, buffer: AudioBuffer, *, language: NotGivenOr[str] = NOT_GIVEN, conn_options: APIConnectOptions
     ) -> stt.SpeechEvent:
         frame = rtc.combine_audio_frames(buffer)
         try:
-            answer, _ = await ask(self._ears, {}, _at_hearing_rate(frame))
+            reader = self._reader()
+            text = await reader.read(_at_hearing_rate(frame), frame.duration)
         except ModelUnavailable as exc:
             raise APIConnectionError(str(exc)) from exc
-        said = stt.SpeechData(LANGUAGE, answer["text"], end_time=frame.duration, confidence=1.0)
+        said = stt.SpeechData(reader.code, text, end_time=frame.duration, confidence=1.0)
         return stt.SpeechEvent(stt.SpeechEventType.FINAL_TRANSCRIPT, alternatives=[said])
+
+
+class Reader:
+    """Has the audio of one caller read, in the language that they speak."""
+
+    def __init__(self, ears: Path, whisper: Path | None, language: str) -> None:
+        self._ears, self._whisper, self.language = ears, whisper, language
+
+    @property
+    def code(self) -> LanguageCode:
+        """What the words were read in."""
+        return LanguageCode(self.language or ENGLISH)
+
+    async def read(self, audio: bytes, voice_s: float) -> str:
+        """The words of a whole utterance; the first longer one tells the language, too."""
+        if self._whisper is not None and not self.language and voice_s >= SURE_S:
+            answer, _ = await ask(self._whisper, {"among": sorted(languages())}, audio)
+            if answer["share"] >= (SURE_ENGLISH if answer["language"] == ENGLISH else SURE):
+                self.language = answer["language"]
+                if self.language != ENGLISH:
+                    return str(answer["text"])
+        return await self._read(audio, {})
+
+    async def read_part(self, audio: bytes) -> str:
+        """The words until now; English until the language is known."""
+        return await self._read(audio, {"partial": True})
+
+    async def _read(self, audio: bytes, question: dict[str, object]) -> str:
+        if self._whisper is not None and self.language not in ("", ENGLISH):
+            answer, _ = await ask(self._whisper, question | {"language": self.language}, audio)
+        else:
+            answer, _ = await ask(self._ears, question, audio)
+        return str(answer["text"])
 
 
 class _Caller(stt.RecognizeStream):
     """Everything one caller says."""
 
     def __init__(
-        self, plugin: LocalSTT, ears: Path, detector: vad.VAD, conn_options: APIConnectOptions
+        self, plugin: LocalSTT, reader: Reader, detector: vad.VAD, conn_options: APIConnectOptions
     ) -> None:
         super().__init__(stt=plugin, conn_options=conn_options, sample_rate=HEARING_RATE)
-        self._ears, self._detector = ears, detector
+        self._reader, self._detector = reader, detector
         self._said: Utterance | None = None
         self._reading: asyncio.Task[None] | None = None
         self._reading_to = 0
@@ -167,15 +211,15 @@ class _Caller(stt.RecognizeStream):
         """A partial result. Losing one costs nothing: the next one covers its words."""
         length, started = len(said.audio), time.monotonic()
         try:
-            answer, _ = await ask(self._ears, {"partial": True}, bytes(said.audio))
+            text = await self._reader.read_part(bytes(said.audio))
         except ModelUnavailable:
             log.warning("speech.partial_lost")
             return
         finally:
             # rests as long as it took: half of one core at most
             self._rest_until = 2 * time.monotonic() - started
-        is_new = answer["text"] != said.text
-        said.text, said.read = answer["text"], length
+        is_new = text != said.text
+        said.text, said.read = text, length
         if is_new and said.text:
             self._send(stt.SpeechEventType.INTERIM_TRANSCRIPT, said)
 
@@ -207,13 +251,12 @@ class _Caller(stt.RecognizeStream):
             await asyncio.wait({self._reading})
             if not self._reading.cancelled():
                 self._reading.result()
-        if said.unread_s and not said.is_click:
-            answer, _ = await ask(self._ears, {}, bytes(said.audio))
-            said.text, said.read = answer["text"], len(said.audio)
+        if (said.unread_s or not self._reader.language) and not said.is_click:
+            said.text, said.read = await self._reader.read(bytes(said.audio), said.voice_s), len(said.audio)
 
     def _send(self, kind: stt.SpeechEventType, said: Utterance) -> None:
         words = stt.SpeechData(
-            LANGUAGE, said.text, start_time=said.begin_s, end_time=said.end_s, confidence=1.0
+            self._reader.code, said.text, start_time=said.begin_s, end_time=said.end_s, confidence=1.0
         )
         self._event_ch.send_nowait(stt.SpeechEvent(kind, alternatives=[words]))
 

@@ -1,7 +1,10 @@
 """Text to speech without a key, as a LiveKit plugin: phrases go to Piper as soon as the model has written
-them."""
+them; those of another language than English to the system's espeak-ng, which sounds like a machine and knows
+a hundred."""
 
 import asyncio
+import logging
+import shutil
 import uuid
 from pathlib import Path
 
@@ -11,8 +14,14 @@ from livekit.agents.utils import aio
 
 from echoic.local.speech.client import SAMPLE_BYTES, VOICE_RATE, ask
 from echoic.local.speech.phrases import Phrases
+from echoic.local.speech.stt import ENGLISH
 from echoic.memory.errors import ModelUnavailable
+from echoic.memory.text.words import language_by_stop_words
 
+log = logging.getLogger("echoic.speech")
+
+ESPEAK = "espeak-ng"
+WAVE_HEADER_BYTES = 44  # what follows is at VOICE_RATE
 UNSPEAKABLE_S = (
     0.1  # silence for a reply such as "…": LiveKit takes no audio at all for a failure, and asks again
 )
@@ -25,12 +34,18 @@ class LocalTTS(tts.TTS):
     interrupted hangs up on its phrase, and Piper stops within 10 ms.
     """
 
-    def __init__(self, voice: Path) -> None:
-        """`voice` is the socket of a Piper that is kept running (local/speech/server.py)."""
+    def __init__(self, voice: Path, language: str = ENGLISH) -> None:
+        """`voice` is the socket of a Piper that is kept running (local/speech/server.py).
+
+        Args:
+            language: what is spoken; empty: told by the words of each reply.
+        """
         super().__init__(
             capabilities=tts.TTSCapabilities(streaming=True), sample_rate=VOICE_RATE, num_channels=1
         )
-        self._voice = voice
+        self._voice, self._language = voice, language
+        if language != ENGLISH and not shutil.which(ESPEAK):
+            log.warning("speech.no_espeak", extra={"hint": "install espeak-ng to speak other languages"})
 
     @property
     def model(self) -> str:
@@ -48,15 +63,15 @@ class LocalTTS(tts.TTS):
     def stream(
         self, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
     ) -> tts.SynthesizeStream:
-        return _Reply(self, self._voice, conn_options)
+        return _Reply(self, self._voice, self._language, conn_options)
 
 
 class _Reply(tts.SynthesizeStream):
     """One reply: cut into phrases while it is written, spoken in order."""
 
-    def __init__(self, plugin: LocalTTS, voice: Path, conn_options: APIConnectOptions) -> None:
+    def __init__(self, plugin: LocalTTS, voice: Path, language: str, conn_options: APIConnectOptions) -> None:
         super().__init__(tts=plugin, conn_options=conn_options)
-        self._voice = voice
+        self._voice, self._language = voice, language
 
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         output_emitter.initialize(
@@ -94,5 +109,23 @@ class _Reply(tts.SynthesizeStream):
         self._mark_started()
         if not any(letter.isalnum() for letter in phrase):
             return bytes(int(UNSPEAKABLE_S * VOICE_RATE) * SAMPLE_BYTES)
+        self._language = self._language or language_by_stop_words(phrase)
+        if self._language not in ("", ENGLISH) and shutil.which(ESPEAK):
+            return await _by_espeak(phrase, self._language)
         _, audio = await ask(self._voice, {"text": phrase})
         return audio
+
+
+async def _by_espeak(phrase: str, language: str) -> bytes:
+    pipe = asyncio.subprocess.PIPE
+    speaking = await asyncio.create_subprocess_exec(
+        *(ESPEAK, "-v", language, "--stdout", "--stdin"), stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    try:
+        wave, _ = await speaking.communicate(phrase.encode())
+    finally:
+        if speaking.returncode is None:
+            speaking.kill()
+    if speaking.returncode:
+        raise ModelUnavailable(f"espeak-ng does not speak {language!r}.")
+    return wave[WAVE_HEADER_BYTES:]

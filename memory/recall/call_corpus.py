@@ -32,12 +32,18 @@ from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.store.turns import counted
 from echoic.memory.text.days import day_terms
-from echoic.memory.text.forms import StoredForms
+from echoic.memory.text.forms import StoredForms, is_form
+from echoic.memory.text.sounds import Sounds
+from echoic.memory.text.words import runs
 from echoic.memory.types import FACTS_TIER, Caller, Item, Turn
 
 HELD_ROWS = 3_000
 """Turns and facts of one caller that are held, 5 MB; a larger memory is asked in Postgres, question by
 question."""
+RARE = 3
+"""Places where a term may be said to be looked up by sound: what is said oftener is no name, or is known."""
+PAIR_BYTES = 16
+"""A posting: reference and count."""
 ROOM = 64
 """Turns for which the matrix grows at a time."""
 
@@ -102,6 +108,7 @@ class CallCorpus:
         self._forms = StoredForms(self._postings)
         own = np.flatnonzero(self._turn_calls == self._call_no).tolist()  # another process began this call
         self._row_of: dict[UUID, int] = {self._rows[int(self._turn_refs[at])]["id"]: at for at in own}
+        self._sounds: Sounds | None = None
         self._added = 0
         self._rankings: dict[bool, tuple[Ranking, Ints, Ints]] = {}
         self._stale_at = 0.0
@@ -117,6 +124,8 @@ class CallCorpus:
         ref = -self._added  # its row in Postgres may not exist yet
         words, terms, counts = counted(turn.text)
         for term, count in [*zip(terms, counts, strict=True), *((day, 1) for day in day_terms(turn.said_at))]:
+            if self._sounds is not None and term not in self._said:
+                self._sounds.add(term)
             self._said[term].append((ref, count))
         at = self._row_of[turn.turn_id] = len(self._turn_refs)
         self._turn_refs, self._turn_calls = (
@@ -143,16 +152,19 @@ class CallCorpus:
             self.other_languages |= has_other_languages(vector[None])
 
     async def search(
-        self, asked: list[str], vector: QueryVector, *, past: bool, now: datetime, limit: int
+        self, asked: list[str], text: str, vector: QueryVector, *, past: bool, now: datetime, limit: int
     ) -> list[Item]:
         """The best items for these terms and this vector, best first; by words alone when there is no vector.
 
         Args:
+            text: the question that the terms are of: what of it is said nowhere is looked up by sound.
             past: closed facts too.
             now: facts that have ended by then are closed.
         """
+        # while the question is being embedded
+        told, alike = await self._told(asked), await self._told(self._alike(asked, text))
         ranking, facts, turns = self._ranking(past, now.timestamp())
-        by_words = ranking.by_words(await self._told(asked))  # while the question is being embedded
+        by_words = ranking.by_words(told, alike)
         asked_vector = await vector.get()
         if asked_vector is not None:
             asked_vector = within(asked_vector, self.other_languages)
@@ -180,6 +192,19 @@ class CallCorpus:
             )
             self._rankings[past] = Ranking(corpus), facts, turns
         return self._rankings[past]
+
+    def _alike(self, asked: list[str], text: str) -> list[str]:
+        """Rare terms that sound like what memory has never heard: a name that was misheard, perhaps."""
+        unknown = frozenset(
+            one for one in asked if not (is_form(one) or one in self._postings or one in self._said)
+        )
+        heard = runs(text, unknown) if unknown else ()
+        if not heard:
+            return []
+        if self._sounds is None:  # 1,500 terms take 2 ms, for the first word that is not known
+            rare = (term for term, pairs in self._postings.items() if len(pairs) <= RARE * PAIR_BYTES)
+            self._sounds = Sounds((*rare, *self._said))
+        return self._sounds.like(heard)
 
     async def _told(self, asked: list[str]) -> Postings:
         forms = await self._forms.of(asked)

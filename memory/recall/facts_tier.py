@@ -68,7 +68,9 @@ class HybridSearch:
         hold = self._holds.get(caller.call_id)
         if hold is not None and self._fresh(hold):
             assert hold.memory is not None
-            return await hold.memory.search(asked, question.vector, past=past, now=now, limit=FOUND)
+            return await hold.memory.search(
+                asked, question.text, question.vector, past=past, now=now, limit=FOUND
+            )
         if hold is not None:
             self._read_again(hold)
         deaf = hold is not None and hold.memory is not None and not self._versions.hears
@@ -87,7 +89,9 @@ class HybridSearch:
         except StoreUnavailable:
             if not deaf or hold is None or hold.memory is None:
                 raise
-            return await hold.memory.search(asked, question.vector, past=past, now=now, limit=FOUND)
+            return await hold.memory.search(
+                asked, question.text, question.vector, past=past, now=now, limit=FOUND
+            )
 
     def may_hold_other_languages(self, caller: Caller) -> bool:
         """Whether this caller's memory may have words of another language than English; True until it is

@@ -38,6 +38,8 @@ SOURCES = 3
 """Turns of one fact that count; a fact drawn from more is about none of them in particular."""
 OWN_SHARE = 0.5
 """A fact below this share of its turn's score is another fact of the same turn, not what was asked for."""
+SOUND = 0.7
+"""What a word counts for that only sounds like one of the question."""
 TIE, LAST = 1e-6, 1e-9
 """Among equals the better matching fact leads; what matches nothing but has a vector comes last, nearest
 first."""
@@ -99,13 +101,18 @@ class Ranking:
         self._yard = slice(facts if 2 * facts <= len(self.refs) else 0, None)
         self._room = self._room_of(np.concatenate([corpus.fact_words, corpus.turn_words]))
 
-    def by_words(self, postings: Postings) -> Floats:
+    def by_words(self, postings: Postings, alike: Postings | None = None) -> Floats:
         """A BM25 score for each column.
 
         Args:
             postings: for each term of the question, where it is said and how often; what is not in the corpus
                 is ignored.
+            alike: the same for terms that only sound like one of the question.
         """
+        scores = self._bm25(postings)
+        return scores + SOUND * self._bm25(alike) if alike else scores
+
+    def _bm25(self, postings: Postings) -> Floats:
         counts = _counts(self._places, postings)
         told = self._told(counts)
         rarity = _rarity((counts + told)[:, self._yard])  # a turn also says what its facts say

@@ -18,6 +18,8 @@ LEARNING = "learning"
 """Who changes facts, unless it is somebody by hand."""
 MOST_EVIDENCE = 8
 """Places where a fact was said that are kept; the latest."""
+LONGEST_NAME_CHARS = 60
+"""What is longer is a sentence that a model took for a name."""
 IDS_A_NOTICE = 100
 """A notice of Postgres holds 8,000 bytes."""
 Facts = list[Fact]  # inside the class, `list` is a method
@@ -47,6 +49,12 @@ class FactStore:
         args = (caller.ids, caller.agent_id, limit, self._now())
         rows = await self._db.run(lambda connection: connection.fetch(query("profile"), *args))
         return [fact_from(row["id"], row["payload"]) for row in rows]
+
+    async def names(self, caller: Caller, limit: int) -> tuple[str, ...]:
+        """Names of other people, places and things in those facts, the most important facts' first."""
+        args = (caller.user_id, caller.agent_id, limit, self._now(), LONGEST_NAME_CHARS)
+        rows = await self._db.run(lambda connection: connection.fetch(query("names"), *args))
+        return tuple(row["name"] for row in rows)
 
     async def similar(self, user_id: str, agent_id: str, vector: Vector, limit: int) -> Facts:
         """The live facts nearest to a vector: what a new fact may repeat or replace."""

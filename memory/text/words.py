@@ -32,6 +32,8 @@ STOP_WORDS = frozenset(
     """.split()
 )
 
+MOST_PIECES = 3
+"""Words that one name may be heard as."""
 ONE = 1
 """One stop word of a language says little: Polish has "go"."""
 
@@ -134,6 +136,22 @@ def languages_of(words: Iterable[str]) -> list[str]:
     if most > max(english, ONE):
         return [code for code, count in shared.items() if count == most]
     return ["en"] if english else []
+
+
+def language_by_stop_words(text: str) -> str:
+    """The language whose stop words are most of a text, as its ISO 639-1 code; empty where they tell none."""
+    words = plain_words(text)
+    code = next(iter(languages_of(words)), "")
+    return "" if code == "en" and len(STOP_WORDS.intersection(words)) <= ONE else code
+
+
+def runs(text: str, holding: frozenset[str]) -> list[str]:
+    """Up to three neighbouring words of `text` written as one, wherever one of them is among the terms
+    `holding`: a name that was heard in pieces, "lake adia"."""
+    words = plain_words(text)
+    held = [not holding.isdisjoint(_terms_of([word])) for word in words]
+    ends = [(at, at + count) for at in range(len(words)) for count in range(1, MOST_PIECES + 1)]
+    return ["".join(words[at:end]) for at, end in ends if end <= len(words) and any(held[at:end])]
 
 
 @cache

@@ -115,7 +115,7 @@ async def test_both_forms_give_the_same_answer(memory, agent, past):
         vector = vector_of(memory, " ".join(asked))
         terms = ["dog", *asked]
         ours = await memory.search._holds[who.call_id].memory.search(
-            terms, vector, past=past, now=NOW, limit=FOUND
+            terms, "", vector, past=past, now=NOW, limit=FOUND
         )
         theirs = await search_postgres(
             memory.db, who, list(dict.fromkeys(terms)), vector, past=past, now=NOW, limit=FOUND

@@ -159,6 +159,16 @@ where user_id = any($1::text[]) and (agent_id is null or agent_id = $2) and (val
 order by coalesce(due <= $4, false) desc, (payload ->> 'importance')::real desc nulls last,
     (payload ->> 'said_at')::timestamptz desc nulls last limit $3
 
+-- name: names
+-- Names in the live facts that this agent may see, those of the most important facts first. $2 agent $3 how many $4 now $5 most characters
+select name from facts, lateral (
+    select jsonb_array_elements_text(coalesce(payload -> 'names', '[]')) union all select payload #>> '{about,name}'
+) as named (name)
+where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $4)
+    and char_length(name) between 1 and $5
+group by name order by max((payload ->> 'importance')::real) desc nulls last,
+    max((payload ->> 'said_at')::timestamptz) desc nulls last limit $3
+
 -- name: similar_facts
 -- Live facts nearest to a vector, whoever keeps them: for learning, never for a prompt. $2 agent $3 vector $4 how many $5 now
 select id, payload from facts join (
