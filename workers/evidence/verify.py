@@ -24,10 +24,11 @@ from difflib import SequenceMatcher
 from typing import Literal
 
 from echoic.memory.text.canonical import (
-    clauses,
     clauses_of_sentence,
+    cut,
     first_of,
     has,
+    parts,
     place,
     sentences,
     squash,
@@ -46,12 +47,12 @@ from echoic.workers.evidence.spoken import (
     best,
     calendar_words,
     canonical,
-    has_self,
     holds,
     places,
 )
 from echoic.workers.evidence.whose import (
     LONGEST_ARTICLE,
+    MOST_BETWEEN,
     about_in,
     is_anothers,
     is_named,
@@ -67,6 +68,8 @@ LEAST_MENDED, MENDED = 6, 0.85
 
 OPENING = 4
 """Words of an answer among which its yes or no stands."""
+TELLING = 3
+"""Words from a negation to the end of a clause that only says who told something: "never said"."""
 _DIGITS = re.compile(r"\d+")
 
 
@@ -104,12 +107,14 @@ def _refused(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> Reas
 
 
 def _fact_refused(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> Reason:
-    if len(operation.text) > MOST_FACT_CHARS or not _is_said(operation, spoken, turns):
+    if len(operation.text) > MOST_FACT_CHARS:
         return "invented"
     if all(_is_unreal(operation.text, at, spoken) for at in turns):
         return "not meant"
     if all(_is_denied(operation.text, at, spoken) for at in turns):
         return "denied"
+    if not _is_said(operation, spoken, turns):
+        return "invented"
     if operation.topic == "assistant":  # how the caller wants it, whoever is spoken of
         return ""
     if operation.about == CALLER:
@@ -184,7 +189,7 @@ def _has_own_condition(found: Sequence[Sequence[str]], language: Language) -> bo
     for at, clause in enumerate(found):
         if has(language.condition, clause):
             its = [word for part in found[at : at + 2] for word in part]
-            return language.drops_subject or has_self(its, language)
+            return language.drops_subject or has(language.self, its)
     return False
 
 
@@ -197,17 +202,43 @@ def _is_told(phrase: Sequence[str], fact: str, spoken: Spoken) -> bool:
 
 
 def _is_said(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
-    """At least one of the fact's words was said there; every number, date and name was said somewhere."""
-    near = [spoken.turns[at].text for at in turns] + [asked(spoken, at) for at in turns]
+    """At least one of the fact's words was said there, or answers what was asked; every number, date and name
+    was said somewhere."""
+    near = [spoken.turns[at].text for at in turns]
+    near += [
+        question for at in turns if (question := asked(spoken, at)) and _answers(operation.text, at, spoken)
+    ]
     said = spoken.said(near)
-    everywhere = [*said, *spoken.heard()]
+    everywhere = [*said, *spoken.heard(), *spoken.said(asked(spoken, at) for at in turns)]
     if operation.about != CALLER:
         said = everywhere
-    if not _shares(operation.text, said, spoken):
+    if not _shares(operation.text, said, spoken) and not _names_what_ends(operation, spoken):
         return False
     return all(
         _was_said(word, operation, everywhere, spoken) for word in _exact_words(operation.text, spoken)
     )
+
+
+def _answers(fact: str, at: int, spoken: Spoken) -> bool:
+    """Whether a turn may say this by answering: it denies what the fact denies, says yes, or little else."""
+    language, own = spoken.language, spoken.words(spoken.turns[at].text)
+    denies = has(language.negation, own) or has(language.no, own[:OPENING])
+    if has(language.negation, spoken.words(fact)):
+        return denies
+    functions = function_words(language.code)
+    return has(language.yes, own[:OPENING]) or (
+        not denies and sum(tells(word) and word not in functions for word in own) <= MOST_BETWEEN
+    )
+
+
+def _names_what_ends(operation: Operation, spoken: Spoken) -> bool:
+    """ "They let me go from the bakery": what replaces a known fact may be said in other words, where that is
+    named."""
+    if operation.kind != "replace" or operation.known is None or operation.known >= len(spoken.known):
+        return False
+    words, calendar = spoken.words(operation.quote), calendar_words(spoken.language.code)
+    known = spoken.content(spoken.known[operation.known].text)
+    return any(spoken.among(word, words) for word in known if word not in calendar)
 
 
 def _shares(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
@@ -286,22 +317,73 @@ def _is_denied(fact: str, at: int, spoken: Spoken) -> bool:
         says_no = _opens_with(language.no, opening) and not _opens_with(language.yes, opening)
         if rest and says_no and len(rest) * 2 > len(content):
             return any(spoken.among(word, spoken.words(question)) for word in rest)
-    found = clauses(turn.text, language)
-    if not found:
-        return False
-    clause = found[best(content, found, spoken)]
+    found = _with_denial(turn.text, language)
+    shared = [places(content, clause, spoken) for clause in found]
+    most = max(map(len, shared), default=0)
+    # "I'm not divorced, who says I'm divorced": of clauses that say as much of the fact, one denial is enough
+    return most > 0 and any(
+        _denies(clause, told, content, spoken)
+        for clause, its in zip(found, shared, strict=True)
+        if len(its) == most
+    )
+
+
+def _with_denial(text: str, language: Language) -> list[list[str]]:
+    """The clauses of a text, each with the negation that a pronoun or "that" cut off: "I never said that I …",
+    "non | ho"."""
+    found: list[list[str]] = []
+    for sentence in sentences(text):
+        begins = len(found)
+        for part in parts(sentence):
+            is_new = True
+            for clause in cut(tokens(part, language), language):
+                last = found[-1] if len(found) > begins else []
+                tells_that = first_of(language.that, clause) == 0
+                if (
+                    last
+                    and _hangs_on(last, language)
+                    and (
+                        tells_that
+                        or first_of(language.that, last[-1:]) == 0
+                        or (language.drops_subject and not is_new)
+                    )
+                ):
+                    last.extend(clause)
+                else:
+                    found.append(list(clause))
+                is_new = False
+    return found
+
+
+def _hangs_on(clause: Sequence[str], language: Language) -> bool:
+    """Whether a clause ends so soon behind a negation that the next one may be what it denies."""
+    denied_at = first_of(language.negation, clause)
+    return denied_at >= 0 and len(clause) - denied_at <= TELLING
+
+
+def _denies(clause: Sequence[str], told: Sequence[str], content: Sequence[str], spoken: Spoken) -> bool:
+    """Whether a clause holds all that a fact says, under a negation."""
+    language = spoken.language
     telling = [word for word in told if word in content or len(word) > LONGEST_ARTICLE]
     covered = places(telling, clause, spoken)
     # all of them: "Lives alone" denies nothing of "I don't live with anyone"
     if not covered or not all(spoken.among(word, clause) for word in content):
         return False
+    functions = function_words(language.code)
+    if (
+        language.negation_follows
+    ):  # it denies the verb before it: "has an allergy, so cannot eat cake" has two
+        denied_at = first_of(language.negation, clause[covered[0] :]) + covered[0]
+        before = max((at for at in covered if at < denied_at), default=denied_at)
+        between = clause[before + 1 : denied_at]
+        return (
+            before < denied_at and sum(tells(one) and one not in functions for one in between) <= MOST_BETWEEN
+        )
     denied_at = first_of(language.negation, clause)
-    if denied_at < 0:
-        return False
-    if denied_at < covered[-1] or language.negation_follows:
+    if 0 <= denied_at < covered[-1]:
         return True
     # "Ich rauche nicht": one that ends its clause denies the word before it
-    return covered[-1] == denied_at - 1 and function_words(language.code) >= {*clause[denied_at:]}
+    return covered[-1] == denied_at - 1 and functions >= {*clause[denied_at:]}
 
 
 def _opens_with(phrases: Sequence[tuple[str, ...]], opening: Sequence[str]) -> bool:
@@ -336,6 +418,6 @@ def _touches(quote: str, known: str, spoken: Spoken) -> bool:
     "My cleaner's divorced now" does not end "Is married".
     """
     language = spoken.language
-    if not quote or not language.self or has_self(spoken.words(quote), language):
+    if not quote or not language.self or has(language.self, spoken.words(quote)):
         return True
     return any(spoken.among(word, spoken.words(quote)) for word in spoken.content(known))
