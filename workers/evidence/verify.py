@@ -71,6 +71,9 @@ OPENING = 4
 TELLING = 3
 """Words from a negation to the end of a clause that only says who told something: "never said"."""
 _DIGITS = re.compile(r"\d+")
+_CLOCK = re.compile(r"\b(\d{1,2})\s?[:.h時시点]\s?(\d{2})(?!\d)")
+_FRACTION = re.compile(r"\b(\d{1,2})[.,](25|5|75)(?!\d)")
+NOON, QUARTER = 12, 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +84,17 @@ class Verdict:
     """Why it is not carried out; empty if it is."""
     turns: tuple[int, ...] = ()
     """Where its words stand."""
+    keeps: bool = False
+    """The known fact that it would replace stays beside the new one: it is another person's."""
 
 
 def judged(operation: Operation, spoken: Spoken) -> Verdict:
     """Whether an operation is borne out, and by which turns."""
     turns = _evidence_turns(operation, spoken)
-    return Verdict(_refused(operation, spoken, turns), turns)
+    reason = _refused(operation, spoken, turns)
+    if reason == "unlike" and operation.kind == "replace":
+        return Verdict(_fact_refused(operation, spoken, turns), turns, keeps=True)
+    return Verdict(reason, turns)
 
 
 def is_dated(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
@@ -211,7 +219,7 @@ def _is_said(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool
     said = spoken.said(near)
     everywhere = [*said, *spoken.heard(), *spoken.said(asked(spoken, at) for at in turns)]
     if operation.about != CALLER:
-        said = everywhere
+        said = [*said, *spoken.heard()]
     if not _shares(operation.text, said, spoken) and not _names_what_ends(operation, spoken):
         return False
     return all(
@@ -220,15 +228,20 @@ def _is_said(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool
 
 
 def _answers(fact: str, at: int, spoken: Spoken) -> bool:
-    """Whether a turn may say this by answering: it denies what the fact denies, says yes, or little else."""
-    language, own = spoken.language, spoken.words(spoken.turns[at].text)
+    """Whether a turn may say this by answering: it denies what the fact denies, says yes, or little else.
+
+    "Just coffee" answers "Tea or coffee?", and not for tea.
+    """
+    language, own, told = spoken.language, spoken.words(spoken.turns[at].text), spoken.words(fact)
+    chosen = [word for word in spoken.content(asked(spoken, at)) if spoken.among(word, own)]
+    if chosen and not any(spoken.among(word, told) for word in chosen):
+        return False
     denies = has(language.negation, own) or has(language.no, own[:OPENING])
-    if has(language.negation, spoken.words(fact)):
+    if has(language.negation, told):
         return denies
     functions = function_words(language.code)
-    return has(language.yes, own[:OPENING]) or (
-        not denies and sum(tells(word) and word not in functions for word in own) <= MOST_BETWEEN
-    )
+    says_little = sum(tells(word) and word not in functions for word in own) <= 1 + (len(own) <= OPENING)
+    return has(language.yes, own[:OPENING]) or (says_little and not denies)
 
 
 def _names_what_ends(operation: Operation, spoken: Spoken) -> bool:
@@ -262,9 +275,9 @@ def _was_said(word: str, operation: Operation, said: Sequence[str], spoken: Spok
     if any(map(str.isdigit, word)):
         # number words of this language are not read as digits: nothing can be said about it, but where a
         # secret was masked, of which a model may guess the digits
-        digits = _DIGITS.findall(word)
+        digits = {*_DIGITS.findall(word)}
         is_readable = bool(spoken.language.spoken_numbers) or any(MASK in turn.text for turn in spoken.turns)
-        return set(digits) <= {*_numbers_of(operation), *said} or not is_readable
+        return digits <= {*_numbers_of(operation), *said, *_reckoned(operation.text, said)} or not is_readable
     if word in calendar_words(spoken.language.code):
         return operation.when.begins is not None or operation.when.ends is not None
     return _is_heard_as(word, said)
@@ -288,6 +301,17 @@ def _exact_words(text: str, spoken: Spoken) -> list[str]:
         pieces = [one for one in tokens(word) if len(one) > 1 or one.isdigit()]
         found += [one for one in pieces if named or one in calendar or any(map(str.isdigit, one))]
     return found
+
+
+def _reckoned(text: str, said: Iterable[str]) -> set[str]:
+    """Numbers of a text that are said otherwise: "half past three" is 3:30 or 15:30, "two and a half" 2.5."""
+    heard = {int(word) for word in said if word.isdecimal() and len(word) < 3}
+    hours = {hour % 24 for number in heard for hour in (number - 1, number, number + 11, number + 12)}
+    found = {str(hour) for hour in hours if hour > NOON and hour - NOON in heard}
+    for hour, minute in _CLOCK.findall(text):
+        if int(hour) in hours and (int(minute) % QUARTER == 0 or 60 - int(minute) in heard):
+            found |= {hour, str(int(hour)), minute, str(int(minute))}
+    return found | {part for whole, part in _FRACTION.findall(text) if int(whole) in heard}
 
 
 def _numbers_of(operation: Operation) -> frozenset[str]:
@@ -329,36 +353,28 @@ def _is_denied(fact: str, at: int, spoken: Spoken) -> bool:
 
 
 def _with_denial(text: str, language: Language) -> list[list[str]]:
-    """The clauses of a text, each with the negation that a pronoun or "that" cut off: "I never said that I …",
-    "non | ho"."""
+    """The clauses of a text, each with the negation that a pronoun or "that" cut off.
+
+    "I never said that I …", "non | ho".
+    """
     found: list[list[str]] = []
     for sentence in sentences(text):
         begins = len(found)
         for part in parts(sentence):
-            is_new = True
-            for clause in cut(tokens(part, language), language):
+            for number, clause in enumerate(cut(tokens(part, language), language)):
                 last = found[-1] if len(found) > begins else []
-                tells_that = first_of(language.that, clause) == 0
-                if (
-                    last
-                    and _hangs_on(last, language)
-                    and (
-                        tells_that
-                        or first_of(language.that, last[-1:]) == 0
-                        or (language.drops_subject and not is_new)
-                    )
-                ):
+                tells_that = first_of(language.that, clause) == 0 or first_of(language.that, last[-1:]) == 0
+                if _hangs_on(last, language) and (tells_that or (language.drops_subject and number)):
                     last.extend(clause)
                 else:
-                    found.append(list(clause))
-                is_new = False
+                    found.append(clause)
     return found
 
 
 def _hangs_on(clause: Sequence[str], language: Language) -> bool:
     """Whether a clause ends so soon behind a negation that the next one may be what it denies."""
-    denied_at = first_of(language.negation, clause)
-    return denied_at >= 0 and len(clause) - denied_at <= TELLING
+    denied_at, told_at = first_of(language.negation, clause), first_of(language.that, clause[-1:])
+    return denied_at >= 0 and len(clause) - denied_at - (told_at >= 0) <= TELLING
 
 
 def _denies(clause: Sequence[str], told: Sequence[str], content: Sequence[str], spoken: Spoken) -> bool:
@@ -377,7 +393,7 @@ def _denies(clause: Sequence[str], told: Sequence[str], content: Sequence[str], 
         before = max((at for at in covered if at < denied_at), default=denied_at)
         between = clause[before + 1 : denied_at]
         return (
-            before < denied_at and sum(tells(one) and one not in functions for one in between) <= MOST_BETWEEN
+            before < denied_at and sum(tells(one) and one not in functions for one in between) < MOST_BETWEEN
         )
     denied_at = first_of(language.negation, clause)
     if 0 <= denied_at < covered[-1]:
