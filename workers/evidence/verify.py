@@ -36,9 +36,9 @@ from echoic.memory.text.canonical import (
 )
 from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language
-from echoic.memory.text.people import keys_in, names
+from echoic.memory.text.people import key_of, keys_in, mentions, names
 from echoic.memory.text.secrets import MASK
-from echoic.memory.types import CALLER
+from echoic.memory.types import CALLER, About
 from echoic.workers.evidence.operations import AGENT, NOT_MEANT, Operation
 from echoic.workers.evidence.spoken import (
     NAME,
@@ -119,7 +119,7 @@ def _fact_refused(operation: Operation, spoken: Spoken, turns: Sequence[int]) ->
         return "invented"
     if all(_is_unreal(operation.text, at, spoken) for at in turns):
         return "not meant"
-    if all(_is_denied(operation.text, at, spoken) for at in turns):
+    if all(_is_denied(operation.text, operation.about, at, spoken) for at in turns):
         return "denied"
     if not _is_said(operation, spoken, turns):
         return "invented"
@@ -264,6 +264,8 @@ def _shares(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
         return True
     if any(_is_heard_as(word, said) for word in told):
         return True
+    if not spoken.language.spoken_numbers and any(map(str.isdigit, told)):
+        return True  # number words of this language are not read as digits
     if sum(tells(word) and spoken.among(word, said) for word in set(told)) > 1:
         return True
     return any(names(key, said, spoken.language) for key in keys_in(told, spoken.language))
@@ -329,7 +331,7 @@ def _numbers_of(operation: Operation) -> frozenset[str]:
 # 4. denied
 
 
-def _is_denied(fact: str, at: int, spoken: Spoken) -> bool:
+def _is_denied(fact: str, about: About, at: int, spoken: Spoken) -> bool:
     """Whether the fact says plainly what this turn says is not so."""
     language, turn, told = spoken.language, spoken.turns[at], spoken.words(fact)
     if has(language.negation, told):
@@ -342,6 +344,7 @@ def _is_denied(fact: str, at: int, spoken: Spoken) -> bool:
         if rest and says_no and len(rest) * 2 > len(content):
             return any(spoken.among(word, spoken.words(question)) for word in rest)
     found = _with_denial(turn.text, language)
+    found = [_from(about, content, clause, spoken) for clause in found]
     shared = [places(content, clause, spoken) for clause in found]
     most = max(map(len, shared), default=0)
     # "I'm not divorced, who says I'm divorced": of clauses that say as much of the fact, one denial is enough
@@ -364,17 +367,19 @@ def _with_denial(text: str, language: Language) -> list[list[str]]:
             for number, clause in enumerate(cut(tokens(part, language), language)):
                 last = found[-1] if len(found) > begins else []
                 tells_that = first_of(language.that, clause) == 0 or first_of(language.that, last[-1:]) == 0
-                if _hangs_on(last, language) and (tells_that or (language.drops_subject and number)):
+                if (tells_that and _ends_denied(last, TELLING, language)) or (
+                    language.drops_subject and number and _ends_denied(last, MOST_BETWEEN, language)
+                ):
                     last.extend(clause)
                 else:
                     found.append(clause)
     return found
 
 
-def _hangs_on(clause: Sequence[str], language: Language) -> bool:
+def _ends_denied(clause: Sequence[str], within: int, language: Language) -> bool:
     """Whether a clause ends so soon behind a negation that the next one may be what it denies."""
     denied_at, told_at = first_of(language.negation, clause), first_of(language.that, clause[-1:])
-    return denied_at >= 0 and len(clause) - denied_at - (told_at >= 0) <= TELLING
+    return denied_at >= 0 and len(clause) - denied_at - (told_at >= 0) <= within
 
 
 def _denies(clause: Sequence[str], told: Sequence[str], content: Sequence[str], spoken: Spoken) -> bool:
@@ -385,21 +390,36 @@ def _denies(clause: Sequence[str], told: Sequence[str], content: Sequence[str], 
     # all of them: "Lives alone" denies nothing of "I don't live with anyone"
     if not covered or not all(spoken.among(word, clause) for word in content):
         return False
-    functions = function_words(language.code)
+    denied_at = first_of(language.negation, clause)
     if (
         language.negation_follows
-    ):  # it denies the verb before it: "has an allergy, so cannot eat cake" has two
+    ):  # it denies the verb beside it: "has an allergy, so cannot eat cake" has two
         denied_at = first_of(language.negation, clause[covered[0] :]) + covered[0]
-        before = max((at for at in covered if at < denied_at), default=denied_at)
-        between = clause[before + 1 : denied_at]
-        return (
-            before < denied_at and sum(tells(one) and one not in functions for one in between) < MOST_BETWEEN
-        )
-    denied_at = first_of(language.negation, clause)
-    if 0 <= denied_at < covered[-1]:
-        return True
+        before = [at for at in covered if at < denied_at]
+        is_last = not any(at > denied_at + 1 for at in covered)
+        return bool(before) and is_last and _others(clause[before[-1] + 1 : denied_at], telling, spoken) <= 1
+    behind = [at for at in covered if at > denied_at]
+    if (
+        denied_at >= 0 and behind
+    ):  # "not my back, it's my knee": what stands behind something else is not denied
+        return not _others(clause[behind[0] : behind[-1]], telling, spoken)
     # "Ich rauche nicht": one that ends its clause denies the word before it
-    return covered[-1] == denied_at - 1 and functions >= {*clause[denied_at:]}
+    return covered[-1] == denied_at - 1 and function_words(language.code) >= {*clause[denied_at:]}
+
+
+def _others(words: Sequence[str], telling: Sequence[str], spoken: Spoken) -> int:
+    """How many of these say something of which the fact says nothing."""
+    functions = function_words(spoken.language.code)
+    return sum(tells(one) and one not in functions and not spoken.among(one, telling) for one in words)
+
+
+def _from(about: About, content: Sequence[str], clause: Sequence[str], spoken: Spoken) -> Sequence[str]:
+    """From where somebody else is named: "not me, I don't smoke, my husband does" denies nothing of him."""
+    key, denied_at = key_of(about.role), first_of(spoken.language.negation, clause)
+    begins = [one.begin for one in mentions(clause, spoken.language) if one.key == key]
+    if denied_at < 0 or not begins or not places(content, clause[denied_at : begins[-1]], spoken):
+        return clause
+    return clause[begins[-1] :]
 
 
 def _opens_with(phrases: Sequence[tuple[str, ...]], opening: Sequence[str]) -> bool:
