@@ -154,8 +154,8 @@ class ChatModel:
 
 
 NO_COMPLETION = (
-    "The language model's address answered something that is no completion: its gateway or proxy may be down, or "
-    "ECHOIC_LLM_URL names another service."
+    "The language model's address answered something that is no completion: its gateway or proxy may be "
+    "down, or ECHOIC_LLM_URL names another service."
 )
 
 
