@@ -88,8 +88,17 @@ def _stands(phrase: tuple[str, ...], words: Sequence[str], at: int, language: La
 
 
 def _is_form(piece: str, word: str, language: Language) -> bool:
-    """Stems of Indic words leave too little: "year" would be a sister-in-law."""
-    return piece == word or (not "\u0900" <= piece[:1] <= "\u0dff" and same_stem(piece, word, language))
+    """Whether a word is a form of this one, not of a verb with its stem: "namora" is no "namorado".
+
+    Stems of Indic words leave too little: "year" would be a sister-in-law.
+    """
+    if piece == word:
+        return True
+    return (
+        len(word) >= len(piece) - 1
+        and not "\u0900" <= piece[:1] <= "\u0dff"
+        and same_stem(piece, word, language)
+    )
 
 
 def _with_particle(piece: str, word: str) -> bool:

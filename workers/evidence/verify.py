@@ -220,7 +220,9 @@ def _is_said(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool
     everywhere = [*said, *spoken.heard(), *spoken.said(asked(spoken, at) for at in turns)]
     if operation.about != CALLER:
         said = [*said, *spoken.heard()]
-    if not _shares(operation.text, said, spoken) and not _names_what_ends(operation, spoken):
+    # how the agent should talk is asked for in the second person, and written down in other words
+    is_wish = operation.topic == "assistant" and bool(operation.quote)
+    if not (is_wish or _shares(operation.text, said, spoken) or _names_what_ends(operation, spoken)):
         return False
     return all(
         _was_said(word, operation, everywhere, spoken) for word in _exact_words(operation.text, spoken)

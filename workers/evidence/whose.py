@@ -68,7 +68,11 @@ def names_subject(operation: Operation, spoken: Spoken, turns: Sequence[int]) ->
         heard += spoken.words(spoken.known[operation.known].text)
     heard += [word for at in turns for word in spoken.words(asked(spoken, at))]
     told = spoken.words(operation.text)
-    if not is_named(operation.about, heard, spoken) or not is_named(operation.about, told, spoken):
+    # "my sister's little one" is the sister's daughter: who is named with them counts too
+    others = keys_in(told, spoken.language) & keys_in(heard, spoken.language)
+    if not (is_named(operation.about, heard, spoken) or others) or not is_named(
+        operation.about, told, spoken
+    ):
         return False
     return not all(_belongs_to(operation, at, spoken) for at in turns)
 
@@ -162,6 +166,9 @@ def about_in(fact: str, spoken: Spoken) -> About:
     first = next(iter(mentions(words, spoken.language)), None)
     if first is None or any(len(word) > LONGEST_ARTICLE for word in words[: first.begin]) or first.begin > 1:
         return CALLER
+    functions = function_words(spoken.language.code)
+    if not any(tells(word) and word not in functions for word in words[first.end :]):
+        return CALLER  # "Hat Kinder", "Ist Lehrer": nothing is said of them
     after = [match.group() for match in NAME.finditer(fact)][first.end : first.end + 1]
     name = next((word for word in after if word[:1].isupper()), "")
     return About(" ".join(words[first.begin : first.end]), name)
