@@ -141,6 +141,7 @@ def _answers(sentence: str, code: str) -> list[tuple[str, str, Language]]:
 @cache
 def _doubts(code: str) -> re.Pattern[str]:
     language = languages()[code]
-    phrases = [*map(" ".join, (*language.negation, *language.condition))]
+    phrases = [*map(" ".join, (*language.no, *language.negation, *language.condition))]
+    phrases = [phrase for phrase in phrases if "-" not in phrase]
     doubt = one_of("doubt", {**language.wishes, "doubt": [*phrases, *language.wishes.get("doubt", ())]})
     return re.compile(f"(?:{doubt})(?= )")

@@ -21,6 +21,8 @@ _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
 )
 """Scripts that write no spaces: each character is a word."""
+_UNSPACED_WORD = re.compile(f"([\u30a1-\u30ff]+|{_UNSPACED.pattern})")
+"""... but for katakana, which write a foreign word at a time."""
 _HANGUL = re.compile("[\uac00-\ud7a3]")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？؟।])\s*|\n+")
 _CLAUSE = re.compile(r"[,，、;:：؛،]|\s[–—-]\s")
@@ -67,12 +69,23 @@ def same_stem(one: str, other: str, language: Language = UNKNOWN) -> bool:
 
 
 def place(phrase: Sequence[str], among: Sequence[str], start: int = 0) -> int:
-    """Where a phrase stands among words, from `start` on; -1: nowhere."""
+    """Where a phrase stands among words, from `start` on; -1: nowhere.
+
+    Of a word that says so only the ending ("-ría") or the beginning ("없-") counts: what other languages say
+    with a word of its own, some say inside a verb.
+    """
     size = len(phrase)
     for at in range(start, len(among) - size + 1):
-        if all(among[at + step] == word for step, word in enumerate(phrase)):
+        if all(_is_form(word, among[at + step]) for step, word in enumerate(phrase)):
             return at
     return -1
+
+
+def _is_form(phrase: str, word: str) -> bool:
+    if phrase == word or "-" not in phrase:
+        return phrase == word
+    part = phrase.strip("-")
+    return len(word) > len(part) and (word.endswith(part) if phrase[0] == "-" else word.startswith(part))
 
 
 def has(words: Words, among: Sequence[str], language: Language = UNKNOWN) -> bool:
@@ -101,11 +114,16 @@ def clauses(text: str, language: Language = UNKNOWN) -> list[list[str]]:
 
 def clauses_of_sentence(sentence: str, language: Language = UNKNOWN) -> list[list[str]]:
     """The clauses of one sentence."""
-    found = [clause for part in _CLAUSE.split(sentence) for clause in _cut(tokens(part, language), language)]
-    return [clause for clause in found if clause]
+    return [clause for part in parts(sentence) for clause in cut(tokens(part, language), language)]
 
 
-def _cut(words: list[str], language: Language) -> list[list[str]]:
+def parts(sentence: str) -> list[str]:
+    """What stands between the commas of a sentence."""
+    return _CLAUSE.split(sentence)
+
+
+def cut(words: list[str], language: Language) -> list[list[str]]:
+    """Words in clauses, at conjunctions and pronouns."""
     begins = [*language.breaks, *language.self, *language.others]
     starts = sorted(
         {
@@ -116,7 +134,7 @@ def _cut(words: list[str], language: Language) -> list[list[str]]:
         }
     )
     edges = [0, *starts, len(words)]
-    return [words[begin:end] for begin, end in pairwise(edges)]
+    return [words[begin:end] for begin, end in pairwise(edges) if begin < end]
 
 
 def is_unspaced(word: str) -> bool:
@@ -125,11 +143,10 @@ def is_unspaced(word: str) -> bool:
 
 
 def split(word: str) -> list[str]:
-    """A run without spaces as its characters; any other word as it is."""
+    """A run without spaces as its characters, and words in katakana; any other word as it is."""
     if not _UNSPACED.search(word):
         return [word]
-    parts = re.split(f"({_UNSPACED.pattern})", word)
-    return [part for part in parts if part]
+    return [part for part in _UNSPACED_WORD.split(word) if part]
 
 
 @lru_cache(maxsize=4_096)

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any
 
 Words = tuple[tuple[str, ...], ...]
-"""Phrases, each as its canonical words."""
+"""Phrases, each as its canonical words; "-ría" is the ending of one, "없-" its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,6 @@ class Language:
     """Whether "I" may be left out ("Soy alérgico")."""
     self: Words = ()
     """How a speaker names themselves."""
-    self_endings: tuple[str, ...] = ()
-    """Of verbs that only a speaker says of themselves."""
     others: Words = ()
     """How somebody named before is meant: he, she, they."""
     negation: Words = ()
@@ -51,11 +49,10 @@ class Language:
     """What makes a condition and its consequence unreal: "if I were", "I'd"."""
     breaks: Words = ()
     """What begins another clause."""
-    genitive: Words = ()
-    """What stands between somebody and whose they are: "mother of my friend"."""
-    possessive: Words = ()
-    """What stands between whose somebody is and them: "my friend's mother"."""
+    that: Words = ()
+    """What begins the clause that says what was said: "I never told you that …"."""
     naming: Words = ()
+    """What a speaker says their name with."""
     titles: Mapping[str, str] = field(default_factory=dict)
     repeats: Mapping[str, int] = field(default_factory=dict)
     """ "Double seven"."""
@@ -107,8 +104,8 @@ def _is_indic(mark: str) -> bool:
 
 
 _WORDS = (
-    *("self", "others", "negation", "yes", "no", "unreal", "condition", "would", "breaks", "genitive"),
-    *("possessive", "naming"),
+    *("self", "others", "negation", "yes", "no", "unreal", "condition", "would", "breaks", "that"),
+    *("naming",),
 )
 
 
@@ -183,5 +180,5 @@ def _language(code: str, data: dict[str, Any]) -> Language:
     secrets = dict(data.get("secrets", {}))
     digits = {fold(word): value for word, value in secrets.pop("digits", {}).items()}
     rest |= {"people": people, "secrets": secrets, "digits": digits}
-    rest |= {key: tuple(data.get(key, ())) for key in ("zero", "self_endings", "ordinals", "proclitics")}
+    rest |= {key: tuple(data.get(key, ())) for key in ("zero", "ordinals", "proclitics")}
     return Language(code, **{**rest, **words, "calendar": frozenset(data.get("calendar", "").split())})

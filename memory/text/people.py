@@ -26,7 +26,10 @@ def mentions(words: Sequence[str], language: Language) -> list[Mention]:
     found: list[Mention] = []
     at = 0
     while at < len(words):
-        phrase = next((one for one in _phrases(language.code) if _stands(one[0], words, at, language)), None)
+        here = [one for one in _phrases(language.code) if _stands(one[0], words, at, language)]
+        # "novio" and "novia" have one stem: the very word comes first
+        exact = (one for one in here if one[0] == tuple(words[at : at + len(one[0])]))
+        phrase = next(exact, here[0] if here else None)
         if phrase is None:
             at += 1
         else:
@@ -71,13 +74,30 @@ def key_of(role: str) -> str:
     """The key of a role in whatever language; empty for one that is of no closed group."""
     words = tuple(piece for word in role.split() for piece in split(fold(word)))
     found = {key for code in languages() for phrase, key in _phrases(code) if phrase == words}
+    if not found:  # a form of it
+        forms = [one for language in languages().values() for one in mentions(words, language)]
+        found = {one.key for one in forms if (one.begin, one.end) == (0, len(words))}
     return min(found) if len(found) == 1 else ""
 
 
 def _stands(phrase: tuple[str, ...], words: Sequence[str], at: int, language: Language) -> bool:
     return len(phrase) <= len(words) - at and all(
-        same_stem(piece, words[at + step], language) or _with_particle(piece, words[at + step])
+        _is_form(piece, words[at + step], language) or _with_particle(piece, words[at + step])
         for step, piece in enumerate(phrase)
+    )
+
+
+def _is_form(piece: str, word: str, language: Language) -> bool:
+    """Whether a word is a form of this one, not of a verb with its stem: "namora" is no "namorado".
+
+    Stems of Indic words leave too little: "year" would be a sister-in-law.
+    """
+    if piece == word:
+        return True
+    return (
+        len(word) >= len(piece) - 1
+        and not "\u0900" <= piece[:1] <= "\u0dff"
+        and same_stem(piece, word, language)
     )
 
 

@@ -74,11 +74,31 @@ def events(text, finish="stop"):
         json.dumps({"memories": [{"memory": "Dog is called Biscuit", "weight": "7"}]}),
         json.dumps(["Dog is called Biscuit"]),
         json.dumps({"operations": facts("Dog is called Biscuit")["operations"] * 3}),
+        json.dumps({"operations": {"1": facts("Dog is called Biscuit")["operations"][0]}}),
+        json.dumps({"result": facts("Dog is called Biscuit")}),
     ],
 )
 async def test_an_answer_is_read_in_any_shape(server, model, text, send):
     """Thinking, fences, prose, other keys, strings, repetitions."""
     server.otherwise = send(text)
+    answer = read_answer(await ask(model), 1, 0)
+    assert [one.text for one in answer.operations] == ["Dog is called Biscuit"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": [{"type": "text", "text": TEXT}]},
+        {
+            "content": None,
+            "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": TEXT}}],
+        },
+    ],
+    ids=["parts", "tool"],
+)
+async def test_an_answer_is_read_where_it_stands(server, model, message):
+    """In a list of parts, or in what the model would call a tool with."""
+    server.otherwise = completion(**message)
     answer = read_answer(await ask(model), 1, 0)
     assert [one.text for one in answer.operations] == ["Dog is called Biscuit"]
 
@@ -92,6 +112,8 @@ async def test_an_answer_is_read_in_any_shape(server, model, text, send):
         401,
         b'{"error": {"message": "upstream timed out", "code": 524}}',
         b"<html><body>Bad gateway</body></html>",
+        b"upstream connect error",
+        b"",
         b"{}",
         b"null",
         b'{"choices": []}',

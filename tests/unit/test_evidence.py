@@ -8,7 +8,7 @@ import pytest
 from echoic.memory.types import CALLER, About, Fact, Turn
 from echoic.workers.evidence.operations import read_answer
 from echoic.workers.evidence.spoken import Spoken, language_of_turns
-from echoic.workers.evidence.verify import judged
+from echoic.workers.evidence.verify import Verdict, judged
 
 NOW = datetime(2026, 11, 26, 10, tzinfo=UTC)
 
@@ -25,9 +25,14 @@ def spoken(*lines, known=(), about=CALLER):
 
 def verdict(heard, fact="", **fields):
     """Why an operation on the last turn is refused; empty if it is not."""
+    return judged_of(heard, fact, **fields).reason
+
+
+def judged_of(heard, fact="", **fields):
+    """What becomes of an operation on the last turn."""
     turns = [len(heard.turns)]
     answer = read_answer([{"fact": fact, "turns": turns, **fields}], len(heard.turns), len(heard.known))
-    return judged(answer.operations[0], heard).reason
+    return judged(answer.operations[0], heard)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +60,31 @@ def test_what_was_said_stands_in_any_words_for_it(said, quote, fact):
         ("I live in Leeds", {"fact": "Lives in Leeds since 2019"}, "invented"),
         ("I don't smoke", {"fact": "Smokes"}, "denied"),
         ("Ich rauche nicht", {"fact": "Raucht"}, "denied"),
+        ("I'm not divorced, who says I'm divorced", {"fact": "Is divorced"}, "denied"),
+        ("J'ai jamais dit que j'étais végétarienne", {"fact": "Est végétarienne"}, "denied"),
+        ("nadie ha dicho que yo sea diabético", {"fact": "Es diabético"}, "denied"),
+        ("mica l'ho venduta la casa al mare", {"fact": "Ha venduto la casa al mare"}, "denied"),
+        ("ben emekli olmadım", {"fact": "Emekli oldu"}, "denied"),
+        ("卵アレルギーなんでケーキとか食べられないんですよ", {"fact": "卵アレルギーがある"}, ""),
+        ("gluten yiyemiyorum çölyak hastasıyım", {"fact": "Çölyak hastası"}, ""),
+        ("si mon dos allait mieux je reprendrais le judo", {"fact": "Fait du judo"}, "not meant"),
+        (
+            "utes mann hat sich das bein gebrochen",
+            {"fact": "Schwester Ute brach das Bein", "about": "schwester, Ute"},
+            "another's",
+        ),
+        ("小军的老师下个月生孩子", {"fact": "儿子小军下个月有孩子", "about": "儿子"}, "another's"),
+        (
+            "mąż anki stracił pracę w hucie",
+            {"fact": "Siostra Anka straciła pracę", "about": "siostra, Anka"},
+            "another's",
+        ),
+        (
+            "eniştem Şükrü abi pansiyon işletiyor",
+            {"fact": "Eniştesi Şükrü pansiyon işletiyor", "about": "enişte, Şükrü"},
+            "",
+        ),
+        ("it's at half past three, two and a half hours", {"fact": "Is at 15:30 for 2.5 hours"}, ""),
         ("My wife lives in Rome", {"fact": "Lives in Rome"}, "another's"),
         ("Meine Frau wohnt in Rom", {"fact": "Wohnt in Rom"}, "another's"),
         ("I live in Leeds", {"fact": "Sister lives in Leeds", "about": "sister"}, "another's"),
@@ -87,6 +117,34 @@ def test_an_answer_rests_on_its_question(question, answer, fact, reason):
     assert verdict(spoken(f"A: {question}", f"U: {answer}"), fact, quote=answer) == reason
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "fact"),
+    [
+        (
+            "You told me of an allotment, right?",
+            "no idea where you've got that from",
+            "Has an allotment",
+        ),
+        (
+            "Is the flat in your name?",
+            "It's my ex's, it never was in mine.",
+            "The flat is in the caller's name",
+        ),
+        ("Tea or coffee?", "Just coffee", "Drinks tea"),
+        ("Geçen sefer köpeğiniz vardı, değil mi?", "beni başkasıyla karıştırdınız galiba", "Köpeği var"),
+    ],
+)
+def test_what_the_agent_asked_is_nothing_without_an_answer(question, answer, fact):
+    """Neither yes nor little else: the caller speaks of something of their own, or chooses the other."""
+    assert verdict(spoken(f"A: {question}", f"U: {answer}"), fact, quote=answer) in ("denied", "invented")
+
+
+def test_what_gives_way_may_be_said_in_words_that_name_it():
+    """ "Unemployed" is no word of the caller's; the bakery is what ended."""
+    heard = spoken("U: they let me go from the bakery so i'm signing on", known=["Works at the bakery"])
+    assert verdict(heard, "Is unemployed", op="replace 1", quote="they let me go from the bakery") == ""
+
+
 def test_an_end_needs_words_that_touch_the_fact():
     """What somebody else did ends nothing of the caller's."""
     heard = spoken("U: My cleaner is divorced now", known=["Is married"])
@@ -96,14 +154,14 @@ def test_an_end_needs_words_that_touch_the_fact():
 
 
 def test_one_sister_does_not_close_the_other():
-    """Nor does anybody else's news close the caller's."""
+    """Nor does anybody else's news close the caller's: it is new, and the known fact stays beside it."""
     marta = About("sister", "Marta")
     heard = spoken("U: my sister Ana moved to Porto", known=["Sister Marta lives in Faro"], about=marta)
     moved = {"about": "sister, Ana", "op": "replace 1", "quote": "my sister Ana moved to Porto"}
-    assert verdict(heard, "Sister Ana lives in Porto", **moved) == "unlike"
+    assert judged_of(heard, "Sister Ana lives in Porto", **moved) == Verdict("", (0,), keeps=True)
     heard = spoken("U: my wife lives in Rome", known=["Lives in Bristol"])
     moved = {"about": "wife", "op": "replace 1", "quote": "my wife lives in Rome"}
-    assert verdict(heard, "Wife lives in Rome", **moved) == "unlike"
+    assert judged_of(heard, "Wife lives in Rome", **moved) == Verdict("", (0,), keeps=True)
 
 
 def test_an_undertaking_of_the_agent_rests_on_its_own_words():

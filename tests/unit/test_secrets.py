@@ -42,6 +42,7 @@ def test_what_must_never_be_kept_is_masked(said, asked, secret):
         "I have two kids, one dog and I live at 221 Baker Street.",
         "order 1234567890123 please",  # thirteen digits that fail Luhn's check
         "call me on oh seven seven double one two three",
+        "call me on 07700 900123",  # "on" is ten in Turkish: 1007700900123 passes Luhn's check
         "Ich bin vierunddreißig und wohne in Kiel.",
         "I forgot my password and my dog Rex died on Monday.",
         "Ich habe mein Passwort vergessen und muss zu meiner Mutter.",

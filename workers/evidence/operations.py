@@ -151,15 +151,25 @@ def _elements(answer: Any) -> Iterator[Any]:
         return
     if not isinstance(answer, Mapping):
         raise ModelAnswerInvalid("The language model's answer is no list of operations.")
-    lists = [answer[name] for name in LISTS if isinstance(answer.get(name), list)]
+    lists = [found for name in LISTS if (found := _listed(answer.get(name))) is not None]
     lists += [value for name, value in answer.items() if name not in LISTS and _is_list_of_objects(value)]
+    inner = [value for value in answer.values() if isinstance(value, Mapping)]
     if lists:
         for found in lists:
             yield from found
     elif _text_of(answer) or "op" in answer:
         yield answer
+    elif len(inner) == 1 == len(answer):  # {"result": {"operations": [...]}}
+        yield from _elements(inner[0])
     elif answer and not any(name in answer for name in LISTS):
         raise ModelAnswerInvalid("The language model's answer holds no operations.")
+
+
+def _listed(value: Any) -> list[Any] | None:
+    """A list, also one whose elements are numbered: {"1": {...}}."""
+    if isinstance(value, Mapping) and value and all(isinstance(one, Mapping) for one in value.values()):
+        return list(value.values())
+    return value if isinstance(value, list) else None
 
 
 def _is_list_of_objects(value: Any) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from echoic.memory.text.canonical import has, place, same, sentences, squash, tokens
+from echoic.memory.text.canonical import place, same, sentences, squash, tokens
 from echoic.memory.text.content import content
 from echoic.memory.text.language import UNKNOWN, Language, language_of, languages
 from echoic.memory.types import Fact, Turn
@@ -89,11 +89,6 @@ def best(told: Sequence[str], found: Sequence[Sequence[str]], spoken: Spoken) ->
 def places(words: Sequence[str], among: Sequence[str], spoken: Spoken) -> list[int]:
     """Where words of a fact stand in a clause, in the clause's order."""
     return [at for at, word in enumerate(among) if spoken.among(word, words)]
-
-
-def has_self(words: Sequence[str], language: Language) -> bool:
-    """Whether the caller speaks of themselves there: "I", "my", a verb's ending."""
-    return has(language.self, words) or any(word.endswith(language.self_endings) for word in words)
 
 
 @lru_cache(maxsize=4_096)

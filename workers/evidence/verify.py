@@ -24,10 +24,11 @@ from difflib import SequenceMatcher
 from typing import Literal
 
 from echoic.memory.text.canonical import (
-    clauses,
     clauses_of_sentence,
+    cut,
     first_of,
     has,
+    parts,
     place,
     sentences,
     squash,
@@ -35,9 +36,9 @@ from echoic.memory.text.canonical import (
 )
 from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language
-from echoic.memory.text.people import keys_in, names
+from echoic.memory.text.people import key_of, keys_in, mentions, names
 from echoic.memory.text.secrets import MASK
-from echoic.memory.types import CALLER
+from echoic.memory.types import CALLER, About
 from echoic.workers.evidence.operations import AGENT, NOT_MEANT, Operation
 from echoic.workers.evidence.spoken import (
     NAME,
@@ -46,12 +47,12 @@ from echoic.workers.evidence.spoken import (
     best,
     calendar_words,
     canonical,
-    has_self,
     holds,
     places,
 )
 from echoic.workers.evidence.whose import (
     LONGEST_ARTICLE,
+    MOST_BETWEEN,
     about_in,
     is_anothers,
     is_named,
@@ -67,7 +68,12 @@ LEAST_MENDED, MENDED = 6, 0.85
 
 OPENING = 4
 """Words of an answer among which its yes or no stands."""
+TELLING = 3
+"""Words from a negation to the end of a clause that only says who told something: "never said"."""
 _DIGITS = re.compile(r"\d+")
+_CLOCK = re.compile(r"\b(\d{1,2})\s?[:.h時시点]\s?(\d{2})(?!\d)")
+_FRACTION = re.compile(r"\b(\d{1,2})[.,](25|5|75)(?!\d)")
+NOON, QUARTER = 12, 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +84,17 @@ class Verdict:
     """Why it is not carried out; empty if it is."""
     turns: tuple[int, ...] = ()
     """Where its words stand."""
+    keeps: bool = False
+    """The known fact that it would replace stays beside the new one: it is another person's."""
 
 
 def judged(operation: Operation, spoken: Spoken) -> Verdict:
     """Whether an operation is borne out, and by which turns."""
     turns = _evidence_turns(operation, spoken)
-    return Verdict(_refused(operation, spoken, turns), turns)
+    reason = _refused(operation, spoken, turns)
+    if reason == "unlike" and operation.kind == "replace":
+        return Verdict(_fact_refused(operation, spoken, turns), turns, keeps=True)
+    return Verdict(reason, turns)
 
 
 def is_dated(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
@@ -104,12 +115,14 @@ def _refused(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> Reas
 
 
 def _fact_refused(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> Reason:
-    if len(operation.text) > MOST_FACT_CHARS or not _is_said(operation, spoken, turns):
+    if len(operation.text) > MOST_FACT_CHARS:
         return "invented"
     if all(_is_unreal(operation.text, at, spoken) for at in turns):
         return "not meant"
-    if all(_is_denied(operation.text, at, spoken) for at in turns):
+    if all(_is_denied(operation.text, operation.about, at, spoken) for at in turns):
         return "denied"
+    if not _is_said(operation, spoken, turns):
+        return "invented"
     if operation.topic == "assistant":  # how the caller wants it, whoever is spoken of
         return ""
     if operation.about == CALLER:
@@ -184,7 +197,7 @@ def _has_own_condition(found: Sequence[Sequence[str]], language: Language) -> bo
     for at, clause in enumerate(found):
         if has(language.condition, clause):
             its = [word for part in found[at : at + 2] for word in part]
-            return language.drops_subject or has_self(its, language)
+            return language.drops_subject or has(language.self, its)
     return False
 
 
@@ -197,17 +210,50 @@ def _is_told(phrase: Sequence[str], fact: str, spoken: Spoken) -> bool:
 
 
 def _is_said(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
-    """At least one of the fact's words was said there; every number, date and name was said somewhere."""
-    near = [spoken.turns[at].text for at in turns] + [asked(spoken, at) for at in turns]
+    """At least one of the fact's words was said there, or answers what was asked; every number, date and name
+    was said somewhere."""
+    near = [spoken.turns[at].text for at in turns]
+    near += [
+        question for at in turns if (question := asked(spoken, at)) and _answers(operation.text, at, spoken)
+    ]
     said = spoken.said(near)
-    everywhere = [*said, *spoken.heard()]
+    everywhere = [*said, *spoken.heard(), *spoken.said(asked(spoken, at) for at in turns)]
     if operation.about != CALLER:
-        said = everywhere
-    if not _shares(operation.text, said, spoken):
+        said = [*said, *spoken.heard()]
+    # how the agent should talk is asked for in the second person, and written down in other words
+    is_wish = operation.topic == "assistant" and bool(operation.quote)
+    if not (is_wish or _shares(operation.text, said, spoken) or _names_what_ends(operation, spoken)):
         return False
     return all(
         _was_said(word, operation, everywhere, spoken) for word in _exact_words(operation.text, spoken)
     )
+
+
+def _answers(fact: str, at: int, spoken: Spoken) -> bool:
+    """Whether a turn may say this by answering: it denies what the fact denies, says yes, or little else.
+
+    "Just coffee" answers "Tea or coffee?", and not for tea.
+    """
+    language, own, told = spoken.language, spoken.words(spoken.turns[at].text), spoken.words(fact)
+    chosen = [word for word in spoken.content(asked(spoken, at)) if spoken.among(word, own)]
+    if chosen and not any(spoken.among(word, told) for word in chosen):
+        return False
+    denies = has(language.negation, own) or has(language.no, own[:OPENING])
+    if has(language.negation, told):
+        return denies
+    functions = function_words(language.code)
+    says_little = sum(tells(word) and word not in functions for word in own) <= 1 + (len(own) <= OPENING)
+    return has(language.yes, own[:OPENING]) or (says_little and not denies)
+
+
+def _names_what_ends(operation: Operation, spoken: Spoken) -> bool:
+    """ "They let me go from the bakery": what replaces a known fact may be said in other words, where that is
+    named."""
+    if operation.kind != "replace" or operation.known is None or operation.known >= len(spoken.known):
+        return False
+    words, calendar = spoken.words(operation.quote), calendar_words(spoken.language.code)
+    known = spoken.content(spoken.known[operation.known].text)
+    return any(spoken.among(word, words) for word in known if word not in calendar)
 
 
 def _shares(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
@@ -220,6 +266,8 @@ def _shares(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
         return True
     if any(_is_heard_as(word, said) for word in told):
         return True
+    if not spoken.language.spoken_numbers and any(map(str.isdigit, told)):
+        return True  # number words of this language are not read as digits
     if sum(tells(word) and spoken.among(word, said) for word in set(told)) > 1:
         return True
     return any(names(key, said, spoken.language) for key in keys_in(told, spoken.language))
@@ -231,9 +279,9 @@ def _was_said(word: str, operation: Operation, said: Sequence[str], spoken: Spok
     if any(map(str.isdigit, word)):
         # number words of this language are not read as digits: nothing can be said about it, but where a
         # secret was masked, of which a model may guess the digits
-        digits = _DIGITS.findall(word)
+        digits = {*_DIGITS.findall(word)}
         is_readable = bool(spoken.language.spoken_numbers) or any(MASK in turn.text for turn in spoken.turns)
-        return set(digits) <= {*_numbers_of(operation), *said} or not is_readable
+        return digits <= {*_numbers_of(operation), *said, *_reckoned(operation.text, said)} or not is_readable
     if word in calendar_words(spoken.language.code):
         return operation.when.begins is not None or operation.when.ends is not None
     return _is_heard_as(word, said)
@@ -259,6 +307,17 @@ def _exact_words(text: str, spoken: Spoken) -> list[str]:
     return found
 
 
+def _reckoned(text: str, said: Iterable[str]) -> set[str]:
+    """Numbers of a text that are said otherwise: "half past three" is 3:30 or 15:30, "two and a half" 2.5."""
+    heard = {int(word) for word in said if word.isdecimal() and len(word) < 3}
+    hours = {hour % 24 for number in heard for hour in (number - 1, number, number + 11, number + 12)}
+    found = {str(hour) for hour in hours if hour > NOON and hour - NOON in heard}
+    for hour, minute in _CLOCK.findall(text):
+        if int(hour) in hours and (int(minute) % QUARTER == 0 or 60 - int(minute) in heard):
+            found |= {hour, str(int(hour)), minute, str(int(minute))}
+    return found | {part for whole, part in _FRACTION.findall(text) if int(whole) in heard}
+
+
 def _numbers_of(operation: Operation) -> frozenset[str]:
     """The numbers that a fact's dates explain."""
     found: set[str] = set()
@@ -274,7 +333,7 @@ def _numbers_of(operation: Operation) -> frozenset[str]:
 # 4. denied
 
 
-def _is_denied(fact: str, at: int, spoken: Spoken) -> bool:
+def _is_denied(fact: str, about: About, at: int, spoken: Spoken) -> bool:
     """Whether the fact says plainly what this turn says is not so."""
     language, turn, told = spoken.language, spoken.turns[at], spoken.words(fact)
     if has(language.negation, told):
@@ -286,22 +345,83 @@ def _is_denied(fact: str, at: int, spoken: Spoken) -> bool:
         says_no = _opens_with(language.no, opening) and not _opens_with(language.yes, opening)
         if rest and says_no and len(rest) * 2 > len(content):
             return any(spoken.among(word, spoken.words(question)) for word in rest)
-    found = clauses(turn.text, language)
-    if not found:
-        return False
-    clause = found[best(content, found, spoken)]
+    found = _with_denial(turn.text, language)
+    found = [_from(about, content, clause, spoken) for clause in found]
+    shared = [places(content, clause, spoken) for clause in found]
+    most = max(map(len, shared), default=0)
+    # "I'm not divorced, who says I'm divorced": of clauses that say as much of the fact, one denial is enough
+    return most > 0 and any(
+        _denies(clause, told, content, spoken)
+        for clause, its in zip(found, shared, strict=True)
+        if len(its) == most
+    )
+
+
+def _with_denial(text: str, language: Language) -> list[list[str]]:
+    """The clauses of a text, each with the negation that a pronoun or "that" cut off.
+
+    "I never said that I …", "non | ho".
+    """
+    found: list[list[str]] = []
+    for sentence in sentences(text):
+        begins = len(found)
+        for part in parts(sentence):
+            for number, clause in enumerate(cut(tokens(part, language), language)):
+                last = found[-1] if len(found) > begins else []
+                tells_that = first_of(language.that, clause) == 0 or first_of(language.that, last[-1:]) == 0
+                if (tells_that and _ends_denied(last, TELLING, language)) or (
+                    language.drops_subject and number and _ends_denied(last, MOST_BETWEEN, language)
+                ):
+                    last.extend(clause)
+                else:
+                    found.append(clause)
+    return found
+
+
+def _ends_denied(clause: Sequence[str], within: int, language: Language) -> bool:
+    """Whether a clause ends so soon behind a negation that the next one may be what it denies."""
+    denied_at, told_at = first_of(language.negation, clause), first_of(language.that, clause[-1:])
+    return denied_at >= 0 and len(clause) - denied_at - (told_at >= 0) <= within
+
+
+def _denies(clause: Sequence[str], told: Sequence[str], content: Sequence[str], spoken: Spoken) -> bool:
+    """Whether a clause holds all that a fact says, under a negation."""
+    language = spoken.language
     telling = [word for word in told if word in content or len(word) > LONGEST_ARTICLE]
     covered = places(telling, clause, spoken)
     # all of them: "Lives alone" denies nothing of "I don't live with anyone"
     if not covered or not all(spoken.among(word, clause) for word in content):
         return False
     denied_at = first_of(language.negation, clause)
-    if denied_at < 0:
-        return False
-    if denied_at < covered[-1] or language.negation_follows:
-        return True
+    if (
+        language.negation_follows
+    ):  # it denies the verb beside it: "has an allergy, so cannot eat cake" has two
+        denied_at = first_of(language.negation, clause[covered[0] :]) + covered[0]
+        before = [at for at in covered if at < denied_at]
+        is_last = not any(at > denied_at + 1 for at in covered)
+        return bool(before) and is_last and _others(clause[before[-1] + 1 : denied_at], telling, spoken) <= 1
+    behind = [at for at in covered if at > denied_at]
+    if (
+        denied_at >= 0 and behind
+    ):  # "not my back, it's my knee": what stands behind something else is not denied
+        return not _others(clause[behind[0] : behind[-1]], telling, spoken)
     # "Ich rauche nicht": one that ends its clause denies the word before it
     return covered[-1] == denied_at - 1 and function_words(language.code) >= {*clause[denied_at:]}
+
+
+def _others(words: Sequence[str], telling: Sequence[str], spoken: Spoken) -> int:
+    """How many of these say something of which the fact says nothing."""
+    functions = function_words(spoken.language.code)
+    return sum(tells(one) and one not in functions and not spoken.among(one, telling) for one in words)
+
+
+def _from(about: About, content: Sequence[str], clause: Sequence[str], spoken: Spoken) -> Sequence[str]:
+    """From where somebody else is named: "not me, I don't smoke, my husband does" denies nothing of him."""
+    key, denied_at = key_of(about.role), first_of(spoken.language.negation, clause)
+    begins = [one.begin for one in mentions(clause, spoken.language) if one.key == key]
+    if denied_at < 0 or not begins or not places(content, clause[denied_at : begins[-1]], spoken):
+        return clause
+    return clause[begins[-1] :]
 
 
 def _opens_with(phrases: Sequence[tuple[str, ...]], opening: Sequence[str]) -> bool:
@@ -336,6 +456,6 @@ def _touches(quote: str, known: str, spoken: Spoken) -> bool:
     "My cleaner's divorced now" does not end "Is married".
     """
     language = spoken.language
-    if not quote or not language.self or has_self(spoken.words(quote), language):
+    if not quote or not language.self or has(language.self, spoken.words(quote)):
         return True
     return any(spoken.among(word, spoken.words(quote)) for word in spoken.content(known))

@@ -1,11 +1,11 @@
 """Whose a fact is: the caller's, or that of somebody whom the words name."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
-from echoic.memory.text.canonical import clauses, has
+from echoic.memory.text.canonical import clauses, has, is_unspaced
 from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language, fold
-from echoic.memory.text.people import key_of, keys_in, mentions, names
+from echoic.memory.text.people import Mention, key_of, keys_in, mentions, names
 from echoic.memory.types import CALLER, About
 from echoic.workers.evidence.operations import Operation
 from echoic.workers.evidence.spoken import (
@@ -13,13 +13,13 @@ from echoic.workers.evidence.spoken import (
     Spoken,
     asked,
     best,
-    canonical,
-    has_self,
     places,
 )
 
 LONGEST_ARTICLE = 3
 """Letters of what may stand before somebody at a fact's head: "Il marito", "Der Sohn"; not "Likes dogs"."""
+MOST_BETWEEN = 2
+"""Words between two people who belong together: "the mother of my friend"."""
 
 
 def is_anothers(fact: str, at: int, spoken: Spoken) -> bool:
@@ -30,7 +30,7 @@ def is_anothers(fact: str, at: int, spoken: Spoken) -> bool:
         return False
     clause = found[best(told, found, spoken)]
     covered = places(told, clause, spoken)
-    if not covered or has_self(clause[: covered[-1] + 1], language):
+    if not covered or has(language.self, clause[: covered[-1] + 1]):
         return False
     before = clause[: covered[0] + 1]
     if has(language.naming, before):
@@ -68,7 +68,11 @@ def names_subject(operation: Operation, spoken: Spoken, turns: Sequence[int]) ->
         heard += spoken.words(spoken.known[operation.known].text)
     heard += [word for at in turns for word in spoken.words(asked(spoken, at))]
     told = spoken.words(operation.text)
-    if not is_named(operation.about, heard, spoken) or not is_named(operation.about, told, spoken):
+    # "my sister's little one" is the sister's daughter: who is named with them counts too
+    others = keys_in(told, spoken.language) & keys_in(heard, spoken.language)
+    if not (is_named(operation.about, heard, spoken) or others) or not is_named(
+        operation.about, told, spoken
+    ):
         return False
     return not all(_belongs_to(operation, at, spoken) for at in turns)
 
@@ -84,50 +88,65 @@ def is_named(about: About, words: Sequence[str], spoken: Spoken) -> bool:
 
 
 def _belongs_to(operation: Operation, at: int, spoken: Spoken) -> bool:
-    """ "My son's teacher moved", "the teacher of my son": the fact leaves one of the two out."""
+    """ "My son's teacher moved", "小军的老师": of two people who stand side by side, the fact leaves one out.
+
+    How a language says whose somebody is (an ending, a word, the order) need not be known.
+    """
     language, told = spoken.language, spoken.words(operation.text)
     found = clauses(spoken.turns[at].text, language)
     if not found:
         return False
     clause = found[best(spoken.content(operation.text), found, spoken)]
-    named = {at for at, word in enumerate(clause) if _names_them(operation.about, word, spoken)}
-    for link, word in enumerate(clause):
-        owns = _is_one_of(word, language.possessive)
-        if not (owns or _is_one_of(word, language.genitive)):
-            continue
-        pair = {link - 1, link + 1 if owns else _next_content(clause, link + 1, language)}
-        for other in pair - named if pair & named else ():
-            is_owner = owns and other == link - 1 and clause[other] not in function_words(language.code)
-            is_somebody = 0 <= other < len(clause) and (is_owner or keys_in([clause[other]], language))
-            if is_somebody and not _is_told_of(clause[other], told, spoken):
-                return True
-    return False
+    about = _with_name(operation, spoken)
+    named = [place for place, word in enumerate(clause) if _names_them(about, word, spoken)]
+    others = [
+        one
+        for one in mentions(clause, language)
+        if one.key != key_of(operation.about.role) and not {*range(one.begin, one.end)} & {*named}
+    ]
+    return any(
+        not names(one.key, told, language)
+        and _is_beside(one, place, clause, spoken.words(about.name), language)
+        for one in others
+        for place in named
+    )
+
+
+def _is_beside(
+    one: Mention, place: int, clause: Sequence[str], exact: Collection[str], language: Language
+) -> bool:
+    """With no more than an article or two between them; "Şükrü abi" is one person, "Utes Mann" are two."""
+    between = clause[one.end : place] if one.begin < place else clause[place + 1 : one.begin]
+    if place == one.begin - 1 and clause[place] in exact and not is_unspaced(clause[place]):
+        return False
+    return len(between) <= MOST_BETWEEN and all(
+        word in function_words(language.code) or len(word) <= LONGEST_ARTICLE for word in between
+    )
+
+
+def _with_name(operation: Operation, spoken: Spoken) -> About:
+    """Whom it is about, with the words that the fact calls them behind their role."""
+    about, told = operation.about, spoken.words(operation.text)
+    if about.name or not about.role:
+        return about
+    first = next((one for one in mentions(told, spoken.language) if one.key == key_of(about.role)), None)
+    after = told[first.end :] if first else []
+    name = [word for word in after if word not in function_words(spoken.language.code)][:MOST_BETWEEN]
+    return About(about.role, " ".join(name))
 
 
 def _names_them(about: About, word: str, spoken: Spoken) -> bool:
     key = key_of(about.role)
-    return (bool(key) and names(key, [word], spoken.language)) or (
-        tells(word) and spoken.among(word, spoken.words(str(about)))
+    if key and names(key, [word], spoken.language):
+        return True
+    return any(spoken.among(word, [one]) or _has_ending(word, one) for one in spoken.words(about.name)) or (
+        not key and tells(word) and spoken.among(word, spoken.words(about.role))
     )
 
 
-def _is_one_of(word: str, phrases: Iterable[tuple[str, ...]]) -> bool:
-    return any(canonical(phrase) == [word] for phrase in phrases)
-
-
-def _next_content(clause: Sequence[str], start: int, language: Language) -> int:
-    """The next word that is somebody, or no function word; past the end if there is none."""
-    steps = range(start, len(clause))
-    functions = function_words(language.code)
-    return next(
-        (at for at in steps if clause[at] not in functions or keys_in([clause[at]], language)), len(clause)
-    )
-
-
-def _is_told_of(word: str, told: Sequence[str], spoken: Spoken) -> bool:
-    return spoken.among(word, told) or any(
-        names(key, told, spoken.language) for key in keys_in([word], spoken.language)
-    )
+def _has_ending(word: str, name: str) -> bool:
+    """ "Utes Mann" names Ute."""
+    return word.startswith(name) and len(word) - len(name) == 1 and not is_unspaced(name)
 
 
 def is_same(one: About, other: About) -> bool:
@@ -147,6 +166,9 @@ def about_in(fact: str, spoken: Spoken) -> About:
     first = next(iter(mentions(words, spoken.language)), None)
     if first is None or any(len(word) > LONGEST_ARTICLE for word in words[: first.begin]) or first.begin > 1:
         return CALLER
+    functions = function_words(spoken.language.code)
+    if not any(tells(word) and word not in functions for word in words[first.end :]):
+        return CALLER  # "Hat Kinder", "Ist Lehrer": nothing is said of them
     after = [match.group() for match in NAME.finditer(fact)][first.end : first.end + 1]
     name = next((word for word in after if word[:1].isupper()), "")
     return About(" ".join(words[first.begin : first.end]), name)

@@ -162,7 +162,8 @@ class _Found:
         return list(self._new.values())
 
     def take(self, operation: Operation, spoken: Spoken, new: int) -> None:
-        """Carry out one operation, or count why not. A replacement lands whole or not at all."""
+        """Carry out one operation, or count why not. Where a replacement's evidence is of another person, the
+        new fact is added and the known one stays."""
         verdict = judged(operation, spoken)
         reason = verdict.reason or ("seen before" if max(verdict.turns) < new else "")
         if reason:
@@ -172,7 +173,7 @@ class _Found:
         if not is_dated(operation, spoken, verdict.turns):
             operation = replace(operation, when=When())
         evidence = tuple(Evidence(turn.turn_id, operation.quote or turn.text) for turn in source)
-        known = spoken.known[operation.known] if operation.known is not None else None
+        known = spoken.known[operation.known] if operation.known is not None and not verdict.keeps else None
         if operation.kind == "confirm" and known is not None:
             self._confirm(known.fact_id, evidence)
             return

@@ -127,6 +127,8 @@ class ChatModel:
                 continue
             except openai.OpenAIError as exc:
                 raise unavailable(exc) from exc
+            except ValueError as exc:  # a body that says it is JSON and is none, or is empty
+                raise ModelUnavailable(NO_COMPLETION) from exc
             self._options = options
             self._settle(form)
             return answer
@@ -149,6 +151,12 @@ class ChatModel:
             raise ModelUnavailable(
                 "The language model's address lists no models: name one in ECHOIC_LLM_MODEL."
             ) from exc
+
+
+NO_COMPLETION = (
+    "The language model's address answered something that is no completion: its gateway or proxy may be "
+    "down, or ECHOIC_LLM_URL names another service."
+)
 
 
 def unavailable(exc: openai.OpenAIError) -> ModelUnavailable:
@@ -222,17 +230,26 @@ def _choice(answer: Any) -> Any:
     """
     choices = getattr(answer, "choices", None)
     if not choices or getattr(choices[0], "message", None) is None:
-        raise ModelUnavailable(
-            "The language model's address answered something that is no completion: its gateway or "
-            "proxy may be down, or ECHOIC_LLM_URL names another service."
-        )
+        raise ModelUnavailable(NO_COMPLETION)
     return choices[0]
+
+
+def _text(message: Any) -> str:
+    """What a message says: a text, a list of its parts, or what it would call a tool with."""
+    content = message.content
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, dict)]
+        content = "".join(text for text in texts if isinstance(text, str))
+    if isinstance(content, str) and content.strip():
+        return content
+    functions = [getattr(call, "function", None) for call in getattr(message, "tool_calls", None) or []]
+    return next((one.arguments for one in functions if one is not None and one.arguments), "")
 
 
 def _json(answer: Any) -> Any:
     choice = _choice(answer)
-    text = choice.message.content
-    if not isinstance(text, str) or not text.strip():
+    text = _text(choice.message)
+    if not text.strip():
         if choice.finish_reason == "content_filter":
             raise ModelAnswerInvalid("The language model's provider kept the answer back (content filter).")
         if choice.finish_reason == "length":
