@@ -154,10 +154,10 @@ def _names(report: dict[str, Any]) -> str:
     ]
     ordinary = report["ordinary"]
     lines = [
-        f"**Names that were misheard**{_origin(report, 'python -m evals.names')}. Questions about people with "
-        "rare names, told of among 160 other turns; spoken by three voices, heard by Moonshine: whose turn "
-        f"comes first / is among the first five. Of {ordinary['n']} ordinary sentences, a word was taken "
-        f"for another in {ordinary['written']}, as Moonshine heard them in {ordinary['heard']}.",
+        f"**Names that were misheard**{_origin(report, 'python -m evals.names')}. Questions about people "
+        "with rare names, told of among 160 other turns; spoken by three voices, heard by Moonshine: whose "
+        f"turn comes first / is among the first five. Of {ordinary['n']} ordinary sentences, a word was "
+        f"taken for another in {ordinary['written']}, as Moonshine heard them in {ordinary['heard']}.",
         "",
         "| Voice | by letters | by sound too | n |",
         "|---|---|---|---|",

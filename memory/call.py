@@ -28,7 +28,6 @@ from echoic.memory.types import Caller, Item, Recall, Role, Turn
 log = logging.getLogger("echoic.memory")
 T = TypeVar("T")
 
-
 LONG_CHARS = 2_000
 """Of a text whose words are read ahead in a thread: 20,000 characters of new words take 0.2 s."""
 
@@ -56,8 +55,7 @@ class CallMemory:
     """What the caller has said about being remembered."""
     choices: Choices = field(default_factory=Choices)
     """What they have chosen for their memory, as it was when the call began."""
-    names: tuple[str, ...] = ()
-    """Those that the ears of the call should expect, the most important first; empty until loaded."""
+    names: tuple[str, ...] = ()  # that the call's ears should expect, the most important first
     forgotten_ids: set[UUID] = field(default_factory=set)
     """Turns and facts that were forgotten during the call: the model is not shown them either."""
     _next_position: int = 0
@@ -101,15 +99,15 @@ class CallMemory:
         try:
             if also := await self.memory.links.read_along(self.caller.user_id):
                 self.see_as(also)
-            before, profile, now, self.consent, self.choices, digest, names = await asyncio.gather(
+            before, profile, now, self.consent, self.choices, digest = await asyncio.gather(
                 self.memory.turns.before(self.caller, TURNS_BEFORE),
                 self.memory.facts.profile(self.caller, PROFILE_FACTS),
                 self.memory.turns.of_call(self.caller, TURNS_NOW),
                 self.memory.consents.read(self.caller.user_id),
                 self.memory.choices.read(self.caller.user_id),
                 self._digest(),
-                self._read_names(),
             )
+            names = await self.memory.facts.names(self.caller, self.memory.settings.key_terms)
         # whatever is wrong with memory, the call goes on, and its turns are recorded
         except Exception as exc:
             log.warning("call.not_loaded", extra={"error": (kind := type(exc).__name__)})
@@ -132,10 +130,6 @@ class CallMemory:
             return []
         groups, now = await self.memory.graph_groups.of(self.caller), self.memory.now()
         return [item_of(one) for group in groups for one in group.digest if one.is_live(now)]
-
-    async def _read_names(self) -> tuple[str, ...]:
-        most = self.memory.settings.key_terms
-        return await self.memory.facts.names(self.caller, most) if most else ()
 
     async def recall(
         self,

@@ -18,7 +18,6 @@ from echoic.agent.call.capture import Capture
 from echoic.agent.call.key_terms import KeyTerms
 from echoic.agent.call.prefetch import Prefetch
 from echoic.agent.call.registry import attach
-from echoic.agent.call.resume import context_of, resume_conversation
 from echoic.agent.call.telemetry import open_tracing
 from echoic.agent.call.turn_log import TurnLog
 from echoic.agent.config import AgentSettings
@@ -28,6 +27,7 @@ from echoic.agent.model import address_of, calls_tools, connect_options, open_ll
 from echoic.agent.speech import Outages, Speech, open_vad, turn_handling
 from echoic.agent.takeover.lease import lease_name
 from echoic.agent.takeover.lease_thread import LeaseThread
+from echoic.agent.takeover.resume import context_of, resume_conversation
 from echoic.memory.identity.phone import open_phone_key
 from echoic.memory.service import Memory, spool_folder
 

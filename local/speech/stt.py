@@ -29,7 +29,7 @@ log = logging.getLogger("echoic.speech")
 
 ENGLISH = "en"
 SURE_S, SURE, SURE_ENGLISH = 1.0, 0.5, 0.8
-"""A shorter utterance, or a smaller share of one language, tells nothing; others are easily taken for English."""
+"""A shorter utterance, or a smaller share, tells nothing; other languages are easily taken for English."""
 # a pause that ends an utterance; shorter ones would tear sentences apart, which Moonshine then reads worse
 END_S = 0.35
 PAUSE_S = 0.12  # a pause in which a reading begins at once: it may be the last one

@@ -14,11 +14,11 @@ from echoic.agent.assistant import MemoryAgent
 from echoic.agent.call.call import Call
 from echoic.agent.call.capture import Capture
 from echoic.agent.call.registry import attach
-from echoic.agent.call.resume import context_of, resume_conversation
 from echoic.agent.livekit_api import start_session
 from echoic.agent.takeover.call_lease import CallTaken
 from echoic.agent.takeover.lease_thread import hold
 from echoic.agent.takeover.rescue import watching
+from echoic.agent.takeover.resume import context_of, resume_conversation
 from echoic.memory.config import load_settings
 from echoic.memory.embedding.embedder import open_embedder
 from echoic.memory.observe.logs import protect

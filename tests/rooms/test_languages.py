@@ -31,7 +31,7 @@ CASES = {
     "de": ("Mein Hund heißt Oskar.", "Wie heißt mein Hund?", "oscar", "Dein Hund heißt Oscar."),
     "es": ("Mi perro se llama Lucas.", "¿Cómo se llama mi perro?", "lucas", "Tu perro se llama Lucas."),
 }
-"""What is said, what is asked, the word that only the first holds, and the reply of a model that was shown it."""
+"""What is said, what is asked, the word that only the first holds, and the reply of a model that saw it."""
 
 
 @pytest.fixture(scope="module")
