@@ -56,7 +56,7 @@ def test_a_key_is_made_used_listed_and_revoked(variables):
     key = echoic(variables, "keys", "add", "my program", "--role", "service").strip()
     (listed,) = json.loads(echoic(variables, "keys", "list", "--json"))
     assert (listed["name"], listed["role"]) == ("my program", "service") and key not in json.dumps(listed)
-    with served(variables) as (address, said), httpx.Client(base_url=address) as client:
+    with served(variables) as (address, said), httpx.Client(base_url=address, timeout=30) as client:
         assert "needs a key" in said
         headers = {"Authorization": f"Bearer {key}"}
         made = client.post("/v1/users/a%2Fb/facts", json={"text": "Has a dog."}, headers=headers)
