@@ -152,8 +152,9 @@ class Backfill:
         args = query("ids_known"), user_id, [fact.fact_id for fact in facts]
         meanwhile = {row["id"] for row in await connection.fetch(*args)}
         kept, void = [], []
+        erased_at = await connection.fetchval(query("erased_at"), user_id)
         for place, fact in enumerate(facts):
-            if await connection.fetchval(query("is_void"), user_id, fact.said_at):
+            if erased_at is not None and fact.said_at <= erased_at:
                 void.append((fact, VOID))
             elif fact.fact_id not in meanwhile:
                 kept.append(place)

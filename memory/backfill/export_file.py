@@ -14,8 +14,10 @@ from echoic.memory.backfill.entries import (
     Entries,
     Entry,
     Given,
+    LeftOut,
     Record,
     Refused,
+    Statement,
     Unusable,
 )
 from echoic.memory.errors import ConfigInvalid
@@ -49,8 +51,9 @@ def read_file(path: Path, format_: Format, given: Given) -> list[Entry]:
     found: list[Entry] = []
     for record in _records(path.read_bytes(), is_csv=format_ == "csv" or path.suffix.lower() == ".csv"):
         found += _entries(record, format_, given)
-    others = [one for one in found if not isinstance(one, Conversation)]
-    return [*_grouped(one for one in found if isinstance(one, Conversation)), *others]
+    calls = _grouped(one for one in found if isinstance(one, Conversation))
+    facts = sorted((one for one in found if isinstance(one, Statement)), key=lambda one: one.user_id)
+    return [*calls, *facts, *(one for one in found if isinstance(one, Refused | LeftOut))]
 
 
 def _entries(record: Any, format_: Format, given: Given) -> Entries:

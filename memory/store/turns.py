@@ -86,16 +86,18 @@ class TurnStore:
             StoreUnavailable, StoreRefused: none of them is committed by this.
         """
 
+        user_id, ids = turns[0].user_id, [one.turn_id for one in turns]
+        rows = {one.turn_id: _values(one, one.text, counted(one.text)) for one in turns}
+
         async def put(connection: Connection) -> tuple[int, set[UUID]]:
-            new = [
-                await _insert(
-                    connection, turn=one, text=one.text, words=counted(one.text), clock=self._db.clock
-                )
-                for one in turns
-            ]
-            ids = [one.turn_id for one in turns]
-            stored = await connection.fetch(query("owned"), turns[0].user_id, ids)
-            return sum(new), {row["id"] for row in stored}
+            await connection.execute(query("lock_user_shared"), user_id)
+            before = await _owned(connection, user_id, ids)
+            new = [rows[turn_id] for turn_id in ids if turn_id not in before]
+            await connection.executemany(query("insert_turn"), new)
+            stored = await _owned(connection, user_id, ids) if new else before
+            if stored != before:
+                await connection.execute(query("notify"), user_id, "")
+            return len(stored) - len(before), stored
 
         return await self._db.transaction(put, timeout_s=timeout_s)
 
@@ -208,20 +210,29 @@ def read_ahead(text: str) -> None:
 
 
 async def _insert(connection: Connection, *, turn: Turn, text: str, words: Words, clock: Clock) -> bool:
-    length, found, counts = words
-    days = day_terms(turn.said_at)
+    values = _values(turn, text, words)
     await connection.execute(query("lock_user_shared"), turn.user_id)
     asked_s = time.monotonic()
-    row = await connection.fetchrow(
-        query("insert_turn"),
-        *(turn.user_id, turn.agent_id, turn.call_id, turn.turn_id, turn.position, turn.role),
-        *(text, turn.said_at, turn.interrupted, length, found + days, counts + [1] * len(days)),
-        *(turn.timezone, turn.heard_at or turn.said_at, turn.recall, turn.labels),
-    )
+    row = await connection.fetchrow(query("insert_turn"), *values)
     clock.set(row["now"], asked_s)
     if row["ref"] is not None:
         await connection.execute(query("notify"), turn.user_id, turn.call_id)
     return row["ref"] is not None
+
+
+def _values(turn: Turn, text: str, words: Words) -> tuple[object, ...]:
+    """What `insert_turn` takes."""
+    length, found, counts = words
+    days = day_terms(turn.said_at)
+    return (
+        *(turn.user_id, turn.agent_id, turn.call_id, turn.turn_id, turn.position, turn.role),
+        *(text, turn.said_at, turn.interrupted, length, found + days, counts + [1] * len(days)),
+        *(turn.timezone, turn.heard_at or turn.said_at, turn.recall, turn.labels),
+    )
+
+
+async def _owned(connection: Connection, user_id: str, ids: Sequence[UUID]) -> set[UUID]:
+    return {row["id"] for row in await connection.fetch(query("owned"), user_id, ids)}
 
 
 async def _rehearse(connection: Connection, *, user_id: str, clock: Clock) -> bool:

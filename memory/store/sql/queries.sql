@@ -18,6 +18,9 @@ select pg_notify('echoic_memory', json_build_object('user', user_hash($1), 'call
 -- Was this person erased after these words were said?
 select exists (select from erasures where user_hash = user_hash($1) and erased_at >= $2)
 
+-- name: erased_at
+select erased_at from erasures where user_hash = user_hash($1)
+
 -- name: try_lock_user_shared
 select pg_try_advisory_xact_lock_shared(user_lock_key($1))
 
