@@ -12,6 +12,8 @@ from uuid import UUID
 from echoic.memory.clock import monotonic_of
 from echoic.memory.errors import MemoryFault, TurnVoid
 from echoic.memory.graph.types import item_of
+from echoic.memory.identity.ids import check_agent_id, storable
+from echoic.memory.identity.ids import check_user_id as check_user_id
 from echoic.memory.recall.pending import PendingRecall
 from echoic.memory.recall.prompt import estimate_tokens
 from echoic.memory.recall.recent_turns import PROFILE_FACTS, TURNS_BEFORE, TURNS_NOW, RecentTurns
@@ -19,8 +21,6 @@ from echoic.memory.settings.personal import Choices
 from echoic.memory.store.consent import Consent, Pauses, Policy, keeps, must_ask
 from echoic.memory.store.turns import read_ahead, turn_id_for
 from echoic.memory.stores import Stores
-from echoic.memory.text.ids import check_agent_id, storable
-from echoic.memory.text.ids import check_user_id as check_user_id
 from echoic.memory.text.secrets import hide_in_turn
 from echoic.memory.text.words import capped, clean
 from echoic.memory.types import Caller, Item, Recall, Role, Turn

@@ -19,8 +19,8 @@ from echoic.agent.openai_client.exchange import Exchange
 from echoic.memory.call import check_user_id
 from echoic.memory.chat.conversations import Conversations
 from echoic.memory.config import MemorySettings
+from echoic.memory.identity.ids import check_agent_id
 from echoic.memory.service import Memory
-from echoic.memory.text.ids import check_agent_id
 
 log = logging.getLogger("echoic.openai")
 C = TypeVar("C")

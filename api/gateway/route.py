@@ -16,7 +16,7 @@ from echoic.memory.chat.conversations import Conversations, Said, Whom
 from echoic.memory.chat.messages import asked_in, with_block
 from echoic.memory.chat.reply import EVENTS
 from echoic.memory.errors import ConfigInvalid
-from echoic.memory.text.ids import check_agent_id
+from echoic.memory.identity.ids import check_agent_id
 
 log = logging.getLogger("echoic.api")
 router = APIRouter(tags=["gateway"])

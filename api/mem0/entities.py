@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from echoic.api.mem0.faults import invalid
-from echoic.memory.text.ids import MAX_ID_CHARS
+from echoic.memory.identity.ids import MAX_ID_CHARS
 from echoic.memory.text.words import clean
 
 Kind = Literal["user", "agent", "app", "run"]

@@ -11,18 +11,16 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
 
+from echoic.local.admin import database
+from echoic.local.admin.finding import ANSWER_S, Finding, State
 from echoic.local.command_resources import folder_of, opened_model, opened_stores, with_model
 from echoic.local.llm.grade import grade_sentence
 from echoic.memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings, load_settings
 from echoic.memory.errors import MemoryFault
 
-ANSWER_S = 5.0
-"""Longest a part may take to answer."""
 LOW_DISK_BYTES = 500_000_000
 ROOM_VARIABLES = {
     "LIVEKIT_URL": "",
@@ -38,18 +36,7 @@ GRAPH_ADVICE = (
 )
 PACKAGES = ("livekit-agents", "mem0ai", "arq", "asyncpg", "onnxruntime")
 
-State = Literal["ok", "note", "broken"]
 MARKS: dict[State, str] = {"ok": "✓", "note": "·", "broken": "✗"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One part: `broken` needs the advice, a `note` works as it is."""
-
-    part: str
-    state: State
-    says: str
-    advice: str = ""
 
 
 async def examine(
@@ -67,16 +54,16 @@ async def examine(
     if settings.database_url.get_secret_value():
         yield await _asked(
             "Postgres",
-            lambda: _postgres(settings),
+            lambda: database.postgres(settings),
             "Check ECHOIC_DATABASE_URL; embedded: run/postgres.log in its folder.",
         )
         yield await _asked(
             "Schema",
-            lambda: _schema(settings),
+            lambda: database.schema(settings),
             "Run `echoic migrate`; for another embedding model, `echoic reembed`.",
         )
         if _is_local(settings):
-            yield await _asked("Languages", lambda: _languages(settings), "Run `echoic migrate`.")
+            yield await _asked("Languages", lambda: database.languages(settings), "Run `echoic migrate`.")
         yield await _asked("Learning", lambda: _learning(settings), "See `echoic jobs`.")
     if settings.redis_url.get_secret_value():
         yield await _asked(
@@ -189,85 +176,6 @@ async def _asked(part: str, ask: Callable[[], Awaitable[Finding]], advice: str) 
         return Finding(part, "broken", f"failed ({type(exc).__name__})", advice)
 
 
-async def _postgres(settings: MemorySettings) -> Finding:
-    import asyncpg
-
-    connection = await asyncpg.connect(settings.database_url.get_secret_value(), timeout=ANSWER_S)
-    try:
-        began = time.perf_counter()
-        number = await connection.fetchval("show server_version")
-        elapsed_ms = (time.perf_counter() - began) * 1000
-        vectors = await connection.fetchval("select extversion from pg_extension where extname = 'vector'")
-    finally:
-        connection.terminate()
-    if vectors is None:
-        return Finding(
-            "Postgres", "broken", f"{number} without pgvector", "Install pgvector, then run `echoic migrate`."
-        )
-    return Finding("Postgres", "ok", f"{number} with pgvector {vectors}, answers in {elapsed_ms:.1f} ms")
-
-
-async def _schema(settings: MemorySettings) -> Finding:
-    import asyncpg
-
-    from echoic.memory.store.migrate import check_schema, migrations
-    from echoic.memory.store.reembed import left_to_refill
-
-    connection = await asyncpg.connect(settings.database_url.get_secret_value(), timeout=ANSWER_S)
-    try:
-        await check_schema(connection)
-        stored = await connection.fetchval("select value from settings where key = 'embedding'")
-        turns, facts = await connection.fetchrow(
-            "select (select count(*) from turns), (select count(*) from facts)"
-        )
-        left = await left_to_refill(connection)
-    finally:
-        connection.terminate()
-    wanted = f"{settings.embedding_model}:{settings.embedding_dimensions}"
-    says = f"number {max(migrations())}, {turns} turns, {facts} facts, vectors of {stored or 'no model yet'}"
-    if stored not in (None, wanted):
-        return Finding(
-            "Schema",
-            "broken",
-            f"{says}, but the settings say {wanted}",
-            "Run `echoic reembed`, or set the embedding model back.",
-        )
-    if left:
-        return Finding(
-            "Schema",
-            "note",
-            f"{says}; {left} of an older version are not yet found from other languages",
-            "Nothing: the worker embeds them anew (`echoic worker`).",
-        )
-    return Finding("Schema", "ok", says)
-
-
-def _is_local(settings: MemorySettings) -> bool:
-    """Whether the local models embed."""
-    return settings.embedding_model == LOCAL_EMBEDDING_MODEL and not settings.embedding_url
-
-
-async def _languages(settings: MemorySettings) -> Finding:
-    import asyncpg
-
-    from echoic.local.admin.words_only import languages_by_words
-
-    connection = await asyncpg.connect(settings.database_url.get_secret_value(), timeout=ANSWER_S)
-    try:
-        by_words = await languages_by_words(connection)
-    finally:
-        connection.terminate()
-    if not by_words:
-        return Finding("Languages", "ok", "the embedding models know those of the latest callers")
-    listed = ", ".join(f"{code} ({callers})" for code, callers in sorted(by_words.items()))
-    return Finding(
-        "Languages",
-        "note",
-        f"found by their words alone, not by meaning: callers who speak {listed}",
-        "For meaning too, name a model that knows the language: ECHOIC_EMBEDDING_URL.",
-    )
-
-
 async def _redis(settings: MemorySettings) -> Finding:
     import redis.asyncio
 
@@ -303,6 +211,11 @@ async def _graph(settings: MemorySettings) -> Finding:
             "Graph", "note", f"{says}; nothing new is entered, because no language model learns facts"
         )
     return Finding("Graph", "ok", says)
+
+
+def _is_local(settings: MemorySettings) -> bool:
+    """Whether the local models embed."""
+    return settings.embedding_model == LOCAL_EMBEDDING_MODEL and not settings.embedding_url
 
 
 async def _embedding(settings: MemorySettings) -> Finding:

@@ -13,13 +13,13 @@ from uuid import UUID, uuid5
 from echoic.memory.backfill.entries import Conversation, Entry, LeftOut, Refused, Statement
 from echoic.memory.embedding.embedder import Vector
 from echoic.memory.graph.ledger import mark_due
+from echoic.memory.identity.ids import storable
 from echoic.memory.service import Memory
 from echoic.memory.store.consent import keeps
 from echoic.memory.store.database import Connection
 from echoic.memory.store.facts import notify
 from echoic.memory.store.queries import query
 from echoic.memory.store.turns import turn_id_for
-from echoic.memory.text.ids import storable
 from echoic.memory.text.secrets import hide_in_turn, hide_secrets
 from echoic.memory.text.words import capped, clean
 from echoic.memory.types import Fact, Role, Turn

@@ -4,7 +4,7 @@ from echoic.memory.backfill.entries import Conversation, Entries, Given, Record,
 from echoic.memory.backfill.messages import TIMES, conversation
 from echoic.memory.backfill.values import call_of_day, find, whose
 from echoic.memory.errors import ConfigInvalid
-from echoic.memory.text.ids import check_agent_id
+from echoic.memory.identity.ids import check_agent_id
 
 USER_IDS = ("user_id", "user", "metadata.user_id", "customer_id")
 NUMBERS = ("phone_number", "phone", "number", "from_number")

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from echoic.memory.backfill.entries import Given, Record, Unusable
 from echoic.memory.errors import ConfigInvalid
-from echoic.memory.text.ids import check_user_id
+from echoic.memory.identity.ids import check_user_id
 from echoic.memory.types import Role
 
 ROLES: dict[str, Role] = {

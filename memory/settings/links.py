@@ -11,9 +11,9 @@ from functools import partial
 from typing import Protocol
 
 from echoic.memory.errors import ConfigInvalid, MemoryFault, StoreUnavailable
+from echoic.memory.identity.ids import check_user_id
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
-from echoic.memory.text.ids import check_user_id
 from echoic.memory.types import ANONYMOUS
 
 MOST_IDS = 16

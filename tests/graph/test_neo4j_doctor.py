@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from echoic.local.admin.doctor import Finding, examine
+from echoic.local.admin.doctor import examine
+from echoic.local.admin.finding import Finding
 from echoic.memory.config import load_settings
 from echoic.memory.errors import ConfigInvalid
 from tests.graph.neo4j_server import Neo4jServer, class_path

@@ -12,7 +12,8 @@ import psycopg
 import pytest
 import redis
 
-from echoic.local.admin.doctor import Finding, examine
+from echoic.local.admin.doctor import examine
+from echoic.local.admin.finding import Finding
 from echoic.local.servers.graph_server import open_graph
 from echoic.local.servers.stores import Stores, open_stores
 from echoic.memory.config import load_settings

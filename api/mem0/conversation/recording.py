@@ -16,6 +16,7 @@ from echoic.api.access.wall import ONLY
 from echoic.api.mem0.conversation.overlap import MOST_COMPARED, Said, new_places
 from echoic.memory.chat.written import lock_of
 from echoic.memory.errors import TurnVoid
+from echoic.memory.identity.ids import storable
 from echoic.memory.review.corrections import NotRemembered
 from echoic.memory.service import Memory
 from echoic.memory.settings.personal import Choices
@@ -23,7 +24,6 @@ from echoic.memory.store.batches import open_turns
 from echoic.memory.store.consent import keeps
 from echoic.memory.store.queries import query
 from echoic.memory.store.turns import turn_id_for
-from echoic.memory.text.ids import storable
 from echoic.memory.text.secrets import hide_in_turn
 from echoic.memory.types import Caller, Role, Turn
 
