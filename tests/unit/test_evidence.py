@@ -1,5 +1,6 @@
 """Operations held against the conversation they quote: right ones stand in any language, wrong ones fall."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -162,6 +163,18 @@ def test_one_sister_does_not_close_the_other():
     heard = spoken("U: my wife lives in Rome", known=["Lives in Bristol"])
     moved = {"about": "wife", "op": "replace 1", "quote": "my wife lives in Rome"}
     assert judged_of(heard, "Wife lives in Rome", **moved) == Verdict("", (0,), keeps=True)
+
+
+def test_a_fact_gives_way_to_one_of_the_same_matter():
+    """A week away is no other home; a new home is one, in any words."""
+    heard = spoken("U: ich bin diese woche in hamburg auf der messe", known=["Wohnt in Kassel"])
+    away = {"op": "replace 1", "quote": "in hamburg auf der messe", "topic": "travel"}
+    lives = [replace(fact, topic="home") for fact in heard.known]
+    heard = replace(heard, known=lives)
+    assert judged_of(heard, "Ist auf einer Messe in Hamburg", **away).keeps
+    assert not judged_of(heard, "Ist in Hamburg", **away | {"topic": "home"}).keeps
+    heard = replace(spoken("U: wir sind aus kassel weg nach hamburg"), known=lives)
+    assert not judged_of(heard, "Zog nach Hamburg", **away | {"quote": "aus kassel weg nach hamburg"}).keeps
 
 
 def test_an_undertaking_of_the_agent_rests_on_its_own_words():

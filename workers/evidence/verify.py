@@ -38,7 +38,7 @@ from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language
 from echoic.memory.text.people import key_of, keys_in, mentions, names
 from echoic.memory.text.secrets import MASK
-from echoic.memory.types import CALLER, About
+from echoic.memory.types import CALLER, About, Fact
 from echoic.workers.evidence.operations import AGENT, NOT_MEANT, Operation
 from echoic.workers.evidence.spoken import (
     NAME,
@@ -415,7 +415,7 @@ def _others(words: Sequence[str], telling: Sequence[str], spoken: Spoken) -> int
     return sum(tells(one) and one not in functions and not spoken.among(one, telling) for one in words)
 
 
-def _from(about: About, content: Sequence[str], clause: Sequence[str], spoken: Spoken) -> Sequence[str]:
+def _from(about: About, content: Sequence[str], clause: list[str], spoken: Spoken) -> list[str]:
     """From where somebody else is named: "not me, I don't smoke, my husband does" denies nothing of him."""
     key, denied_at = key_of(about.role), first_of(spoken.language.negation, clause)
     begins = [one.begin for one in mentions(clause, spoken.language) if one.key == key]
@@ -436,6 +436,8 @@ def _is_like(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool
     if operation.known is None or operation.known >= len(spoken.known):
         return False
     known = spoken.known[operation.known]
+    if operation.kind == "replace" and not _is_of_one_matter(operation, known, spoken, turns):
+        return False
     if operation.kind == "end" and not _touches(operation.quote, known.text, spoken):
         return False
     if known.about is not None:
@@ -448,6 +450,18 @@ def _is_like(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool
         if whose != CALLER
         else is_named(operation.about, spoken.words(known.text), spoken)
     )
+
+
+def _is_of_one_matter(operation: Operation, known: Fact, spoken: Spoken, turns: Sequence[int]) -> bool:
+    """Whether a fact may give way to another: they are of one topic, share words, or what gives way is named.
+
+    "I'm in Hamburg for the fair" replaces no "Lives in Kassel". Facts of other systems have no topic.
+    """
+    if known.topic in ("", operation.topic):
+        return True
+    words = spoken.said([operation.quote, operation.text, *(asked(spoken, at) for at in turns)])
+    calendar = calendar_words(spoken.language.code)
+    return any(spoken.among(word, words) for word in spoken.content(known.text) if word not in calendar)
 
 
 def _touches(quote: str, known: str, spoken: Spoken) -> bool:
