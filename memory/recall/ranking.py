@@ -19,14 +19,7 @@ windows and facts as six lists by reciprocal rank .797/.842; the two nearest by 
 .845/.899 (.854/.907 without, by evals/locomo.py). Form and constants were chosen on these
 conversations, so expect less elsewhere: a grid of 54 settings around them gave .819-.838 / .865-.892;
 constants chosen on four conversations gave .838/.892 on the fifth, taken in turn.
-
-Tried later and left out, from .854/.907 (recall@10 / hit@10; chosen on four conversations and counted on the
-fifth where there was something to choose): a logistic model over 40 features of turns (words, rarity,
-bigrams, coverage, neighbours, facts, call, length, question marks) .860/.915, of 8 .851/.903; its best
-features by hand, a turn that asks less and the one behind it more .851/.908; pairs of words, rare words or
-coverage beside both scores .837-.845; turns embedded together with the one before .855/.907 at best; both
-local models' meanings .856/.908; the best hits' rare words asked along .853/.907, their vectors .849/.901;
-ten turns kept unlike one another .854/.907, not from one place .841/.893.
+What was tried besides is in docs/decisions.md.
 """
 
 import math
