@@ -74,6 +74,8 @@ class Cell:
     """All samples of one variant under one load."""
 
     ms: list[float] = field(default_factory=list)
+    cpu_s: float = 0.0
+    """What this process computed meanwhile, in all of its threads; of the stores nothing."""
     late: int = 0
     """Questions whose recall took longer than the budget that ships; a call would not have waited."""
     lags: list[LoopLag] = field(default_factory=list)
@@ -162,8 +164,10 @@ async def _run_all(variants: Sequence[Variant], plan: Plan, cells: Cells, progre
         # a session keeps an event of every reply: forty thousand of them in one process are no call's
         freeze_gc()
         until = time.perf_counter() + (plan.closed_s if pace == "closed" else plan.paced_s)
+        began_cpu_s = time.process_time()
         with watched() as lag:
             await asyncio.gather(*(_call(variant, call, asked, pace, until, cell) for call in range(calls)))
+        cell.cpu_s += time.process_time() - began_cpu_s
         cell.lags.append(lag)
         progress.advance(measuring)
 
@@ -220,7 +224,9 @@ def report_of(cells: Cells, load_ms: list[float], captured_ms: list[float]) -> d
 
 def _row(variant: str, load: str, calls: int, cell: Cell) -> dict[str, Any]:
     times = {f"{name}_ms": value for name, value in _percentiles(cell.ms, "p50", "p95", "p99").items()}
-    return {"variant": variant, "load": load, "calls": calls, "n": len(cell.ms), **times, "late": cell.late}
+    cpu_ms = round(cell.cpu_s * 1000 / len(cell.ms), 3)
+    asked = {"variant": variant, "load": load, "calls": calls, "n": len(cell.ms)}
+    return {**asked, **times, "cpu_ms": cpu_ms, "late": cell.late}
 
 
 def _percentiles(ms: Sequence[float], *names: str) -> dict[str, float]:
@@ -277,13 +283,13 @@ def _show(report: dict[str, Any], console: Console) -> None:
 
 def _table(report: dict[str, Any]) -> Table:
     table = Table(
-        title="Milliseconds from llm_node to the model's first chunk",
+        title="Milliseconds from llm_node to the model's first chunk, and of processor time a question",
         caption=f"{report['commit']} · {report['hardware']}",
     )
-    for column in ("variant", "load", "calls", "n", "p50", "p95", "p99", "late"):
+    for column in ("variant", "load", "calls", "n", "p50", "p95", "p99", "CPU", "late"):
         table.add_column(column, justify="left" if column in ("variant", "load") else "right")
     for row in sorted(report["rows"], key=lambda row: (row["load"], row["calls"])):
-        times = [f"{row[key]:.1f}" for key in ("p50_ms", "p95_ms", "p99_ms")]
+        times = [f"{row[key]:.1f}" for key in ("p50_ms", "p95_ms", "p99_ms", "cpu_ms")]
         table.add_row(row["variant"], row["load"], str(row["calls"]), str(row["n"]), *times, str(row["late"]))
     return table
 

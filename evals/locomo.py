@@ -84,14 +84,11 @@ async def measure(stores: Stores, conversations: Sequence[Conversation], console
         asking = progress.add_task("Asking", total=sum(len(one.questions) for one in conversations))
         async with open_memory(settings) as memory:
             for conversation in conversations:
-                await _store_turns(memory, conversation, lambda: progress.advance(storing))
+                await store_turns(memory, conversation, lambda: progress.advance(storing))
                 await _store_facts(memory, conversation)
             for conversation in conversations:
-                call = await memory.open_call(_caller(conversation, "questions"))
-                dialog_ids = {
-                    _turn_id(conversation, turn.session, turn.dialog_id): turn.dialog_id
-                    for turn in conversation.turns
-                }
+                call = await memory.open_call(caller_of(conversation, "questions"))
+                dialog_ids = dialog_ids_of(conversation)
                 for question in conversation.questions:
                     answers.append(await _ask(call, question, dialog_ids))
                     progress.advance(asking)
@@ -136,7 +133,7 @@ def _shares(answers: Sequence[Answer]) -> dict[str, Any]:
     }
 
 
-async def _store_turns(memory: Memory, conversation: Conversation, advance: Any) -> None:
+async def store_turns(memory: Memory, conversation: Conversation, advance: Any) -> None:
     """As a call stores them: the row first, then its vector, each text by itself."""
     free = asyncio.Semaphore(AT_ONCE)
 
@@ -161,15 +158,11 @@ async def _store_facts(memory: Memory, conversation: Conversation) -> None:
 
 async def _ask(call: CallMemory, question: Asked, dialog_ids: dict[UUID, str]) -> Answer:
     began = time.perf_counter()
-    recall = await call.recall(question.text, budget_s=BUDGET_S)
+    items = await found(call, question.text)
     asked = time.perf_counter()
     await call.memory.embedder.embed(question.text)
     embedded = time.perf_counter()
-    call.memory.recaller.forget_call(call.caller)  # nothing of one question may serve another
-    found = recall.tiers[HybridSearch.name]
-    if found.status not in ("ok", "empty"):
-        raise RuntimeError(f"a question was not answered: tier {HybridSearch.name} is {found.status}")
-    ranking = [dialog_ids[turn_id] for turn_id in first_turns(found.items)]
+    ranking = [dialog_ids[turn_id] for turn_id in first_turns(items)]
     return Answer(
         question.category,
         recall_at(ranking, question.evidence),
@@ -178,21 +171,43 @@ async def _ask(call: CallMemory, question: Asked, dialog_ids: dict[UUID, str]) -
     )
 
 
+async def found(call: CallMemory, text: str) -> tuple[Item, ...]:
+    """What tier 2 finds for one question, best first; nothing of it serves another question.
+
+    Raises:
+        RuntimeError: tier 2 failed, or was late.
+    """
+    recall = await call.recall(text, budget_s=BUDGET_S)
+    call.memory.recaller.forget_call(call.caller)
+    result = recall.tiers[HybridSearch.name]
+    if result.status not in ("ok", "empty"):
+        raise RuntimeError(f"a question was not answered: tier {HybridSearch.name} is {result.status}")
+    return result.items
+
+
 def recall_at(ranking: Sequence[str], evidence: Collection[str]) -> tuple[float, ...]:
     """Share of the evidence among the first turns of a ranking, for each of CUTS."""
     return tuple(len(set(evidence).intersection(ranking[:cut])) / len(evidence) for cut in CUTS)
 
 
-def _caller(conversation: Conversation, call: str) -> Caller:
+def caller_of(conversation: Conversation, call: str) -> Caller:
+    """A conversation is a user, and each session a call."""
     return Caller(user_id=conversation.name, agent_id=AGENT, call_id=f"{conversation.name}/{call}")
 
 
+def dialog_ids_of(conversation: Conversation) -> dict[UUID, str]:
+    """The id that each stored turn has in the file."""
+    return {
+        _turn_id(conversation, turn.session, turn.dialog_id): turn.dialog_id for turn in conversation.turns
+    }
+
+
 def _turn_id(conversation: Conversation, session: int, dialog_id: str) -> UUID:
-    return turn_id_for(_caller(conversation, str(session)).call_id, dialog_id)
+    return turn_id_for(caller_of(conversation, str(session)).call_id, dialog_id)
 
 
 def _turn(conversation: Conversation, said: Said) -> Turn:
-    caller = _caller(conversation, str(said.session))
+    caller = caller_of(conversation, str(said.session))
     return Turn(
         turn_id=_turn_id(conversation, said.session, said.dialog_id),
         user_id=caller.user_id,

@@ -40,6 +40,7 @@ class Asked:
     text: str
     evidence: frozenset[str]
     category: int
+    """LoCoMo's number for its kind."""
 
 
 @dataclass(frozen=True, slots=True)

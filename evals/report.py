@@ -34,6 +34,7 @@ def measured(results: Path) -> str:
     parts = [
         *(_latency(_read(path)) for path in sorted(results.glob("latency*.json"))),
         *(_locomo(_read(path)) for path in sorted(results.glob("locomo*.json"))),
+        *(_beam(_read(path)) for path in sorted(results.glob("beam*.json"))),
         *(_languages(_read(path)) for path in sorted(results.glob("languages*.json"))),
         *(_names(_read(path)) for path in sorted(results.glob("names*.json"))),
         *_extraction([_read(path) for path in sorted(results.glob("extraction*.json"))]),
@@ -125,6 +126,35 @@ def _by_category(categories: dict[str, Any]) -> Iterator[str]:
                 + " | ".join(_share(found["recall_at"][cut]) for cut in cuts)
                 + " |"
             )
+
+
+def _beam(result: dict[str, Any]) -> str:
+    rows = [*result["by_ability"].items(), ("all that can be answered", result)]
+    lines = [
+        f"**Long chats** ({result['chats']} of BEAM's, {result['turns']} turns, nothing learned from them)"
+        f"{_origin(result, 'python -m evals.beam --data FOLDER')}",
+        "",
+        "| Asked for | questions | evidence in the first 10 turns | at least one evidence turn |",
+        "|---|---|---|---|",
+        *(
+            f"| {name.replace('_', ' ')} | {row['questions']} | {_share(row['recall_at_10'])} | "
+            f"{_share(row['hit_at_10'])} |"
+            for name, row in rows
+        ),
+        "",
+    ]
+    if result["changed"]:
+        lines.append(
+            f"Of {result['changed']} things that changed, the change stands above what was told first for "
+            f"{_share(result['updated_above'])}."
+        )
+    if margin := result["abstention"]:
+        lines.append(
+            f"The best score is {margin['answerable']:.2f} at the median, and {margin['not_answerable']:.2f} "
+            f"for {margin['questions']} questions that have no answer: in {_share(margin['told_apart'])} of "
+            "all pairs the answerable one has the higher score (0.5 is chance)."
+        )
+    return "\n".join(lines) + "\n"
 
 
 def _languages(report: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ windows and facts as six lists by reciprocal rank .797/.842; the two nearest by 
 .845/.899 (.854/.907 without, by evals/locomo.py). Form and constants were chosen on these
 conversations, so expect less elsewhere: a grid of 54 settings around them gave .819-.838 / .865-.892;
 constants chosen on four conversations gave .838/.892 on the fifth, taken in turn.
+What was tried besides is in docs/decisions.md.
 """
 
 import math
