@@ -118,6 +118,8 @@ class Fact:
     """Of a promise: when it is to be kept."""
     names: tuple[str, ...] = ()
     """Other people, places and organisations in it, as they stand there."""
+    sub_topic: str = ""
+    """The slot of its topic in which a profile shows it; empty: none in particular."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,9 @@ class Language:
     """Whole sentences in which a caller asks something of their memory (agent/commands/templates.py)."""
     answers: Mapping[str, str] = field(default_factory=dict)
     """What is said to those."""
+    frame: Mapping[str, str] = field(default_factory=dict)
+    """What stands around a context for a prompt: `memory` is its title, `note` what it is for, `profile` and
+    `events` head its sections."""
     people: Mapping[str, Words] = field(default_factory=dict)
     """What people are called by what they are to the speaker: kin, neighbours, doctors, pets. One key in all
     languages."""

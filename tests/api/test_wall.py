@@ -11,7 +11,7 @@ from tests.remembered import fact, learn, say
 
 TABLES = (
     "turns turn_index fact_index facts postings fact_changes batches forgotten events api_creations "
-    "graph_groups graph_entered graph_due user_settings archived_facts maintenance_runs"
+    "graph_groups graph_entered graph_due user_settings archived_facts maintenance_runs episodes"
 ).split()
 
 
@@ -40,6 +40,9 @@ async def two(served):
             )
             await connection.execute(
                 "insert into maintenance_runs values ($1, $2, now(), 0, 0, 0, 0)", one, user_id
+            )
+            await connection.execute(
+                "insert into episodes values ($1, $2, 'echoic', 'call', now(), now())", one, user_id
             )
             await connection.execute(
                 "insert into graph_due (user_id, agent_id) values ($1, 'echoic') on conflict do nothing",

@@ -1,0 +1,122 @@
+"""A context for a prompt, compiled without a model: the profile by slot, then what happened last.
+
+Priorities are kept within the limit: a section is filled from its beginning until the next line does not fit.
+"""
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from echoic.memory.profile.profile import Limits, Slot, line_of_slot, read_slots
+from echoic.memory.profile.slots import read_profile
+from echoic.memory.recall.prompt import estimate_tokens, line_of
+from echoic.memory.recall.quoting import one_line
+from echoic.memory.service import Memory
+from echoic.memory.store.database import Connection
+from echoic.memory.store.facts import fact_from
+from echoic.memory.store.queries import query
+from echoic.memory.text.language import languages
+from echoic.memory.types import Caller, Item, Recall
+
+GISTS = 60
+"""That are looked at; more never fit what a prompt is given."""
+SHORTEST_LINE = 5
+"""Tokens: no more facts than this are read for a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a context is to be."""
+
+    tokens: int = 1_000
+    """Of both sections together; the frame comes to it."""
+    profile_share: float = 0.6
+    """How much of them the profile may have."""
+    days: int | None = 180
+    """How far back events go; None: to the beginning."""
+    fill: bool = False
+    """Whether events may have what the profile left."""
+    limits: Limits = field(default_factory=Limits)
+    language: str = ""
+    """ISO 639-1: of the frame. What is remembered stays in the language it was said in."""
+    template: str = ""
+    """Instead of the default frame: `{profile_section}` and `{event_section}` in it are filled in."""
+
+
+async def compile_context(memory: Memory, caller: Caller, shape: Shape, found: Sequence[Item] = ()) -> Recall:
+    """The context of one person.
+
+    Args:
+        found: facts for what is spoken of, best first: they stand before the last events.
+
+    Raises:
+        StoreUnavailable: Postgres does not answer.
+    """
+    began, now = time.perf_counter(), memory.now()
+    since = None if shape.days is None else now - timedelta(days=shape.days)
+    share = int(shape.tokens * shape.profile_share)
+
+    async def read(connection: Connection) -> tuple[list[Slot], list[Item]]:
+        profile = await read_profile(connection, memory.settings.profile_file)
+        most = max(1, share // SHORTEST_LINE)
+        slots = await read_slots(
+            connection, caller.user_id, caller.agent_id, profile, _within(shape.limits, share), now, most
+        )
+        rows = await connection.fetch(query("gists"), caller.user_id, caller.agent_id, since, GISTS)
+        facts = [fact_from(row["id"], row["payload"]) for row in rows]
+        return slots, [Item.of_fact(fact, "events", fact.importance) for fact in facts]
+
+    slots, gists = await memory.db.run(read)
+    profile_section = _cut("\n".join(f"- {one_line(line_of_slot(slot)[2:])}" for slot in slots), shape.tokens)
+    left = shape.tokens - estimate_tokens(profile_section)
+    room = left if shape.fill else min(left, shape.tokens - share)
+    events, event_section = _events([*found, *gists], room, now, ZoneInfo(caller.timezone))
+    block = _framed(profile_section, event_section, shape)
+    used = (*(item for slot in slots for item in _items(slot)), *events)
+    return Recall(block=block, used=used, elapsed_ms=round((time.perf_counter() - began) * 1000, 3))
+
+
+def _within(limits: Limits, tokens: int) -> Limits:
+    return replace(limits, tokens=min(tokens, limits.tokens or tokens))
+
+
+def _cut(section: str, tokens: int) -> str:
+    """A single slot may be longer than all that there is room for."""
+    while estimate_tokens(section) > tokens:
+        section = f"{section[: len(section) * 3 // 4]}…"
+    return section
+
+
+def _events(items: Iterable[Item], room: int, now: datetime, zone: ZoneInfo) -> tuple[list[Item], str]:
+    """Those that fit, in their order, until the next does not."""
+    lines: dict[str, Item] = {}
+    for item in items:
+        line = f"- {line_of(item, item.text, now, zone)}"
+        if line in lines:
+            continue
+        room -= estimate_tokens(line)
+        if room < 0:
+            break
+        lines[line] = item
+    return list(lines.values()), "\n".join(lines)
+
+
+def _items(slot: Slot) -> list[Item]:
+    return [
+        Item("fact", line.fact_id, line.text, line.said_at, line.importance, tier="profile")
+        for line in slot.lines[: slot.fit]
+    ]
+
+
+def _framed(profile: str, events: str, shape: Shape) -> str:
+    """In the frame of the language; also of somebody of whom nothing is known."""
+    if shape.template:
+        parts = {"{profile_section}": profile, "{event_section}": events}
+        # in one pass: what is remembered may itself hold such a mark
+        return re.sub("|".join(map(re.escape, parts)), lambda mark: parts[mark[0]], shape.template)
+    frame = languages().get(shape.language, languages()["en"]).frame
+    head = f"---\n# {frame['memory']}\n{frame['note']}"
+    return f"{head}\n## {frame['profile']}:\n{profile}\n\n## {frame['events']}:\n{events}\n---\n"
