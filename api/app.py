@@ -18,7 +18,20 @@ from echoic.api.edge import Edge
 from echoic.api.gateway import route as gateway
 from echoic.api.gateway.model import Model
 from echoic.api.problems import answer_with_problems
-from echoic.api.routes import events, facts, health, learning, people, recall, socket, system, talk, turns
+from echoic.api.routes import (
+    episodes,
+    events,
+    facts,
+    health,
+    learning,
+    people,
+    profile,
+    recall,
+    socket,
+    system,
+    talk,
+    turns,
+)
 from echoic.api.routes.setup import keys, models, providers
 from echoic.api.routes.setup import settings as chosen
 from echoic.api.schemas.common import PROBLEMS
@@ -50,7 +63,7 @@ def make_app(settings: ApiSettings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     v1 = APIRouter(prefix=PREFIX, responses=PROBLEMS)
-    parts = (people, turns, facts, recall, learning, events, socket, talk, gateway, system)
+    parts = (people, turns, facts, profile, episodes, recall, learning, events, socket, talk, gateway, system)
     for part in (*parts, chosen, providers, models, keys):
         v1.include_router(part.router)
     app.include_router(v1)

@@ -12,17 +12,21 @@ from zoneinfo import ZoneInfo
 
 from echoic.memory.profile.profile import Limits, Slot, line_of_slot, read_slots
 from echoic.memory.profile.slots import read_profile
+from echoic.memory.recall.fusion import fused
 from echoic.memory.recall.prompt import estimate_tokens, line_of
 from echoic.memory.recall.quoting import one_line
+from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.service import Memory
 from echoic.memory.store.database import Connection
-from echoic.memory.store.facts import fact_from
 from echoic.memory.store.queries import query
 from echoic.memory.text.language import languages
+from echoic.memory.text.succession import by_date
 from echoic.memory.types import Caller, Item, Recall
 
 GISTS = 60
 """That are looked at; more never fit what a prompt is given."""
+ASKED_S = 1.0
+"""Longest that is waited for what answers a text: nobody's reply waits here."""
 SHORTEST_LINE = 5
 """Tokens: no more facts than this are read for a limit."""
 
@@ -46,6 +50,22 @@ class Shape:
     """Instead of the default frame: `{profile_section}` and `{event_section}` in it are filled in."""
 
 
+async def sections_for(memory: Memory, caller: Caller, text: str, shape: Shape) -> Recall:
+    """The context of one person, with what answers `text` first among what happened; empty: no model is
+    asked.
+
+    Raises:
+        StoreUnavailable: Postgres does not answer.
+    """
+    if not text:
+        return await compile_context(memory, caller, shape)
+    asked = await memory.recaller.recall(caller, text, RecentTurns(), budget_s=ASKED_S)
+    items = fused(item for result in asked.tiers.values() for item in result.items)
+    best = by_date(items, text, memory.now(), ZoneInfo(caller.timezone))
+    found = await compile_context(memory, caller, shape, [item for item in best if item.kind != "turn"])
+    return replace(found, tiers=asked.tiers, elapsed_ms=found.elapsed_ms + asked.elapsed_ms)
+
+
 async def compile_context(memory: Memory, caller: Caller, shape: Shape, found: Sequence[Item] = ()) -> Recall:
     """The context of one person.
 
@@ -65,9 +85,9 @@ async def compile_context(memory: Memory, caller: Caller, shape: Shape, found: S
         slots = await read_slots(
             connection, caller.user_id, caller.agent_id, profile, _within(shape.limits, share), now, most
         )
-        rows = await connection.fetch(query("gists"), caller.user_id, caller.agent_id, since, GISTS)
-        facts = [fact_from(row["id"], row["payload"]) for row in rows]
-        return slots, [Item.of_fact(fact, "events", fact.importance) for fact in facts]
+        least = min(GISTS, shape.tokens // SHORTEST_LINE)
+        rows = await connection.fetch(query("gist_lines"), caller.user_id, caller.agent_id, since, least)
+        return slots, [Item("fact", **row, tier="events") for row in rows]
 
     slots, gists = await memory.db.run(read)
     profile_section = _cut("\n".join(f"- {one_line(line_of_slot(slot)[2:])}" for slot in slots), shape.tokens)

@@ -10,7 +10,14 @@ from echoic.memory.embedding.embedder import Vector
 from echoic.memory.graph.ledger import mark_due
 from echoic.memory.profile.profile import Limits, Slot, read_slots, slot_of
 from echoic.memory.profile.slots import ProfileSettings, read_profile
-from echoic.memory.review.corrections import NotRemembered, add_within, edit_within, kept, tell_changed
+from echoic.memory.review.corrections import (
+    FactChanged,
+    NotRemembered,
+    add_within,
+    edit_within,
+    kept,
+    tell_changed,
+)
 from echoic.memory.service import Memory
 from echoic.memory.store.database import Connection
 from echoic.memory.store.facts import notify
@@ -45,6 +52,7 @@ async def fill_slot(
     by_whom: str,
     beside: bool = False,
     shown: bool = False,
+    version: str | None = None,
 ) -> Slot:
     """A slot says this from now on: a text that stands there stays the fact it is, another becomes the
     edited text of one that is missing, and what is left over ends or is new.
@@ -52,16 +60,19 @@ async def fill_slot(
     Args:
         beside: the texts come to what the slot says already.
         shown: they stand for what fits the slot's size; the facts beyond stay.
+        version: it must still be at this one; None: whatever it is at.
 
     Raises:
-        NotRemembered, StoreUnavailable, ModelUnavailable: it stands as it was.
+        FactChanged, NotRemembered, StoreUnavailable, ModelUnavailable: it stands as it was.
     """
     wanted = list(dict.fromkeys(kept(memory, text) for text in texts))
     known: dict[str, Vector] = {}
     if wanted:
         known = dict(zip(wanted, await memory.embedder.embed_batch(wanted), strict=True))
     fill = partial(_fill, memory=memory, caller=caller, place=(topic, sub_topic), by_whom=by_whom)
-    slot = await memory.db.transaction(partial(fill, wanted=known, beside=beside, shown=shown))
+    slot = await memory.db.transaction(
+        partial(fill, wanted=known, beside=beside, shown=shown, version=version)
+    )
     await tell_changed(memory, caller.user_id)
     return slot
 
@@ -76,6 +87,7 @@ async def _fill(
     wanted: dict[str, Vector],
     beside: bool,
     shown: bool,
+    version: str | None,
 ) -> Slot:
     user_id, now = caller.user_id, memory.now()
     await connection.execute(query("lock_user_exclusive"), user_id)
@@ -83,6 +95,8 @@ async def _fill(
         raise NotRemembered
     profile = await read_profile(connection, memory.settings.profile_file)
     before = await _slot(connection, caller, profile, place, memory)
+    if version not in (None, before.version):
+        raise FactChanged
     lines = before.lines[: before.fit] if shown else before.lines
     said = {line.text for line in before.lines}
     spare = [] if beside else [line for line in lines if line.text not in wanted]

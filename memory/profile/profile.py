@@ -3,6 +3,7 @@
 A slot is stored nowhere: it is its facts.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,12 +59,18 @@ class Slot:
         return JOINED.join(" ".join(line.text.split()) for line in self.lines[: self.fit])
 
     @property
-    def created_at(self) -> datetime:
-        return min(line.created_at for line in self.lines)
+    def created_at(self) -> datetime | None:
+        return min((line.created_at for line in self.lines), default=None)
 
     @property
-    def updated_at(self) -> datetime:
-        return max(line.updated_at for line in self.lines)
+    def updated_at(self) -> datetime | None:
+        return max((line.updated_at for line in self.lines), default=None)
+
+    @property
+    def version(self) -> str:
+        """Changes with every change of it."""
+        stand = sorted(f"{line.fact_id} {line.updated_at.isoformat()}" for line in self.lines)
+        return hashlib.sha256("\n".join(stand).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

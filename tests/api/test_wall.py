@@ -131,6 +131,10 @@ async def test_every_query_with_its_filter_removed(two, admin, monkeypatch):
     asked = [("GET", f"/{path}".rstrip("/"), None) for path in [*reads, "settings", "changes"]]
     asked += [("GET", f"/facts/{mine}{path}", None) for path in ("", "/history", "/evidence")]
     asked += [("POST", "/search", {"text": "Who is bo?"}), ("POST", "/context", {"text": "Who is bo?"})]
+    asked += [("POST", "/context", {"sections": {}}), ("POST", "/context", {"text": "bo?", "sections": {}})]
+    asked += [
+        ("GET", f"/{path}", None) for path in ("profile", "episodes", "episodes?q=bo", "gists", "gists?q=bo")
+    ]
     asked += [("POST", "/facts", {"text": "Has a dog."}), ("POST", "/learn", None)]
     for method, path, body in asked:
         answer = await admin.request(method, f"/v1/users/ana{path}", json=body)
@@ -140,6 +144,8 @@ async def test_every_query_with_its_filter_removed(two, admin, monkeypatch):
         ), path
     statistics = (await admin.get("/v1/users/ana/statistics")).json()
     assert (statistics["turns"], statistics["facts_live"]) == (1, 2)
+    slot = {"topic": "t", "values": ["Has a cat."]}
+    assert "Is bo" not in (await admin.post("/v1/users/ana/profile", json=slot)).text
     for method in ("GET", "PATCH", "DELETE"):
         body = {"topic": "stolen"} if method == "PATCH" else None
         url, headers = f"/v1/users/ana/facts/{theirs}", {"If-Match": "none"} if body else {}

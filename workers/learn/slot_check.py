@@ -11,7 +11,7 @@ from echoic.memory.types import Fact
 from echoic.workers.model.chat import ChatModel, Message
 
 SYSTEM = """\
-A profile has slots. You read statements about a person, each with the slot it was put into and what that slot \
+A profile has slots. You read statements about a person, each with its slot and what that slot \
 is for. Answer in JSON: "misplaced", the numbers of the statements that do not say what their slot is for. A \
 statement that says it only in part, or in another language, is not misplaced."""
 

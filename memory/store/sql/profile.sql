@@ -3,15 +3,16 @@
 -- name: profile_lines
 -- Live facts as lines of a profile: of the preferred topics first, then by importance, then the latest. $2 agent, or null: any $3 now
 -- $4 only these topics, or null $5 preferred topics, best first $6 only these slots, as "topic/slot", or null $7 how many
-select id, ref, payload ->> 'topic' as topic, coalesce(payload ->> 'sub_topic', '') as sub_topic, payload ->> 'data' as text,
-    coalesce((payload ->> 'importance')::float8, 0.5) as importance, (payload ->> 'said_at')::timestamptz as said_at,
-    coalesce((payload ->> 'created_at')::timestamptz, (payload ->> 'said_at')::timestamptz) as created_at,
-    coalesce((payload ->> 'updated_at')::timestamptz, (payload ->> 'said_at')::timestamptz) as updated_at
-from facts
-where user_id = $1 and ($2::text is null or agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $3)
-    and ($4::text[] is null or payload ->> 'topic' = any($4))
-    and ($6::text[] is null or (payload ->> 'topic') || '/' || coalesce(payload ->> 'sub_topic', '') = any($6))
-order by array_position($5::text[], payload ->> 'topic') nulls last, (payload ->> 'importance')::float8 desc nulls last, ref desc limit $7
+select facts.id, ref, topic, sub_topic, payload ->> 'data' as text, first.importance::float8 as importance,
+    (payload ->> 'said_at')::timestamptz as said_at,
+    coalesce(payload ->> 'created_at', payload ->> 'said_at')::timestamptz as created_at,
+    coalesce(payload ->> 'updated_at', payload ->> 'said_at')::timestamptz as updated_at
+from (
+    select ref, topic, sub_topic, importance, array_position($5::text[], topic) as place from fact_index
+    where user_id = $1 and ($2::text is null or agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $3)
+        and ($4::text[] is null or topic = any($4)) and ($6::text[] is null or topic || '/' || sub_topic = any($6))
+    order by place nulls last, importance desc, ref desc limit $7
+) first join facts using (ref) where facts.user_id = $1 order by place nulls last, first.importance desc, ref desc
 
 -- name: slot_sizes
 -- How many live facts stand in each slot that has a name, and where they lie on average. $2 topics $3 now
@@ -45,6 +46,17 @@ where fact_changes.user_id = $1 and batch_id = any($2) and undone_at is null and
 -- name: gists
 -- The last facts that events taught, newest first. $2 agent, or null $3 said since, or null $4 how many
 select facts.id, episode_id, facts.payload::text from episodes
+    join fact_changes on fact_changes.user_id = $1 and batch_id = episode_id and change = 'added' and undone_at is null
+    join facts on facts.id = fact_id and facts.user_id = $1
+where episodes.user_id = $1 and ($2::text is null or facts.agent_id is null or facts.agent_id = $2)
+    and ($3::timestamptz is null or ended_at >= $3)
+order by ended_at desc, episode_id desc, change_id desc limit $4
+
+-- name: gist_lines
+-- As `gists`, with what a line shows.
+select facts.id, payload ->> 'data' as text, (payload ->> 'said_at')::timestamptz as said_at,
+    (payload ->> 'valid_from')::timestamptz as valid_from, valid_until, due
+from episodes
     join fact_changes on fact_changes.user_id = $1 and batch_id = episode_id and change = 'added' and undone_at is null
     join facts on facts.id = fact_id and facts.user_id = $1
 where episodes.user_id = $1 and ($2::text is null or facts.agent_id is null or facts.agent_id = $2)

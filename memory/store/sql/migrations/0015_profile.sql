@@ -33,3 +33,28 @@ group by batch_id;
 alter table batches
     add column tokens_in  bigint not null default 0,
     add column tokens_out bigint not null default 0;
+
+-- What a profile sorts by, beside what ranking reads: to read it from a thousand payloads took 4 ms.
+alter table fact_index
+    add column topic      text not null default '',
+    add column sub_topic  text not null default '',
+    add column importance real not null default 0.5;
+
+create or replace function index_fact() returns trigger language plpgsql as $$
+begin
+    if new.user_id is null then
+        delete from fact_index where ref = new.ref;
+    else
+        insert into fact_index (ref, user_id, agent_id, valid_until, words, sources, vector, topic, sub_topic, importance)
+        values (new.ref, new.user_id, new.agent_id, new.valid_until, new.words, new.sources, new.vector,
+            coalesce(new.payload ->> 'topic', ''), coalesce(new.payload ->> 'sub_topic', ''),
+            coalesce((new.payload ->> 'importance')::real, 0.5))
+        on conflict (ref) do update set user_id = excluded.user_id, agent_id = excluded.agent_id,
+            valid_until = excluded.valid_until, words = excluded.words, sources = excluded.sources, vector = excluded.vector,
+            topic = excluded.topic, sub_topic = excluded.sub_topic, importance = excluded.importance;
+    end if;
+    return null;
+end $$;
+update fact_index set topic = coalesce(payload ->> 'topic', ''), sub_topic = coalesce(payload ->> 'sub_topic', ''),
+    importance = coalesce((payload ->> 'importance')::real, 0.5)
+from facts where facts.ref = fact_index.ref;
