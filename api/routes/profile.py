@@ -13,6 +13,8 @@ from echoic.api.schemas.profile import (
     ProfileAnswer,
     ProfileConfig,
     ProfileConfigBody,
+    ProposalAnswer,
+    ProposalsAnswer,
     SlotAnswer,
     SlotEdit,
     SlotFill,
@@ -20,6 +22,7 @@ from echoic.api.schemas.profile import (
 from echoic.memory.call import CallMemory
 from echoic.memory.privacy.forget import forget
 from echoic.memory.profile.edit import fill_slot, find_slot
+from echoic.memory.profile.proactive import proposals
 from echoic.memory.profile.profile import Limits, Slot, read_slots
 from echoic.memory.profile.slots import STORED, read_profile, write_profile
 from echoic.memory.review.corrections import FactChanged
@@ -121,6 +124,19 @@ async def forget_profile_slot(
         raise FactChanged
     facts = frozenset(line.fact_id for line in slot.lines)
     await forget(CallMemory(mind, caller), ForgetRequest(fact_ids=facts))
+
+
+@router.get("/users/{user_id:id}/proposals")
+async def list_proposals(
+    user_id: UserId,
+    who: Reads,
+    mind: Mind,
+    agent_id: AgentName = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> ProposalsAnswer:
+    """What an agent may bring up by itself: promises, what comes soon, and slots that are empty."""
+    found = await proposals(mind, _caller(mind, user_id, agent_id), limit)
+    return ProposalsAnswer(items=[ProposalAnswer.of(one) for one in found])
 
 
 async def _configuration(connection: Connection, mind: Memory) -> ProfileConfig:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from echoic.api.schemas.common import AgentId, Answer, Body, Page, Said, Text, holdable
 from echoic.api.schemas.facts import FactAnswer, SlotName
 from echoic.memory.profile.episodes import Episode, Gist
+from echoic.memory.profile.proactive import Proposal, Reason
 from echoic.memory.profile.profile import Slot, id_of_slot
 from echoic.memory.profile.slots import MOST_CHARS, ProfileSettings
 from echoic.memory.types import Fact
@@ -185,6 +186,31 @@ class GistsAnswer(Answer):
     """Gists, newest first; where they were looked for, nearest first."""
 
     items: list[GistAnswer]
+
+
+class ProposalAnswer(Answer):
+    """One thing that an agent may bring up."""
+
+    reason: Reason
+    """`overdue`: a promise whose day has come; `coming`: something begins or is due soon; `unknown`: a slot
+    of which nothing is known."""
+    topic: str
+    sub_topic: str
+    description: str
+    """Of a slot of which nothing is known."""
+    at: datetime | None
+    fact: FactAnswer | None
+
+    @classmethod
+    def of(cls, one: Proposal) -> Self:
+        names = ("reason", "topic", "sub_topic", "description", "at")
+        return cls(**{name: getattr(one, name) for name in names}, fact=one.fact and _fact(one.fact))
+
+
+class ProposalsAnswer(Answer):
+    """What is overdue, then what comes, then what is not known."""
+
+    items: list[ProposalAnswer]
 
 
 def _fact(fact: Fact) -> FactAnswer:

@@ -178,7 +178,45 @@ async def test_a_context_of_two_sections(served, admin):
         assert (await ask(sections=wrong)).status_code == 422
 
 
-@pytest.mark.parametrize("path", ["profile", "episodes", "gists"])
+async def test_what_an_agent_may_bring_up(served, admin):
+    """Promises first, then what comes, then what is not known; nothing of another agent, nothing long ago."""
+    now, memory = datetime.now(UTC), served.memory
+    day = timedelta(days=1)
+    promise = {"topic": "promises", "kind": "promise", "scope": "agent"}
+    await learn(
+        memory,
+        fact("The agent sends the plan", due=now - day, **promise),
+        fact("The agent calls", due=now - 2 * day, **promise),
+        fact("The agent called long ago", due=now - 90 * day, **promise),
+        fact("The bank calls", due=now - day, **promise | {"agent_id": "bank"}),
+        fact("Moves to Kiel", topic="home", valid_from=now + 5 * day),
+        fact("Lives in Bremen", topic="home", valid_from=now - 5 * day),
+        fact("Has a trip", topic="travel", valid_from=now + 90 * day),
+        fact("Has a dog", topic="pets", sub_topic="dog"),
+    )
+    text = "additional_user_profiles: [{topic: pets, sub_topics: [dog, {name: cat, description: theirs}]}]"
+    await admin.put("/v1/profile/configuration", json={"text": text})
+    items = (await admin.get("/v1/users/ana/proposals")).json()["items"]
+    assert [(one["reason"], one["fact"] and one["fact"]["text"]) for one in items] == [
+        ("overdue", "The agent sends the plan"),
+        ("overdue", "The agent calls"),
+        ("coming", "Moves to Kiel"),
+        ("unknown", None),
+    ]
+    assert (items[3]["topic"], items[3]["sub_topic"], items[3]["description"]) == ("pets", "cat", "theirs")
+    assert len((await admin.get("/v1/users/ana/proposals?limit=2")).json()["items"]) == 2
+
+
+async def test_a_text_is_imported_as_what_somebody_said(served, admin):
+    """Kept word for word, once, and handed to a worker at once."""
+    body = {"turns": [{"role": "user", "text": "I work at Acme. " * 900, "id": "cv"}], "call_id": "cv"}
+    for _ in range(2):
+        kept = await admin.post("/v1/users/ana/turns", json=body | {"ended": True})
+        assert kept.status_code == 200, kept.text
+    assert len(await served.memory.turns.list("ana")) == 1
+
+
+@pytest.mark.parametrize("path", ["profile", "episodes", "gists", "proposals"])
 async def test_of_nobody_there_is_nothing(admin, path):
     """Which is no mistake."""
     assert (await admin.get(f"/v1/users/nobody/{path}")).json()["items"] == []

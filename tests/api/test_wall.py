@@ -133,7 +133,8 @@ async def test_every_query_with_its_filter_removed(two, admin, monkeypatch):
     asked += [("POST", "/search", {"text": "Who is bo?"}), ("POST", "/context", {"text": "Who is bo?"})]
     asked += [("POST", "/context", {"sections": {}}), ("POST", "/context", {"text": "bo?", "sections": {}})]
     asked += [
-        ("GET", f"/{path}", None) for path in ("profile", "episodes", "episodes?q=bo", "gists", "gists?q=bo")
+        ("GET", f"/{path}", None)
+        for path in ("profile", "episodes", "episodes?q=bo", "gists", "gists?q=bo", "proposals")
     ]
     asked += [("POST", "/facts", {"text": "Has a dog."}), ("POST", "/learn", None)]
     for method, path, body in asked:

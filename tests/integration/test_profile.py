@@ -27,6 +27,7 @@ from echoic.memory.profile.profile import Limits, read_slots
 from echoic.memory.profile.slots import read_profile, write_profile
 from echoic.memory.recall.prompt import estimate_tokens
 from echoic.memory.review.facts import history
+from echoic.memory.review.people import days
 from echoic.memory.service import open_memory
 from echoic.memory.types import ForgetRequest
 from echoic.workers.choose_extractor import make_extractor
@@ -125,6 +126,13 @@ async def test_a_second_look_at_a_slot_that_says_what_it_is_for(memory, learner,
     await taught(memory, learner, model, "I have a red car.", car)
     assert "what they are called there" in model.asked()
     assert [(one.sub_topic, one.content) for one in await slots(memory)] == [(slot, "Has a red car")]
+
+
+async def test_what_learning_asked_of_its_model_is_counted(memory, learner, model):
+    """For each day, as the model's address counts it."""
+    await acme(memory, learner, model)
+    (day,) = await days(memory.db, memory.now(), 7)
+    assert (day["batches"], day["tokens_in"], day["tokens_out"]) == (1, 1, 1)
 
 
 async def test_no_second_look_where_it_is_off(memory, learner, model):

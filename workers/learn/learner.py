@@ -24,6 +24,7 @@ from echoic.memory.types import Turn
 from echoic.workers.attempts import Attempts
 from echoic.workers.learn.extractor import Extraction, Extractor
 from echoic.workers.learn.known_facts import known_facts, only_new, says_nothing
+from echoic.workers.model.chat import SPENT, Spent
 
 log = logging.getLogger("echoic.learn")
 
@@ -57,6 +58,7 @@ class Learned:
     extraction: Extraction
     vectors: Vector
     profile: ProfileSettings
+    spent: Spent
 
 
 class Learner:
@@ -138,10 +140,11 @@ class Learner:
         turns: Sequence[Turn],
         report: LearnReport,
     ) -> None:
+        SPENT.set(spent := Spent())
         file = self._memory.settings.profile_file
         profile = await within(connection, read_profile(connection, file))
         extraction, vectors = await self._extract(turns, profile)
-        learned = Learned(turns, extraction, vectors, profile)
+        learned = Learned(turns, extraction, vectors, profile, spent)
         await within(connection, self._commit(connection, user_id, batch, learned, report))
 
     async def _extract(self, turns: Sequence[Turn], profile: ProfileSettings) -> tuple[Extraction, Vector]:
@@ -180,7 +183,8 @@ class Learner:
             await self._file(connection, user_id, batch, learned)
             ended = [one.fact_id for one in extraction.endings]
             await graph_ledger.mark_due(connection, user_id, turns[0].agent_id, ended)
-            await batches.finish(connection, user_id, batch.batch_id, len(extraction.facts))
+            spent = (learned.spent.tokens_in, learned.spent.tokens_out)
+            await batches.finish(connection, user_id, batch.batch_id, len(extraction.facts), *spent)
             if extraction.facts or closed:
                 await notify(connection, user_id)
         report.batches, report.turns = report.batches + 1, report.turns + len(turns)

@@ -97,6 +97,28 @@ class ProfileConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalAnswer:
+    """One thing that an agent may bring up."""
+
+    reason: Literal["overdue", "coming", "unknown"]
+    """`overdue`: a promise whose day has come; `coming`: something begins or is due soon; `unknown`: a slot
+    of which nothing is known."""
+    topic: str
+    sub_topic: str
+    description: str
+    """Of a slot of which nothing is known."""
+    at: datetime | None
+    fact: FactAnswer | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalsAnswer:
+    """What is overdue, then what comes, then what is not known."""
+
+    items: list[ProposalAnswer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlotAnswer:
     """What is known under one topic and sub-topic. Its `version` is sent back as `If-Match`."""
 

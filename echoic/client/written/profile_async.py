@@ -14,6 +14,7 @@ from echoic.client.written.profile_answers import (
     GistsAnswer,
     ProfileAnswer,
     ProfileConfig,
+    ProposalsAnswer,
     SlotAnswer,
 )
 
@@ -121,6 +122,20 @@ class AsyncProfile(AsyncRoutes):
             headers={"if-match": tag(version)},
         )
         await self._ask(ask, None)
+
+    async def list_proposals(
+        self,
+        user_id: str,
+        *,
+        agent_id: str | None = None,
+        page_size: int = 200,
+    ) -> ProposalsAnswer:
+        """What an agent may bring up by itself: promises, what comes soon, and slots that are empty."""
+        ask = Ask(
+            "GET", "/v1/users/{}/proposals", (user_id,), query={"agent_id": agent_id, "limit": page_size}
+        )
+        found: ProposalsAnswer = await self._ask(ask, ProposalsAnswer)
+        return found
 
     def list_episodes(
         self,

@@ -107,3 +107,11 @@ delete from episodes where user_id = $1 and ended_at < $2
 -- name: export_episodes
 select episode_id, agent_id, call_id, began_at, ended_at, tags::text, summary, delta::text, created_at, updated_at from episodes
 where user_id = $1 order by ended_at, episode_id
+
+-- name: facts_near
+-- Live promises that are due, and facts that begin, soonest first. $2 agent $3 now $4 promises due since $5 anything before $6 how many
+select id, payload::text, at from (
+    select id, payload, due, coalesce(due, (payload ->> 'valid_from')::timestamptz) as at from facts
+    where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $3)
+        and (due is not null or payload ? 'valid_from')
+) dated where at < $5 and (at > $3 or (due is not null and at >= $4)) order by at limit $6
