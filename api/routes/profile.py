@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from echoic.api.access.guard import Mind, Operates, Reads, UserId, Writes
+from echoic.api.paging import Limit
 from echoic.api.problems import Problem
 from echoic.api.routes.facts import IfMatch, version_in
 from echoic.api.schemas.common import EDITS
@@ -132,7 +133,7 @@ async def list_proposals(
     who: Reads,
     mind: Mind,
     agent_id: AgentName = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    limit: Limit = 20,
 ) -> ProposalsAnswer:
     """What an agent may bring up by itself: promises, what comes soon, and slots that are empty."""
     found = await proposals(mind, _caller(mind, user_id, agent_id), limit)

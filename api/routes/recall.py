@@ -50,4 +50,4 @@ def _shape(body: ContextBody, asked: SectionsBody, language: str) -> Shape:
     only = tuple(body.topics) or None
     limits = Limits(only, tuple(asked.prefer), asked.slots_a_topic, asked.slots_of)
     shares = (body.max_tokens, asked.profile_share, asked.days, asked.fill)
-    return Shape(*shares, limits, asked.language or language, asked.template)
+    return Shape(*shares, limits, asked.feature, asked.language or language, asked.template)

@@ -38,6 +38,9 @@ class SectionsBody(Body):
         default_factory=dict
     )
     """The same for some topics."""
+    feature: Name = Field("", examples=["restaurant"])
+    """What the conversation is about, by a name of the profile's `feature_topics`: the profile keeps to what
+    that needs."""
     language: Language = ""
     """ISO 639-1, of the headings; empty: what the person has chosen, else English."""
     template: Text = ""

@@ -44,6 +44,8 @@ class Shape:
     fill: bool = False
     """Whether events may have what the profile left."""
     limits: Limits = field(default_factory=Limits)
+    feature: str = ""
+    """What the conversation is about, by a name of `feature_topics`: the profile keeps to what that needs."""
     language: str = ""
     """ISO 639-1: of the frame. What is remembered stays in the language it was said in."""
     template: str = ""
@@ -81,10 +83,10 @@ async def compile_context(memory: Memory, caller: Caller, shape: Shape, found: S
 
     async def read(connection: Connection) -> tuple[list[Slot], list[Item]]:
         profile = await read_profile(connection, memory.settings.profile_file)
-        most = max(1, share // SHORTEST_LINE)
-        slots = await read_slots(
-            connection, caller.user_id, caller.agent_id, profile, _within(shape.limits, share), now, most
-        )
+        most, limits = max(1, share // SHORTEST_LINE), _within(shape.limits, share)
+        if shape.feature:
+            limits = replace(limits, only=profile.needed_by(shape.feature))
+        slots = await read_slots(connection, caller.user_id, caller.agent_id, profile, limits, now, most)
         least = min(GISTS, shape.tokens // SHORTEST_LINE)
         rows = await connection.fetch(query("gist_lines"), caller.user_id, caller.agent_id, since, least)
         return slots, [Item("fact", **row, tier="events") for row in rows]

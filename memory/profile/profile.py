@@ -78,7 +78,7 @@ class Limits:
     """Which part of a profile is wanted; what comes first is kept."""
 
     only: tuple[str, ...] | None = None
-    """Topics; None: all."""
+    """Topics, or single slots as `topic/slot`; None: all."""
     prefer: tuple[str, ...] = ()
     """Topics that come first, in this order."""
     slots_a_topic: int | None = None
@@ -106,7 +106,7 @@ async def read_slots(
     """
     strict = profile.profile_strict_mode
     named = [f"{topic.topic}/{sub.name}" for topic in profile.topics.values() for sub in topic.sub_topics]
-    only = None if limits.only is None else list(limits.only)
+    only = None if limits.only is None else [place.partition("/")[0] for place in limits.only]
     args = (user_id, agent_id, now, only, list(limits.prefer), named if strict else None, most)
     rows = await connection.fetch(query("profile_lines"), *args)
     return chosen(grouped(rows, profile.max_pre_profile_token_size), limits)
@@ -140,6 +140,8 @@ def chosen(slots: Sequence[Slot], limits: Limits) -> list[Slot]:
         most = limits.of_topic.get(slot.topic, limits.slots_a_topic)
         if limits.slots is not None and len(kept) >= limits.slots:
             break
+        if limits.only is not None and not {slot.topic, f"{slot.topic}/{slot.sub_topic}"} & set(limits.only):
+            continue
         if most is not None and of_topic.get(slot.topic, 0) >= most:
             continue
         spent += estimate_tokens(line_of_slot(slot))

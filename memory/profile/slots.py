@@ -71,6 +71,26 @@ class Tag(_Part):
     description: About = ""
 
 
+Place = Annotated[
+    str,
+    BeforeValidator(
+        lambda value: "/".join(map(unified, value.split("/"))) if isinstance(value, str) else value
+    ),
+]
+FEATURES: dict[str, tuple[str, ...]] = {
+    "appointment": ("health", "work", "plans", "promises"),
+    "celebration": ("family", "friends", "food", "health", "plans"),
+    "gift": ("family", "friends", "pets", "hobbies", "opinions"),
+    "health": ("health", "food", "family", "promises"),
+    "recipe": ("food", "health", "family", "home"),
+    "restaurant": ("home", "food", "health", "opinions"),
+    "shopping": ("things", "home", "family", "food", "opinions"),
+    "small_talk": ("family", "friends", "pets", "hobbies", "plans"),
+    "support": ("things", "home", "promises", "opinions"),
+    "travel": ("travel", "home", "family", "food", "health", "plans"),
+    "work": ("work", "plans", "promises"),
+}
+"""By Echoic's own topics."""
 Tags = tuple[Annotated[Tag, BeforeValidator(_named)], ...]
 
 
@@ -100,6 +120,9 @@ class ProfileSettings(BaseSettings):
     of these a name, or `name`, `description`, `update_description`, `validate_value`."""
     overwrite_user_profiles: tuple[Topic, ...] | None = None
     """The same, instead of Echoic's own topics and the additional ones."""
+    feature_topics: dict[Name, tuple[Place, ...]] | None = None
+    """What a conversation needs of a profile, by the name of a feature, such as `restaurant`: topics, or
+    single slots as `topic/slot`. What is set stands in the place of Echoic's own table."""
     event_tags: Tags = ()
     """What each event is told apart by: names, or `name` and `description`."""
     event_theme_requirement: str = Field("", max_length=2_000)
@@ -121,6 +144,17 @@ class ProfileSettings(BaseSettings):
         """The configured slot of this name."""
         named = self.topics.get(topic)
         return next((one for one in named.sub_topics if one.name == sub_topic), None) if named else None
+
+    def needed_by(self, feature: str) -> tuple[str, ...]:
+        """The topics and slots that a feature needs.
+
+        Raises:
+            ConfigInvalid: there is none of this name.
+        """
+        table = FEATURES if self.feature_topics is None else self.feature_topics
+        if unified(feature) not in table:
+            raise ConfigInvalid(f"There is no feature of this name. There are: {', '.join(sorted(table))}.")
+        return table[unified(feature)]
 
     def has(self, topic: str, sub_topic: str) -> bool:
         """Whether a profile shows this slot."""

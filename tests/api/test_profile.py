@@ -178,6 +178,29 @@ async def test_a_context_of_two_sections(served, admin):
         assert (await ask(sections=wrong)).status_code == 422
 
 
+async def test_a_context_keeps_to_what_a_feature_needs(admin):
+    """By Echoic's own table, or by a configured one, down to single slots; an unknown name is told."""
+    for topic, slot in (
+        ("food", "likes"),
+        ("health", "allergies"),
+        ("health", "doctor"),
+        ("work", "company"),
+    ):
+        await filled(admin, f"Something of {topic} {slot}", topic=topic, sub_topic=slot)
+
+    async def shown(feature):
+        sections = {"feature": feature, "template": "{profile_section}"}
+        answer = await admin.post("/v1/users/ana/context", json={"sections": sections})
+        lines = answer.json()["block"].splitlines() if answer.status_code == 200 else []
+        return answer.status_code, {line.split(":")[0][2:] + "/" + line.split(":")[2] for line in lines}
+
+    assert await shown("Restaurant") == (200, {"food/likes", "health/allergies", "health/doctor"})
+    text = "feature_topics: {menu: [food, health/allergies]}"
+    await admin.put("/v1/profile/configuration", json={"text": text})
+    assert await shown("menu") == (200, {"food/likes", "health/allergies"})
+    assert await shown("restaurant") == (422, set())
+
+
 async def test_what_an_agent_may_bring_up(served, admin):
     """Promises first, then what comes, then what is not known; nothing of another agent, nothing long ago."""
     now, memory = datetime.now(UTC), served.memory

@@ -22,6 +22,7 @@ class SectionsBody(TypedDict, total=False):
     prefer: list[str]
     slots_a_topic: int | None
     slots_of: dict[str, int]
+    feature: str
     language: str
     template: str
 
