@@ -11,12 +11,16 @@ from echoic.api.schemas.facts import FactAnswer, SlotName
 from echoic.memory.profile.episodes import Episode, Gist
 from echoic.memory.profile.proactive import Proposal, Reason
 from echoic.memory.profile.profile import Slot, id_of_slot
-from echoic.memory.profile.slots import MOST_CHARS, ProfileSettings
+from echoic.memory.profile.slots import ProfileSettings
 from echoic.memory.types import Fact
 
-Values = Annotated[list[Said], Field(min_length=1, max_length=50)]
+Value = Annotated[Said, StringConstraints(max_length=500)]
+Values = Annotated[list[Value], Field(min_length=1, max_length=20)]
+"""They fit a body with room to spare."""
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(holdable)]
 MOST_TAGS = 50
+MOST_CHARS = 16_000
+"""Of a configuration that is set here: a body holds 64 KiB."""
 
 
 class LineAnswer(Answer):
