@@ -22,12 +22,14 @@ from echoic.api.gateway.model import Model
 from echoic.api.mem0 import hosted, self_hosted
 from echoic.api.problems import answer_with_problems
 from echoic.api.routes import (
+    episodes,
     events,
     facts,
     health,
     learning,
     links,
     people,
+    profile,
     recall,
     socket,
     system,
@@ -65,7 +67,10 @@ def make_app(settings: ApiSettings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     v1 = APIRouter(prefix=PREFIX, responses=PROBLEMS)
-    parts = (people, links, turns, facts, recall, learning, events, socket, talk, gateway, system)
+    parts = (
+        *(people, links, turns, facts, profile, episodes, recall, learning, events),
+        *(socket, talk, gateway, system),
+    )
     for part in (*parts, chosen, providers, models, keys):
         v1.include_router(part.router)
     app.include_router(v1)

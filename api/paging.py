@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 from fastapi import Query
 
@@ -23,7 +24,7 @@ BIGGEST = 2**63
 
 def cursor_of(kind: str, *values: object) -> str:
     """A place in a list of this kind."""
-    plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
+    plain = [_plain(value) for value in values]
     return base64.urlsafe_b64encode(json.dumps([kind, *plain]).encode()).decode().rstrip("=")
 
 
@@ -40,7 +41,7 @@ def read_cursor(kind: str, text: str | None, *types: type) -> tuple[Any, ...] | 
         if found != kind:
             raise ValueError(kind)
         return tuple(_read(value, wanted) for value, wanted in zip(values, types, strict=True))
-    except (ValueError, TypeError, RecursionError, binascii.Error) as exc:
+    except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error) as exc:
         raise Problem(400, "cursor-invalid", "This cursor is not of this list: begin without one.") from exc
 
 
@@ -50,7 +51,15 @@ def cut(items: Sequence[T], limit: int, place: Callable[[T], str]) -> tuple[list
     return page, place(page[-1]) if len(items) > limit else None
 
 
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value
+
+
 def _read(value: Any, wanted: type[Any]) -> Any:
+    if wanted is UUID:
+        return UUID(value)
     if wanted is datetime:
         when = datetime.fromisoformat(value)
         if when.tzinfo is None:

@@ -21,6 +21,8 @@ from echoic.memory.errors import (
     StoreUnavailable,
     UserUnknown,
 )
+from echoic.memory.profile.episodes import EpisodeUnknown
+from echoic.memory.profile.profile import SlotUnknown
 from echoic.memory.review.corrections import FactChanged, FactUnknown, KeyReused, NotRemembered
 from echoic.memory.settings.links import TooManyIds
 from echoic.memory.settings.model_files import ModelFileFixed, ModelFileUnknown
@@ -36,6 +38,8 @@ OPENAI_PATHS = ("/v1/chat/completions",)
 FAULTS: tuple[tuple[type[MemoryFault], int, str], ...] = (
     (FactUnknown, 404, "fact-unknown"),
     (UserUnknown, 404, "user-unknown"),
+    (SlotUnknown, 404, "slot-unknown"),
+    (EpisodeUnknown, 404, "episode-unknown"),
     (ProviderUnknown, 404, "provider-unknown"),
     (ModelFileUnknown, 404, "model-unknown"),
     (FactChanged, 412, "changed-meanwhile"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from uuid import UUID, uuid4
 
 from echoic.memory.errors import ModelAnswerInvalid
+from echoic.memory.profile.slots import PLAIN, ProfileSettings
 from echoic.memory.service import Memory
 from echoic.memory.types import Evidence, Fact, Turn
 from echoic.workers.learn.extractor import Ending, Extraction
@@ -27,7 +28,9 @@ class ScriptedExtractor:
         """What this turn will be found to say."""
         self._learned[turn_id] = learned
 
-    async def extract(self, turns: Sequence[Turn], known: Sequence[Fact]) -> Extraction:
+    async def extract(
+        self, turns: Sequence[Turn], known: Sequence[Fact], profile: ProfileSettings = PLAIN
+    ) -> Extraction:
         """The facts of these turns, and the closings, of any live fact: a model is shown the nearest only.
 
         Raises:

@@ -118,6 +118,10 @@ class MemorySettings(BaseSettings):
     neo4j_database: str = "neo4j"
     """Database of Neo4j that holds the graph."""
 
+    profile_file: Path | None = None
+    """YAML file of a profile's slots, event tags and their settings; every key of it can be a variable
+    instead. Memobase's file fits."""
+
     mask_secrets: bool = True
     """Whether card numbers, PINs, passwords and one-time codes become "•••" before anything is stored."""
     consent: Literal["on", "ask", "off"] = "on"

@@ -131,6 +131,8 @@ class Fact:
     """Other people, places and organisations in it, as they stand there."""
     labels: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What another program keeps with it, as JSON values: its metadata, its name for the conversation."""
+    sub_topic: str = ""
+    """The slot of its topic in which a profile shows it; empty: none in particular."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ AREAS = {
     "users": "people",
     "calls": "people",
     "facts": "facts",
+    "profile": "profile",
+    "episodes": "profile",
     "recall": "facts",
     "gateway": "facts",
     "learning": "facts",

@@ -15,10 +15,11 @@ from pydantic_settings import BaseSettings
 from echoic.agent.config import AgentSettings
 from echoic.api.config import ApiSettings
 from echoic.memory.config import MemorySettings
+from echoic.memory.profile.slots import ProfileSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, ENV_EXAMPLE = ROOT / "docs" / "settings.md", ROOT / ".env.example"
-SETTINGS: tuple[type[BaseSettings], ...] = (MemorySettings, AgentSettings, ApiSettings)
+SETTINGS: tuple[type[BaseSettings], ...] = (MemorySettings, ProfileSettings, AgentSettings, ApiSettings)
 MARKS = ("<!-- settings: written by `make docs` -->\n", "<!-- settings end -->\n")
 ENV_MARKS = ("# --- settings: written by `make docs` ---\n", "# --- settings end ---\n")
 
@@ -90,7 +91,7 @@ def _default(field: FieldInfo) -> str:
     value = field.default
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
-    if value is None:
+    if value in (None, ()):
         return ""
     if isinstance(value, bool):
         return str(value).lower()

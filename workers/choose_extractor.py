@@ -74,4 +74,4 @@ def make_extractor(
         from echoic.workers.mem0.source import Mem0Source  # importing Mem0 takes 2.5 s
 
         source = Mem0Source(settings, model)
-    return VerifiedExtractor(source, zone, grade=grade), model
+    return VerifiedExtractor(source, zone, grade=grade, checker=model), model

@@ -95,6 +95,7 @@ async def add_fact(
         valid_from=body.valid_from,
         valid_until=body.valid_until,
         about=About(body.about.role, body.about.name),
+        sub_topic=body.sub_topic,
     )
     once = _once(who, idempotency_key, body) if idempotency_key else None
     made = await create_fact(mind, fact, by_whom=who.by_whom, once=once)
@@ -128,7 +129,7 @@ async def change_fact(
     if_match: IfMatch = None,
 ) -> FactAnswer:
     """Change some fields of a fact; 412 when somebody else has changed it since it was read."""
-    version = _version(if_match)
+    version = version_in(if_match)
     if version is None:
         raise Problem(428, "if-match-needed", "Send the fact's ETag as If-Match, so that no change is lost.")
     before = (await _existing(mind, user_id, fact_id)).fact
@@ -148,7 +149,7 @@ async def forget_fact(
 ) -> None:
     """Forget a fact in every store, its history included. What was said stays, and is not learned again."""
     found = await _existing(mind, user_id, fact_id)
-    if if_match is not None and _version(if_match) != found.version:
+    if if_match is not None and version_in(if_match) != found.version:
         raise FactChanged
     caller = Caller(found.fact.user_id, found.fact.agent_id, "api")
     await forget(CallMemory(mind, caller), ForgetRequest(fact_ids=frozenset({fact_id})))
@@ -188,7 +189,7 @@ def _tagged(fact: StoredFact, response: Response) -> FactAnswer:
     return FactAnswer.of(fact)
 
 
-def _version(if_match: str | None) -> str | None:
+def version_in(if_match: str | None) -> str | None:
     """An ETag without its quotes; one that is none of ours matches nothing."""
     found = if_match and _ETAG.fullmatch(if_match.strip())
     return found[1] if found else if_match

@@ -3,8 +3,10 @@
 from fastapi import APIRouter
 
 from echoic.api.access.guard import Mind, Reads, UserId
-from echoic.api.schemas.recall import ContextBody, RecallAnswer, SearchBody
+from echoic.api.schemas.recall import ContextBody, RecallAnswer, SearchBody, SectionsBody
 from echoic.memory.direct import OpenMemory
+from echoic.memory.profile.context import Shape, sections_for
+from echoic.memory.profile.profile import Limits
 from echoic.memory.review.context import context_for
 from echoic.memory.types import Caller, Recall
 
@@ -22,11 +24,17 @@ async def search(user_id: UserId, body: SearchBody, who: Reads, mind: Mind) -> R
 
 @router.post("/users/{user_id:id}/context")
 async def build_context(user_id: UserId, body: ContextBody, who: Reads, mind: Mind) -> RecallAnswer:
-    """A block for a prompt within a token limit: what answers the text, then the most important facts."""
+    """A block for a prompt within a token limit: what answers the text, then the most important facts.
+
+    With `sections` the profile by slot, then what happened: what answers the text, and the last.
+    """
     settings, choices = mind.settings, await mind.choices.read(user_id)
     if not choices.memory:
         return RecallAnswer.of(Recall())
     caller = choices.applied_to(Caller(user_id, body.agent_id or settings.agent_id, "api", settings.timezone))
+    if body.sections is not None:
+        shape = _shape(body, body.sections, choices.language_code)
+        return RecallAnswer.of(await sections_for(mind, caller, body.text, shape))
     found = await context_for(
         mind,
         caller,
@@ -36,3 +44,10 @@ async def build_context(user_id: UserId, body: ContextBody, who: Reads, mind: Mi
         topics=frozenset(body.topics),
     )
     return RecallAnswer.of(found)
+
+
+def _shape(body: ContextBody, asked: SectionsBody, language: str) -> Shape:
+    only = tuple(body.topics) or None
+    limits = Limits(only, tuple(asked.prefer), asked.slots_a_topic, asked.slots_of)
+    shares = (body.max_tokens, asked.profile_share, asked.days, asked.fill)
+    return Shape(*shares, limits, asked.feature, asked.language or language, asked.template)

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, mo
 
 from echoic.api.schemas.common import AgentId, Answer, Body, Name, Page, Said
 from echoic.api.schemas.people import TurnAnswer
+from echoic.memory.profile.slots import unified
 from echoic.memory.review.facts import FactChange, StoredFact
 from echoic.memory.types import About, Fact, FactKind, Precision, Scope
 
@@ -21,6 +22,7 @@ def _in_the_calendar(when: datetime) -> datetime:
 
 When = Annotated[AwareDatetime, AfterValidator(_in_the_calendar)]
 Topic = Annotated[Name, StringConstraints(min_length=1)]
+SlotName = Annotated[Name, AfterValidator(unified)]
 Importance = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 EXAMPLE: dict[str, Any] = {"text": "Has a dog called Biscuit.", "topic": "pets", "importance": 0.6}
 
@@ -54,6 +56,8 @@ class FactAnswer(Answer):
     """Changes with every change; null where the fact is shown as it was before."""
     text: str = Field(examples=[EXAMPLE["text"]])
     topic: str = Field(examples=[EXAMPLE["topic"]])
+    sub_topic: str = ""
+    """The slot of its topic in which a profile shows it."""
     importance: float = Field(examples=[EXAMPLE["importance"]])
     scope: Scope
     agent_id: str
@@ -119,6 +123,8 @@ class FactCreate(Body):
 
     text: Said = Field(examples=[EXAMPLE["text"]])
     topic: Topic = Field("other", examples=[EXAMPLE["topic"]])
+    sub_topic: SlotName = ""
+    """The slot of its topic in which a profile shows it."""
     importance: Importance = Field(0.5, examples=[EXAMPLE["importance"]])
     scope: Scope = "user"
     """`agent`: only `agent_id` sees it."""
@@ -140,6 +146,8 @@ class FactEdit(Body):
 
     text: Said | None = Field(None, examples=["Has a dog called Biscotti."])
     topic: Topic | None = None
+    sub_topic: SlotName | None = None
+    """Empty: none in particular."""
     importance: Importance | None = None
     scope: Scope | None = None
     about: AboutBody | None = None

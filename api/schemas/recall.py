@@ -4,10 +4,12 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from echoic.api.schemas.common import AgentId, Answer, Body, Name, Said, Text
 from echoic.memory.types import ItemKind, Recall, Role, TierStatus
+
+Language = Annotated[str, StringConstraints(pattern="^([a-z]{2})?$")]
 
 
 class SearchBody(Body):
@@ -18,6 +20,31 @@ class SearchBody(Body):
     """As which agent sees it; default: `ECHOIC_AGENT_ID`."""
     budget_ms: int = Field(1_000, ge=1, le=10_000)
     """Longest wait, all tiers together."""
+
+
+class SectionsBody(Body):
+    """How a context of two sections is to be. What comes first is kept within the limit."""
+
+    profile_share: float = Field(0.6, gt=0, le=1, allow_inf_nan=False)
+    """How much of `max_tokens` the profile may have; the frame comes to them."""
+    days: int | None = Field(180, ge=1, le=36_500)
+    """How far back events go; null: to the beginning."""
+    fill: bool = False
+    """Whether events may have what the profile left."""
+    prefer: Annotated[list[Name], Field(max_length=20)] = Field(default_factory=list)
+    """Topics of the profile that come first, in this order."""
+    slots_a_topic: int | None = Field(None, ge=1, le=1_000)
+    slots_of: Annotated[dict[Name, Annotated[int, Field(ge=0, le=1_000)]], Field(max_length=20)] = Field(
+        default_factory=dict
+    )
+    """The same for some topics."""
+    feature: Name = Field("", examples=["restaurant"])
+    """What the conversation is about, by a name of the profile's `feature_topics`: the profile keeps to what
+    that needs."""
+    language: Language = ""
+    """ISO 639-1, of the headings; empty: what the person has chosen, else English."""
+    template: Text = ""
+    """Instead of the default frame: `{profile_section}` and `{event_section}` in it are filled in."""
 
 
 class ContextBody(Body):
@@ -32,6 +59,9 @@ class ContextBody(Body):
     """Most lines that answer the question; up to five of the profile follow."""
     topics: Annotated[list[Name], Field(max_length=20)] = Field(default_factory=list)
     """The profile keeps to these; empty: all."""
+    sections: SectionsBody | None = None
+    """The profile by slot and what happened last, under two headings, instead of one list. Without `text` no
+    model is asked."""
 
 
 class ItemAnswer(Answer):

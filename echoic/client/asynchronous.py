@@ -11,11 +11,12 @@ from echoic.client.events import SILENCE_S, Event, Following
 from echoic.client.request import Ask, page_of, read, refusal
 from echoic.client.written.facts_async import AsyncFacts
 from echoic.client.written.people_async import AsyncPeople
+from echoic.client.written.profile_async import AsyncProfile
 from echoic.client.written.setup_async import AsyncSetup
 from echoic.client.written.system_async import AsyncSystem
 
 
-class AsyncMemoryClient(AsyncPeople, AsyncFacts, AsyncSetup, AsyncSystem):
+class AsyncMemoryClient(AsyncPeople, AsyncFacts, AsyncProfile, AsyncSetup, AsyncSystem):
     """The memory API over one pool of connections; close it, or use it in an `async with`.
 
     An iterator that is left before its end holds a connection until it is closed: `contextlib.aclosing` does.

@@ -11,11 +11,12 @@ from echoic.client.events import SILENCE_S, Event, Following
 from echoic.client.request import Ask, page_of, read, refusal
 from echoic.client.written.facts import Facts
 from echoic.client.written.people import People
+from echoic.client.written.profile import Profile
 from echoic.client.written.setup import Setup
 from echoic.client.written.system import System
 
 
-class MemoryClient(People, Facts, Setup, System):
+class MemoryClient(People, Facts, Profile, Setup, System):
     """The memory API over one pool of connections; close it, or use it in a `with`."""
 
     def __init__(

@@ -35,6 +35,7 @@ TABLES = (
     "user_settings",
     "archived_facts",
     "maintenance_runs",
+    "episodes",
 )
 WRITERS_LIMIT_MS = 15_000  # a commit takes milliseconds; a writer that holds its lock for longer hangs
 ROWS_LIMIT_S = 60.0

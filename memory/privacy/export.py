@@ -30,9 +30,10 @@ STATEMENTS = {
     "settings": "export_settings",
     "archived_facts": "export_archived",
     "maintenance_runs": "export_runs",
+    "episodes": "export_episodes",
 }
 """What Postgres holds about a person, in the order in which it is told."""
-PACKED = ("vector", "recall", "labels", "fact")
+PACKED = ("vector", "recall", "labels", "fact", "tags", "delta")
 """Columns that come as JSON text; left out where there is nothing in them."""
 Rows = AsyncIterator[Any]
 
@@ -121,6 +122,7 @@ def fact_as_json(fact: Fact) -> dict[str, Any]:
         "id": str(fact.fact_id),
         "text": fact.text,
         "topic": fact.topic,
+        "sub_topic": fact.sub_topic,
         "importance": fact.importance,
         "scope": fact.scope,
         "said_at": fact.said_at.isoformat(),

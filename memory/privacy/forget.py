@@ -104,6 +104,7 @@ async def _forget_of(connection: Connection, user_id: str, wanted: ForgetRequest
     also_from = await _learned_from(connection, user_id, wanted.turn_ids, gone)
     said_by_it = await connection.fetch(query("merged_into"), user_id, list(gone.facts))
     gone.facts |= {row["id"] for row in said_by_it}
+    await connection.execute(query("thin_episodes"), user_id, list(gone.facts), list(gone.turns))
     await connection.fetchval(query("forget_facts"), user_id, list(gone.facts))
     await connection.execute(query("forget_changes"), user_id, list(gone.facts))
     await connection.execute(query("forget_quotes"), user_id, list(gone.turns))

@@ -131,6 +131,7 @@ async def _take_back(
         await connection.executemany(query("reinstate_fact"), back)
         undone = await changes.undo(connection, user_id, every)
         await connection.execute(query("runs_undone"), user_id, every)
+        await connection.fetch(query("drop_episodes"), user_id, every)
         if call_id is not None:
             await connection.execute(query("settle_turns_of_call"), user_id, call_id)
         if undone.removed or undone.restored:

@@ -1,6 +1,7 @@
 """Facts made and changed by a person's hand: each change noted with who made it, so that it can be seen."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,11 +21,11 @@ from echoic.memory.text.secrets import hide_secrets
 from echoic.memory.types import Fact
 
 OURS = (
-    *("data", "hash", "text_lemmatized", "topic", "importance", "scope", "about", "said_at", "valid_from"),
-    "labels",
+    *("data", "hash", "text_lemmatized", "topic", "sub_topic", "importance", "scope", "about", "said_at"),
+    *("valid_from", "labels"),
 )
 ENDS = ("valid_until", "expiration_date")
-LEAVABLE = ("valid_from", "labels", *ENDS)
+LEAVABLE = ("valid_from", "sub_topic", "labels", *ENDS)
 """Keys of a payload that an edit may take away."""
 
 
@@ -60,7 +61,7 @@ async def create_fact(memory: Memory, fact: Fact, *, by_whom: str, once: Once | 
         NotRemembered, KeyReused, StoreUnavailable, ModelUnavailable: nothing is stored.
         FactUnknown: the first such request made a fact that is gone since.
     """
-    fact = replace(fact, text=_kept(memory, fact.text))
+    fact = replace(fact, text=kept(memory, fact.text))
     vectors = await memory.embedder.embed_batch([fact.text])
     put = partial(_create, memory=memory, fact=fact, vectors=vectors, by_whom=by_whom, once=once)
     return await _changed(memory, fact.user_id, await memory.db.transaction(put))
@@ -78,23 +79,35 @@ async def edit_fact(
     """
     vector = None
     if "text" in fields:
-        fields = fields | {"text": _kept(memory, fields["text"])}
+        fields = fields | {"text": kept(memory, fields["text"])}
         vector = (await memory.embedder.embed_batch([fields["text"]]))[0]
-    args = (user_id, fact_id, fields, version, by_whom, vector)
-    changed = await memory.db.transaction(partial(_edit, args=args))
+    edit = partial(
+        edit_within,
+        user_id=user_id,
+        fact_id=fact_id,
+        fields=fields,
+        version=version,
+        by_whom=by_whom,
+        vector=vector,
+    )
+    changed = await memory.db.transaction(edit)
     return await _changed(memory, changed.fact.user_id, changed)
 
 
-def _kept(memory: Memory, text: str) -> str:
+def kept(memory: Memory, text: str) -> str:
     """The words without what must never be kept, as of a call's."""
     return hide_secrets(text) if memory.settings.mask_secrets else text
 
 
-async def _changed(memory: Memory, user_id: str, fact: StoredFact) -> StoredFact:
+async def tell_changed(memory: Memory, user_id: str) -> None:
     """It is in Postgres: this process's lookups forget what they held, a worker brings the graph along."""
     memory.recaller.forget(user_id)
     if memory.graph is not None:
         await memory.jobs.enqueue_graph(user_id)
+
+
+async def _changed(memory: Memory, user_id: str, fact: StoredFact) -> StoredFact:
+    await tell_changed(memory, user_id)
     return fact
 
 
@@ -106,10 +119,17 @@ async def _create(
         raise NotRemembered
     if once and (earlier := await _made_before(connection, fact, once)):
         return await _read(connection, fact.user_id, earlier)
-    await memory.facts.add(connection, [fact], vectors, by_whom=by_whom)
-    await mark_due(connection, fact.user_id, fact.agent_id)
-    await notify(connection, fact.user_id)
+    await add_within(connection, memory, [fact], vectors, by_whom)
     return await _read(connection, fact.user_id, fact.fact_id)
+
+
+async def add_within(
+    connection: Connection, memory: Memory, facts: Sequence[Fact], vectors: Vector, by_whom: str
+) -> None:
+    """Store facts of one person and agent, in the caller's transaction."""
+    await memory.facts.add(connection, facts, vectors, by_whom=by_whom)
+    await mark_due(connection, facts[0].user_id, facts[0].agent_id)
+    await notify(connection, facts[0].user_id)
 
 
 async def _made_before(connection: Connection, fact: Fact, once: Once) -> UUID | None:
@@ -123,15 +143,30 @@ async def _made_before(connection: Connection, fact: Fact, once: Once) -> UUID |
     return row["fact_id"]
 
 
-async def _edit(
-    connection: Connection, args: tuple[str, UUID, dict[str, Any], str, str, Vector | None]
+async def edit_within(
+    connection: Connection,
+    *,
+    user_id: str,
+    fact_id: UUID,
+    fields: dict[str, Any],
+    version: str | None = None,
+    by_whom: str,
+    vector: Vector | None = None,
 ) -> StoredFact:
-    user_id, fact_id, fields, version, by_whom, vector = args
+    """Change fields of a fact, in the caller's transaction.
+
+    Args:
+        version: it must still be at this one; None: whatever it is at.
+        vector: of the new text, where there is one.
+
+    Raises:
+        FactUnknown, FactChanged: it stands as it was.
+    """
     await connection.execute(query("lock_person_shared"), user_id)
     row = await connection.fetchrow(query("fact_row_to_change"), user_id, fact_id)
     if row is None:
         raise FactUnknown
-    if version_of(row["payload"]) != version:
+    if version not in (None, version_of(row["payload"])):
         raise FactChanged
     before = fact_from(fact_id, row["payload"])
     user_id = before.user_id

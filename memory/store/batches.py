@@ -98,9 +98,11 @@ async def oldest_of_one_call(
     return _of_one_call(await connection.fetch(query("oldest_open_turns"), user_id, most_turns), most_tokens)
 
 
-async def finish(connection: Connection, user_id: str, batch_id: UUID, facts: int) -> None:
+async def finish(
+    connection: Connection, user_id: str, batch_id: UUID, facts: int, tokens_in: int = 0, tokens_out: int = 0
+) -> None:
     """Mark the batch done and its turns learned, in the caller's transaction."""
-    await connection.execute(query("finish_batch"), user_id, batch_id, facts)
+    await connection.execute(query("finish_batch"), user_id, batch_id, facts, tokens_in, tokens_out)
 
 
 async def is_void(connection: Connection, user_id: str, turns: Sequence[Turn]) -> bool:

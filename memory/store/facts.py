@@ -162,6 +162,8 @@ def payload_of(fact: Fact) -> dict[str, Any]:
     }
     if fact.about is not None:
         payload["about"] = {"role": fact.about.role, "name": fact.about.name}
+    if fact.sub_topic:
+        payload["sub_topic"] = fact.sub_topic
     if fact.precision:
         payload["precision"] = fact.precision
     if fact.kind != "fact":
@@ -200,6 +202,7 @@ def fact_from(fact_id: UUID, payload: str) -> Fact:
         due=_time(data.get("due")),
         names=tuple(data.get("names", ())),
         labels=data.get("labels") or {},
+        sub_topic=data.get("sub_topic", ""),
     )
 
 

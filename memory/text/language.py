@@ -76,6 +76,9 @@ class Language:
     """What is said to those."""
     time: Mapping[str, Any] = field(default_factory=dict)
     """How it speaks of time (memory/text/time_words.py)."""
+    frame: Mapping[str, str] = field(default_factory=dict)
+    """What stands around a context for a prompt: `memory` is its title, `note` what it is for, `profile` and
+    `events` head its sections."""
     people: Mapping[str, Words] = field(default_factory=dict)
     """What people are called by what they are to the speaker: kin, neighbours, doctors, pets. One key in all
     languages."""

@@ -83,6 +83,10 @@ ARGUMENTS = {
         "fields": {"url": "neo4j://127.0.0.1:1"},
     },
     "change_provider": {"name": "theirs"},
+    "fill_profile_slot": {"topic": "pets", "sub_topic": "cat", "values": ["Has a cat."]},
+    "change_profile_slot": {"values": ["Has a cat."]},
+    "change_episode": {"summary": "A dog."},
+    "write_profile_configuration": {"text": "event_tags: [mood]"},
     "complete_chat": {"messages": [{"role": "user", "content": "Hello!"}]},
     "add_key": {"name": "a program", "role": "service"},
 }

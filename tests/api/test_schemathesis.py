@@ -38,7 +38,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 REFUSALS = [*CHECKS, negative_data_rejection]
-PARTS = 4
+PARTS = 5
 """So that a failure names its share, and none takes long."""
 
 

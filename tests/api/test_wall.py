@@ -11,7 +11,7 @@ from tests.remembered import fact, learn, say
 
 TABLES = (
     "turns turn_index fact_index facts postings fact_changes batches forgotten events api_creations "
-    "graph_groups graph_entered graph_due user_settings archived_facts maintenance_runs links"
+    "graph_groups graph_entered graph_due user_settings archived_facts maintenance_runs links episodes"
 ).split()
 
 FILTER = r"((?:\w+\.)?user_id = (?:any\((?:person_of\()?\$1(?:::text\[\])?\)+|\$1))"
@@ -43,6 +43,9 @@ async def two(served):
             )
             await connection.execute(
                 "insert into maintenance_runs values ($1, $2, now(), 0, 0, 0, 0)", one, user_id
+            )
+            await connection.execute(
+                "insert into episodes values ($1, $2, 'echoic', 'call', now(), now())", one, user_id
             )
             await connection.execute(
                 "insert into graph_due (user_id, agent_id) values ($1, 'echoic') on conflict do nothing",
@@ -131,6 +134,11 @@ async def test_every_query_with_its_filter_removed(two, admin, monkeypatch):
     asked = [("GET", f"/{path}".rstrip("/"), None) for path in [*reads, "settings", "changes"]]
     asked += [("GET", f"/facts/{mine}{path}", None) for path in ("", "/history", "/evidence")]
     asked += [("POST", "/search", {"text": "Who is bo?"}), ("POST", "/context", {"text": "Who is bo?"})]
+    asked += [("POST", "/context", {"sections": {}}), ("POST", "/context", {"text": "bo?", "sections": {}})]
+    asked += [
+        ("GET", f"/{path}", None)
+        for path in ("profile", "episodes", "episodes?q=bo", "gists", "gists?q=bo", "proposals")
+    ]
     asked += [("POST", "/facts", {"text": "Has a dog."}), ("POST", "/learn", None)]
     for method, path, body in asked:
         answer = await admin.request(method, f"/v1/users/ana{path}", json=body)
@@ -140,6 +148,8 @@ async def test_every_query_with_its_filter_removed(two, admin, monkeypatch):
         ), path
     statistics = (await admin.get("/v1/users/ana/statistics")).json()
     assert (statistics["turns"], statistics["facts_live"]) == (1, 2)
+    slot = {"topic": "t", "values": ["Has a cat."]}
+    assert "Is bo" not in (await admin.post("/v1/users/ana/profile", json=slot)).text
     for method in ("GET", "PATCH", "DELETE"):
         body = {"topic": "stolen"} if method == "PATCH" else None
         url, headers = f"/v1/users/ana/facts/{theirs}", {"If-Match": "none"} if body else {}

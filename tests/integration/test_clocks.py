@@ -144,7 +144,7 @@ async def test_written_down_is_the_databases_time(memory):
 class Nothing:
     name = "nothing"
 
-    async def extract(self, turns, known):
+    async def extract(self, turns, known, profile):
         return Extraction()
 
 

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any, Literal, get_args
 
 from echoic.memory.errors import ModelAnswerInvalid
+from echoic.memory.profile.slots import unified
 from echoic.memory.types import CALLER, About, Precision
 
 Kind = Literal["add", "replace", "end", "confirm"]
@@ -22,6 +23,7 @@ TOPICS = (
 undertook, the agent included."""
 AGENT = "agent"
 """The role of an undertaking that the agent made."""
+MOST_TAG_CHARS = 200
 MOST_OPERATIONS = 200
 """Of one answer; a model that gives more has lost itself."""
 
@@ -52,10 +54,21 @@ class Operation:
     about: About = CALLER
     said: Said = "stated"
     topic: str = "person"
+    sub_topic: str = ""
     importance: float = 0.5
     when: When = field(default_factory=When)
     names: tuple[str, ...] = ()
     """Other people, places and organisations, as they stand in the fact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of an answer is a matter of the profile's settings."""
+
+    topics: tuple[str, ...] = TOPICS
+    sub_topics: tuple[str, ...] | None = None
+    """The only ones; none of them: any. None: they are not asked for."""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +78,18 @@ class Answer:
     operations: tuple[Operation, ...]
     unreadable: int = 0
     """Elements of which nothing could be made."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What the model says of the whole, where it was asked."""
 
 
 def schema(
-    turns: int, known: int, most: int, texts: Sequence[str] = (), *, names: bool = False
+    turns: int,
+    known: int,
+    most: int,
+    texts: Sequence[str] = (),
+    *,
+    names: bool = False,
+    asked: Asked = Asked(),
 ) -> dict[str, Any]:
     """The JSON schema of an answer; the same for all models, but for how many turns and facts there are.
 
@@ -91,12 +112,19 @@ def schema(
         "said": {"type": "string", "enum": list(get_args(Said))},
         "fact": {"type": "string", **({"enum": [*texts, ""]} if texts else {})},
         "op": {"type": "string", "enum": ["add", *_on_known(known)]},
-        "topic": {"type": "string", "enum": list(TOPICS)},
+        "topic": {"type": "string", "enum": list(asked.topics)},
+        **({} if asked.sub_topics is None else {"sub_topic": _sub_topic(asked.sub_topics)}),
         "weight": {"type": "integer", "enum": list(range(1, 10))},
         "when": {"type": "string"},
         **({"names": {"type": "array", "items": {"type": "string"}, "maxItems": 4}} if names else {}),
     }
-    return _object({"operations": {"type": "array", "items": _object(operation), "maxItems": most}})
+    tags = {"tags": _object({name: {"type": "string"} for name in asked.tags})} if asked.tags else {}
+    operations = {"type": "array", "items": _object(operation), "maxItems": most}
+    return _object({"operations": operations, **tags})
+
+
+def _sub_topic(only: Sequence[str]) -> dict[str, Any]:
+    return {"type": "string", **({"enum": [*only, ""]} if only else {})}
 
 
 def _on_known(known: int) -> list[str]:
@@ -105,18 +133,24 @@ def _on_known(known: int) -> list[str]:
     return [f"{kind} {number}" for number in range(1, known + 1) for kind in kinds]
 
 
-def read_answer(answer: Any, turns: int, known: int) -> Answer:
+def read_answer(answer: Any, turns: int, known: int, asked: Asked = Asked()) -> Answer:
     """A model's JSON as operations, however it names them.
 
     Raises:
         ModelAnswerInvalid: it is not empty, and nothing of it is usable.
     """
     elements = list(_elements(answer))
-    read = [_operation(element, turns, known) for element in elements[:MOST_OPERATIONS]]
+    read = [_operation(element, turns, known, asked) for element in elements[:MOST_OPERATIONS]]
     operations = tuple(dict.fromkeys(one for one in read if one is not None))
     if elements and not operations:
         raise ModelAnswerInvalid("Nothing in the language model's answer can be used.")
-    return Answer(operations, len(elements) - sum(one is not None for one in read))
+    return Answer(operations, len(elements) - sum(one is not None for one in read), _tags(answer, asked))
+
+
+def _tags(answer: Any, asked: Asked) -> dict[str, str]:
+    given = answer.get("tags") if isinstance(answer, Mapping) else None
+    found = {name: _words(given.get(name)) for name in asked.tags} if isinstance(given, Mapping) else {}
+    return {name: value[:MOST_TAG_CHARS] for name, value in found.items() if value}
 
 
 LISTS = ("operations", "ops", "facts", "memories", "memory", "actions", "changes", "items", "results")
@@ -176,7 +210,7 @@ def _is_list_of_objects(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(one, Mapping) for one in value)
 
 
-def _operation(element: Any, turns: int, known: int) -> Operation | None:
+def _operation(element: Any, turns: int, known: int, asked: Asked) -> Operation | None:
     if isinstance(element, str):
         element = {"fact": element}
     if not isinstance(element, Mapping):
@@ -200,7 +234,8 @@ def _operation(element: Any, turns: int, known: int) -> Operation | None:
         known=fact if kind != "add" else None,
         about=_about(element.get("about")),
         said=_one_of(element.get("said"), get_args(Said), "stated"),
-        topic=_one_of(element.get("topic"), TOPICS, "person"),
+        topic=_one_of(element.get("topic"), asked.topics, asked.topics[0]),
+        sub_topic="" if asked.sub_topics is None else unified(_words(element.get("sub_topic")))[:100],
         importance=_importance(element.get("weight")),
         when=_when(element.get("when")),
         names=tuple(one for name in _list(element.get("names")) if (one := _words(name)) and one in text),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from echoic.memory.profile.slots import PLAIN, ProfileSettings
 from echoic.memory.recall.prompt import estimate_tokens
 from echoic.memory.text.language import UNKNOWN, Language
 from echoic.memory.types import CALLER, Fact, Turn
@@ -31,6 +32,8 @@ class Portion:
     """Place of the first turn that is not context only."""
     language: Language = UNKNOWN
     """The caller's, by all turns of the batch: a portion may hold little more than "Yes"."""
+    profile: ProfileSettings = PLAIN
+    """Which slots and tags are asked for."""
 
 
 LEAST_OPERATIONS, WORDS_AN_OPERATION = 4, 6
@@ -42,7 +45,7 @@ def most_operations(portion: Portion) -> int:
     return max(LEAST_OPERATIONS, int(said / WORDS_AN_OPERATION))
 
 
-def portions(turns: Sequence[Turn]) -> Iterator[Portion]:
+def portions(turns: Sequence[Turn], profile: ProfileSettings = PLAIN) -> Iterator[Portion]:
     """The turns in groups that fit one question, each with the turns before it."""
     language = language_of_turns(turns)
     turns, start = [part for turn in turns for part in _parts(turn)], 0
@@ -54,7 +57,7 @@ def portions(turns: Sequence[Turn]) -> Iterator[Portion]:
                 break
             end += 1
         first = _context(turns, start)
-        yield Portion(tuple(turns[first:end]), start - first, language)
+        yield Portion(tuple(turns[first:end]), start - first, language, profile)
         start = end
 
 

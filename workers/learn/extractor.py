@@ -1,7 +1,7 @@
 """Asks a model for the operations of a batch, and keeps those that its turns bear out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from typing import Protocol
@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from echoic.memory.model_verdict import Grade
+from echoic.memory.profile.slots import PLAIN, ProfileSettings
 from echoic.memory.text.canonical import tokens
 from echoic.memory.types import CALLER, Evidence, Fact, Turn
 from echoic.workers.evidence.operations import Answer, Operation, When, read_answer, schema
@@ -16,6 +17,8 @@ from echoic.workers.evidence.spoken import Spoken
 from echoic.workers.evidence.verify import is_dated, judged
 from echoic.workers.learn.conversation import Portion, halves, most_operations, portions
 from echoic.workers.learn.prompt import messages
+from echoic.workers.learn.slot_check import well_placed
+from echoic.workers.learn.slots import asked_of
 from echoic.workers.model.chat import AnswerTooLong, ChatModel
 
 OF_THIS_AGENT = ("assistant", "promises")
@@ -51,6 +54,8 @@ class Extraction:
     confirmed: tuple[Confirmation, ...] = ()
     refused: Counter[str] = field(default_factory=Counter)
     """Operations that were not carried out, by reason."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What the model says of the conversation, by name of the tag."""
 
 
 class Extractor(Protocol):
@@ -58,8 +63,10 @@ class Extractor(Protocol):
 
     name: str
 
-    async def extract(self, turns: Sequence[Turn], known: Sequence[Fact]) -> Extraction:
-        """What these turns teach.
+    async def extract(
+        self, turns: Sequence[Turn], known: Sequence[Fact], profile: ProfileSettings = PLAIN
+    ) -> Extraction:
+        """What these turns teach; `profile` says in which slots, and how the conversation is tagged.
 
         Raises:
             ModelUnavailable: the provider is down or slow; costs no attempt.
@@ -90,25 +97,25 @@ class ModelSource:
 
     async def operations(self, portion: Portion, known: Sequence[Fact]) -> Answer:
         """See `Extractor.extract`; of a cut answer the whole part is kept, and the rest asked again."""
-        turns = len(portion.turns)
+        turns, asked = len(portion.turns), asked_of(portion.profile)
         try:
             found = await self._model.ask(
                 messages(portion, known, self._zone, names=self._names),
                 "operations",
-                schema(turns, len(known), most_operations(portion), names=self._names),
+                schema(turns, len(known), most_operations(portion), names=self._names, asked=asked),
             )
         except AnswerTooLong as exc:
             return await self._rest(portion, known, exc)
-        return read_answer(found, turns, len(known))
+        return read_answer(found, turns, len(known), asked)
 
     async def _rest(self, portion: Portion, known: Sequence[Fact], cut: AnswerTooLong) -> Answer:
-        turns = len(portion.turns)
-        whole = read_answer(cut.partial, turns, len(known)) if cut.partial else Answer(())
+        turns, asked = len(portion.turns), asked_of(portion.profile)
+        whole = read_answer(cut.partial, turns, len(known), asked) if cut.partial else Answer(())
         done = max((at for one in whole.operations for at in one.turns), default=portion.new - 1)
         if whole.operations and portion.new <= done < turns - 1:
             # the last one that is whole may not be the last of its turn, so that turn is asked about again
             rest = await self.operations(replace(portion, new=max(done, portion.new)), known)
-            return Answer(tuple(dict.fromkeys(whole.operations + rest.operations)), rest.unreadable)
+            return replace(rest, operations=tuple(dict.fromkeys(whole.operations + rest.operations)))
         parts = halves(portion)
         if parts is None:
             if whole.operations:
@@ -117,7 +124,8 @@ class ModelSource:
         first, second = [await self.operations(part, known) for part in parts]
         shift = turns - len(parts[1].turns)
         moved = [replace(one, turns=tuple(at + shift for at in one.turns)) for one in second.operations]
-        return Answer((*first.operations, *moved), first.unreadable + second.unreadable)
+        unreadable, tags = first.unreadable + second.unreadable, {**second.tags, **first.tags}
+        return Answer((*first.operations, *moved), unreadable, tags)
 
     async def close(self) -> None:
         await self._model.close()
@@ -126,22 +134,31 @@ class ModelSource:
 class VerifiedExtractor:
     """The operations of a source, each held against the words it quotes."""
 
-    def __init__(self, source: Source, zone: ZoneInfo, *, grade: Grade = "full") -> None:
-        self._source, self._zone, self._grade = source, zone, grade
+    def __init__(
+        self, source: Source, zone: ZoneInfo, *, grade: Grade = "full", checker: ChatModel | None = None
+    ) -> None:
+        """`checker` is asked for a second look at slots; None: nobody is."""
+        self._source, self._zone, self._grade, self._checker = source, zone, grade, checker
         self.name = source.name
 
-    async def extract(self, turns: Sequence[Turn], known: Sequence[Fact]) -> Extraction:
+    async def extract(
+        self, turns: Sequence[Turn], known: Sequence[Fact], profile: ProfileSettings = PLAIN
+    ) -> Extraction:
         """See `Extractor`."""
         found = _Found(self._grade, self._zone)
-        for portion in portions(turns):
+        for portion in portions(turns, profile):
             # who may not end facts is shown none: small models write them down again (half of their answers)
             shown = [*known, *found.facts[-RECENT_FACTS:]] if self._grade == "full" else []
             answer = await self._source.operations(portion, shown)
             found.refused["unreadable"] += answer.unreadable
+            found.tags = {**answer.tags, **found.tags}
             spoken = Spoken(portion.turns, portion.language, shown)
             for operation in answer.operations:
                 found.take(operation, spoken, portion.new)
-        return found.extraction()
+        whole = found.extraction()
+        if self._checker is None:
+            return whole
+        return replace(whole, facts=await well_placed(self._checker, whole.facts, profile))
 
     async def close(self) -> None:
         await self._source.close()
@@ -156,6 +173,7 @@ class _Found:
         self._endings: dict[UUID, Ending] = {}
         self._confirmed: dict[UUID, Confirmation] = {}
         self.refused: Counter[str] = Counter()
+        self.tags: dict[str, str] = {}
 
     @property
     def facts(self) -> list[Fact]:
@@ -186,7 +204,9 @@ class _Found:
     def extraction(self) -> Extraction:
         """All of it."""
         confirmed = tuple(one for key, one in self._confirmed.items() if key not in self._endings)
-        return Extraction(tuple(self.facts), tuple(self._endings.values()), confirmed, +self.refused)
+        return Extraction(
+            tuple(self.facts), tuple(self._endings.values()), confirmed, +self.refused, self.tags
+        )
 
     def _add(self, fact: Fact, spoken: Spoken) -> UUID:
         """The id of the fact, or of the live one that says the same in the same words."""
@@ -233,6 +253,7 @@ def _fact(
         user_id=first.user_id,
         text=operation.text,
         topic=operation.topic,
+        sub_topic=operation.sub_topic,
         importance=operation.importance,
         scope="agent" if operation.topic in OF_THIS_AGENT else "user",
         agent_id=first.agent_id,

@@ -15,6 +15,9 @@ from echoic.memory.embedding.embedder import Vector
 from echoic.memory.errors import StoreUnavailable
 from echoic.memory.graph import ledger as graph_ledger
 from echoic.memory.privacy.locked_connection import LEARNING, locked, within
+from echoic.memory.profile.episodes import note_episode
+from echoic.memory.profile.reorganise import reorganise
+from echoic.memory.profile.slots import ProfileSettings, read_profile
 from echoic.memory.service import Memory
 from echoic.memory.store import batches
 from echoic.memory.store.batches import Batch
@@ -25,6 +28,7 @@ from echoic.memory.types import Fact, Turn
 from echoic.workers.attempts import Attempts
 from echoic.workers.learn.extractor import Extraction, Extractor
 from echoic.workers.learn.known_facts import known_facts, only_new, says_nothing
+from echoic.workers.model.chat import SPENT, Spent
 
 log = logging.getLogger("echoic.learn")
 
@@ -48,6 +52,17 @@ class LearnReport:
         for name in ("batches", "turns", "facts", "closed", "dead"):
             setattr(self, name, getattr(self, name) + getattr(later, name))
         self.failed, self.busy = later.failed, later.busy
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a batch came to, before it is committed."""
+
+    turns: Sequence[Turn]
+    extraction: Extraction
+    vectors: Vector
+    profile: ProfileSettings
+    spent: Spent
 
 
 class Learner:
@@ -133,13 +148,18 @@ class Learner:
         turns: Sequence[Turn],
         report: LearnReport,
     ) -> None:
-        extraction, vectors = await self._extract(turns)
-        await within(connection, self._commit(connection, user_id, batch, turns, extraction, vectors, report))
+        SPENT.set(spent := Spent())
+        file = self._memory.settings.profile_file
+        profile = await within(connection, read_profile(connection, file))
+        extraction, vectors = await self._extract(turns, profile)
+        learned = Learned(turns, extraction, vectors, profile, spent)
+        await within(connection, self._commit(connection, user_id, batch, learned, report))
 
-    async def _extract(self, turns: Sequence[Turn]) -> tuple[Extraction, Vector]:
+    async def _extract(self, turns: Sequence[Turn], profile: ProfileSettings) -> tuple[Extraction, Vector]:
         extraction = Extraction()
         if not says_nothing(turns):
-            extraction = await self._extractor.extract(turns, await known_facts(self._memory, turns))
+            known = await known_facts(self._memory, turns)
+            extraction = await self._extractor.extract(turns, known, profile)
         return await only_new(self._memory, turns, extraction)
 
     async def _commit(
@@ -147,21 +167,20 @@ class Learner:
         connection: asyncpg.Connection,
         user_id: str,
         batch: Batch,
-        turns: Sequence[Turn],
-        extraction: Extraction,
-        vectors: Vector,
+        learned: Learned,
         report: LearnReport,
     ) -> None:
         """All changes, ledger and turn states in one transaction; nothing of it if the person was erased
         meanwhile."""
         facts, closed = self._memory.facts, 0
+        turns, extraction = learned.turns, learned.extraction
         async with connection.transaction():
             await connection.execute(query("lock_user_shared"), user_id)
             if await batches.is_void(connection, user_id, turns):
                 await batches.drop(connection, user_id, batch.batch_id)
                 return
             new = [labelled(fact, turns) for fact in extraction.facts]
-            await facts.add(connection, new, vectors, batch_id=batch.batch_id)
+            await facts.add(connection, new, learned.vectors, batch_id=batch.batch_id)
             for one in extraction.endings:
                 closed += await facts.end(
                     connection, user_id, one.fact_id, one.ended_at, batch_id=batch.batch_id
@@ -170,9 +189,11 @@ class Learner:
                 await facts.confirm(
                     connection, user_id, again.fact_id, again.evidence, batch_id=batch.batch_id
                 )
+            await self._file(connection, user_id, batch, learned)
             ended = [one.fact_id for one in extraction.endings]
             await graph_ledger.mark_due(connection, user_id, turns[0].agent_id, ended)
-            await batches.finish(connection, user_id, batch.batch_id, len(extraction.facts))
+            spent = (learned.spent.tokens_in, learned.spent.tokens_out)
+            await batches.finish(connection, user_id, batch.batch_id, len(extraction.facts), *spent)
             if extraction.facts or closed:
                 await notify(connection, user_id)
         report.batches, report.turns = report.batches + 1, report.turns + len(turns)
@@ -180,6 +201,17 @@ class Learner:
         counts = {"turns": len(turns), "facts": len(extraction.facts), "closed": closed}
         refused = {reason.replace(" ", "_"): count for reason, count in extraction.refused.items()}
         log.info("learn.done", extra={"batch_id": str(batch.batch_id), **counts, "refused": refused})
+
+    async def _file(
+        self, connection: asyncpg.Connection, user_id: str, batch: Batch, learned: Learned
+    ) -> None:
+        """What was learned is an event; a topic that has too many slots now is reorganised."""
+        extraction, batch_id = learned.extraction, batch.batch_id
+        if extraction.facts or extraction.endings or extraction.confirmed:
+            await note_episode(connection, user_id, batch_id, learned.turns, extraction.tags)
+        if topics := {fact.topic for fact in extraction.facts if fact.sub_topic}:
+            now = self._memory.now()
+            await reorganise(connection, user_id, topics, learned.profile, now, batch_id=batch_id)
 
 
 def labelled(fact: Fact, turns: Sequence[Turn]) -> Fact:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from echoic.memory.types import Fact
 from echoic.workers.learn.conversation import Portion, render
+from echoic.workers.learn.slots import instructions
 from echoic.workers.model.chat import Message
 
 SYSTEM = """\
@@ -144,7 +145,8 @@ def messages(
     language = portion.language.name
     wishes = [f'Each "fact" in {language}.'] if language else []
     wishes += ['"names": other people, places and organisations in the fact.'] if names else []
-    asked: list[Message] = [{"role": "system", "content": SYSTEM}]
+    told = "\n\n".join(filter(None, (SYSTEM, instructions(portion.profile))))
+    asked: list[Message] = [{"role": "system", "content": told}]
     for question, operations in _EXAMPLES:
         answer = json.dumps({"operations": operations}, ensure_ascii=False, separators=(",", ":"))
         asked += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]

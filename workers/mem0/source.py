@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ from echoic.memory.types import Fact
 from echoic.workers.evidence.operations import Answer, read_answer, schema
 from echoic.workers.learn.conversation import Portion
 from echoic.workers.learn.prompt import messages
+from echoic.workers.learn.slots import asked_of
 from echoic.workers.mem0.parts import HandedOver, Row, config_of, load_mem0
 from echoic.workers.model.chat import ChatModel
 
@@ -53,11 +55,11 @@ class Mem0Source:
             return Answer(())
         asked = messages(portion, known, self._zone)
         asked[-1]["content"] += "\n\n" + _FILE + "\n".join(f"- {text}" for text in texts)
-        wanted = schema(len(portion.turns), len(known), len(texts) + len(known), texts)
-        answer = read_answer(
-            await self._model.ask(asked, "operations", wanted), len(portion.turns), len(known)
-        )
-        return Answer(tuple(one for one in answer.operations if one.text in {*texts, ""}), answer.unreadable)
+        turns, profile = len(portion.turns), asked_of(portion.profile)
+        wanted = schema(turns, len(known), len(texts) + len(known), texts, asked=profile)
+        found = await self._model.ask(asked, "operations", wanted)
+        answer = read_answer(found, turns, len(known), profile)
+        return replace(answer, operations=tuple(one for one in answer.operations if one.text in {*texts, ""}))
 
     async def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,18 @@ class Cost:
     calls: int = 0
     tokens: int = 0
     """Of questions and answers together, as the address counts them; 0 where it does not."""
+
+
+@dataclass(slots=True)
+class Spent:
+    """What one piece of work asked of models, as their addresses count it."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+SPENT: ContextVar[Spent | None] = ContextVar("spent", default=None)
+"""Where the questions of this task are counted, whichever model they go to."""
 
 
 class ChatModel:
@@ -197,9 +210,17 @@ def _give_way(exc: openai.APIStatusError, options: dict[str, Any], form: int) ->
 
 
 def _count(answer: Any, cost: Cost) -> None:
-    tokens = getattr(getattr(answer, "usage", None), "total_tokens", None)
+    usage, spent = getattr(answer, "usage", None), SPENT.get()
     cost.calls += 1
-    cost.tokens += tokens if isinstance(tokens, int) else 0
+    cost.tokens += _tokens(usage, "total_tokens")
+    if spent is not None:
+        spent.tokens_in += _tokens(usage, "prompt_tokens")
+        spent.tokens_out += _tokens(usage, "completion_tokens")
+
+
+def _tokens(usage: Any, name: str) -> int:
+    tokens = getattr(usage, name, None)
+    return tokens if isinstance(tokens, int) and tokens > 0 else 0
 
 
 def _unstreamed(text: str) -> Any:

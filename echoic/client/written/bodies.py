@@ -13,6 +13,20 @@ class AboutBody(TypedDict, total=False):
     name: str
 
 
+class SectionsBody(TypedDict, total=False):
+    """How a context of two sections is to be. What comes first is kept within the limit."""
+
+    profile_share: float
+    days: int | None
+    fill: bool
+    prefer: list[str]
+    slots_a_topic: int | None
+    slots_of: dict[str, int]
+    feature: str
+    language: str
+    template: str
+
+
 class SystemEdit(TypedDict, total=False):
     """What is set in the database; a field that is left out stays. Null: the environment counts again.
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from echoic.client.connection import Routes
 from echoic.client.events import Event
 from echoic.client.request import UNSET, Ask, Unset, tag
-from echoic.client.written.bodies import AboutBody
+from echoic.client.written.bodies import AboutBody, SectionsBody
 from echoic.client.written.facts_answers import (
     EvidenceOfFact,
     FactAnswer,
@@ -66,6 +66,7 @@ class Facts(Routes):
         text: str,
         idempotency_key: str | None = None,
         topic: str | Unset = UNSET,
+        sub_topic: str | Unset = UNSET,
         importance: float | Unset = UNSET,
         scope: Literal["user", "agent"] | Unset = UNSET,
         agent_id: str | Unset | None = UNSET,
@@ -82,6 +83,7 @@ class Facts(Routes):
             body={
                 "text": text,
                 "topic": topic,
+                "sub_topic": sub_topic,
                 "importance": importance,
                 "scope": scope,
                 "agent_id": agent_id,
@@ -119,6 +121,7 @@ class Facts(Routes):
         version: str | None,
         text: str | Unset | None = UNSET,
         topic: str | Unset | None = UNSET,
+        sub_topic: str | Unset | None = UNSET,
         importance: float | Unset | None = UNSET,
         scope: Literal["user", "agent"] | Unset | None = UNSET,
         about: AboutBody | Unset | None = UNSET,
@@ -134,6 +137,7 @@ class Facts(Routes):
             body={
                 "text": text,
                 "topic": topic,
+                "sub_topic": sub_topic,
                 "importance": importance,
                 "scope": scope,
                 "about": about,
@@ -196,8 +200,11 @@ class Facts(Routes):
         max_tokens: int | Unset = UNSET,
         max_items: int | Unset = UNSET,
         topics: Sequence[str] | Unset = UNSET,
+        sections: SectionsBody | Unset | None = UNSET,
     ) -> RecallAnswer:
-        """A block for a prompt within a token limit: what answers the text, then the most important facts."""
+        """A block for a prompt within a token limit: what answers the text, then the most important facts.
+        With `sections` the profile by slot, then what happened: what answers the text, and the last.
+        """
         ask = Ask(
             "POST",
             "/v1/users/{}/context",
@@ -208,6 +215,7 @@ class Facts(Routes):
                 "max_tokens": max_tokens,
                 "max_items": max_items,
                 "topics": topics,
+                "sections": sections,
             },
         )
         found: RecallAnswer = self._ask(ask, RecallAnswer)

@@ -86,6 +86,8 @@ class FactAnswer:
     """Changes with every change; null where the fact is shown as it was before."""
     text: str
     topic: str
+    sub_topic: str = ""
+    """The slot of its topic in which a profile shows it."""
     importance: float
     scope: Literal["user", "agent"]
     agent_id: str

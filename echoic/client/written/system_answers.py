@@ -55,6 +55,12 @@ class DayAnswer:
     users: int
     calls: int
     facts_added: int
+    batches: int = 0
+    """Of turns, that were learned."""
+    tokens_in: int = 0
+    """That learning asked of its model, as the model's address counts them …"""
+    tokens_out: int = 0
+    """… and that it answered."""
     recalls: int
     """Replies that were given memory, or for which it was asked."""
     recall_p50_ms: float | None

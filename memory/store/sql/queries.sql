@@ -299,8 +299,8 @@ from turns left join turn_index using (ref) where turns.user_id = $1
 order by min(said_at) over (partition by call_id), call_id, turns.position
 
 -- name: export_batches
-select batch_id, kind, agent_id, turn_ids, state, starts, failures, error, facts, created_at, finished_at, retry_at from batches
-where user_id = $1 order by created_at
+select batch_id, kind, agent_id, turn_ids, state, starts, failures, error, facts, created_at, finished_at, retry_at,
+    tokens_in, tokens_out from batches where user_id = $1 order by created_at
 
 -- name: export_consent
 select granted, given_at from consents where user_hash = user_hash($1)
@@ -395,9 +395,9 @@ with dropped as (
 update turns set state = 'open' from dropped where user_id = $1 and turn_id = any(dropped.turn_ids)
 
 -- name: finish_batch
--- $2 batch id $3 facts
+-- $2 batch id $3 facts $4 tokens asked of models $5 and answered
 with finished as (
-    update batches set state = 'done', facts = $3, error = null, finished_at = now() where user_id = $1 and batch_id = $2 returning turn_ids
+    update batches set state = 'done', facts = $3, error = null, finished_at = now(), tokens_in = $4, tokens_out = $5 where user_id = $1 and batch_id = $2 returning turn_ids
 )
 update turns set state = 'learned' from finished where user_id = $1 and turn_id = any(finished.turn_ids)
 

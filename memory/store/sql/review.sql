@@ -205,10 +205,14 @@ with said as (
 ), learned as (
     select (changed_at at time zone 'UTC')::date as day, count(*) as facts from fact_changes
     where change = 'added' and changed_at > $1::timestamptz - make_interval(days => $2) group by 1
+), spent as (
+    select (finished_at at time zone 'UTC')::date as day, count(*) as batches, sum(tokens_in)::bigint as tokens_in,
+        sum(tokens_out)::bigint as tokens_out
+    from batches where kind = 'learn' and state = 'done' and finished_at > $1::timestamptz - make_interval(days => $2) group by 1
 )
-select day, coalesce(turns, 0) as turns, coalesce(users, 0) as users, coalesce(calls, 0) as calls, coalesce(facts, 0) as facts_added,
+select day, coalesce(batches, 0) as batches, coalesce(tokens_in, 0) as tokens_in, coalesce(tokens_out, 0) as tokens_out, coalesce(turns, 0) as turns, coalesce(users, 0) as users, coalesce(calls, 0) as calls, coalesce(facts, 0) as facts_added,
     coalesce(recalls, 0) as recalls, ms[1] as recall_p50_ms, ms[2] as recall_p95_ms
-from said full join learned using (day) order by day
+from said full join learned using (day) full join spent using (day) order by day
 
 -- name: tiers
 -- Nobody's in particular: how the tiers fared in the replies of so many seconds ($2) before $1.
