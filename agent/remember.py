@@ -26,9 +26,10 @@ from echoic.agent.livekit_api import check_version, room_io_of, said_by
 from echoic.agent.process_memory import SharedMemory, share_memory
 from echoic.agent.realtime import RealtimeMemory
 from echoic.agent.reply import remembering
-from echoic.memory.call import CallMemory, check_user_id, start_call
+from echoic.memory.call import CallMemory, start_call
 from echoic.memory.config import MemorySettings
 from echoic.memory.errors import MemoryFault
+from echoic.memory.identity.ids import check_user_id
 from echoic.memory.identity.phone import open_phone_key
 from echoic.memory.service import Memory, spool_folder
 from echoic.memory.types import Recall

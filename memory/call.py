@@ -12,8 +12,7 @@ from uuid import UUID
 from echoic.memory.clock import monotonic_of
 from echoic.memory.errors import MemoryFault, TurnVoid
 from echoic.memory.graph.types import item_of
-from echoic.memory.identity.ids import check_agent_id, storable
-from echoic.memory.identity.ids import check_user_id as check_user_id
+from echoic.memory.identity.ids import check_agent_id, check_user_id, storable
 from echoic.memory.recall.pending import PendingRecall
 from echoic.memory.recall.prompt import estimate_tokens
 from echoic.memory.recall.recent_turns import PROFILE_FACTS, TURNS_BEFORE, TURNS_NOW, RecentTurns

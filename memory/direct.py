@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from echoic.memory.call import check_user_id
 from echoic.memory.chat.written import Words, keep_words
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.errors import MemoryFault
+from echoic.memory.identity.ids import check_user_id
 from echoic.memory.privacy.erase import erase_person, erase_user
 from echoic.memory.privacy.export import export_user
 from echoic.memory.recall.recent_turns import RecentTurns

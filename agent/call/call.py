@@ -19,7 +19,8 @@ from echoic.agent.call.recall_history import RecallHistory
 from echoic.agent.call.turn_log import TurnLog
 from echoic.agent.conversation import said_since
 from echoic.agent.identity.identity import Identified
-from echoic.memory.call import CallMemory, check_user_id, start_call
+from echoic.memory.call import CallMemory, start_call
+from echoic.memory.identity.ids import check_user_id
 from echoic.memory.types import ForgetRequest, Recall
 
 log = logging.getLogger("echoic.call")

@@ -18,8 +18,8 @@ from livekit import rtc
 
 from echoic.agent.config import AgentSettings
 from echoic.agent.identity.timezone import zone_from
-from echoic.memory.call import check_user_id
 from echoic.memory.errors import ConfigInvalid
+from echoic.memory.identity.ids import check_user_id
 from echoic.memory.identity.phone import phone_user
 from echoic.memory.types import RESERVED, Caller
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from echoic.agent.openai_client.background import Background
 from echoic.agent.openai_client.exchange import Exchange
-from echoic.memory.call import check_user_id
 from echoic.memory.chat.conversations import Said, Whom
 from echoic.memory.chat.messages import FIELDS, asked_in
 from echoic.memory.errors import ConfigInvalid
+from echoic.memory.identity.ids import check_user_id
 
 log = logging.getLogger("echoic.openai")
 MARK = "x-echoic-user"

@@ -16,10 +16,9 @@ from typing import Any, TypeVar
 from echoic.agent.openai_client.background import Background, Work, background_around, background_of
 from echoic.agent.openai_client.binding import DEFAULT, Binding, take_user_id
 from echoic.agent.openai_client.exchange import Exchange
-from echoic.memory.call import check_user_id
 from echoic.memory.chat.conversations import Conversations
 from echoic.memory.config import MemorySettings
-from echoic.memory.identity.ids import check_agent_id
+from echoic.memory.identity.ids import check_agent_id, check_user_id
 from echoic.memory.service import Memory
 
 log = logging.getLogger("echoic.openai")

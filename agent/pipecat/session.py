@@ -5,9 +5,9 @@ import logging
 import uuid
 
 from echoic.agent.process_memory import SharedMemory, share_memory
-from echoic.memory.call import CallMemory, check_user_id, start_call
+from echoic.memory.call import CallMemory, start_call
 from echoic.memory.config import MemorySettings, load_settings
-from echoic.memory.identity.ids import check_agent_id
+from echoic.memory.identity.ids import check_agent_id, check_user_id
 from echoic.memory.in_memory import open_in_memory
 from echoic.memory.service import Memory
 from echoic.memory.types import Caller

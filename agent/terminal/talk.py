@@ -16,9 +16,9 @@ from echoic.agent.config import AgentSettings
 from echoic.agent.model import ModelAddress, calls_tools, connect_options, explain, open_llm
 from echoic.agent.terminal.formatting import as_json, memories_lines, memory_line, why_lines
 from echoic.agent.terminal.terminal import Terminal
-from echoic.memory.call import check_user_id
 from echoic.memory.config import MemorySettings
 from echoic.memory.errors import MemoryFault
+from echoic.memory.identity.ids import check_user_id
 from echoic.memory.privacy.erase import erase_user
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.text.words import clean

@@ -18,7 +18,7 @@ from echoic.api.access.limits import RateLimit
 from echoic.api.access.trail import note
 from echoic.api.access.wall import ONLY
 from echoic.api.problems import Problem
-from echoic.memory.call import check_user_id
+from echoic.memory.identity.ids import check_user_id
 from echoic.memory.service import Memory
 from echoic.memory.text.words import clean
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from echoic.memory.call import check_user_id
 from echoic.memory.errors import ConfigInvalid
+from echoic.memory.identity.ids import check_user_id
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 

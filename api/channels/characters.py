@@ -16,8 +16,8 @@ from echoic.api.problems import of_invalid
 from echoic.api.schemas.common import AgentId, Said
 from echoic.api.schemas.facts import When
 from echoic.api.schemas.recall import ItemAnswer
-from echoic.memory.call import check_user_id
 from echoic.memory.direct import OpenMemory
+from echoic.memory.identity.ids import check_user_id
 from echoic.memory.review import people
 from echoic.memory.review.context import SEARCH_S
 from echoic.memory.service import Memory

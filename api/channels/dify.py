@@ -13,9 +13,9 @@ from echoic.api.access.wall import ONLY
 from echoic.api.channels.conditions import Conditions
 from echoic.api.problems import Problem, misfits
 from echoic.api.schemas.common import Said
-from echoic.memory.call import check_user_id
 from echoic.memory.embedding.embedder import likeness
 from echoic.memory.errors import ConfigInvalid
+from echoic.memory.identity.ids import check_user_id
 from echoic.memory.recall.prompt import compose
 from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.review import people

@@ -26,7 +26,7 @@ from echoic.api.mcp.server import PROFILE, Context, build_server
 from echoic.api.mcp.tools import TOOLS
 from echoic.api.problems import Problem, answer_with_problems
 from echoic.api.routes import health
-from echoic.memory.call import check_user_id
+from echoic.memory.identity.ids import check_user_id
 from echoic.memory.service import Memory
 
 PATH = "/mcp"

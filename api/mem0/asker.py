@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from echoic.api.access.guard import Gate, Permission, sent_key
 from echoic.api.access.keys import Access
 from echoic.api.access.wall import ONLY
-from echoic.memory.call import check_user_id
+from echoic.memory.identity.ids import check_user_id
 from echoic.memory.service import Memory
 from echoic.memory.store.queries import query
 

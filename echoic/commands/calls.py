@@ -18,7 +18,7 @@ def talk(user: User = DEFAULT_USER, data_dir: DataDir = None, as_json: AsJson = 
     threading.Thread(target=_import_livekit, name="import", daemon=True).start()
     from echoic.local.command_resources import opened_model, opened_stores
     from echoic.local.dev.background_worker import learner_beside
-    from echoic.memory.call import check_user_id
+    from echoic.memory.identity.ids import check_user_id
 
     check_user_id(user)
     with ExitStack() as stack:

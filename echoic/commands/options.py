@@ -43,7 +43,7 @@ def with_memory(
     that is turned off."""
     with ExitStack() as stack:
         from echoic.local.command_resources import opened_model, opened_stores, with_model
-        from echoic.memory.call import check_user_id
+        from echoic.memory.identity.ids import check_user_id
         from echoic.memory.service import open_memory
 
         if user is not None:

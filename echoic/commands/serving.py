@@ -68,7 +68,7 @@ def mcp(
     """Serve memory to MCP clients: over this process's own streams, or with --http to many."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from echoic.local.command_resources import opened_stores
-    from echoic.memory.call import check_user_id
+    from echoic.memory.identity.ids import check_user_id
 
     if not http and not user:
         raise ConfigInvalid("Say whose memory this is: --user ID, or ECHOIC_MCP_USER; or --http for many.")

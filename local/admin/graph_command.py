@@ -8,8 +8,8 @@ from typing import Literal
 from echoic.local.admin.graph_dot import dot_lines
 from echoic.local.admin.graph_view import graph_lines, graphs_as_json, moment, read_graphs
 from echoic.local.command_resources import opened_stores
-from echoic.memory.call import check_user_id
 from echoic.memory.errors import ConfigInvalid
+from echoic.memory.identity.ids import check_user_id
 
 Form = Literal["table", "json", "dot"]
 
