@@ -23,7 +23,6 @@ from echoic.api.mem0 import hosted, self_hosted
 from echoic.api.problems import answer_with_problems
 from echoic.api.routes import (
     episodes,
-    events,
     facts,
     health,
     learning,
@@ -31,11 +30,11 @@ from echoic.api.routes import (
     people,
     profile,
     recall,
-    socket,
     system,
     talk,
     turns,
 )
+from echoic.api.routes.live import events, socket
 from echoic.api.routes.setup import keys, models, providers
 from echoic.api.routes.setup import settings as chosen
 from echoic.api.schemas.common import PROBLEMS

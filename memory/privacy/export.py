@@ -122,7 +122,6 @@ def fact_as_json(fact: Fact) -> dict[str, Any]:
         "id": str(fact.fact_id),
         "text": fact.text,
         "topic": fact.topic,
-        "sub_topic": fact.sub_topic,
         "importance": fact.importance,
         "scope": fact.scope,
         "said_at": fact.said_at.isoformat(),
@@ -135,6 +134,7 @@ def fact_as_json(fact: Fact) -> dict[str, Any]:
         "kind": fact.kind,
         "due": fact.due and fact.due.isoformat(),
         "names": list(fact.names),
+        "sub_topic": fact.sub_topic,
     }
 
 

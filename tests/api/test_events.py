@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from echoic.api.access.keys import add_key, revoke_key
-from echoic.api.routes import events as stream
+from echoic.api.routes.live import events as stream
 from echoic.memory.privacy.erase import erase_user
 from echoic.memory.review.events import BEGINNING, events_after
 from echoic.memory.store import batches

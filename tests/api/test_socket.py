@@ -13,8 +13,8 @@ from echoic.api.access import guard
 from echoic.api.access.keys import add_key, revoke_key
 from echoic.api.app import serving
 from echoic.api.config import load_api_settings
-from echoic.api.routes import events as stream
-from echoic.api.routes import socket as route
+from echoic.api.routes.live import events as stream
+from echoic.api.routes.live import socket as route
 from echoic.memory.privacy.erase import erase_user
 from tests.remembered import fact, learn, say
 

@@ -27,7 +27,7 @@ def test_a_fact_has_exactly_the_promised_keys():
     )
     shown = json.loads(json.dumps(fact_as_json(fact)))
     keys = "id text topic importance scope said_at valid_from valid_until turn_ids"
-    keys += " about evidence precision kind due names"
+    keys += " about evidence precision kind due names sub_topic"
     assert list(shown) == keys.split()
     assert (shown["id"], shown["turn_ids"], shown["importance"]) == (str(ID), [str(ID)], 0.8)
     assert (

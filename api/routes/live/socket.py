@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from echoic.api.access.guard import Gate, Permission
 from echoic.api.problems import Problem, of_fault
-from echoic.api.routes.events import free_stream, happenings, place_of, told
+from echoic.api.routes.live.events import free_stream, happenings, place_of, told
 from echoic.memory.errors import MemoryFault
 from echoic.memory.identity.ids import check_user_id
 from echoic.memory.review.events import hashes_of, last_place
