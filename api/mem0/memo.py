@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from echoic.api.mem0.entities import entity_of
-from echoic.memory.embedding.embedder import Vector, within
+from echoic.memory.embedding.embedder import Vector, asked_of_each
 from echoic.memory.review.facts import version_of
 from echoic.memory.service import Memory
 from echoic.memory.store.queries import query
@@ -91,7 +91,7 @@ async def facts_of(memory: Memory, person: str, vector: Vector | None = None) ->
     Raises:
         StoreUnavailable: Postgres does not answer.
     """
-    args = person, *_asked(vector)
+    args = person, *(asked_of_each(vector) if vector is not None else (None, None))
     rows = await memory.db.run(lambda connection: connection.fetch(query("facts_near"), *args))
     agent_id = memory.settings.agent_id
     if len(rows) > MANY:  # beside the event loop: a thousand take 10 ms
@@ -101,7 +101,7 @@ async def facts_of(memory: Memory, person: str, vector: Vector | None = None) ->
 
 async def words_of(memory: Memory, person: str, vector: Vector | None = None) -> list[Memo]:
     """What one person said last and nobody has learned from yet, word for word."""
-    args = person, *_asked(vector), MOST_WORDS
+    args = person, *(asked_of_each(vector) if vector is not None else (None, None)), MOST_WORDS
     rows = await memory.db.run(lambda connection: connection.fetch(query("words_near"), *args))
     return [_of_turn(row, person, memory.settings.agent_id) for row in rows]
 
@@ -113,11 +113,6 @@ async def memo_of(memory: Memory, person: str, memory_id: UUID) -> Memo | None:
         return _of_fact(row, person, memory.settings.agent_id)
     waiting = await words_of(memory, person)
     return next((one for one in waiting if one.memory_id == memory_id), None)
-
-
-def _asked(vector: Vector | None) -> tuple[Vector | None, Vector | None]:
-    """A question as it is asked of English, and of other languages: each memory has one cosine."""
-    return vector if vector is None else within(vector, other_languages=False), vector
 
 
 def _of_fact(row: asyncpg.Record, person: str, default_agent: str) -> Memo:

@@ -59,5 +59,6 @@ async def _said(memory: Memory, person: str, asked: Sequence[str]) -> Counter[in
     """How many of these words stand in each fact and turn."""
     if not asked:
         return Counter()
-    rows = await memory.db.run(lambda connection: connection.fetch(query("postings"), person, list(asked)))
+    args = [person], list(asked)
+    rows = await memory.db.run(lambda connection: connection.fetch(query("postings"), *args))
     return Counter(ref for row in rows for ref in unpack_int64(row["pairs"]).reshape(-1, 2)[:, 0].tolist())

@@ -207,6 +207,12 @@ def within(question: Vector, other_languages: bool) -> Vector:
     return asked
 
 
+def asked_of_each(question: Vector) -> tuple[Vector, Vector]:
+    """A question that was embedded `across`, as it is asked of English, and of other languages: so each memory
+    has one cosine."""
+    return within(question, other_languages=False), question
+
+
 def has_other_languages(vectors: Vector) -> bool:
     """Whether some of these stored vectors, shape (n, dimensions), are of words that are not English."""
     if vectors.shape[1] != LOCAL_DIMENSIONS:

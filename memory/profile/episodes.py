@@ -13,7 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
-from echoic.memory.embedding.embedder import Vector
+from echoic.memory.embedding.embedder import Vector, asked_of_each
 from echoic.memory.errors import MemoryFault
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.facts import fact_from
@@ -241,7 +241,8 @@ async def _page(
 async def _gists_near(
     connection: Connection, user_id: str, vector: Vector, wanted: EpisodeFilter, least: float, limit: int
 ) -> list[asyncpg.Record]:
-    args = (user_id, wanted.agent_id, wanted.since, limit, vector, wanted.until, least)
+    english, others = asked_of_each(vector)
+    args = (user_id, wanted.agent_id, wanted.since, limit, english, wanted.until, least, others)
     return list(await connection.fetch(query("gists_near"), *args))
 
 

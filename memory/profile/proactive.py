@@ -46,7 +46,7 @@ async def proposals(memory: Memory, caller: Caller, limit: int) -> list[Proposal
     async def read(connection: Connection) -> list[Proposal]:
         profile = await read_profile(connection, memory.settings.profile_file)
         whose = (caller.user_id, caller.agent_id)
-        rows = await connection.fetch(query("facts_near"), *whose, now, now - BEHIND, now + AHEAD, limit)
+        rows = await connection.fetch(query("facts_around"), *whose, now, now - BEHIND, now + AHEAD, limit)
         facts = [(fact_from(row["id"], row["payload"]), row["at"]) for row in rows]
         dated = [_dated(fact, at, now) for fact, at in facts]
         overdue = [one for one in reversed(dated) if one.reason == "overdue"]

@@ -106,6 +106,7 @@ def request_to(method: str, path: str, user_id: str, fact_id: str) -> dict[str, 
         **dict.fromkeys(("provider_id", "task_id", "key_id"), uuid4()),
         user_id=user_id,
         call_id="call",
+        other_id="other",
         character_name="Luna",
         kind="user",
         name=user_id if "/entities/" in path else "none",
@@ -138,6 +139,8 @@ def may(role: str | None, owns: bool, method: str, path: str) -> bool:
         return True
     if (method, path) in ACCOUNT:
         return role == "user" and owns
+    if path.endswith("/links/{other_id}"):  # nobody makes somebody else's memory theirs
+        return role == "service"
     if path in OVER_OWN:
         return True
     if "{user_id}" in path or path.startswith(BY_REQUEST):

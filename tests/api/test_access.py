@@ -76,7 +76,7 @@ async def test_revoked_and_expired_keys_are_refused_at_once(served):
             "name": "a program",
             "role": "service",
             "user_id": None,
-            "may": ["look", "read", "self", "write"],
+            "may": ["link", "look", "read", "self", "write"],
         }
         assert await revoke_key(db, listed.key_id) and not await revoke_key(db, uuid4())
         assert [(await ask(one)).status_code for one in (key, old)] == [401, 401]

@@ -190,7 +190,7 @@ async def test_one_users_rows_are_read_by_their_index(memory):
 
     async def plan(connection):
         await connection.execute("set local enable_seqscan = off")
-        rows = await connection.fetch("explain " + query("score"), "ana", "echoic", vector)
+        rows = await connection.fetch("explain " + query("score"), ["ana"], "echoic", vector)
         return "\n".join(row[0] for row in rows)
 
     steps = await memory.db.transaction(plan)

@@ -353,7 +353,8 @@ def _is_of_one_matter(operation: Operation, known: Fact, spoken: Spoken, turns: 
     """
     if known.topic in ("", operation.topic):
         return True
-    words = spoken.said([operation.quote, operation.text, *(asked(spoken, at) for at in turns)])
+    evidence = [operation.quote] if operation.quote else [spoken.turns[at].text for at in turns]
+    words = spoken.said([*evidence, operation.text, *(asked(spoken, at) for at in turns)])
     calendar = calendar_words(spoken.language.code)
     return any(spoken.among(word, words) for word in spoken.content(known.text) if word not in calendar)
 

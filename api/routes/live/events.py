@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 from starlette.datastructures import State
+from starlette.types import Receive, Scope, Send
 
 from echoic.api.access.guard import Gate, Looks, Mind, ReadsUnwalled, UserId
 from echoic.api.problems import Problem
@@ -48,7 +49,7 @@ async def follow_user(
     user_id: UserId, who: ReadsUnwalled, mind: Mind, request: Request, last_event_id: LastId = None
 ) -> StreamingResponse:
     """What happens in one person's memory: turns, learning, facts, erasure. Ids and counts, no words."""
-    return _streamed(request, mind, await hashes_of(mind.db, user_id), last_event_id)
+    return await _streamed(request, mind, await hashes_of(mind.db, user_id), last_event_id)
 
 
 @router.get("/events", response_class=StreamingResponse)
@@ -56,7 +57,7 @@ async def follow_all(
     who: Looks, mind: Mind, request: Request, last_event_id: LastId = None
 ) -> StreamingResponse:
     """The same of all users."""
-    return _streamed(request, mind, None, last_event_id)
+    return await _streamed(request, mind, None, last_event_id)
 
 
 async def happenings(
@@ -126,26 +127,40 @@ def told(event: Event) -> dict[str, Any]:
     return {"at": event.at.isoformat(), "user_id": event.user_id, **event.data}
 
 
-def _streamed(
+async def _streamed(
     request: Request, mind: Memory, hashes: Hashes | None, last_id: str | None
 ) -> StreamingResponse:
-    place = place_of(last_id)
-    stream = _lines(request, mind, hashes, place, free_stream(request.app.state))
-    return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    lines = _lines(request, mind, hashes, place_of(last_id))
+    streams = free_stream(request.app.state)
+    await streams.acquire()  # at once: it is free
+    return _Stream(lines, streams)
+
+
+class _Stream(StreamingResponse):
+    """Gives its place back when it ends; it took it before it was answered, so that nobody else hears 200."""
+
+    def __init__(self, lines: AsyncIterator[str], streams: asyncio.Semaphore) -> None:
+        super().__init__(lines, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        self._streams = streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams.release()
 
 
 async def _lines(
-    request: Request, mind: Memory, hashes: Hashes | None, place: Place | None, streams: asyncio.Semaphore
+    request: Request, mind: Memory, hashes: Hashes | None, place: Place | None
 ) -> AsyncIterator[str]:
     gate: Gate = request.app.state.gate
     key = request.headers.get("authorization")
-    async with streams:
-        place = place or await last_place(mind.db)
-        yield f": you hear what happens from now on\nid: {place[0]}-{place[1]}\n\n"
-        events = happenings(request.app.state, mind, hashes, place, lambda: gate.still_admits(key))
-        async with aclosing(events):
-            async for event in events:
-                yield ": still here\n\n" if event is None else _written(event)
+    place = place or await last_place(mind.db)
+    yield f": you hear what happens from now on\nid: {place[0]}-{place[1]}\n\n"
+    events = happenings(request.app.state, mind, hashes, place, lambda: gate.still_admits(key))
+    async with aclosing(events):
+        async for event in events:
+            yield ": still here\n\n" if event is None else _written(event)
 
 
 async def _missed(mind: Memory, place: Place, hashes: Hashes | None) -> AsyncIterator[Event]:

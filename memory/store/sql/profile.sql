@@ -1,4 +1,5 @@
--- Queries of memory/profile: facts by slot, and events. $1 is the user, unless it says otherwise.
+-- Queries of memory/profile: facts by slot, and events. $1 is the user, unless it says otherwise. Reading shows the whole person,
+-- under whichever id it was learned; what is learned and thinned is one id's.
 
 -- name: profile_lines
 -- Live facts as lines of a profile: of the preferred topics first, then by importance, then the latest. $2 agent, or null: any $3 now
@@ -9,10 +10,11 @@ select facts.id, ref, topic, sub_topic, payload ->> 'data' as text, first.import
     coalesce(payload ->> 'updated_at', payload ->> 'said_at')::timestamptz as updated_at
 from (
     select ref, topic, sub_topic, importance, array_position($5::text[], topic) as place from fact_index
-    where user_id = $1 and ($2::text is null or agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $3)
+    where user_id = any(person_of($1)) and ($2::text is null or agent_id is null or agent_id = $2)
+        and (valid_until is null or valid_until > $3)
         and ($4::text[] is null or topic = any($4)) and ($6::text[] is null or topic || '/' || sub_topic = any($6))
     order by place nulls last, importance desc, ref desc limit $7
-) first join facts using (ref) where facts.user_id = $1 order by place nulls last, first.importance desc, ref desc
+) first join facts using (ref) order by place nulls last, first.importance desc, ref desc
 
 -- name: slot_sizes
 -- How many live facts stand in each slot that has a name, and where they lie on average. $2 topics $3 now
@@ -29,26 +31,29 @@ on conflict (episode_id) do nothing
 -- Newest first; of whose facts nothing is left and which nobody wrote himself, not at all. $2 agent, or null $3 said since $4 and until,
 -- or null $5 with these tags and values $6 with these tags $7 before this time, or null $8 and this id $9 how many $10 only these, or null
 select episode_id, agent_id, call_id, began_at, ended_at, tags::text, summary, delta::text, created_at, updated_at from episodes
-where user_id = $1 and ($2::text is null or agent_id = $2) and ($3::timestamptz is null or ended_at >= $3)
+where user_id = any(person_of($1)) and ($2::text is null or agent_id = $2) and ($3::timestamptz is null or ended_at >= $3)
     and ($4::timestamptz is null or began_at < $4) and tags @> $5::jsonb and tags ?& $6::text[]
     and ($7::timestamptz is null or (ended_at, episode_id) < ($7, $8::uuid)) and ($10::uuid[] is null or episode_id = any($10))
     and (summary is not null or delta is not null or exists (
-        select from fact_changes join facts on facts.id = fact_id and facts.user_id = $1
-        where fact_changes.user_id = $1 and batch_id = episode_id and undone_at is null
+        select from fact_changes join facts on facts.id = fact_id and facts.user_id = episodes.user_id
+        where fact_changes.user_id = episodes.user_id and batch_id = episode_id and undone_at is null
     ))
 order by ended_at desc, episode_id desc limit $9
 
 -- name: episode_facts
 -- What these batches ($2) did to facts that are still there, in their order.
-select batch_id, change, facts.id, facts.payload::text from fact_changes join facts on facts.id = fact_id and facts.user_id = $1
-where fact_changes.user_id = $1 and batch_id = any($2) and undone_at is null and change in ('added', 'ended', 'confirmed') order by change_id
+select batch_id, change, facts.id, facts.payload::text from fact_changes
+    join facts on facts.id = fact_id and facts.user_id = fact_changes.user_id
+where fact_changes.user_id = any(person_of($1)) and batch_id = any($2) and undone_at is null
+    and change in ('added', 'ended', 'confirmed')
+order by change_id
 
 -- name: gists
 -- The last facts that events taught, newest first. $2 agent, or null $3 said since, or null $4 how many
 select facts.id, episode_id, facts.payload::text from episodes
-    join fact_changes on fact_changes.user_id = $1 and batch_id = episode_id and change = 'added' and undone_at is null
-    join facts on facts.id = fact_id and facts.user_id = $1
-where episodes.user_id = $1 and ($2::text is null or facts.agent_id is null or facts.agent_id = $2)
+    join fact_changes on fact_changes.user_id = episodes.user_id and batch_id = episode_id and change = 'added' and undone_at is null
+    join facts on facts.id = fact_id and facts.user_id = episodes.user_id
+where episodes.user_id = any(person_of($1)) and ($2::text is null or facts.agent_id is null or facts.agent_id = $2)
     and ($3::timestamptz is null or ended_at >= $3)
 order by ended_at desc, episode_id desc, change_id desc limit $4
 
@@ -57,20 +62,22 @@ order by ended_at desc, episode_id desc, change_id desc limit $4
 select facts.id, payload ->> 'data' as text, (payload ->> 'said_at')::timestamptz as said_at,
     (payload ->> 'valid_from')::timestamptz as valid_from, valid_until, due
 from episodes
-    join fact_changes on fact_changes.user_id = $1 and batch_id = episode_id and change = 'added' and undone_at is null
-    join facts on facts.id = fact_id and facts.user_id = $1
-where episodes.user_id = $1 and ($2::text is null or facts.agent_id is null or facts.agent_id = $2)
+    join fact_changes on fact_changes.user_id = episodes.user_id and batch_id = episode_id and change = 'added' and undone_at is null
+    join facts on facts.id = fact_id and facts.user_id = episodes.user_id
+where episodes.user_id = any(person_of($1)) and ($2::text is null or facts.agent_id is null or facts.agent_id = $2)
     and ($3::timestamptz is null or ended_at >= $3)
 order by ended_at desc, episode_id desc, change_id desc limit $4
 
 -- name: gists_near
--- Those nearest to a vector. As `gists`; $5 vector $6 said until, or null $7 nearer than this
+-- Those nearest to a vector. As `gists`; $5 vector, for English $6 said until, or null $7 nearer than this $8 and for the rest
 select * from (
-    select facts.id, episode_id, facts.payload::text, -(fact_index.vector <#> (select $5::vector::halfvec)) as similarity from fact_index
+    select facts.id, episode_id, facts.payload::text, -(fact_index.vector <#> case
+        when is_other_language(fact_index.vector) then (select $8::vector::halfvec) else (select $5::vector::halfvec) end) as similarity
+        from fact_index
         join facts using (ref)
-        join fact_changes on fact_changes.user_id = $1 and fact_id = facts.id and change = 'added' and undone_at is null
-        join episodes on episodes.user_id = $1 and episode_id = batch_id
-    where fact_index.user_id = $1 and facts.user_id = $1 and ($2::text is null or facts.agent_id is null or facts.agent_id = $2)
+        join fact_changes on fact_changes.user_id = facts.user_id and fact_id = facts.id and change = 'added' and undone_at is null
+        join episodes on episodes.user_id = facts.user_id and episode_id = batch_id
+    where fact_index.user_id = any(person_of($1)) and ($2::text is null or facts.agent_id is null or facts.agent_id = $2)
         and ($3::timestamptz is null or ended_at >= $3) and ($6::timestamptz is null or began_at < $6)
 ) near where similarity > $7 order by similarity desc limit $4
 
@@ -78,11 +85,11 @@ select * from (
 -- $2 episode $3 summary $4 tags $5 delta; each null: stays
 update episodes set summary = coalesce($3, summary), tags = coalesce($4::jsonb, tags), delta = coalesce($5::jsonb, delta),
     updated_at = clock_timestamp()
-where user_id = $1 and episode_id = $2 returning episode_id
+where user_id = any(person_of($1)) and episode_id = $2 returning episode_id
 
 -- name: drop_episodes
 -- $2 episodes. What was learned stays.
-delete from episodes where user_id = $1 and episode_id = any($2) returning episode_id
+delete from episodes where user_id = any(person_of($1)) and episode_id = any($2) returning episode_id
 
 -- name: thin_episodes
 -- What was written of events in which these facts ($2) or turns ($3) stood may retell them; what has no other fact goes whole.
@@ -108,10 +115,10 @@ delete from episodes where user_id = $1 and ended_at < $2
 select episode_id, agent_id, call_id, began_at, ended_at, tags::text, summary, delta::text, created_at, updated_at from episodes
 where user_id = $1 order by ended_at, episode_id
 
--- name: facts_near
+-- name: facts_around
 -- Live promises that are due, and facts that begin, soonest first. $2 agent $3 now $4 promises due since $5 anything before $6 how many
 select id, payload::text, at from (
     select id, payload, due, coalesce(due, (payload ->> 'valid_from')::timestamptz) as at from facts
-    where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $3)
+    where user_id = any(person_of($1)) and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $3)
         and (due is not null or payload ? 'valid_from')
 ) dated where at < $5 and (at > $3 or (due is not null and at >= $4)) order by at limit $6
