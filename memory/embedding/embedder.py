@@ -208,7 +208,7 @@ def within(question: Vector, other_languages: bool) -> Vector:
 
 
 def asked_of_each(question: Vector) -> tuple[Vector, Vector]:
-    """A question that was embedded `across`, as it is asked of English, and of other languages: so each memory
+    """A question that was embedded `across`, as it is asked of English, and of others: so each memory
     has one cosine."""
     return within(question, other_languages=False), question
 
