@@ -29,9 +29,15 @@ pytestmark = [
 ]
 CASES = {
     "de": ("Mein Hund heißt Oskar.", "Wie heißt mein Hund?", "oscar", "Dein Hund heißt Oscar."),
-    "es": ("Mi perro se llama Lucas.", "¿Cómo se llama mi perro?", "lucas", "Tu perro se llama Lucas."),
+    "es": (
+        *("Mi hermano se llama Carlos.", "¿Cómo se llama mi hermano?", "carlos"),
+        "Tu hermano se llama Carlos.",
+    ),
 }
-"""What is said, what is asked, the word that only the first holds, and the reply of a model that saw it."""
+"""What is said, what is asked, the word that only the first holds, and the reply of a model that saw it.
+
+Whisper understands these words of espeak-ng's each time, also beside noise; of most others it does not.
+"""
 
 
 @pytest.fixture(scope="module")
