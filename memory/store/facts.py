@@ -52,7 +52,7 @@ class FactStore:
 
     async def names(self, caller: Caller, limit: int) -> tuple[str, ...]:
         """Names of other people, places and things in those facts, the most important facts' first."""
-        args = (caller.user_id, caller.agent_id, limit, self._now(), LONGEST_NAME_CHARS)
+        args = (caller.ids, caller.agent_id, limit, self._now(), LONGEST_NAME_CHARS)
         rows = await self._db.run(lambda connection: connection.fetch(query("names"), *args))
         return tuple(row["name"] for row in rows)
 

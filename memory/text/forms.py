@@ -44,7 +44,7 @@ def asked_forms(text: str, asked: Iterable[str]) -> list[str]:
         asked: the question's terms; English ones have their endings off already.
     """
     words = plain_words(text)
-    foreign = STOP_WORDS.isdisjoint(words) or bool(other_stop_words(words))
+    foreign = STOP_WORDS.isdisjoint(words) or bool(other_stop_words(text))
     names = {term for name in _NAME.findall(text) if name[0].isupper() for term in terms(name)}
     found: list[str] = []
     for term in asked:

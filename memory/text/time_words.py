@@ -7,12 +7,12 @@ to load, and 23 s for a question whose language it was not told.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from echoic.memory.text.canonical import with_digits
 from echoic.memory.text.language import Language, fold, languages, letters
-from echoic.memory.text.words import languages_of, plain_words
+from echoic.memory.text.words import ASKED_AT_ONCE, languages_of, words_only
 
 UNSPACED = "none"
 """`edges` of a language that writes no spaces; "left": its endings stick to the word."""
@@ -53,22 +53,19 @@ class TimeWords:
 
 def time_words(text: str) -> list[TimeWords]:
     """Those of the language a question is in; of all languages where no word tells."""
-    codes = languages_of(plain_words(text)) or sorted(languages())
+    codes = languages_of(text) or sorted(languages())
     return [_of_language(code) for code in codes]
 
 
 def speaks_of(kind: str, text: str) -> bool:
     """Whether a question speaks of what was (`past`), came `before` or `after`, or changed (`change`)."""
-    return any(True for one in time_words(text) for _ in one.find(kind, _spaced(text)))
+    words = _spaced(text)
+    return any(True for one in time_words(text) for _ in one.find(kind, words))
 
 
+@lru_cache(ASKED_AT_ONCE)
 def _spaced(text: str) -> str:
-    folded = fold(text).translate(letters())
-    return " ".join("".join(mark if _is_word(mark) else " " for mark in folded).split())
-
-
-def _is_word(mark: str) -> bool:
-    return mark.isalnum() or "\u0900" <= mark <= "\u0dff" or "\u0e00" <= mark <= "\u0e7f"
+    return words_only(fold(text).translate(letters()).replace("'", " "))
 
 
 @cache

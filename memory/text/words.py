@@ -34,6 +34,8 @@ STOP_WORDS = frozenset(
 
 MOST_PIECES = 3
 """Words that one name may be heard as."""
+ASKED_AT_ONCE = 16
+"""Questions that are looked at in turns: what is worked out of one is kept so long."""
 ONE = 1
 """One stop word of a language says little: Polish has "go"."""
 
@@ -116,33 +118,33 @@ def asked_terms(text: str) -> list[str]:
     They are stored with what is said, so only the question decides which words count. Its language is the one
     whose stop words are most of it: to load what tells languages apart would cost each process 85 MB.
     """
-    words = plain_words(text)
-    without = other_stop_words(words)
-    return [term for term in _terms_of(word for word in words if word not in without) if term not in without]
+    without = other_stop_words(text)
+    words = (word for word in plain_words(text) if word not in without)
+    return [term for term in _terms_of(words) if term not in without]
 
 
-def other_stop_words(words: Iterable[str]) -> frozenset[str]:
-    """The stop words of the language that these words of a question are in, unless it is English."""
-    code = next(iter(languages_of(words)), "en")
+def other_stop_words(text: str) -> frozenset[str]:
+    """The stop words of the language that a question is in, unless it is English."""
+    code = next(iter(languages_of(text)), "en")
     return frozenset() if code == "en" else _stop_words()[code]
 
 
-def languages_of(words: Iterable[str]) -> list[str]:
+@lru_cache(ASKED_AT_ONCE)  # seven readers look at one question
+def languages_of(text: str) -> tuple[str, ...]:
     """The languages whose stop words are most of a question; none where that tells nothing."""
-    heard = {form for word in words for form in _forms(word)}
+    heard = {form for word in plain_words(text) for form in _forms(word)}
     english = len(heard & STOP_WORDS)
     shared = {code: len(heard & stops) for code, stops in _stop_words().items()}
     most = max(shared.values())
     if most > max(english, ONE):
-        return [code for code, count in shared.items() if count == most]
-    return ["en"] if english else []
+        return tuple(code for code, count in shared.items() if count == most)
+    return ("en",) if english else ()
 
 
 def language_by_stop_words(text: str) -> str:
     """The language whose stop words are most of a text, as its ISO 639-1 code; empty where they tell none."""
-    words = plain_words(text)
-    code = next(iter(languages_of(words)), "")
-    return "" if code == "en" and len(STOP_WORDS.intersection(words)) <= ONE else code
+    code = next(iter(languages_of(text)), "")
+    return "" if code == "en" and len(STOP_WORDS.intersection(plain_words(text))) <= ONE else code
 
 
 def runs(text: str, holding: frozenset[str]) -> list[str]:
@@ -171,6 +173,11 @@ def _stop_words() -> dict[str, frozenset[str]]:
 def _forms(word: str) -> list[str]:
     """A word, and the terms of one whose script has no spaces."""
     return [word] if word.isascii() else [word, *_foreign(word)]
+
+
+def words_only(text: str) -> str:
+    """Letters, their marks and numbers, with one space between two words."""
+    return " ".join(text.translate(_WORDS_ONLY).split())
 
 
 def plain_words(text: str) -> list[str]:

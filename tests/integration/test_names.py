@@ -39,6 +39,19 @@ async def test_the_names_of_a_caller(memory):
     assert await memory.facts.names(caller(), 1) == ("Tadhg",)
 
 
+async def test_the_names_of_a_linked_id_are_the_callers_too(memory):
+    """From the next call on, and until the link is taken back."""
+    await learn(memory, fact("Has a brother", names=("Ngozi",)), fact("Knows", "tel", names=("Kaveh",)))
+    await memory.links.add("ana", "tel", made_by="a test")
+    call = await memory.open_call(caller())
+    await call.wait_loaded()
+    assert sorted(call.names) == ["Kaveh", "Ngozi"]
+    await memory.links.remove("ana", "tel")
+    later = await memory.open_call(caller())
+    await later.wait_loaded()
+    assert later.names == ("Ngozi",)
+
+
 async def test_a_misheard_name_is_found(memory):
     """Told before this call and during it, though the question's words are nowhere; what is stored stays as
     it is."""

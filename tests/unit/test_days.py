@@ -139,3 +139,9 @@ def test_since_a_month_is_every_month_from_it():
         asked_days("since the beginning of March 2024", datetime(2025, 1, 1, tzinfo=UTC), ZoneInfo("UTC"))
     )
     assert "@01" not in asked_days("since last November", datetime(2026, 11, 21, tzinfo=UTC), ZoneInfo("UTC"))
+
+
+@pytest.mark.parametrize("text", ["मैं कहाँ रहता था।", "मैं कहाँ रहता था॥", "मैं कहाँ रहता था?"])
+def test_a_word_ends_where_its_sentence_does(text: str) -> None:
+    """A danda is no part of the last word."""
+    assert speaks_of("past", text)

@@ -88,17 +88,15 @@ def _denies(clause: Sequence[str], told: Sequence[str], content: Sequence[str], 
     if not covered or not all(spoken.among(word, clause) for word in content):
         return False
     denied_at = first_of(language.negation, clause)
-    if (
-        language.negation_follows
-    ):  # it denies the verb beside it: "has an allergy, so cannot eat cake" has two
+    if language.negation_follows:
+        # it denies the verb beside it: "has an allergy, so cannot eat cake" has two
         denied_at = first_of(language.negation, clause[covered[0] :]) + covered[0]
         before = [at for at in covered if at < denied_at]
         is_last = not any(at > denied_at + 1 for at in covered)
         return bool(before) and is_last and _others(clause[before[-1] + 1 : denied_at], telling, spoken) <= 1
     behind = [at for at in covered if at > denied_at]
-    if (
-        denied_at >= 0 and behind
-    ):  # "not my back, it's my knee": what stands behind something else is not denied
+    if denied_at >= 0 and behind:
+        # "not my back, it's my knee": what stands behind something else is not denied
         return not _others(clause[behind[0] : behind[-1]], telling, spoken)
     # "Ich rauche nicht": one that ends its clause denies the word before it
     return covered[-1] == denied_at - 1 and function_words(language.code) >= {*clause[denied_at:]}

@@ -167,7 +167,7 @@ order by coalesce(due <= $4, false) desc, (payload ->> 'importance')::real desc 
 select name from facts, lateral (
     select jsonb_array_elements_text(coalesce(payload -> 'names', '[]')) union all select payload #>> '{about,name}'
 ) as named (name)
-where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $4)
+where user_id = any($1::text[]) and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $4)
     and char_length(name) between 1 and $5
 group by name order by max((payload ->> 'importance')::real) desc nulls last,
     max((payload ->> 'said_at')::timestamptz) desc nulls last limit $3
