@@ -49,24 +49,34 @@ where fact_changes.user_id = any(person_of($1)) and batch_id = any($2) and undon
 order by change_id
 
 -- name: gists
--- The last facts that events taught, newest first. $2 agent, or null $3 said since, or null $4 how many
-select facts.id, episode_id, facts.payload::text from episodes
-    join fact_changes on fact_changes.user_id = episodes.user_id and batch_id = episode_id and change = 'added' and undone_at is null
-    join facts on facts.id = fact_id and facts.user_id = episodes.user_id
-where episodes.user_id = any(person_of($1)) and ($2::text is null or facts.agent_id is null or facts.agent_id = $2)
-    and ($3::timestamptz is null or ended_at >= $3)
-order by ended_at desc, episode_id desc, change_id desc limit $4
+-- The last facts that events taught, newest first, read event by event until there are enough. $2 agent, or null $3 said since, or null
+-- $4 how many
+select id, episode_id, payload from unnest(person_of($1)) as person (user_id) cross join lateral (
+    select ended_at, episode_id, taught.* from episodes cross join lateral (
+        select change_id, facts.id, facts.payload::text
+        from fact_changes join facts on facts.id = fact_id and facts.user_id = episodes.user_id
+        where fact_changes.user_id = episodes.user_id and batch_id = episode_id and change = 'added' and undone_at is null
+            and ($2::text is null or facts.agent_id is null or facts.agent_id = $2)
+        order by change_id desc limit $4
+    ) as taught
+    where episodes.user_id = person.user_id and ($3::timestamptz is null or ended_at >= $3)
+    order by ended_at desc, episode_id desc limit $4
+) as last order by ended_at desc, episode_id desc, change_id desc limit $4
 
 -- name: gist_lines
 -- As `gists`, with what a line shows.
-select facts.id, payload ->> 'data' as text, (payload ->> 'said_at')::timestamptz as said_at,
-    (payload ->> 'valid_from')::timestamptz as valid_from, valid_until, due
-from episodes
-    join fact_changes on fact_changes.user_id = episodes.user_id and batch_id = episode_id and change = 'added' and undone_at is null
-    join facts on facts.id = fact_id and facts.user_id = episodes.user_id
-where episodes.user_id = any(person_of($1)) and ($2::text is null or facts.agent_id is null or facts.agent_id = $2)
-    and ($3::timestamptz is null or ended_at >= $3)
-order by ended_at desc, episode_id desc, change_id desc limit $4
+select id, text, said_at, valid_from, valid_until, due from unnest(person_of($1)) as person (user_id) cross join lateral (
+    select ended_at, episode_id, taught.* from episodes cross join lateral (
+        select change_id, facts.id, payload ->> 'data' as text, (payload ->> 'said_at')::timestamptz as said_at,
+            (payload ->> 'valid_from')::timestamptz as valid_from, valid_until, due
+        from fact_changes join facts on facts.id = fact_id and facts.user_id = episodes.user_id
+        where fact_changes.user_id = episodes.user_id and batch_id = episode_id and change = 'added' and undone_at is null
+            and ($2::text is null or facts.agent_id is null or facts.agent_id = $2)
+        order by change_id desc limit $4
+    ) as taught
+    where episodes.user_id = person.user_id and ($3::timestamptz is null or ended_at >= $3)
+    order by ended_at desc, episode_id desc limit $4
+) as last order by ended_at desc, episode_id desc, change_id desc limit $4
 
 -- name: gists_near
 -- Those nearest to a vector. As `gists`; $5 vector, for English $6 said until, or null $7 nearer than this $8 and for the rest
