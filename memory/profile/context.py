@@ -3,6 +3,7 @@
 Priorities are kept within the limit: a section is filled from its beginning until the next line does not fit.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Iterable, Sequence
@@ -81,17 +82,20 @@ async def compile_context(memory: Memory, caller: Caller, shape: Shape, found: S
     since = None if shape.days is None else now - timedelta(days=shape.days)
     share = int(shape.tokens * shape.profile_share)
 
-    async def read(connection: Connection) -> tuple[list[Slot], list[Item]]:
+    async def read_profile_part(connection: Connection) -> list[Slot]:
         profile = await read_profile(connection, memory.settings.profile_file)
         most, limits = max(1, share // SHORTEST_LINE), _within(shape.limits, share)
         if shape.feature:
             limits = replace(limits, only=profile.needed_by(shape.feature))
-        slots = await read_slots(connection, caller.user_id, caller.agent_id, profile, limits, now, most)
+        return await read_slots(connection, caller.user_id, caller.agent_id, profile, limits, now, most)
+
+    async def read_events(connection: Connection) -> list[Item]:
         least = min(GISTS, shape.tokens // SHORTEST_LINE)
         rows = await connection.fetch(query("gist_lines"), caller.user_id, caller.agent_id, since, least)
-        return slots, [Item("fact", **row, tier="events") for row in rows]
+        return [Item("fact", **row, tier="events") for row in rows]
 
-    slots, gists = await memory.db.run(read)
+    # on two connections: neither waits for the other
+    slots, gists = await asyncio.gather(memory.db.run(read_profile_part), memory.db.run(read_events))
     profile_section = _cut("\n".join(f"- {one_line(line_of_slot(slot)[2:])}" for slot in slots), shape.tokens)
     left = shape.tokens - estimate_tokens(profile_section)
     room = left if shape.fill else min(left, shape.tokens - share)
