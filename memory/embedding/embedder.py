@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echoic.memory.config import LOCAL_DIMENSIONS, LOCAL_EMBEDDING_MODEL, MemorySettings
-from echoic.memory.embedding import minilm
+from echoic.memory.embedding import minilm_graph
 from echoic.memory.embedding.minilm import MiniLM
 from echoic.memory.embedding.universal import UniversalEncoder, load_universal, universal_files
 from echoic.memory.errors import ConfigInvalid, ModelUnavailable
@@ -19,8 +19,8 @@ from echoic.memory.text.language import is_other_than_english, load_identifier
 
 Vector = npt.NDArray[np.float32]
 
-ENGLISH = slice(0, minilm.DIMENSIONS)
-ALL = slice(minilm.DIMENSIONS, LOCAL_DIMENSIONS)
+ENGLISH = slice(0, minilm_graph.DIMENSIONS)
+ALL = slice(minilm_graph.DIMENSIONS, LOCAL_DIMENSIONS)
 """Where the two models' numbers stand in a vector."""
 MAX_CHARS = (
     8_000  # more than 256 tokens of any script: tokenising 100,000 characters would cost 60 ms for nothing
