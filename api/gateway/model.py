@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextvars import Context
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -87,6 +88,25 @@ class Model:
             reader.feed(content)
         over(reader.text, reader.is_complete)
         return Response(content, answered.status_code, _headers(answered))
+
+    async def complete(self, messages: list[dict[str, str]]) -> str:
+        """What the model of the settings says to these messages.
+
+        Raises:
+            Problem: 409 without a model, 502 or 504 where it does not answer.
+        """
+        said: list[tuple[str, bool]] = []
+        body = self.body({"messages": messages, "temperature": 0})
+        try:
+            async with asyncio.timeout(self._settings.model_timeout_s):
+                answered = await self.answer(body, lambda text, whole: said.append((text, whole)))
+        except TimeoutError:
+            raise Problem(504, "model-silent", "The model did not answer in time.") from None
+        text, whole = said[-1]
+        if answered.status_code >= HTTPStatus.BAD_REQUEST or not whole:
+            detail = f"The model gave no whole answer (HTTP {answered.status_code})."
+            raise Problem(502, "model-refused", detail)
+        return text
 
     def _request(self, body: Mapping[str, Any]) -> httpx.Request:
         settings = self._settings

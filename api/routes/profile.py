@@ -3,9 +3,10 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from echoic.api.access.guard import Mind, Operates, Reads, UserId, Writes
+from echoic.api.gateway.model import Model
 from echoic.api.paging import Limit
 from echoic.api.problems import Problem
 from echoic.api.routes.facts import IfMatch, version_in
@@ -14,6 +15,7 @@ from echoic.api.schemas.profile import (
     ProfileAnswer,
     ProfileConfig,
     ProfileConfigBody,
+    ProfileNeed,
     ProposalAnswer,
     ProposalsAnswer,
     SlotAnswer,
@@ -23,6 +25,7 @@ from echoic.api.schemas.profile import (
 from echoic.memory.call import CallMemory
 from echoic.memory.privacy.forget import forget
 from echoic.memory.profile.edit import fill_slot, find_slot
+from echoic.memory.profile.needed import Said, answered, question
 from echoic.memory.profile.proactive import proposals
 from echoic.memory.profile.profile import Limits, Slot, read_slots
 from echoic.memory.profile.slots import STORED, read_profile, write_profile
@@ -34,6 +37,8 @@ from echoic.memory.types import Caller, ForgetRequest
 
 router = APIRouter(tags=["profile"])
 Topics = Annotated[list[Annotated[str, Query(max_length=100)]] | None, Query(max_length=20)]
+MOST_NOTES = 200
+"""Slots that a model chooses among."""
 AgentName = Annotated[str | None, Query(max_length=200)]
 
 
@@ -83,6 +88,27 @@ async def fill_profile_slot(user_id: UserId, body: SlotFill, who: Writes, mind: 
     caller = _caller(mind, user_id, body.agent_id)
     fill = fill_slot(mind, caller, body.topic, body.sub_topic, body.values, by_whom=who.by_whom, beside=True)
     return SlotAnswer.of(await fill, user_id)
+
+
+@router.post("/users/{user_id:id}/profile/needed")
+async def choose_profile_slots(
+    request: Request, user_id: UserId, body: ProfileNeed, who: Reads, mind: Mind
+) -> ProfileAnswer:
+    """The slots that a conversation needs, chosen by the language model of the settings: not for a call that
+    waits. 409 where none is set, 502 and 504 where it does not answer."""
+
+    async def read(connection: Connection) -> list[Slot]:
+        profile = await read_profile(connection, mind.settings.profile_file)
+        limits = Limits(slots=MOST_NOTES)
+        return await read_slots(connection, user_id, body.agent_id, profile, limits, mind.now())
+
+    slots = await mind.db.run(read)
+    if not slots:
+        return ProfileAnswer(items=[])
+    said = [Said(turn.role, turn.text) for turn in body.said]
+    model: Model = request.app.state.model
+    chosen = answered(await model.complete(question(slots, said, body.most)), slots, body.most)
+    return ProfileAnswer(items=[SlotAnswer.of(slot, user_id) for slot in chosen])
 
 
 @router.put("/users/{user_id:id}/profile/{slot_id}", responses=EDITS)

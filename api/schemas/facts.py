@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints, model_validator
 
 from echoic.api.schemas.common import AgentId, Answer, Body, Name, Page, Said
 from echoic.api.schemas.people import TurnAnswer
@@ -20,7 +20,14 @@ def _in_the_calendar(when: datetime) -> datetime:
     return when.astimezone(UTC)
 
 
-When = Annotated[AwareDatetime, AfterValidator(_in_the_calendar)]
+def _written_out(when: Any) -> Any:
+    """Not seconds since 1970, which Pydantic also takes, and which are not what the document says."""
+    if isinstance(when, int | float) or (isinstance(when, str) and when[4:5] != "-"):
+        raise ValueError("write a time out, with its zone: 2026-11-27T09:30:00Z")
+    return when
+
+
+When = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_the_calendar)]
 Topic = Annotated[Name, StringConstraints(min_length=1)]
 SlotName = Annotated[Name, AfterValidator(unified)]
 Importance = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

@@ -86,6 +86,23 @@ class SlotEdit(Body):
     agent_id: AgentId | None = None
 
 
+class SaidBody(Body):
+    """One turn of a conversation."""
+
+    role: Literal["user", "assistant"]
+    text: Annotated[Said, StringConstraints(max_length=2_000)] = Field(examples=["Where shall we eat?"])
+
+
+class ProfileNeed(Body):
+    """A conversation, and how much of a profile it may have."""
+
+    said: Annotated[list[SaidBody], Field(min_length=1, max_length=20)]
+    """Its last turns, the newest last."""
+    most: Annotated[int, Field(ge=1, le=100)] = 10
+    agent_id: AgentId | None = None
+    """What this agent may see; by default any."""
+
+
 class ProfileConfig(Answer):
     """What slots there are, and how events are tagged."""
 

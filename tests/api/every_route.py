@@ -37,6 +37,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("post", "/v1/users/{user_id}/search"): {"text": "What is my dog called?"},
     ("post", "/v1/users/{user_id}/context"): {},
     ("post", "/v1/users/{user_id}/profile"): {"topic": "pets", "values": ["Has a dog."]},
+    ("post", "/v1/users/{user_id}/profile/needed"): {"said": [{"role": "user", "text": "My dog!"}]},
     ("put", "/v1/users/{user_id}/profile/{slot_id}"): {"values": ["Has a dog."]},
     ("patch", "/v1/users/{user_id}/episodes/{episode_id}"): {"summary": "A dog."},
     ("put", "/v1/profile/configuration"): {"text": ""},

@@ -84,6 +84,7 @@ ARGUMENTS = {
     },
     "change_provider": {"name": "theirs"},
     "fill_profile_slot": {"topic": "pets", "sub_topic": "cat", "values": ["Has a cat."]},
+    "choose_profile_slots": {"said": [{"role": "user", "text": "My dog!"}]},
     "change_profile_slot": {"values": ["Has a cat."]},
     "change_episode": {"summary": "A dog."},
     "write_profile_configuration": {"text": "event_tags: [mood]"},

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from echoic.memory.profile.episodes import note_episode
+from tests.openai_server import OpenAIServer
 from tests.remembered import fact, learn, say
 
 PROFILE, EPISODES, FACTS = "/v1/users/ana/profile", "/v1/users/ana/episodes", "/v1/users/ana/facts"
@@ -243,3 +244,55 @@ async def test_a_text_is_imported_as_what_somebody_said(served, admin):
 async def test_of_nobody_there_is_nothing(admin, path):
     """Which is no mistake."""
     assert (await admin.get(f"/v1/users/nobody/{path}")).json()["items"] == []
+
+
+@pytest.mark.parametrize("when", ["0", "1700000000", "-5", "0.5"])
+async def test_a_number_is_no_time(admin, when):
+    """Pydantic reads it as seconds since 1970; the document speaks of dates."""
+    assert (await admin.get(f"{EPISODES}?since={when}")).status_code == 422
+
+
+@pytest.fixture
+def model():
+    """The language model of the settings, at an address."""
+    with OpenAIServer() as server:
+        yield server
+
+
+@pytest.fixture
+def memory_settings(memory_settings, request):
+    if "model" not in request.fixturenames:
+        return memory_settings
+    address = {"llm_url": request.getfixturevalue("model").url, "llm_model": "ours"}
+    return memory_settings.model_copy(update=address)
+
+
+NEED = {"said": [{"role": "user", "text": "Where shall we eat?"}], "most": 2}
+
+
+async def test_a_model_chooses_what_a_conversation_needs(model, admin):
+    """By the numbers of its last line, in its order; what it invents is nothing."""
+    await filled(admin, "Works at Acme")
+    await filled(admin, "Is allergic to nuts", topic="health", sub_topic="allergies")
+    await filled(admin, "Loves Thai food", topic="food", sub_topic="likes")
+    shown = [slot["content"] for slot in (await admin.get(PROFILE)).json()["items"]]
+    model.replies.append("Notes 9 and 1 look useful.\n3, 7, 0, 3, 2, 1\n")
+    needed = await admin.post(f"{PROFILE}/needed", json=NEED)
+    assert [slot["content"] for slot in needed.json()["items"]] == [shown[2], shown[1]]
+    (asked,) = model.asked
+    assert "Where shall we eat?" in asked.said and "3. " in asked.said and "at most 2" in str(asked.body)
+
+
+async def test_a_model_that_fails_is_told_apart_from_nothing_needed(model, admin):
+    assert (await admin.post(f"{PROFILE}/needed", json=NEED)).json() == {"items": []} and not model.asked
+    await filled(admin, "Works at Acme")
+    model.replies.append("0")
+    assert (await admin.post(f"{PROFILE}/needed", json=NEED)).json() == {"items": []}
+    model.replies.append(500)
+    refused = await admin.post(f"{PROFILE}/needed", json=NEED)
+    assert refused.status_code == 502 and refused.json()["type"].endswith("model-refused")
+
+
+async def test_without_a_model_nothing_is_chosen(admin):
+    await filled(admin, "Works at Acme")
+    assert (await admin.post(f"{PROFILE}/needed", json=NEED)).status_code == 409

@@ -13,6 +13,13 @@ class AboutBody(TypedDict, total=False):
     name: str
 
 
+class SaidBody(TypedDict, total=False):
+    """One turn of a conversation."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
 class SectionsBody(TypedDict, total=False):
     """How a context of two sections is to be. What comes first is kept within the limit."""
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from echoic.client.connection import AsyncRoutes
 from echoic.client.request import UNSET, Ask, Unset, tag
+from echoic.client.written.bodies import SaidBody
 from echoic.client.written.profile_answers import (
     EpisodeAnswer,
     EpisodePage,
@@ -83,6 +84,26 @@ class AsyncProfile(AsyncRoutes):
             body={"topic": topic, "sub_topic": sub_topic, "values": values, "agent_id": agent_id},
         )
         found: SlotAnswer = await self._ask(ask, SlotAnswer)
+        return found
+
+    async def choose_profile_slots(
+        self,
+        user_id: str,
+        *,
+        said: Sequence[SaidBody],
+        most: int | Unset = UNSET,
+        agent_id: str | Unset | None = UNSET,
+    ) -> ProfileAnswer:
+        """The slots that a conversation needs, chosen by the language model of the settings: not for a
+        call that waits. 409 where none is set, 502 and 504 where it does not answer.
+        """
+        ask = Ask(
+            "POST",
+            "/v1/users/{}/profile/needed",
+            (user_id,),
+            body={"said": said, "most": most, "agent_id": agent_id},
+        )
+        found: ProfileAnswer = await self._ask(ask, ProfileAnswer)
         return found
 
     async def change_profile_slot(
