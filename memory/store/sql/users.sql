@@ -36,6 +36,8 @@ on conflict (user_id) do update set flushed_at = excluded.flushed_at
 select exists (
     select from users join turns using (user_id) where user_id = $1 and state in ('open', 'learning') and recorded_at <= flushed_at
         and flushed_at > clock_timestamp() - make_interval(secs => $2::float8)
+) and not exists (
+    select from batches where user_id = $1 and kind = 'learn' and state = 'running' and retry_at > now()
 )
 
 -- name: users_listed
