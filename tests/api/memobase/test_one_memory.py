@@ -1,6 +1,5 @@
 """One memory: what a program tells is recalled in a call, and what was said in a call is in its profile."""
 
-from echoic.memory.call import start_call
 from echoic.memory.types import Caller
 from tests.api.memobase.conftest import Program
 
@@ -12,7 +11,7 @@ async def test_a_call_of_the_same_person_recalls_what_a_program_told(program: Pr
     user_id = await program.introduce()
     await memory.links.add(user_id, PHONE, made_by="a test")
     await program.tell(user_id, "My dog is called Biscuit", "I play the oboe")
-    call = start_call(memory, Caller(PHONE, "echoic", "a call"))
+    call = await memory.open_call(Caller(PHONE, "echoic", "a call"))
     for asked, told in (
         ("What is my dog called?", "My dog is called Biscuit"),
         ("Do I play the oboe?", "I play the oboe"),
@@ -27,7 +26,7 @@ async def test_a_program_reads_what_was_said_in_a_call(program: Program, memory,
     await program.configure()
     user_id = await program.introduce()
     await memory.links.add(user_id, PHONE, made_by="a test")
-    call = start_call(memory, Caller(PHONE, "echoic", "a call"))
+    call = await memory.open_call(Caller(PHONE, "echoic", "a call"))
     await call.record("1", "user", "Hello, I'm Gus")
     await call.end()
     await learner.learn(PHONE)
