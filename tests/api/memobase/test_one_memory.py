@@ -14,7 +14,7 @@ async def test_a_call_of_the_same_person_recalls_what_a_program_told(program: Pr
     call = await memory.open_call(Caller(PHONE, "echoic", "a call"))
     for asked, told in (
         ("What is my dog called?", "My dog is called Biscuit"),
-        ("Do I play the oboe?", "I play the oboe"),
+        ("Which instrument do I play?", "I play the oboe"),
     ):
         block = (await call.recall(asked, budget_s=5)).block
         assert block.count(told) == 1
