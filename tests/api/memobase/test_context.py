@@ -75,10 +75,15 @@ async def test_a_prompt_of_one_s_own(program: Program, user_id: str) -> None:
 
 async def test_what_is_spoken_of_comes_first(program: Program, user_id: str) -> None:
     """And, where it is wanted, only what is near to it."""
-    chats = json.dumps([{"role": "user", "content": "Where do I work? At Acme?"}])
+    chats = json.dumps([{"role": "user", "content": "Does Ludmila work at Acme?"}])
     told, events = sections(await context(program, user_id, chats_str=chats))
     assert "Acme" in events
     assert "Gus" in told
+    far = await context(program, user_id, chats_str=chats, event_similarity_threshold=0.999)
+    assert "Acme" not in sections(far)[1]
+    chats = json.dumps([{"role": "user", "content": "Is called Gus"}])
+    assert "Gus" not in sections(await context(program, user_id, chats_str=chats))[1]
+    chats = json.dumps([{"role": "user", "content": "Works at Acme"}])
     asked = {"chats_str": chats, "full_profile_and_only_search_event": "false"}
     assert "Acme" in sections(await context(program, user_id, **asked))[0]
 
