@@ -106,6 +106,10 @@ select kind, data::text, fields::text, created_at from documents where user_id =
 -- $2 id
 delete from documents where user_id = $1 and document_id = $2
 
+-- name: drop_old_documents
+-- $2 kept before
+delete from documents where user_id = $1 and created_at < $2
+
 -- name: export_documents
 select document_id, kind, data::text as told, fields::text, created_at from documents where user_id = $1 order by created_at
 
