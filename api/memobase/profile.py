@@ -20,6 +20,7 @@ from echoic.memory.profile.profile import JOINED, Limits, Slot, SlotUnknown, cho
 from echoic.memory.profile.slots import read_profile, unified
 from echoic.memory.store.database import Connection
 from echoic.memory.store.queries import query
+from echoic.memory.text.words import clean
 from echoic.memory.types import ForgetRequest
 
 NEAREST = 10
@@ -128,6 +129,7 @@ def _place(body: ProfileBody) -> tuple[str, str]:
 
 
 def _text(content: str) -> str:
-    if not content.strip() or len(content) > MOST_TEXT_CHARS:
+    text = clean(content).strip()
+    if not 0 < len(text) <= MOST_TEXT_CHARS:
         raise failed(400, f"A profile's content has 1 to {MOST_TEXT_CHARS} characters.")
-    return content.strip()
+    return text
