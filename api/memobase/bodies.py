@@ -21,7 +21,7 @@ from echoic.memory.types import Role
 BlobType = Literal["chat", "doc", "image", "code", "transcript", "summary"]
 MOST_MESSAGES = 10_000
 MOST_NAME_CHARS = 100
-MOST_TEXT_CHARS = 2_000
+MOST_SLOT_CHARS = 2_000
 """Of one text that is put into a slot."""
 Moment = Annotated[
     datetime,

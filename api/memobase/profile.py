@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from echoic.api.memobase.asker import About
-from echoic.api.memobase.bodies import MOST_TEXT_CHARS, ProfileBody
+from echoic.api.memobase.bodies import MOST_SLOT_CHARS, ProfileBody
 from echoic.api.memobase.bodies import Slot as SlotName
 from echoic.api.memobase.frame import failed
 from echoic.memory.call import CallMemory
@@ -130,6 +130,6 @@ def _place(body: ProfileBody) -> tuple[str, str]:
 
 def _text(content: str) -> str:
     text = clean(content).strip()
-    if not 0 < len(text) <= MOST_TEXT_CHARS:
-        raise failed(400, f"A profile's content has 1 to {MOST_TEXT_CHARS} characters.")
+    if not 0 < len(text) <= MOST_SLOT_CHARS:
+        raise failed(400, f"A profile's content has 1 to {MOST_SLOT_CHARS} characters.")
     return text
