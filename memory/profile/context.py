@@ -51,6 +51,10 @@ class Shape:
     """ISO 639-1: of the frame. What is remembered stays in the language it was said in."""
     template: str = ""
     """Instead of the default frame: `{profile_section}` and `{event_section}` in it are filled in."""
+    learned: bool = False
+    """`days` count from when it was learned, too: it may be told long after it was said."""
+    last: bool = True
+    """Whether the last events come after what is found for what is spoken of."""
 
 
 async def sections_for(memory: Memory, caller: Caller, text: str, shape: Shape) -> Recall:
@@ -90,9 +94,11 @@ async def compile_context(memory: Memory, caller: Caller, shape: Shape, found: S
         return await read_slots(connection, caller.user_id, caller.agent_id, profile, limits, now, most)
 
     async def read_events(connection: Connection) -> list[Item]:
-        least = min(GISTS, shape.tokens // SHORTEST_LINE)
-        rows = await connection.fetch(query("gist_lines"), caller.user_id, caller.agent_id, since, least)
-        return [Item("fact", **row, tier="events") for row in rows]
+        least = min(GISTS, shape.tokens // SHORTEST_LINE) if shape.last else 0
+        args = (caller.user_id, caller.agent_id, since, least, shape.learned)
+        return [
+            Item("fact", **row, tier="events") for row in await connection.fetch(query("gist_lines"), *args)
+        ]
 
     # on two connections: neither waits for the other
     slots, gists = await asyncio.gather(memory.db.run(read_profile_part), memory.db.run(read_events))
