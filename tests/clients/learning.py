@@ -12,7 +12,7 @@ from tests.fakes import ScriptedModel, facts
 
 @pytest.fixture
 def model() -> Iterator[ScriptedModel]:
-    with ScriptedModel(otherwise=facts("Has a dog called Biscuit", topic="pets")) as model:
+    with ScriptedModel(otherwise=facts("Has a dog called Biscuit", topic="pets", sub_topic="dog")) as model:
         yield model
 
 

@@ -32,9 +32,7 @@ def npm_folder(name: str, locked: Path) -> Path:
         for one in FILES:
             shutil.copy(locked / one, folder)
         quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        subprocess.run(
-            [str(BIN / "npm"), "ci", *quiet], cwd=folder, env=with_node(), check=True, timeout=280
-        )
+        subprocess.run([str(BIN / "npm"), "ci", *quiet], cwd=folder, env=with_node(), check=True, timeout=280)
     return folder
 
 
@@ -43,6 +41,8 @@ def go_program(name: str, source: Path) -> Path:
     built = FOLDER / "go" / name
     if not built.exists() or built.stat().st_mtime < source.stat().st_mtime:
         if (go := shutil.which("go")) is None:
-            pytest.fail("Go 1.19 or newer builds this client: install it (Debian, Ubuntu: apt install golang-go).")
+            pytest.fail(
+                "Go 1.19 or newer builds this client: install it (Debian, Ubuntu: apt install golang-go)."
+            )
         subprocess.run([go, "build", "-o", str(built), str(source)], check=True, timeout=280)
     return built

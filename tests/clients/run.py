@@ -114,7 +114,9 @@ def main() -> int:
 def table(outcomes: Sequence[Outcome]) -> str:
     """Markdown, one row a client."""
     rows = [
-        f"| `{client}` | {_counted(tests)} |" for one in outcomes for client, tests in sorted(one.tests.items())
+        f"| `{client}` | {_counted(tests)} |"
+        for one in outcomes
+        for client, tests in sorted(one.tests.items())
     ]
     return "\n".join(["| client | tests |", "|---|---|", *rows]) + "\n"
 
@@ -147,7 +149,9 @@ def _tried(suite: Suite) -> Outcome:
 
 def _by_client(suite: Suite, report: Path) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = {}
-    for case in ElementTree.parse(report).iter("testcase") if report.exists() else ():
+    if not report.exists():
+        return found
+    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 - pytest has just written it
         module = case.get("classname", "").rpartition(".")[2]
         client = suite.others.get(module, " ".join(suite.packages))
         states = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
@@ -161,7 +165,9 @@ def _environment(suite: Suite) -> Path:
     constraints = FOLDER / f"{suite.name}.txt"
     constraints.write_text(_locked_without(suite.packages))
     ours = [*TESTED_WITH, "--editable", f"{ROOT}[{suite.extras}]"]
-    return environment_with(suite.name, *suite.packages, *suite.tools, *ours, "--constraint", str(constraints))
+    return environment_with(
+        suite.name, *suite.packages, *suite.tools, *ours, "--constraint", str(constraints)
+    )
 
 
 def _locked_without(packages: Sequence[str]) -> str:

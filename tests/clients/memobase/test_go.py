@@ -1,4 +1,4 @@
-"""Memobase's Go client: no registry serves it, so a program of ours sends its requests and reads as it does."""
+"""Memobase's Go client: no registry serves it, so a program of ours asks and reads as it does."""
 
 import json
 import subprocess

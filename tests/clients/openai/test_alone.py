@@ -1,4 +1,4 @@
-"""What the main run cannot show: this version of the package, and nothing beside it that speaks with models."""
+"""What the main run cannot show: this version of the package, and nothing of LiveKit beside it."""
 
 import asyncio
 import importlib.util
