@@ -78,7 +78,7 @@ SUITES = (
         others={"test_javascript": npm_client("memobase"), "test_go": "requests of Memobase's Go client"},
     ),
     Suite("openai", ("openai==3.54.0",), tests=OPENAI),
-    Suite("openai-oldest", ("openai==2.0.0",), tests=OPENAI),
+    Suite("openai-oldest", ("openai==2.0.0",), ("livekit-agents==1.5.17",), tests=OPENAI),
     Suite("pipecat", ("pipecat-ai==1.14.0",)),
 )
 
@@ -163,7 +163,7 @@ def _environment(suite: Suite) -> Path:
     """An environment for this suite; made once, and brought up to date with what it needs."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     constraints = FOLDER / f"{suite.name}.txt"
-    constraints.write_text(_locked_without(suite.packages))
+    constraints.write_text(_locked_without((*suite.packages, *suite.tools)))
     ours = [*TESTED_WITH, "--editable", f"{ROOT}[{suite.extras}]"]
     return environment_with(
         suite.name, *suite.packages, *suite.tools, *ours, "--constraint", str(constraints)
