@@ -20,6 +20,7 @@ from echoic.api.edge import Edge
 from echoic.api.gateway import route as gateway
 from echoic.api.gateway.model import Model
 from echoic.api.mem0 import hosted, self_hosted
+from echoic.api.memobase import routes as memobase
 from echoic.api.problems import answer_with_problems
 from echoic.api.routes import (
     episodes,
@@ -73,7 +74,7 @@ def make_app(settings: ApiSettings) -> FastAPI:
     for part in (*parts, chosen, providers, models, keys):
         v1.include_router(part.router)
     app.include_router(v1)
-    for other in (health, hosted, self_hosted, whatsapp, characters, dify):
+    for other in (health, hosted, self_hosted, memobase, whatsapp, characters, dify):
         app.include_router(other.router)
     _serve_page(app)
     answer_with_problems(app)

@@ -20,6 +20,8 @@ LARGER_BODIES = {
     "/channels/whatsapp": 3 * 2**20,  # refused, a delivery would come again for days
 }
 """Paths at which a body may have more bytes."""
+MEMOBASE, MEMOBASE_BYTES = "/api/v1/", 4 * 2**20
+"""Conversations and configurations, at paths that hold ids."""
 FOR_PROBES = ("/livez", "/readyz")
 """Asked by address, by whoever watches over a container."""
 PAGE_POLICY = (
@@ -112,7 +114,8 @@ def _nothing() -> None:
 
 
 def _most_bytes(path: str) -> int:
-    return LARGER_BODIES.get(path, MOST_BODY_BYTES)
+    usual = MEMOBASE_BYTES if path.startswith(MEMOBASE) else MOST_BODY_BYTES
+    return LARGER_BODIES.get(path, usual)
 
 
 def _too_large(most_bytes: int) -> str:

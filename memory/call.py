@@ -180,6 +180,7 @@ class CallMemory:
         interrupted: bool = False,
         *,
         told_now: bool = False,
+        labels: str = "",
     ) -> Turn | None:
         """Return when the turn is durable: its row committed, or its line in the spool fsynced.
 
@@ -188,6 +189,7 @@ class CallMemory:
         Args:
             said_at: by this host's clock; now by default.
             told_now: `said_at` is a date that somebody gives now, of something told about another day.
+            labels: what another program tells with it: see `Turn.labels`.
 
         Returns:
             The turn; None when it was said during a pause, or was forgotten or erased since, and is kept
@@ -208,6 +210,7 @@ class CallMemory:
         turn = self._unrecorded.get(item_id) or self._take_over(item_id, role, text, said_at, interrupted)
         if told_now:
             turn = replace(turn, heard_at=self.memory.clock.now())
+        turn = replace(turn, labels=labels) if labels else turn
         if self.persistent and not self.consent_pending and not await self._make_durable(item_id, turn):
             return None
         return turn
@@ -345,10 +348,7 @@ class CallMemory:
         """Give the item its place in the call, once, however often it has to be recorded."""
         kept = capped(clean(text))
         turn = Turn(
-            turn_id=self._turn_id(item_id),
-            user_id=self.caller.user_id,
-            agent_id=self.caller.agent_id,
-            call_id=self.caller.call_id,
+            *(self._turn_id(item_id), self.caller.user_id, self.caller.agent_id, self.caller.call_id),
             position=self._next_position,
             role=role,
             text=hide_in_turn(role, kept, self._last_said) if self.memory.settings.mask_secrets else kept,

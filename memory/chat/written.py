@@ -24,6 +24,8 @@ class Words:
     """None: now."""
     told_now: bool = False
     """Whoever tells it means it to be kept, also where this person was erased since it was said."""
+    labels: str = ""
+    """What another program tells with it: see `Turn.labels`."""
 
 
 def lock_of(memory: Memory, user_id: str) -> asyncio.Lock:
@@ -50,7 +52,11 @@ async def keep_words(
         call = await memory.open_call(caller)
         try:
             kept = [
-                await call.record(one.item_id, one.role, one.text, one.said_at, told_now=one.told_now)
+                await call.record(
+                    *(one.item_id, one.role, one.text, one.said_at),
+                    told_now=one.told_now,
+                    labels=one.labels,
+                )
                 for one in said
             ]
             # nobody can be asked here, and nothing is kept before they agree

@@ -36,6 +36,8 @@ TABLES = (
     "archived_facts",
     "maintenance_runs",
     "episodes",
+    "users",
+    "documents",
 )
 WRITERS_LIMIT_MS = 15_000  # a commit takes milliseconds; a writer that holds its lock for longer hangs
 ROWS_LIMIT_S = 60.0

@@ -31,9 +31,11 @@ STATEMENTS = {
     "archived_facts": "export_archived",
     "maintenance_runs": "export_runs",
     "episodes": "export_episodes",
+    "introduction": "export_introduction",
+    "documents": "export_documents",
 }
 """What Postgres holds about a person, in the order in which it is told."""
-PACKED = ("vector", "recall", "labels", "fact", "tags", "delta")
+PACKED = ("vector", "recall", "labels", "fact", "tags", "delta", "told", "fields")
 """Columns that come as JSON text; left out where there is nothing in them."""
 Rows = AsyncIterator[Any]
 

@@ -50,6 +50,8 @@ class Shape:
     """ISO 639-1: of the frame. What is remembered stays in the language it was said in."""
     template: str = ""
     """Instead of the default frame: `{profile_section}` and `{event_section}` in it are filled in."""
+    learned: bool = False
+    """`days` count from when it was learned, too: it may be told long after it was said."""
 
 
 async def sections_for(memory: Memory, caller: Caller, text: str, shape: Shape) -> Recall:
@@ -88,7 +90,8 @@ async def compile_context(memory: Memory, caller: Caller, shape: Shape, found: S
             limits = replace(limits, only=profile.needed_by(shape.feature))
         slots = await read_slots(connection, caller.user_id, caller.agent_id, profile, limits, now, most)
         least = min(GISTS, shape.tokens // SHORTEST_LINE)
-        rows = await connection.fetch(query("gist_lines"), caller.user_id, caller.agent_id, since, least)
+        args = (caller.user_id, caller.agent_id, since, least, shape.learned)
+        rows = await connection.fetch(query("gist_lines"), *args)
         return slots, [Item("fact", **row, tier="events") for row in rows]
 
     slots, gists = await memory.db.run(read)

@@ -94,6 +94,8 @@ class EpisodeFilter:
     """With these values."""
     tagged: Sequence[str] = ()
     """With any value of these."""
+    learned: bool = False
+    """`since` counts from when it was learned, too: it may be told long after it was said."""
 
 
 def gist_line(fact: Fact) -> str:
@@ -229,7 +231,7 @@ async def _page(
 ) -> list[Episode]:
     tags = (json.dumps(dict(wanted.tags)), list(wanted.tagged))
     filters = (wanted.agent_id, wanted.since, wanted.until, *tags)
-    args = (user_id, *filters, *(before or (None, None)), limit, only)
+    args = (user_id, *filters, *(before or (None, None)), limit, only, wanted.learned)
     rows = await connection.fetch(query("episodes_page"), *args)
     ids = [row["episode_id"] for row in rows]
     deltas: dict[UUID, list[Delta]] = {one: [] for one in ids}
@@ -243,7 +245,7 @@ async def _gists_near(
 ) -> list[asyncpg.Record]:
     english, others = asked_of_each(vector)
     args = (user_id, wanted.agent_id, wanted.since, limit, english, wanted.until, least, others)
-    return list(await connection.fetch(query("gists_near"), *args))
+    return list(await connection.fetch(query("gists_near"), *args, wanted.learned))
 
 
 def _episode(row: asyncpg.Record, deltas: Sequence[Delta]) -> Episode:

@@ -30,8 +30,10 @@ on conflict (episode_id) do nothing
 -- name: episodes_page
 -- Newest first; of whose facts nothing is left and which nobody wrote himself, not at all. $2 agent, or null $3 said since $4 and until,
 -- or null $5 with these tags and values $6 with these tags $7 before this time, or null $8 and this id $9 how many $10 only these, or null
+-- $11 since counts from when it was learned, too
 select episode_id, agent_id, call_id, began_at, ended_at, tags::text, summary, delta::text, created_at, updated_at from episodes
-where user_id = any(person_of($1)) and ($2::text is null or agent_id = $2) and ($3::timestamptz is null or ended_at >= $3)
+where user_id = any(person_of($1)) and ($2::text is null or agent_id = $2)
+    and ($3::timestamptz is null or ended_at >= $3 or ($11 and created_at >= $3))
     and ($4::timestamptz is null or began_at < $4) and tags @> $5::jsonb and tags ?& $6::text[]
     and ($7::timestamptz is null or (ended_at, episode_id) < ($7, $8::uuid)) and ($10::uuid[] is null or episode_id = any($10))
     and (summary is not null or delta is not null or exists (
@@ -64,7 +66,7 @@ select id, episode_id, payload from unnest(person_of($1)) as person (user_id) cr
 ) as last order by ended_at desc, episode_id desc, change_id desc limit $4
 
 -- name: gist_lines
--- As `gists`, with what a line shows.
+-- As `gists`, with what a line shows. $5 since counts from when it was learned, too
 select id, text, said_at, valid_from, valid_until, due from unnest(person_of($1)) as person (user_id) cross join lateral (
     select ended_at, episode_id, taught.* from episodes cross join lateral (
         select change_id, facts.id, payload ->> 'data' as text, (payload ->> 'said_at')::timestamptz as said_at,
@@ -74,12 +76,13 @@ select id, text, said_at, valid_from, valid_until, due from unnest(person_of($1)
             and ($2::text is null or facts.agent_id is null or facts.agent_id = $2)
         order by change_id desc limit $4
     ) as taught
-    where episodes.user_id = person.user_id and ($3::timestamptz is null or ended_at >= $3)
+    where episodes.user_id = person.user_id and ($3::timestamptz is null or ended_at >= $3 or ($5 and created_at >= $3))
     order by ended_at desc, episode_id desc limit $4
 ) as last order by ended_at desc, episode_id desc, change_id desc limit $4
 
 -- name: gists_near
 -- Those nearest to a vector. As `gists`; $5 vector, for English $6 said until, or null $7 nearer than this $8 and for the rest
+-- $9 since counts from when it was learned, too
 select * from (
     select facts.id, episode_id, facts.payload::text, -(fact_index.vector <#> case
         when is_other_language(fact_index.vector) then (select $8::vector::halfvec) else (select $5::vector::halfvec) end) as similarity
@@ -88,7 +91,7 @@ select * from (
         join fact_changes on fact_changes.user_id = facts.user_id and fact_id = facts.id and change = 'added' and undone_at is null
         join episodes on episodes.user_id = facts.user_id and episode_id = batch_id
     where fact_index.user_id = any(person_of($1)) and ($2::text is null or facts.agent_id is null or facts.agent_id = $2)
-        and ($3::timestamptz is null or ended_at >= $3) and ($6::timestamptz is null or began_at < $6)
+        and ($3::timestamptz is null or ended_at >= $3 or ($9 and episodes.created_at >= $3)) and ($6::timestamptz is null or began_at < $6)
 ) near where similarity > $7 order by similarity desc limit $4
 
 -- name: change_episode

@@ -1,0 +1,68 @@
+"""A context for a prompt, and what an agent may bring up: the house's, as Memobase's clients read them."""
+
+from dataclasses import dataclass, replace
+
+from echoic.api.memobase import profile, project
+from echoic.api.memobase.asker import About
+from echoic.api.memobase.bodies import ProactiveBody
+from echoic.api.memobase.frame import failed
+from echoic.memory.profile.context import Shape, sections_for
+from echoic.memory.profile.proactive import Proposal, proposals
+from echoic.memory.profile.profile import Limits
+from echoic.memory.recall.fusion import retells
+
+LEAST_TOKENS, MOST_TOKENS = 8, 100_000
+MOST_DAYS = 36_500
+PROPOSALS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Knobs:
+    """How a context is to be, beside which part of the profile is wanted."""
+
+    tokens: int
+    share: float
+    days: int
+    fill: bool
+    whole_profile: bool
+    """False: only what is near to what is spoken of."""
+    template: str
+
+
+async def compiled(about: About, limits: Limits, spoken_of: str, knobs: Knobs) -> str:
+    """The context of one person; never empty.
+
+    Raises:
+        Problem: 500, the share of the profile is none.
+    """
+    if not 0 < knobs.share <= 1:
+        raise failed(500, "profile_event_ratio is more than 0 and at most 1.")
+    memory, user_id = about.memory, about.user_id
+    choices, also = await memory.choices.read(user_id), await memory.links.read_along(user_id)
+    if spoken_of and not knobs.whole_profile:
+        near = await profile.profiles(about, Limits(only=limits.only), spoken_of)
+        limits = replace(limits, only=tuple(f"{slot.topic}/{slot.sub_topic}" for slot in near))
+    language = await project.language(memory) or choices.language_code
+    days = max(0, min(knobs.days, MOST_DAYS))
+    tokens = max(LEAST_TOKENS, min(knobs.tokens, MOST_TOKENS))
+    shape = Shape(tokens, knobs.share, days, knobs.fill, limits, "", language, knobs.template, learned=True)
+    caller = replace(choices.applied_to(about.caller), also=also)
+    return (await sections_for(memory, caller, spoken_of, shape)).block
+
+
+async def brought_up(about: About, body: ProactiveBody) -> str | None:
+    """What an agent may bring up, a line for each; None: nothing that is not spoken of already.
+
+    No model is asked whether the moment is right.
+    """
+    spoken = "\n".join(one.content for one in body.messages)
+    found = await proposals(about.memory, about.caller, PROPOSALS * 2)
+    lines = [_line(one) for one in found if one.fact is None or not retells(one.fact.text, spoken)]
+    return "\n".join(lines[:PROPOSALS]) or None
+
+
+def _line(one: Proposal) -> str:
+    place = "::".join(filter(None, (one.topic, one.sub_topic)))
+    said = one.fact.text if one.fact else one.description
+    at = f" ({one.at.date()})" if one.at else ""
+    return f"- {place}: {' '.join(said.split())}{at}".rstrip(": ")
