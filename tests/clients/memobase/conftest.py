@@ -36,7 +36,7 @@ class House:
         """Await it where memory lives."""
         return self.portal.call(ask, *args)
 
-    def key(self, role: KeyRole = "service", user_id: str | None = None) -> str:
+    def key(self, role: KeyRole = "admin", user_id: str | None = None) -> str:
         """A fresh one of this role."""
         return self.run(add_key, self.memory.db, f"the {role}", role, user_id)[0]
 
@@ -81,7 +81,7 @@ def house(memory_settings, embedder, monkeypatch) -> Iterator[House]:
 
 @pytest.fixture
 def client(house) -> memobase.MemoBaseClient:
-    """A service's client: it may read and write everybody's memory."""
+    """An admin's: Memobase has one key, which may do everything."""
     return house.client()
 
 

@@ -9,13 +9,14 @@ from memobase import AsyncMemoBaseClient
 from memobase.error import ServerError
 
 from tests.clients.memobase.said import chat
+from tests.fakes import facts
 
 ASKED = "What is my dog called?"
 
 
 @pytest.fixture
 async def program(house):
-    key = await asyncio.to_thread(house.key, "admin")
+    key = await asyncio.to_thread(house.key)
     async with AsyncMemoBaseClient(project_url=house.address, api_key=key) as client:
         yield client
 
@@ -57,8 +58,9 @@ async def test_one_conversation(program):
         await program.get_user(name)
 
 
-async def test_an_async_flush_is_seen_by_the_very_next_read(program):
+async def test_an_async_flush_is_seen_by_the_very_next_read(program, model):
     """The event race of their suite."""
+    model.otherwise = facts("Is called Gus", topic="basic_info")
     user = await program.get_or_create_user(str(uuid4()))
     await user.insert(chat("Hello, I'm Gus"))
     await user.flush()

@@ -1,6 +1,5 @@
 """What is inserted: read back, listed, waiting, flushed, and one memory with what is said in calls."""
 
-from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -84,7 +83,7 @@ def test_an_insert_that_waits(user):
     """`sync` flushes what is there when it is more than the buffer takes, and else does nothing more."""
     tell(user, DOG, sync=True)
     long = [
-        f"I drive van number {number}, and it is as red as the one that I had before." for number in range(90)
+        f"I drive van number {number}, and it is as red as the one that I had before." for number in range(30)
     ]
     tell(user, *long, sync=True)
     assert user.buffer("chat") == [] and user.profile() != []
@@ -110,11 +109,14 @@ def test_one_memory_with_the_phone(house, user):
     assert len(house.run(house.memory.facts.list, user.user_id)) == 1
 
 
-def test_a_model_that_fails_loses_no_words(house, user, model):
-    """Whether the flush says so or not: they stay turns, for a later one."""
-    model.otherwise = 500
+@pytest.mark.parametrize("answer", [500, "I would rather not."], ids=["is down", "answers nonsense"])
+def test_a_model_that_fails_loses_no_words(house, user, model, monkeypatch, answer):
+    """A flush that waits says so; they stay turns, for a later one."""
+    monkeypatch.setattr("echoic.api.memobase.learning.SYNC_S", 3.0)
+    monkeypatch.setattr("echoic.api.memobase.learning.READS_S", 0.5)
+    model.otherwise = answer
     tell(user, DOG)
-    with suppress(ServerError):
+    with pytest.raises(ServerError):
         user.flush(sync=True)
     assert user.profile() == []
     assert [turn.text for turn in house.run(house.memory.turns.list, user.user_id)] == [DOG, REPLY]

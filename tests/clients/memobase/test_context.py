@@ -53,7 +53,7 @@ def test_topics(known):
     """Some first, or some alone."""
     assert all(line.startswith("- work::") for line in sections(known, only_topics=["work"])[0])
     first = sections(known, prefer_topics=["pets"])[0]
-    assert first[0].startswith("- pets::") and len(first) == 3
+    assert first[0].startswith("- pets") and len(first) == 3
     assert len(sections(known, only_topics=["work"], max_subtopic_size=1)[0]) == 1
     assert len(sections(known, max_subtopic_size=1, topic_limits={"work": 2})[0]) == 3
 

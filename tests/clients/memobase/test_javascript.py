@@ -23,7 +23,7 @@ def script():
 def test_one_conversation(house, script):
     """Each method that it has, with its own errors, dates and limits."""
     user = str(uuid4())
-    run = [str(BIN / "node"), str(script), house.address, house.key("admin"), user]
+    run = [str(BIN / "node"), str(script), house.address, house.key(), user]
     done = subprocess.run(run, env=with_node(), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
@@ -31,7 +31,7 @@ def test_one_conversation(house, script):
     assert "Has a dog called Biscuit" in gist and near
     assert "Has a dog called Biscuit" in told.pop("context")
     framed = told.pop("framed")
-    assert framed.startswith("<- pets::") and framed.endswith("> {other}") and "|" in framed
+    assert framed.startswith("<- pets") and framed.endswith("> {other}") and "|" in framed
     assert told.pop("usage") == [
         *("date", "total_input_token", "total_insert", "total_output_token", "total_success_insert")
     ]

@@ -47,7 +47,7 @@ def test_a_key_that_is_none(house, key):
 
 def test_the_configuration_is_kept_as_it_was_written(house):
     """Empty before and after; what is wrong is refused, and the last one stays."""
-    admin = house.client(house.key("admin"))
+    admin = house.client()
     assert admin.get_config() == ""
     assert admin.update_config(STRICT) and admin.get_config() == STRICT
     wrong = ("a: [", "event_tags: 7", "profile_strict_mode: perhaps", "- a list", "x" * 65_536)
@@ -60,7 +60,7 @@ def test_the_configuration_is_kept_as_it_was_written(house):
 
 def test_the_configuration_steers_what_is_asked_of_the_model(house, model):
     """Slots, descriptions, tags and themes."""
-    admin = house.client(house.key("admin"))
+    admin = house.client()
     admin.update_config(STRICT)
     user = admin.get_user(admin.add_user(), no_get=True)
     tell(user, "My dog is called Biscuit.")

@@ -42,9 +42,11 @@ def test_a_user_is_changed(client, user):
 
 
 def test_a_user_is_erased(client, user, house):
-    """With all that was said, learned and kept of them."""
+    """With all that was said, learned and kept of them: by an admin's key, as everywhere."""
     tell(user, "My dog is called Biscuit.")
     user.flush(sync=True)
+    with pytest.raises(ServerError, match="service"):
+        house.client(house.key("service")).delete_user(user.user_id)
     assert client.delete_user(user.user_id)
     with pytest.raises(ServerError):
         client.get_user(user.user_id)
