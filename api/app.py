@@ -55,8 +55,17 @@ DESCRIPTION = (
 )
 
 
-def make_app(settings: ApiSettings) -> FastAPI:
-    """The app without a memory: enough for its OpenAPI document."""
+def make_app(settings: ApiSettings, *, memobase_alone: bool = False) -> FastAPI:
+    """The app without a memory: enough for its OpenAPI document.
+
+    Args:
+        memobase_alone: it has Memobase's routes, and those that say how it is, and no others.
+    """
+    if memobase_alone:
+        app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+        for part in (health, memobase):
+            app.include_router(part.router)
+        return _edged(app, settings)
     app = FastAPI(
         title="Echoic memory",
         version="1",
@@ -77,6 +86,10 @@ def make_app(settings: ApiSettings) -> FastAPI:
     for other in (health, hosted, self_hosted, memobase, whatsapp, characters, dify):
         app.include_router(other.router)
     _serve_page(app)
+    return _edged(app, settings)
+
+
+def _edged(app: FastAPI, settings: ApiSettings) -> FastAPI:
     answer_with_problems(app)
     app.add_middleware(Edge, host_names=settings.host_names, calls=Door.origins(os.environ))
     return app
@@ -90,6 +103,7 @@ async def serving(
     development: bool = False,
     environment: MemorySettings | None = None,
     shelf: ModelShelf | None = None,
+    memobase_alone: bool = False,
 ) -> AsyncIterator[FastAPI]:
     """The app with everything that it needs, while the block runs.
 
@@ -97,12 +111,13 @@ async def serving(
         development: whoever sends no key may do everything; for the loopback address alone.
         environment: the settings without what was set in the database; None: as the environment has them now.
         shelf: the model files of this machine; without it nothing is known of any.
+        memobase_alone: see `make_app`.
 
     Raises:
         StoreUnavailable: Postgres does not answer.
         ConfigInvalid: a channel is set up by half.
     """
-    app = make_app(settings)
+    app = make_app(settings, memobase_alone=memobase_alone)
     app.state.memory = memory
     app.state.wall = await open_wall(memory.db)
     app.state.gate = Gate(memory, settings.rate_per_minute, development=development)
@@ -116,7 +131,8 @@ async def serving(
     app.state.model, app.state.conversations = Model(memory.settings), Conversations(memory, "gateway")
     try:
         async with AsyncExitStack() as opened:
-            app.router.routes.extend(await _mcp(memory, app.state.gate, opened))
+            if not memobase_alone:
+                app.router.routes.extend(await _mcp(memory, app.state.gate, opened))
             yield app
     finally:
         with suppress(TimeoutError):

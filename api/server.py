@@ -32,6 +32,7 @@ async def serve(
     development: bool,
     say: Callable[[str], None],
     shelf: ModelShelf | None = None,
+    memobase_alone: bool = False,
 ) -> None:
     """Serve the API until SIGINT or SIGTERM.
 
@@ -39,6 +40,7 @@ async def serve(
         development: nobody needs a key; only on the loopback address, which no other machine reaches.
         say: told what runs where, and what does not.
         shelf: the model files of this machine.
+        memobase_alone: Memobase's interface, and no other.
 
     Raises:
         ConfigInvalid: the address cannot be used, or is open to others in development.
@@ -51,9 +53,14 @@ async def serve(
         async with (
             embedding_ready(settings),
             open_memory(settings, embedder=open_shared_embedder(settings)) as memory,
-            serving(memory, api, development=development, shelf=shelf) as app,
+            serving(memory, api, development=development, shelf=shelf, memobase_alone=memobase_alone) as app,
         ):
-            say(f"The memory API is at {_address(listener)}, its description at /v1/openapi.json.")
+            address = _address(listener)
+            say(
+                f"For Memobase's clients: project_url={address}, and an API key."
+                if memobase_alone
+                else f"The memory API is at {address}, its description at /v1/openapi.json."
+            )
             say(
                 "Development: whoever reaches this address may do everything, without a key."
                 if development

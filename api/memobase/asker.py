@@ -11,6 +11,7 @@ from pydantic import AfterValidator
 from echoic.api.access.guard import Gate, Permission
 from echoic.api.access.keys import Access
 from echoic.api.access.wall import ONLY
+from echoic.api.memobase.frame import route_of
 from echoic.memory.service import Memory
 from echoic.memory.store.queries import query
 from echoic.memory.types import Caller
@@ -62,7 +63,7 @@ async def admitted(request: Request, needs: Permission, user_id: str | None) -> 
     """
     gate: Gate = request.app.state.gate
     access: Access = request.state.access
-    await gate.allow(access, request, needs, user_id)
+    await gate.allow(access, request, needs, user_id, f"{request.method} {route_of(request)}")
     return Asker(access, request.app.state.memory)
 
 

@@ -1,15 +1,19 @@
 """A context for a prompt, and what an agent may bring up: the house's, as Memobase's clients read them."""
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from echoic.api.memobase import profile, project
 from echoic.api.memobase.asker import About
 from echoic.api.memobase.bodies import ProactiveBody
 from echoic.api.memobase.frame import failed
-from echoic.memory.profile.context import Shape, sections_for
+from echoic.memory.profile import episodes
+from echoic.memory.profile.context import GISTS, Shape, compile_context
+from echoic.memory.profile.episodes import EpisodeFilter
 from echoic.memory.profile.proactive import Proposal, proposals
 from echoic.memory.profile.profile import Limits
 from echoic.memory.recall.fusion import retells
+from echoic.memory.types import Item
 
 LEAST_TOKENS, MOST_TOKENS = 8, 100_000
 MOST_DAYS = 36_500
@@ -24,6 +28,8 @@ class Knobs:
     share: float
     days: int
     fill: bool
+    least: float
+    """With what is spoken of: how near an event must be."""
     whole_profile: bool
     """False: only what is near to what is spoken of."""
     template: str
@@ -45,9 +51,20 @@ async def compiled(about: About, limits: Limits, spoken_of: str, knobs: Knobs) -
     language = await project.language(memory) or choices.language_code
     days = max(0, min(knobs.days, MOST_DAYS))
     tokens = max(LEAST_TOKENS, min(knobs.tokens, MOST_TOKENS))
-    shape = Shape(tokens, knobs.share, days, knobs.fill, limits, "", language, knobs.template, learned=True)
+    shape = Shape(tokens, knobs.share, days, knobs.fill, limits, "", language, knobs.template)
+    shape = replace(shape, learned=True, last=not spoken_of)
     caller = replace(choices.applied_to(about.caller), also=also)
-    return (await sections_for(memory, caller, spoken_of, shape)).block
+    found = await _near(about, spoken_of, knobs.least, days) if spoken_of else []
+    return (await compile_context(memory, caller, shape, found)).block
+
+
+async def _near(about: About, text: str, least: float, days: int) -> list[Item]:
+    """Gists of events, nearest first."""
+    memory, caller = about.memory, about.caller
+    vector = (await memory.embedder.embed_batch([text]))[0]
+    wanted = EpisodeFilter(caller.agent_id, memory.now() - timedelta(days=days), learned=True)
+    near = await episodes.gists_near(memory.db, caller.user_id, vector, wanted, least, GISTS)
+    return [Item.of_fact(one.fact, "events", one.similarity or 0) for one in near]
 
 
 async def brought_up(about: About, body: ProactiveBody) -> str | None:

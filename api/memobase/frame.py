@@ -21,6 +21,7 @@ from echoic.memory.errors import MemoryFault
 log = logging.getLogger("echoic.api")
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Frame = dict[str, Any]
+PREFIX = "/api/v1"
 REAL = (401, 408, 413, 429)
 """Statuses that are sent as such."""
 ERRNO = {412: 409, 422: 400}
@@ -40,6 +41,11 @@ def failed(errno: int, detail: str) -> Problem:
 def unknown(what: str = "user") -> Problem:
     """There is no such thing."""
     return failed(404, f"There is no such {what}.")
+
+
+def route_of(request: Request) -> str:
+    """Which one it is, without the ids in its path."""
+    return PREFIX + str(request.scope["route"].path_format).removeprefix(PREFIX)
 
 
 class MemobaseRoute(APIRoute):
@@ -71,13 +77,13 @@ class MemobaseRoute(APIRoute):
 
 def _refused(request: Request, problem: Problem) -> Response:
     errno = ERRNO.get(problem.status, problem.status)
-    log.info("memobase.refused", extra={"route": request.scope["route"].path_format, "errno": errno})
+    log.info("memobase.refused", extra={"route": route_of(request), "errno": errno})
     body = {"data": None, "errno": errno, "errmsg": problem.detail}
     return JSONResponse(body, problem.status if problem.status in REAL else 200, problem.headers)
 
 
 def _misfit(request: Request, exc: RequestValidationError) -> Response:
     """As FastAPI has it, without the values."""
-    log.info("memobase.refused", extra={"route": request.scope["route"].path_format, "errno": 422})
+    log.info("memobase.refused", extra={"route": route_of(request), "errno": 422})
     detail = [{"type": one["type"], "loc": one["loc"], "msg": one["msg"]} for one in exc.errors()]
     return JSONResponse({"detail": detail}, 422)

@@ -28,6 +28,9 @@ def api(
     dev: Annotated[
         bool, typer.Option("--dev", help="Nobody needs a key; on this machine's own address only.")
     ] = False,
+    memobase: Annotated[
+        bool, typer.Option("--memobase", help="Answer Memobase's clients, and nobody else.")
+    ] = False,
 ) -> None:
     """Serve the memory API: look at, correct, export and forget what is remembered."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -44,7 +47,8 @@ def api(
     with opened_stores(data_dir, "api", every_graph=True) as stores:
         shelf = Shelf(folder_of(stores.data_dir))
         say = partial(typer.echo, err=True)
-        asyncio.run(serve(stores, settings, development=dev, say=say, shelf=shelf))
+        served = serve(stores, settings, development=dev, say=say, shelf=shelf, memobase_alone=memobase)
+        asyncio.run(served)
 
 
 def mcp(

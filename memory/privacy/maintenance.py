@@ -172,7 +172,8 @@ class _Night:
             await self.connection.execute(query("thin_batches"), self.user_id, ids)
             self.gone.update(ids)
             count += len(ids)
-        await self.connection.execute(query("drop_old_episodes"), self.user_id, before)
+        for table in ("drop_old_episodes", "drop_old_documents"):
+            await self.connection.execute(query(table), self.user_id, before)
         return count
 
     async def _old_turns(self, before: datetime) -> list[UUID]:

@@ -52,6 +52,8 @@ class Shape:
     """Instead of the default frame: `{profile_section}` and `{event_section}` in it are filled in."""
     learned: bool = False
     """`days` count from when it was learned, too: it may be told long after it was said."""
+    last: bool = True
+    """Whether the last events come after what is found for what is spoken of."""
 
 
 async def sections_for(memory: Memory, caller: Caller, text: str, shape: Shape) -> Recall:
@@ -89,7 +91,7 @@ async def compile_context(memory: Memory, caller: Caller, shape: Shape, found: S
         if shape.feature:
             limits = replace(limits, only=profile.needed_by(shape.feature))
         slots = await read_slots(connection, caller.user_id, caller.agent_id, profile, limits, now, most)
-        least = min(GISTS, shape.tokens // SHORTEST_LINE)
+        least = min(GISTS, shape.tokens // SHORTEST_LINE) if shape.last else 0
         args = (caller.user_id, caller.agent_id, since, least, shape.learned)
         rows = await connection.fetch(query("gist_lines"), *args)
         return slots, [Item("fact", **row, tier="events") for row in rows]

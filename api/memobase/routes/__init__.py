@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
+from echoic.api.memobase.frame import PREFIX
 from echoic.api.memobase.routes import blobs, context, events, health, profile, project, users
 
-PREFIX = "/api/v1"
 router = APIRouter(prefix=PREFIX, include_in_schema=False)
 for part in (health, project, users, blobs, profile, events, context):
     router.include_router(part.router)

@@ -1,6 +1,8 @@
 """A context for a prompt, and what an agent may bring up."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from echoic.api.memobase.asked import FromQuery
 from echoic.api.memobase.asker import Reads
@@ -19,6 +21,7 @@ async def memobase_context(
     asked: FromQuery,
     profile_event_ratio: float = 0.6,
     time_range_in_days: int = 180,
+    event_similarity_threshold: Annotated[float, Query(allow_inf_nan=False)] = 0.2,
     full_profile_and_only_search_event: bool = True,
     fill_window_with_events: bool = False,
     customize_context_prompt: str | None = None,
@@ -29,6 +32,7 @@ async def memobase_context(
         profile_event_ratio,
         time_range_in_days,
         fill_window_with_events,
+        event_similarity_threshold,
         full_profile_and_only_search_event,
         customize_context_prompt or "",
     )

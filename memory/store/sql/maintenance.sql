@@ -3,7 +3,7 @@
 -- name: users_to_maintain
 -- Nobody's in particular: of whom something may be too old, or whose facts changed. $1 days of the system, or null $2 since
 with known as (
-    select user_id from turns union select user_id from facts where user_id is not null
+    select user_id from turns union select user_id from documents union select user_id from facts where user_id is not null
 )
 select user_id from known left join user_settings using (user_id)
 where coalesce(retention_days, $1::integer) is not null

@@ -36,6 +36,8 @@ on conflict (user_id) do update set flushed_at = excluded.flushed_at
 select exists (
     select from users join turns using (user_id) where user_id = $1 and state in ('open', 'learning') and recorded_at <= flushed_at
         and flushed_at > clock_timestamp() - make_interval(secs => $2::float8)
+) and not exists (
+    select from batches where user_id = $1 and kind = 'learn' and state = 'running' and retry_at > now()
 )
 
 -- name: users_listed
@@ -103,6 +105,10 @@ select kind, data::text, fields::text, created_at from documents where user_id =
 -- name: delete_document
 -- $2 id
 delete from documents where user_id = $1 and document_id = $2
+
+-- name: drop_old_documents
+-- $2 kept before
+delete from documents where user_id = $1 and created_at < $2
 
 -- name: export_documents
 select document_id, kind, data::text as told, fields::text, created_at from documents where user_id = $1 order by created_at
