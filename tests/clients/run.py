@@ -1,8 +1,8 @@
 """Runs the suites of other people's clients: `python -m tests.clients.run [NAME …]`.
 
-Each suite runs in an environment of its own: Echoic, the pinned packages of that client, and the rest as a
-rule as locks/dev.txt has it. Prints a table; ends with 1 if a suite failed. `--write` puts the table of all suites
-into docs/clients.md.
+Each suite runs in an environment of its own: Echoic, the pinned packages of that client, and the rest, as a
+rule, as locks/dev.txt has it. Prints a table; ends with 1 if a suite failed. `--write` puts the table of all
+suites into docs/clients.md.
 """
 
 import argparse
@@ -91,6 +91,8 @@ class Outcome:
     suite: Suite
     tests: Mapping[str, Counter[str]]
     """Client -> how many tests `passed`, or did not."""
+    calls: Mapping[str, str]
+    """Client -> how many of its methods were called, where that is counted."""
     passed: bool
 
 
@@ -139,7 +141,7 @@ def _tried(suite: Suite) -> Outcome:
     told = ["-p", "no:cacheprovider", "--junitxml", str(report)]
     run = [python, *tests, *where, *told]
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=1_800)
-    outcome = Outcome(suite, _by_client(suite, report), done.returncode == 0)
+    outcome = Outcome(suite, *_read(suite, report), done.returncode == 0)
     summary = "; ".join(f"{client} {_counted(tests)}" for client, tests in outcome.tests.items())
     seconds = time.monotonic() - started
     print(f"{suite.name}: {summary or 'did not run'}, {seconds:.0f} s", file=sys.stderr, flush=True)
@@ -148,16 +150,24 @@ def _tried(suite: Suite) -> Outcome:
     return outcome
 
 
-def _by_client(suite: Suite, report: Path) -> dict[str, Counter[str]]:
-    found: dict[str, Counter[str]] = {}
+def _read(suite: Suite, report: Path) -> tuple[dict[str, Counter[str]], dict[str, str]]:
+    """Tests and calls, by client."""
+    ours = " ".join(suite.packages)
+    tests: dict[str, Counter[str]] = {}
+    calls: dict[str, str] = {}
     if not report.exists():
-        return found
-    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 - pytest has just written it
+        return tests, calls
+    told = ElementTree.parse(report)  # noqa: S314 - pytest has just written it
+    for case in told.iter("testcase"):
         module = case.get("classname", "").rpartition(".")[2]
-        client = suite.others.get(module, " ".join(suite.packages))
         states = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
-        found.setdefault(client, Counter())[states[0] if states else "passed"] += 1
-    return found
+        counted = tests.setdefault(suite.others.get(module, ours), Counter())
+        counted[states[0] if states else "passed"] += 1
+    for one in told.iter("property"):
+        what, _, module = one.get("name", "").partition(" ")
+        if what == "calls":
+            calls[suite.others.get(module, ours)] = one.get("value", "")
+    return tests, calls
 
 
 def _environment(suite: Suite) -> Path:

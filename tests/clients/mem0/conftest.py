@@ -3,7 +3,7 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 
 from echoic.api.access.keys import KeyRole, add_key
 from tests.api.conftest import address, admin, memory, served
+from tests.clients.calls import counted
 from tests.clients.learning import learn_now, memory_settings, model
 
 __all__ = ["address", "admin", "learn_now", "memory", "memory_settings", "model", "served"]  # fixtures
@@ -47,6 +48,14 @@ def mem0() -> Any:
     import mem0
 
     return mem0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def calls(mem0, record_testsuite_property) -> Iterator[None]:
+    """How many of the client's methods are tried."""
+    with counted(mem0.MemoryClient, mem0.AsyncMemoryClient) as calls:
+        yield
+    record_testsuite_property("calls", calls.told)
 
 
 @pytest.fixture

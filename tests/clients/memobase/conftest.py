@@ -17,6 +17,7 @@ from echoic.memory.config import MemorySettings
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.service import Memory, open_memory
 from echoic.workers.main import run_worker
+from tests.clients.calls import counted
 from tests.clients.learning import memory_settings, model
 from tests.clients.serving import at_a_port
 
@@ -77,6 +78,15 @@ def house(memory_settings, embedder, monkeypatch) -> Iterator[House]:
         portal.wrap_async_context_manager(opened(memory_settings, embedder)) as (address, memory),
     ):
         yield House(address, memory, portal)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def calls(record_testsuite_property) -> Iterator[None]:
+    """How many of the client's methods are tried."""
+    kinds = (memobase.MemoBaseClient, memobase.User, memobase.AsyncMemoBaseClient, memobase.AsyncUser)
+    with counted(*kinds) as calls:
+        yield
+    record_testsuite_property("calls", calls.told)
 
 
 @pytest.fixture

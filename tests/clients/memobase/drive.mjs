@@ -2,10 +2,23 @@
 // It runs beside the `node_modules` in which the client is.
 import memobase from "@memobase/memobase";
 
-const { MemoBaseClient } = memobase;
+const { MemoBaseClient, User } = memobase;
 const [address, key, id] = process.argv.slice(2);
 const client = new MemoBaseClient(address, key);
 const told = {};
+
+const methods = [MemoBaseClient, User].flatMap((kind) => {
+  const names = Object.getOwnPropertyNames(kind.prototype).filter((name) => !["constructor", "fetch"].includes(name));
+  return names.map((name) => [kind.prototype, name]);
+});
+const called = new Set();
+for (const [prototype, name] of methods) {
+  const method = prototype[name];
+  prototype[name] = function (...given) {
+    called.add(method);
+    return method.apply(this, given);
+  };
+}
 
 /** What an error is, as its own class says it; an answer is a fault of the test. */
 async function refused(asking) {
@@ -71,4 +84,5 @@ const [today] = await client.getUsage(3);
 told.usage = Object.keys(today).sort();
 told.gone = (await client.deleteUser(id)) && (await refused(client.getUser(id)));
 told.goneTwice = await client.deleteUser(id);
+told.calls = `${called.size} of ${methods.length}`;
 console.log(JSON.stringify(told));

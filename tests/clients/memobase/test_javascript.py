@@ -20,13 +20,14 @@ def script():
     return shutil.copy(HERE / "drive.mjs", npm_folder("memobase", HERE))
 
 
-def test_one_conversation(house, script):
+def test_one_conversation(house, script, record_testsuite_property):
     """Each method that it has, with its own errors, dates and limits."""
     user = str(uuid4())
     run = [str(BIN / "node"), str(script), house.address, house.key(), user]
     done = subprocess.run(run, env=with_node(), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
+    record_testsuite_property("calls test_javascript", told["calls"])
     ((gist, near),) = told.pop("gists")
     assert "Has a dog called Biscuit" in gist and near
     assert "Has a dog called Biscuit" in told.pop("context")
@@ -36,6 +37,7 @@ def test_one_conversation(house, script):
         *("date", "total_input_token", "total_insert", "total_output_token", "total_success_insert")
     ]
     assert told == {
+        "calls": "25 of 25",
         "ping": True,
         "unknown": "ServerError",
         "noUuid": "HTTP error! status: 422",
