@@ -9,17 +9,23 @@ from echoic.workers.choose_extractor import make_extractor
 from echoic.workers.learn.learner import Learner
 from tests.fakes import ScriptedModel, facts
 
+DOG = facts("Has a dog called Biscuit", topic="pets", sub_topic="dog")
+
 
 @pytest.fixture
 def model() -> Iterator[ScriptedModel]:
-    with ScriptedModel(otherwise=facts("Has a dog called Biscuit", topic="pets", sub_topic="dog")) as model:
+    with ScriptedModel(otherwise=DOG) as model:
         yield model
 
 
 @pytest.fixture
 def memory_settings(memory_settings, model):
-    named = {"llm_url": model.url, "llm_model": "scripted", "model_timeout_s": 2, "extractor": "echoic"}
-    return memory_settings.model_copy(update=named)
+    return memory_settings.model_copy(update=scripted_by(model))
+
+
+def scripted_by(model: ScriptedModel) -> dict[str, Any]:
+    """Settings that have it learn."""
+    return {"llm_url": model.url, "llm_model": "scripted", "model_timeout_s": 2, "extractor": "echoic"}
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,15 +13,17 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from echoic.api.access.keys import KeyRole, add_key
 from echoic.api.app import serving
 from echoic.api.config import load_api_settings
-from echoic.memory.config import MemorySettings
+from echoic.memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings, load_settings
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.service import Memory, open_memory
 from echoic.workers.main import run_worker
 from tests.clients.calls import counted
-from tests.clients.learning import memory_settings, model
+from tests.clients.learning import DOG, memory_settings, scripted_by
 from tests.clients.serving import at_a_port
+from tests.conftest import new_database
+from tests.fakes import ScriptedModel
 
-__all__ = ["memory_settings", "model"]  # fixtures
+__all__ = ["memory_settings"]  # a fixture
 Result = TypeVar("Result")
 
 
@@ -69,15 +71,60 @@ async def opened(settings: MemorySettings, embedder: Embedder) -> AsyncIterator[
         yield address, memory
 
 
-@pytest.fixture
-def house(memory_settings, embedder, monkeypatch) -> Iterator[House]:
+@contextmanager
+def run_house(settings: MemorySettings, embedder: Embedder) -> Iterator[House]:
     """With the embedding model of this machine in this process, for the API and the worker alike."""
-    monkeypatch.setattr("echoic.workers.main.open_shared_embedder", lambda _: embedder)
-    with (
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(opened(memory_settings, embedder)) as (address, memory),
-    ):
-        yield House(address, memory, portal)
+    with pytest.MonkeyPatch.context() as patch, start_blocking_portal() as portal:
+        patch.setattr("echoic.workers.main.open_shared_embedder", lambda _: embedder)
+        with portal.wrap_async_context_manager(opened(settings, embedder)) as (address, memory):
+            yield House(address, memory, portal)
+
+
+@pytest.fixture(scope="session")
+def scripted() -> Iterator[ScriptedModel]:
+    with ScriptedModel() as model:
+        yield model
+
+
+@pytest.fixture
+def model(scripted) -> ScriptedModel:
+    """As every test finds it."""
+    scripted.answers.clear()
+    scripted.requests.clear()
+    scripted.otherwise = DOG
+    return scripted
+
+
+@pytest.fixture(scope="session")
+def shared_house(stores, embedder, scripted, tmp_path_factory) -> Iterator[House]:
+    """For all tests that look at nobody but users of their own.
+
+    What one of them leaves to be learned is never learned by itself: the model has its lines for others then.
+    """
+    with new_database(stores) as url:
+        settings = load_settings(
+            database_url=url,
+            redis_url=stores.redis_url,
+            data_dir=tmp_path_factory.mktemp("data"),
+            embedding_model=LOCAL_EMBEDDING_MODEL,
+            llm_grade="full",
+            learn_idle_s=86_400,
+            **scripted_by(scripted),
+        )
+        with run_house(settings, embedder) as house:
+            yield house
+
+
+@pytest.fixture
+def house(shared_house, model) -> House:
+    return shared_house
+
+
+@pytest.fixture
+def own_house(memory_settings, embedder) -> Iterator[House]:
+    """For a test that looks at the whole project, or leaves a mess."""
+    with run_house(memory_settings, embedder) as house:
+        yield house
 
 
 @pytest.fixture(scope="session", autouse=True)

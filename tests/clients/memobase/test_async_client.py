@@ -21,8 +21,14 @@ async def program(house):
         yield client
 
 
-async def test_one_conversation(program):
+async def test_one_conversation(own_house):
     """From an unknown user to an erased one."""
+    key = await asyncio.to_thread(own_house.key)
+    async with AsyncMemoBaseClient(project_url=own_house.address, api_key=key) as program:
+        await converse(program)
+
+
+async def converse(program):
     assert await program.ping()
     name = str(uuid4())
     with pytest.raises(ServerError):

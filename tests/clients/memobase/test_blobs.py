@@ -110,16 +110,18 @@ def test_one_memory_with_the_phone(house, user):
 
 
 @pytest.mark.parametrize("answer", [500, "I would rather not."], ids=["is down", "answers nonsense"])
-def test_a_model_that_fails_loses_no_words(house, user, model, monkeypatch, answer):
+def test_a_model_that_fails_loses_no_words(own_house, model, monkeypatch, answer):
     """A flush that waits says so; they stay turns, for a later one."""
     monkeypatch.setattr("echoic.api.memobase.learning.SYNC_S", 3.0)
     monkeypatch.setattr("echoic.api.memobase.learning.READS_S", 0.5)
     model.otherwise = answer
+    client = own_house.client()
+    user = client.get_user(client.add_user(), no_get=True)
     tell(user, DOG)
     with pytest.raises(ServerError):
         user.flush(sync=True)
     assert user.profile() == []
-    assert [turn.text for turn in house.run(house.memory.turns.list, user.user_id)] == [DOG, REPLY]
+    assert [turn.text for turn in own_house.run(own_house.memory.turns.list, user.user_id)] == [DOG, REPLY]
 
 
 def test_nobody_can_insert_for_an_unknown_user(client):
@@ -127,4 +129,4 @@ def test_nobody_can_insert_for_an_unknown_user(client):
     nobody = client.get_user(str(uuid4()), no_get=True)
     with pytest.raises(ServerError):
         tell(nobody, DOG)
-    assert nobody.profile() == [] and client.get_all_users() == []
+    assert nobody.profile() == [] and client.get_all_users(search=nobody.user_id) == []

@@ -26,7 +26,8 @@ def learned(user, client, model):
         model.answers.append({"operations": [operation(**fact)], "tags": tags})
         tell(user, words)
         user.flush(sync=True)
-    return user
+    yield user
+    client.update_config(None)
 
 
 def tips(events):

@@ -12,10 +12,10 @@ from tests.clients.programs import go_program
 pytestmark = pytest.mark.timeout(300)  # the first time it is compiled
 
 
-def test_one_conversation(house):
+def test_one_conversation(own_house):
     """Users, blobs, profile, events, context, project: each request that it has."""
     program, user = go_program("over_go", Path(__file__).parent / "over_go.go"), str(uuid4())
-    run = [str(program), house.address, house.key(), user]
+    run = [str(program), own_house.address, own_house.key(), user]
     done = subprocess.run(run, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

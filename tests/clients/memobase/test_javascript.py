@@ -20,10 +20,10 @@ def script():
     return shutil.copy(HERE / "drive.mjs", npm_folder("memobase", HERE))
 
 
-def test_one_conversation(house, script, record_testsuite_property):
+def test_one_conversation(own_house, script, record_testsuite_property):
     """Each method that it has, with its own errors, dates and limits."""
     user = str(uuid4())
-    run = [str(BIN / "node"), str(script), house.address, house.key(), user]
+    run = [str(BIN / "node"), str(script), own_house.address, own_house.key(), user]
     done = subprocess.run(run, env=with_node(), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

@@ -45,9 +45,9 @@ def test_a_key_that_is_none(house, key):
     assert answer.json()["errno"] == 401 and set(answer.json()) == {"data", "errno", "errmsg"}
 
 
-def test_the_configuration_is_kept_as_it_was_written(house):
+def test_the_configuration_is_kept_as_it_was_written(own_house):
     """Empty before and after; what is wrong is refused, and the last one stays."""
-    admin = house.client()
+    admin = own_house.client()
     assert admin.get_config() == ""
     assert admin.update_config(STRICT) and admin.get_config() == STRICT
     wrong = ("a: [", "event_tags: 7", "profile_strict_mode: perhaps", "- a list", "x" * 65_536)
@@ -58,9 +58,9 @@ def test_the_configuration_is_kept_as_it_was_written(house):
     assert admin.update_config(None) and admin.get_config() == ""
 
 
-def test_the_configuration_steers_what_is_asked_of_the_model(house, model):
+def test_the_configuration_steers_what_is_asked_of_the_model(own_house, model):
     """Slots, descriptions, tags and themes."""
-    admin = house.client()
+    admin = own_house.client()
     admin.update_config(STRICT)
     user = admin.get_user(admin.add_user(), no_get=True)
     tell(user, "My dog is called Biscuit.")
@@ -73,8 +73,9 @@ def test_the_configuration_steers_what_is_asked_of_the_model(house, model):
     assert [one.topic for one in user.profile()] == ["pets"]
 
 
-def test_what_was_used(client):
+def test_what_was_used(own_house):
     """Today first; what it may cost is not limited."""
+    client = own_house.client()
     user = client.get_user(client.add_user(), no_get=True)
     tell(user, "My dog is called Biscuit.")
     tell(user, "I live in Porto.")

@@ -57,8 +57,9 @@ def test_a_user_is_erased(client, user, house):
     assert house.run(house.memory.facts.list, user.user_id) == []
 
 
-def test_the_project_lists_its_users(client):
+def test_the_project_lists_its_users(own_house):
     """A page at a time, by text of the id, in either order, with what there is of each."""
+    client = own_house.client()
     ids = [client.add_user() for _ in range(3)]
     busy = client.get_user(ids[1])
     busy.add_profile("Acme", "work", "company")
