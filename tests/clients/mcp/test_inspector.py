@@ -78,16 +78,15 @@ async def test_without_a_key_it_is_let_in_nowhere(served, ask):
     assert "401" in said or "auth" in said.lower()
 
 
-@pytest.mark.parametrize("era", ERAS)
-def test_over_standard_streams(memory_settings, ask, era):
-    """It starts `echoic mcp`, three times: what one saved the next finds."""
+def test_over_standard_streams(memory_settings, ask):
+    """It starts `echoic mcp`, three times: what one saved the next finds. In its own era, the handshake's."""
     settings = {
         "ECHOIC_DATABASE_URL": memory_settings.database_url.get_secret_value(),
         "ECHOIC_REDIS_URL": memory_settings.redis_url.get_secret_value(),
         "ECHOIC_DATA_DIR": str(memory_settings.data_dir),
     }
     variables = [word for name, value in settings.items() for word in ("-e", f"{name}={value}")]
-    options = [*variables, "--connect-timeout", "120000", "--protocol-era", era]
+    options = [*variables, "--connect-timeout", "120000"]
     server = ["--", sys.executable, "-m", "echoic", "mcp", "--user", "ana"]
     listed = ask(*options, "--method", "tools/list", "--strict", *server)
     assert {tool["name"] for tool in listed.get("result", listed)["tools"]} == set(TOOLS)

@@ -173,6 +173,12 @@ func blobs(user string, out map[string]any) {
 	out["idle"] = len(told[ids]("GET", "/users/buffer/capacity/"+user+"/chat?status=idle", nil).IDs)
 	told[any]("POST", "/users/buffer/"+user+"/chat?wait_process=true", nil)
 	told[any]("POST", "/users/buffer/"+user+"/doc?wait_process=true", nil)
+	page := map[string]any{"blob_type": "doc", "blob_data": map[string]string{"content": "A page."}, "fields": nil}
+	page["created_at"] = time.Now()
+	doc := told[made]("POST", "/blobs/insert/"+user+"?wait_process=true", page).ID
+	told[any]("DELETE", "/blobs/"+user+"/"+doc, nil)
+	_, deleted := ask("GET", "/blobs/"+user+"/"+doc, nil)
+	out["deleted"] = deleted != nil
 }
 
 func slot(content string) map[string]any {

@@ -30,6 +30,7 @@ def test_one_conversation(own_house):
         "blob": "chat: My dog is called Biscuit.",
         "listed": True,
         "idle": 1,
+        "deleted": True,
         "dated": True,
         "events": 1,
         "learned": "Has a dog called Biscuit",
