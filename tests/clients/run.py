@@ -1,8 +1,8 @@
 """Runs the suites of other people's clients: `python -m tests.clients.run [NAME …]`.
 
 Each suite runs in an environment of its own: Echoic, the pinned packages of that client, and the rest, as a
-rule, as locks/dev.txt has it. Prints a table; ends with 1 if a suite failed. `--write` puts the table of all
-suites into docs/clients.md.
+rule, as locks/dev.txt has it. Prints a table; ends with 1 if a suite failed. `--write` puts the rows
+into docs/clients.md, and leaves those of other suites there.
 """
 
 import argparse
@@ -105,23 +105,42 @@ def main() -> int:
     wanted = options.names or names
     if unknown := set(wanted) - set(names):
         parser.error(f"no such suite: {', '.join(sorted(unknown))}")
-    if options.write and options.names:
-        parser.error("the table of the docs is that of all suites")
     outcomes = [_tried(suite) for suite in SUITES if suite.name in wanted]
-    print(table(outcomes), end="")
+    print(table(rows(outcomes)), end="")
     if options.write:
-        PAGE.write_text(between(PAGE.read_text(), MARKS, table(outcomes)))
+        page = PAGE.read_text()
+        PAGE.write_text(between(page, MARKS, table(written(page) | rows(outcomes))))
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
-    """Markdown, one row a client."""
-    rows = [
-        f"| `{client}` | {_counted(tests)} |"
+def rows(outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """Client -> its row."""
+    return {
+        client: f"| `{client}` | {one.calls.get(client, '')} | {_counted(tests)} |"
         for one in outcomes
-        for client, tests in sorted(one.tests.items())
-    ]
-    return "\n".join(["| client | tests |", "|---|---|", *rows]) + "\n"
+        for client, tests in one.tests.items()
+    }
+
+
+def written(page: str) -> dict[str, str]:
+    """The rows of the page, for clients that there still are."""
+    clients = {client for suite in SUITES for client in (" ".join(suite.packages), *suite.others.values())}
+    found = {row[1]: row[0] for row in re.finditer(r"^\| `([^`]+)` \|.*\|$", page, re.MULTILINE)}
+    return {client: row for client, row in found.items() if client in clients}
+
+
+def table(found: Mapping[str, str]) -> str:
+    """Markdown, one row a client."""
+    return (
+        "\n".join(
+            [
+                "| client | methods called | tests |",
+                "|---|---|---|",
+                *(found[client] for client in sorted(found)),
+            ]
+        )
+        + "\n"
+    )
 
 
 def _counted(tests: Counter[str]) -> str:
