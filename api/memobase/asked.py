@@ -10,6 +10,7 @@ from echoic.api.memobase.bodies import Message
 from echoic.api.memobase.frame import failed
 from echoic.memory.profile.profile import Limits
 from echoic.memory.profile.slots import unified
+from echoic.memory.text.words import capped, clean
 
 SPOKEN_OF = 3
 """Last messages that say what is spoken of."""
@@ -55,7 +56,7 @@ class Asked:
             said = _messages.validate_json(self.chats_str)
         except ValidationError:
             raise failed(400, "chats_str is a JSON list of messages.") from None
-        return "\n".join(one.content for one in said[-SPOKEN_OF:]).strip()
+        return capped(clean("\n".join(one.content for one in said[-SPOKEN_OF:]).strip()))
 
     def _of_topic(self) -> dict[str, int]:
         text = self.topic_limits_json or self.topic_limits

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -13,6 +13,7 @@ from echoic.api.access.keys import Access
 from echoic.api.access.wall import ONLY
 from echoic.api.memobase.frame import route_of
 from echoic.memory.service import Memory
+from echoic.memory.store.database import Connection
 from echoic.memory.store.queries import query
 from echoic.memory.types import Caller
 
@@ -48,6 +49,15 @@ class About(Asker):
         """The person as the house's own agent knows them."""
         settings = self.memory.settings
         return Caller(self.user_id, settings.agent_id, "memobase", settings.timezone)
+
+    async def write(self, name: str, *args: object) -> Any:
+        """Run a query that changes what is kept of this person: nothing of it after they were erased."""
+
+        async def change(connection: Connection) -> Any:
+            await connection.execute(query("lock_user_shared"), self.user_id)
+            return await connection.fetchval(query(name), self.user_id, *args)
+
+        return await self.memory.db.transaction(change)
 
     async def exists(self) -> bool:
         """Whether this person was introduced, or anything is known of them."""

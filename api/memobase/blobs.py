@@ -30,6 +30,7 @@ from echoic.memory.types import Caller, ForgetRequest
 TALK = "memobase.talk:"
 """How ids of such calls begin."""
 REST = timedelta(minutes=30)
+NOBODY = "There is no such user."
 LABEL = "memobase"
 """Name of what is kept with a turn, so that a blob can be given back."""
 Kind = TypeVar("Kind", bound=BaseModel)
@@ -61,6 +62,8 @@ async def insert(about: About, body: BlobBody) -> UUID:
         StoreUnavailable: not all of it is stored; told again, it is told twice.
     """
     blob_id = uuid4()
+    if not await about.exists():
+        raise failed(500, NOBODY)
     if body.blob_type == "chat":
         await _record(about, blob_id, body, _read(Chat, body).messages)
         return blob_id
@@ -75,6 +78,8 @@ async def insert(about: About, body: BlobBody) -> UUID:
         await connection.execute(query("lock_user_shared"), about.user_id)
         if await connection.fetchval(query("is_stopped"), about.user_id):
             raise NotRemembered
+        if not await connection.fetchval(query("user_exists"), about.user_id):
+            raise failed(500, NOBODY)
         await connection.execute(query("add_document"), *args)
 
     await about.memory.db.transaction(add)

@@ -21,9 +21,15 @@ from echoic.memory.types import Role
 BlobType = Literal["chat", "doc", "image", "code", "transcript", "summary"]
 MOST_MESSAGES = 10_000
 MOST_NAME_CHARS = 100
-MOST_TEXT_CHARS = 2_000
+MOST_SLOT_CHARS = 2_000
 """Of one text that is put into a slot."""
+Moment = Annotated[
+    datetime,
+    AfterValidator(lambda when: _when.validate_python(when if when.tzinfo else when.replace(tzinfo=UTC))),
+]
+"""By UTC where no zone is named."""
 _when = TypeAdapter(When)
+_moment = TypeAdapter(Moment)
 
 
 def _held(data: dict[str, Any]) -> dict[str, Any]:
@@ -64,7 +70,7 @@ class BlobBody(Body):
     blob_type: BlobType
     blob_data: Data
     fields: Data | None = None
-    created_at: When | None = None
+    created_at: Moment | None = None
 
 
 class Message(Body):
@@ -150,9 +156,8 @@ class ProactiveBody(Body):
 
 
 def moment(text: str | None) -> datetime | None:
-    """When something was said, by UTC where no zone is named; None: not known, or in no calendar."""
+    """When something was said; None: not known, or in no calendar."""
     try:
-        when = datetime.fromisoformat((text or "").strip())
-        return _when.validate_python(when if when.tzinfo else when.replace(tzinfo=UTC))
+        return _moment.validate_python(datetime.fromisoformat((text or "").strip()))
     except (ValueError, ValidationError):
         return None

@@ -45,14 +45,16 @@ async def compiled(about: About, limits: Limits, spoken_of: str, knobs: Knobs) -
         raise failed(500, "profile_event_ratio is more than 0 and at most 1.")
     memory, user_id = about.memory, about.user_id
     choices, also = await memory.choices.read(user_id), await memory.links.read_along(user_id)
-    if spoken_of and not knobs.whole_profile:
+    if not choices.memory:  # nothing is recalled of them, and the frame stays
+        limits, spoken_of = Limits(slots=0), ""
+    elif spoken_of and not knobs.whole_profile:
         near = await profile.profiles(about, Limits(only=limits.only), spoken_of)
         limits = replace(limits, only=tuple(f"{slot.topic}/{slot.sub_topic}" for slot in near))
     language = await project.language(memory) or choices.language_code
     days = max(0, min(knobs.days, MOST_DAYS))
     tokens = max(LEAST_TOKENS, min(knobs.tokens, MOST_TOKENS))
     shape = Shape(tokens, knobs.share, days, knobs.fill, limits, "", language, knobs.template)
-    shape = replace(shape, learned=True, last=not spoken_of)
+    shape = replace(shape, learned=True, last=choices.memory and not spoken_of)
     caller = replace(choices.applied_to(about.caller), also=also)
     found = await _near(about, spoken_of, knobs.least, days) if spoken_of else []
     return (await compile_context(memory, caller, shape, found)).block

@@ -1,6 +1,7 @@
 """A flush: what was told is learned now, by a worker; and how long an answer waits for it."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from uuid import UUID
 from echoic.api.access.wall import ONLY
 from echoic.api.memobase.asker import About
 from echoic.api.memobase.frame import failed
+from echoic.memory.errors import StoreUnavailable
 from echoic.memory.profile.profile import id_of_slot
 from echoic.memory.service import Memory
 from echoic.memory.store.database import Connection
@@ -40,7 +42,7 @@ async def flush(about: About) -> Waiting:
     memory, user_id = about.memory, about.user_id
     found = await waiting(memory, user_id)
     if found.turn_ids:
-        await memory.db.run(lambda connection: connection.execute(query("mark_flush"), user_id))
+        await about.write("mark_flush")
         await _hurry(about)
     return found
 
@@ -60,24 +62,14 @@ async def wait_learned(about: About, turn_ids: Sequence[UUID]) -> list[dict[str,
     Raises:
         Problem: 504, no worker did in time; 500, the model's answer could not be used. Nothing is lost.
     """
+    ends = time.monotonic() + SYNC_S
+    while not await _learned(about, turn_ids):
+        if time.monotonic() > ends:
+            detail = "No worker has learned it yet; it is stored, and learned as soon as one does."
+            raise failed(504, detail)
+        about.give_back()
+        await asyncio.sleep(POLL_S)
     memory, user_id = about.memory, about.user_id
-    try:
-        async with asyncio.timeout(SYNC_S):
-            while True:
-                row = await memory.db.run(
-                    lambda connection: connection.fetchrow(query("learning_of_turns"), user_id, turn_ids)
-                )
-                if row["rests"] or row["dead"]:
-                    raise failed(
-                        500, "The model's answer could not be used: nothing is lost, see `echoic jobs`."
-                    )
-                if not row["waiting"]:
-                    break
-                about.give_back()
-                await asyncio.sleep(POLL_S)
-    except TimeoutError:
-        detail = "No worker has learned it yet; it is stored, and learned as soon as one does."
-        raise failed(504, detail) from None
     return await memory.db.run(lambda connection: _results(connection, memory, user_id, turn_ids))
 
 
@@ -87,6 +79,18 @@ async def wait_flushed(about: About) -> None:
     while await memory.db.run(lambda connection: connection.fetchval(query("flush_runs"), user_id, READS_S)):
         about.give_back()
         await asyncio.sleep(POLL_S)
+
+
+async def _learned(about: About, turn_ids: Sequence[UUID]) -> bool:
+    try:
+        row = await about.memory.db.run(
+            lambda connection: connection.fetchrow(query("learning_of_turns"), about.user_id, turn_ids)
+        )
+    except StoreUnavailable:
+        return False  # the flush goes on: it is looked at again
+    if row["rests"] or row["dead"]:
+        raise failed(500, "The model's answer could not be used: nothing is lost, see `echoic jobs`.")
+    return not row["waiting"]
 
 
 async def _hurry(about: About) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from echoic.api.memobase.asker import About
-from echoic.api.memobase.bodies import MOST_TEXT_CHARS, ProfileBody
+from echoic.api.memobase.bodies import MOST_SLOT_CHARS, ProfileBody
 from echoic.api.memobase.bodies import Slot as SlotName
 from echoic.api.memobase.frame import failed
 from echoic.memory.call import CallMemory
@@ -20,6 +20,7 @@ from echoic.memory.profile.profile import JOINED, Limits, Slot, SlotUnknown, cho
 from echoic.memory.profile.slots import read_profile, unified
 from echoic.memory.store.database import Connection
 from echoic.memory.store.queries import query
+from echoic.memory.text.words import clean
 from echoic.memory.types import ForgetRequest
 
 NEAREST = 10
@@ -128,6 +129,7 @@ def _place(body: ProfileBody) -> tuple[str, str]:
 
 
 def _text(content: str) -> str:
-    if not content.strip() or len(content) > MOST_TEXT_CHARS:
-        raise failed(400, f"A profile's content has 1 to {MOST_TEXT_CHARS} characters.")
-    return content.strip()
+    text = clean(content).strip()
+    if not 0 < len(text) <= MOST_SLOT_CHARS:
+        raise failed(400, f"A profile's content has 1 to {MOST_SLOT_CHARS} characters.")
+    return text

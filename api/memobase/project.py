@@ -1,6 +1,7 @@
 """The project, of which there is one: the configuration of the house's slots, and what learning cost."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -42,6 +43,7 @@ async def language(memory: Memory) -> str:
     return str(_language_in(await configuration(memory)))
 
 
+@lru_cache(maxsize=8)
 def _language_in(text: str) -> Any:
     """`write_profile` has found it to be YAML, with keys."""
     found = yaml.safe_load(text) or {}

@@ -51,6 +51,19 @@ def served(variables, *options):
             assert running.wait(30) in (0, -signal.SIGTERM)
 
 
+def test_memobase_alone(variables):
+    """`--memobase` says how its clients reach it, and answers them only."""
+    key = echoic(variables, "keys", "add", "a program", "--role", "admin").strip()
+    with (
+        served(variables, "--memobase") as (address, said),
+        httpx.Client(base_url=address, timeout=30) as client,
+    ):
+        assert f"project_url={address}" in said
+        headers = {"Authorization": f"Bearer {key}"}
+        assert client.post("/api/v1/users", json={}, headers=headers).json()["errno"] == 0
+        assert client.get("/v1/users", headers=headers).status_code == 404
+
+
 def test_a_key_is_made_used_listed_and_revoked(variables):
     """From the command line to a request and back."""
     key = echoic(variables, "keys", "add", "my program", "--role", "service").strip()

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from echoic.api.memobase import blobs
 from echoic.api.memobase.asker import About, Id, Reads, Writes, WritesUnwalled
 from echoic.api.memobase.bodies import BlobBody, BlobType
-from echoic.api.memobase.frame import Frame, MemobaseRoute, failed, ok, unknown
+from echoic.api.memobase.frame import Frame, MemobaseRoute, ok, unknown
 from echoic.api.memobase.learning import flush, flush_full, wait_learned
 from echoic.memory.store.queries import query
 
@@ -21,8 +21,6 @@ MOST = 10_000
 @router.post("/blobs/insert/{user_id}")
 async def memobase_insert(about: WritesUnwalled, body: BlobBody, wait_process: bool = False) -> Frame:
     """Durable when this answers; what waits is learned once it is much, or after a while."""
-    if not await about.exists():
-        raise failed(500, "There is no such user.")
     blob_id = await blobs.insert(about, body)
     learned: Results = []
     if body.blob_type == "chat" and (full := await flush_full(about)) and wait_process:

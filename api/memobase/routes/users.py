@@ -45,10 +45,8 @@ async def memobase_get_user(about: Reads) -> Frame:
 @router.put("/users/{user_id}")
 async def memobase_put_user(about: Writes, data: Data) -> Frame:
     """Other data; whatever is sent is kept as it is."""
-    if not await about.exists():
+    if await about.write("put_user_data", json.dumps(data)) is None:
         raise unknown()
-    args = about.user_id, json.dumps(data)
-    await about.memory.db.run(lambda connection: connection.execute(query("put_user_data"), *args))
     return ok({"id": about.user_id})
 
 

@@ -20,15 +20,19 @@ from (select least(
 ) as at) known left join users on user_id = $1 where user_id is not null or known.at is not null
 
 -- name: put_user_data
--- $2 data
-insert into users (user_id, data) values ($1, $2::jsonb)
-on conflict (user_id) do update set data = excluded.data, updated_at = clock_timestamp()
+-- $2 data. Nothing comes back when nobody has this id; under the user's lock, so that nobody who is erased comes back.
+insert into users (user_id, data) select $1, $2::jsonb
+where exists (select from users where user_id = $1) or exists (select from turns where user_id = $1)
+    or exists (select from facts where user_id = $1)
+on conflict (user_id) do update set data = excluded.data, updated_at = clock_timestamp() returning user_id
 
 -- name: export_introduction
 select data::text as told, created_at, updated_at from users where user_id = $1
 
 -- name: mark_flush
-insert into users (user_id, flushed_at) values ($1, clock_timestamp())
+-- The same, if anything waits.
+insert into users (user_id, flushed_at) select $1, clock_timestamp()
+where exists (select from turns where user_id = $1 and state in ('open', 'learning'))
 on conflict (user_id) do update set flushed_at = excluded.flushed_at
 
 -- name: flush_runs

@@ -1,5 +1,6 @@
 """Blobs and their buffer."""
 
+import asyncio
 import json
 
 from tests.api.memobase.conftest import Program
@@ -68,6 +69,19 @@ async def test_blobs_told_one_after_the_other_are_learned_together(program: Prog
     assert len(model.requests) == 1
     asked = json.dumps(model.requests[0])
     assert all(words in asked for words in ("I'm Gus", "Porto", "tea"))
+
+
+async def test_blobs_that_come_at_once_are_one_conversation(program: Program, worker, memory) -> None:
+    """Each message has a place of its own, and each blob its messages, in their order."""
+    user_id = await program.introduce()
+    told = [(f"First {number}", f"Second {number}") for number in range(5)]
+    found = await asyncio.gather(*(program.tell(user_id, *words) for words in told))
+    assert len(await program.flush(user_id)) == 1
+    turns = await memory.turns.list(user_id)
+    assert sorted(turn.position for turn in turns) == list(range(10))
+    for words, blob in zip(told, found, strict=True):
+        kept = await program.ask("GET", f"/blobs/{user_id}/{blob['id']}")
+        assert [one["content"] for one in kept["blob_data"]["messages"]] == list(words)
 
 
 async def test_what_was_said_on_other_days_is_another_conversation(program: Program, worker: None) -> None:

@@ -88,6 +88,17 @@ async def test_what_is_spoken_of_comes_first(program: Program, user_id: str) -> 
     assert "Acme" in sections(await context(program, user_id, **asked))[0]
 
 
+async def test_nothing_is_recalled_of_whom_does_not_want_it(program: Program, user_id: str, memory) -> None:
+    """The frame stays: clients take it for granted."""
+    choices = await memory.choices.read(user_id)
+    await memory.choices.change(user_id, {"memory": False}, version=choices.version)
+    for chats in ({}, {"chats_str": json.dumps([{"role": "user", "content": "Works at Acme"}])}):
+        found = await context(program, user_id, **chats)
+        assert "## " in found
+        assert "Acme" not in found
+        assert "Gus" not in found
+
+
 async def test_the_frame_is_in_the_project_s_language(program: Program, user_id: str) -> None:
     """What is remembered stays as it was said."""
     english = await context(program, user_id)

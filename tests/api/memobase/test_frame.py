@@ -151,6 +151,15 @@ async def test_words_that_no_store_can_hold_are_kept_without(program: Program) -
     assert kept["fields"] == {"from": "ab"}
 
 
+async def test_json_of_any_depth_is_answered(program: Program) -> None:
+    """What is nested too deeply is refused, and what is not is kept."""
+    for depth in (50, 900, 100_000):
+        data = '{"data": {"x": ' + "[" * depth + "]" * depth + "}}"
+        answer = await program.http.post("/api/v1/users", content=data, headers=JSON)
+        errno = answer.json()["errno"] if answer.status_code == 200 else answer.status_code
+        assert errno == 0 if depth == 50 else errno in (0, 400, 422)
+
+
 async def test_numbers_beyond_reason_are_bounded(program: Program) -> None:
     """No knob breaks an answer."""
     user_id = await program.introduce()

@@ -1,5 +1,6 @@
 """Users: introduced, written over, listed, erased."""
 
+from echoic.memory.privacy.export import export_user
 from tests.api.memobase.conftest import Program, new_id
 from tests.api.memobase.test_frame import profile
 
@@ -24,13 +25,18 @@ async def test_an_unknown_user_is_not_found(program: Program) -> None:
         await program.ask(method, f"/users/{nobody}", errno=404, **options)
 
 
-async def test_an_erased_user_leaves_nothing_and_may_come_again(program: Program, worker: None) -> None:
+async def test_an_erased_user_leaves_nothing_and_may_come_again(
+    program: Program, worker: None, memory
+) -> None:
     """Their data, documents, words and slots go; the same id begins anew."""
     user_id = await program.introduce(name="Gus")
     await program.tell(user_id, "Hello, I'm Gus")
     doc = {"blob_type": "doc", "blob_data": {"content": "A letter"}}
     await program.ask("POST", f"/blobs/insert/{user_id}", json=doc)
     await program.flush(user_id)
+    exported = await export_user(memory, user_id)
+    assert exported["introduction"][0]["told"] == {"name": "Gus"}
+    assert exported["documents"][0]["told"] == {"content": "A letter"}
     await program.ask("DELETE", f"/users/{user_id}")
     await program.ask("GET", f"/users/{user_id}", errno=404)
     await program.ask("POST", "/users", json={"id": user_id})
