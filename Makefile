@@ -37,7 +37,7 @@ test-browser: ready-dev ## Join a call and correct memories with a real browser:
 test-livekits: ready-dev ## Try the public API on five versions of livekit-agents; ARGS=--newest takes the newest two
 	@.venv/bin/python -m tests.livekits.run $(ARGS)
 
-test-clients: ready-dev ## Try other people's clients, each in an environment of its own; ARGS=pipecat takes one
+test-clients: ready-dev ## Try other people's clients, each in an environment of its own; ARGS=pipecat takes one, ARGS=--write puts the counts into docs/clients.md
 	@.venv/bin/python -m tests.clients.run $(ARGS)
 
 test-package: ready-dev ## Install the wheel as a user does; needs a package index

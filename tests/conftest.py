@@ -59,6 +59,13 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
 @pytest.fixture
 def database_url(stores: Stores) -> Iterator[str]:
     """An empty, migrated database of the test's own."""
+    with new_database(stores) as url:
+        yield url
+
+
+@contextmanager
+def new_database(stores: Stores) -> Iterator[str]:
+    """The same, while the block runs."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(stores.database_url.replace("/echoic?", "/postgres?"), autocommit=True) as admin:
         admin.execute(f"create database {name} template echoic strategy file_copy")

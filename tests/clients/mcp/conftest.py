@@ -1,22 +1,19 @@
 """The MCP server over real stores and a real port, and the SDK's client with keys for it."""
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx2
 import pytest
-import uvicorn
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from echoic.api.access.keys import add_key
 from echoic.api.config import load_api_settings
 from echoic.api.mcp.http import PATH, serving_mcp
-from echoic.api.server import configured
 from echoic.memory.service import Memory, open_memory
+from tests.clients.serving import at_a_port
 from tests.embedders import WordEmbedder
 
 MODES = ("auto", "legacy")
@@ -65,16 +62,3 @@ async def served(memory) -> AsyncIterator[Served]:
         at_a_port(app) as address,
     ):
         yield Served(address, memory)
-
-
-@asynccontextmanager
-async def at_a_port(app) -> AsyncIterator[str]:
-    """The app as `echoic mcp --http` serves it."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(configured(app))
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await running

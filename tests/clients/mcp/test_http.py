@@ -13,8 +13,9 @@ from echoic.api.app import serving
 from echoic.api.config import load_api_settings
 from echoic.api.edge import MOST_BODY_BYTES
 from echoic.api.mcp.http import serving_mcp
-from tests.clients.mcp.conftest import Served, at_a_port
+from tests.clients.mcp.conftest import Served
 from tests.clients.mcp.test_tools import text_of, told
+from tests.clients.serving import at_a_port
 from tests.remembered import fact, learn
 
 ACCEPTS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}

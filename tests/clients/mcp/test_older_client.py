@@ -9,10 +9,9 @@ import pytest
 
 from echoic.api.access.keys import add_key
 from echoic.api.mcp.tools import TOOLS
-from tests.clients.run import environment_with
+from tests.clients.run import OLDER_MCP, environment_with
 from tests.processes import ROOT, environment
 
-VERSION = "1.30.0"
 SCRIPT = ROOT / "tests" / "clients" / "mcp" / "older_client.py"
 pytestmark = pytest.mark.timeout(300)  # the first time it is installed
 
@@ -20,7 +19,7 @@ pytestmark = pytest.mark.timeout(300)  # the first time it is installed
 @pytest.fixture(scope="module")
 def python():
     """Made once; nothing of ours is in it."""
-    return str(environment_with(f"mcp-{VERSION}", f"mcp=={VERSION}"))
+    return str(environment_with("mcp-older", OLDER_MCP))
 
 
 def check(told):

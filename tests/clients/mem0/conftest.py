@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from echoic.api.access.keys import KeyRole, add_key
-from echoic.workers.choose_extractor import make_extractor
-from echoic.workers.learn.learner import Learner
 from tests.api.conftest import address, admin, memory, served
-from tests.fakes import ScriptedModel, facts
+from tests.clients.calls import counted
+from tests.clients.learning import learn_now, memory_settings, model
 
-__all__ = ["address", "admin", "memory", "served"]  # fixtures
+__all__ = ["address", "admin", "learn_now", "memory", "memory_settings", "model", "served"]  # fixtures
 
 
 class Client:
@@ -51,24 +50,12 @@ def mem0() -> Any:
     return mem0
 
 
-@pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    with ScriptedModel(otherwise=facts("Has a dog called Biscuit", topic="pets")) as model:
-        yield model
-
-
-@pytest.fixture
-def memory_settings(memory_settings, model):
-    named = {"llm_url": model.url, "llm_model": "scripted", "model_timeout_s": 2, "extractor": "echoic"}
-    return memory_settings.model_copy(update=named)
-
-
-@pytest.fixture
-async def learn_now(memory) -> AsyncIterator[Callable[[str], Awaitable[Any]]]:
-    """Learn what one person's turns say, as a worker does."""
-    extractor, _ = make_extractor(memory.settings)
-    yield Learner(memory, extractor).learn
-    await extractor.close()
+@pytest.fixture(scope="session", autouse=True)
+def calls(mem0, record_testsuite_property) -> Iterator[None]:
+    """How many of the client's methods are tried."""
+    with counted(mem0.MemoryClient, mem0.AsyncMemoryClient) as calls:
+        yield
+    record_testsuite_property("calls", calls.told)
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Memobase's clients, unchanged, against `echoic api` and a worker."""
