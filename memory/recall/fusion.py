@@ -123,8 +123,11 @@ def newest_of_a_matter(items: Sequence[Item]) -> list[Item]:
         newer = [one for one in told if order.index(one) > place and replaces(one, older)]
         if newer:
             newest = max(newer, key=lambda one: items[one].said_at)
-            order.remove(newest)
-            order.insert(place, newest)
+            passed = order[place : order.index(newest)]
+            # a turn is shown only where none of its facts stands before it
+            before = [one for one in passed if items[newest].id in items[one].turn_ids]
+            behind = [one for one in passed if one not in before]
+            order[place : order.index(newest) + 1] = [*before, newest, *behind]
     return [items[at] for at in order]
 
 

@@ -88,6 +88,14 @@ def test_what_is_no_change_stays_behind(newer):
     assert texts(fused([best, newer, *OTHERS]))[:2] == [best.text, newer.text]
 
 
+def test_a_change_takes_its_facts_along():
+    """Behind its turn a fact would be told twice."""
+    old = turn("My thesis deadline is March 3rd", days=90, score=6.0)
+    new = turn("They moved the thesis deadline to the 24th", days=3, score=2.0)
+    learned = fact("Hands in on March 24th", days=3, score=2.1, turn_ids=new.turn_ids)
+    assert texts(fused([old, *OTHERS, learned, new]))[:3] == [learned.text, new.text, old.text]
+
+
 def test_for_a_change_nothing_leaves_the_block():
     """A block has eight lines: a change that was not found among them moves nothing out."""
     old, new = (
