@@ -2,8 +2,8 @@
 of its places.
 
 Scores of two tiers cannot be compared, so turns and facts keep their order, and relations of the graph take
-places between them. Of what was said twice of one matter the newest comes first: what has changed is told in
-fewer words of the question than what it changed ("moved to the 24th"). A relation that says what a fact says becomes one line with it: the fuller words, the
+places between them. Of what was said of one matter the newest comes first: a change matches a question less
+than what it changed. A relation that says what a fact says becomes one line with it: the fuller words, the
 dates of both. Only what is surely the same is: two lines too many cost a few tokens, but "Ana lives in Porto"
 and "Works in Porto" made one would lose something.
 """

@@ -83,7 +83,7 @@ def test_of_several_changes_the_last_comes_first():
     ids=["another matter", "the agent", "a fact"],
 )
 def test_what_is_no_change_stays_behind(newer):
-    """Another matter, the agent saying again what it was told, and a fact, which its own turn stands beside."""
+    """Another matter, the agent saying again what it was told, and a fact: those stay as they were found."""
     best = turn("My thesis deadline is March 3rd", days=90, score=6.0)
     assert texts(fused([best, newer, *OTHERS]))[:2] == [best.text, newer.text]
 
