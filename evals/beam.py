@@ -107,7 +107,7 @@ def report_of(answers: Sequence[Answer], chats: Sequence[Chat]) -> dict[str, Any
     by_ability: dict[str, list[Answer]] = defaultdict(list)
     for answer in answerable:
         by_ability[answer.probe.ability].append(answer)
-    changed = [answer for answer in answers if answer.probe.updated and answer.probe.original]
+    changed = [answer for answer in answers if answer.probe.changed]
     return {
         "commit": commit(),
         "hardware": hardware(),

@@ -27,6 +27,11 @@ class Probe:
     updated: frozenset[str] = frozenset()
     """Of what has changed: the turns that told it first, and those that told the change."""
 
+    @property
+    def changed(self) -> bool:
+        """Whether one turn can stand above another; BEAM names the same turn for both here and there."""
+        return bool(self.original and self.updated) and self.original != self.updated
+
 
 @dataclass(frozen=True, slots=True)
 class Chat:

@@ -100,3 +100,12 @@ def test_what_is_counted(tmp_path: Path) -> None:
 def test_a_change_that_is_not_found_is_not_above(ranking: tuple[str, ...], above: bool) -> None:
     probe = Probe("knowledge_update", "Where?", frozenset({"0", "4"}), frozenset({"0"}), frozenset({"4"}))
     assert replace(Answer(probe, (), 0.0), ranking=ranking).updated_above is above
+
+
+@pytest.mark.parametrize(
+    ("original", "updated", "changed"), [("0", "4", True), ("0", "0", False), ("", "4", False)]
+)
+def test_what_one_turn_tells_has_not_changed(original: str, updated: str, changed: bool) -> None:
+    """Where BEAM names the same turn twice, none can stand above the other."""
+    probe = Probe("knowledge_update", "Where?", frozenset("04"), frozenset(original), frozenset(updated))
+    assert probe.changed is changed

