@@ -36,6 +36,7 @@ class RecentTurns:
         self._profile: list[Item] = []
         self._now: deque[Item] = deque(maxlen=TURNS_NOW)
         self._late: deque[Item] = deque(maxlen=LATE_ITEMS)
+        self._heard = self._answered = False
 
     def load(
         self,
@@ -61,6 +62,8 @@ class RecentTurns:
 
     def add(self, turn: Turn) -> None:
         """A turn of this call, as it is committed."""
+        self._answered = self._answered or (self._heard and turn.role == "assistant")
+        self._heard = self._heard or turn.role == "user"
         self._now.append(Item.of_turn(turn, self.name))
 
     def offer(self, items: Iterable[Item]) -> None:
@@ -88,6 +91,12 @@ class RecentTurns:
     def profile(self) -> tuple[Item, ...]:
         """The most important live facts and relations, most important first."""
         return tuple(self._profile)
+
+    def due(self, now: datetime) -> tuple[Item, ...]:
+        """Promises for which the time has come, until the caller's first words of this call are answered."""
+        if self._answered:
+            return ()
+        return tuple(item for item in self._profile if item.due is not None and item.due <= now)
 
     @property
     def last_call(self) -> tuple[Item, ...]:
