@@ -368,7 +368,7 @@ def _touches(quote: str, known: str, spoken: Spoken) -> bool:
 
 
 def _is_named_in(words: Sequence[str], known: str, spoken: Spoken) -> bool:
-    """Whether words name something of a known fact; the day of the week is none: two things are on Mondays."""
+    """Whether words name something of a known fact; a day of the week is none: two things are on Mondays."""
     calendar = calendar_words(spoken.language.code)
     named = (word for word in spoken.content(known) if spoken.among(word, words))
     return any(not spoken.among(word, calendar) for word in named)
