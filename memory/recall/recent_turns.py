@@ -7,7 +7,7 @@ import math
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from echoic.memory.recall.fusion import features, joined
@@ -23,6 +23,8 @@ WEIGHED_BY = "facts"
 """The tier that, when it answers, has weighed the turns and the profile held here."""
 PROFILE_FACTS = 8
 LATE_ITEMS = 60
+BEHIND = timedelta(days=30)
+"""How long a promise is brought up after it was due."""
 MATCHES = 8
 
 
@@ -96,7 +98,7 @@ class RecentTurns:
         """Promises for which the time has come, until the caller's first words of this call are answered."""
         if self._answered:
             return ()
-        return tuple(item for item in self._profile if item.due is not None and item.due <= now)
+        return tuple(item for item in self._profile if item.due and now - BEHIND <= item.due <= now)
 
     @property
     def last_call(self) -> tuple[Item, ...]:

@@ -481,7 +481,8 @@ async def test_what_is_due_is_told_until_the_callers_first_words_are_answered(ma
     """Also where those are a greeting, for which no store is asked; what is due later waits."""
     facts = Gate(answer=[item("Dog is called Biscuit")])
     recaller = make(facts)
-    recent.load([], [promise("You call back about the boiler", -1), promise("You send the bill", 1)])
+    told = [("You call back about the boiler", -1), ("You send the bill", 1), ("You write a letter", -40)]
+    recent.load([], [promise(*one) for one in told])
     recent.add(turn("Hello, this is Kim.", "assistant"))
     first = await recaller.recall(ANA, "hello", recent)
     assert "begin with it:\n- You call back about the boiler" in first.block and "bill" not in first.block
