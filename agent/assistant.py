@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
 from livekit.agents.voice import SpeechHandle
@@ -13,17 +11,14 @@ from livekit.agents.voice import SpeechHandle
 from echoic.agent.call.registry import call_of
 from echoic.agent.commands.memory_commands import warm
 from echoic.agent.livekit_api import current_session
-from echoic.agent.reply import remembering
+from echoic.agent.reply import known_block, remembering
 from echoic.agent.window import fit
 from echoic.memory.call import CallMemory
-from echoic.memory.recall.prompt import LINE_CHARS, compose, excerpt
-from echoic.memory.recall.quoting import one_line
 
 GREETING = (
     "The caller is back. Greet them in one short sentence that shows you remember them, "
     "and ask what you can do."
 )
-PROMISED = "Begin with what was promised and is due: {}. "
 
 
 class Remembers:
@@ -81,9 +76,7 @@ class MemoryAgent(Remembers, Agent):
                 and not self.session.history.messages()
                 and (known := known_block(self.call_memory))
             ):
-                due = promises_due(self.call_memory)
-                promised = PROMISED.format("; ".join(due)) if due else ""
-                self._greeting = self.session.generate_reply(instructions=f"{known}{promised}{GREETING}")
+                self._greeting = self.session.generate_reply(instructions=f"{known}{GREETING}")
         finally:
             self._entered.set()
 
@@ -100,26 +93,3 @@ class MemoryAgent(Remembers, Agent):
         async with aclosing(super().llm_node(context, tools, model_settings)) as chunks:
             async for chunk in chunks:
                 yield chunk
-
-
-def promises_due(call_memory: CallMemory) -> list[str]:
-    """What the caller or the agent promised for until now, and has not kept as far as is known."""
-    now = datetime.now(UTC)
-    return [
-        one_line(excerpt(item.text, 0, LINE_CHARS[0]))
-        for item in call_memory.recent.profile
-        if item.due is not None and item.due <= now
-    ]
-
-
-def known_block(call_memory: CallMemory) -> str:
-    """What is known about the caller when the call begins, as one block; empty for a new caller.
-
-    No store is asked.
-    """
-    recent, settings, caller = call_memory.recent, call_memory.memory.settings, call_memory.caller
-    zone, now = ZoneInfo(caller.timezone), datetime.now(UTC)
-    limits = {"max_tokens": settings.recall_max_tokens, "max_items": settings.recall_items}
-    return compose(
-        [], recent.profile, recent.last_call, question="", context=(), now=now, zone=zone, **limits
-    )[0]

@@ -11,10 +11,10 @@ from typing import Any
 
 from livekit.agents import ConversationItemAddedEvent, llm
 
-from echoic.agent.assistant import known_block
 from echoic.agent.call.call import Call
 from echoic.agent.commands.memory_commands import speaks_of_forgetting
 from echoic.agent.livekit_api import realtime_session
+from echoic.agent.reply import known_block
 from echoic.memory.recall.prompt import NOTHING_DELETED, noted
 
 log = logging.getLogger("echoic.agent")

@@ -8,7 +8,9 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
 
@@ -16,9 +18,10 @@ from echoic.agent.call.call import Call
 from echoic.agent.call.registry import call_of
 from echoic.agent.call.telemetry import record_recall
 from echoic.agent.commands.memory_tools import TOOLS, ReplyPlan, consent_question, has_words, plan_reply
-from echoic.agent.conversation import previous_words, unanswered
+from echoic.agent.conversation import ALWAYS_SHOWN, previous_words, unanswered
 from echoic.agent.livekit_api import current_session
-from echoic.memory.recall.prompt import noted
+from echoic.memory.call import CallMemory
+from echoic.memory.recall.prompt import OPEN, compose, noted
 from echoic.memory.types import Recall, TierResult
 
 log = logging.getLogger("echoic.agent")
@@ -44,6 +47,29 @@ def remembering(agent: Agent, node: Node) -> Node:
 
     llm_node.remembers = True  # type: ignore[attr-defined]
     return llm_node
+
+
+def known_block(call_memory: CallMemory, *, only_due: bool = False) -> str:
+    """What is known about the caller when the call begins, as one block; empty for a new caller.
+
+    No store is asked.
+
+    Args:
+        only_due: what was promised and is due, alone.
+    """
+    recent, settings, now = call_memory.recent, call_memory.memory.settings, datetime.now(UTC)
+    known = ((), ()) if only_due else (recent.profile, recent.last_call)
+    return compose(
+        [],
+        *known,
+        question="",
+        context=(),
+        now=now,
+        zone=ZoneInfo(call_memory.caller.timezone),
+        max_tokens=settings.recall_max_tokens,
+        max_items=settings.recall_items,
+        due=recent.due(now),
+    )[0]
 
 
 async def reply(
@@ -86,6 +112,7 @@ def _plan(call: Call, items: list[llm.ChatItem], tools: list[llm.Tool]) -> Reply
 async def _remember(call: Call, items: list[llm.ChatItem], note: str) -> None:
     at = unanswered(items)
     if at is None:
+        _begin(call, items)
         return
     message = items[at]
     assert isinstance(message, llm.ChatMessage)
@@ -93,6 +120,21 @@ async def _remember(call: Call, items: list[llm.ChatItem], note: str) -> None:
     if block := noted(_rendered(call, recall), note):
         # the items are history itself, only the list is ours: never edit one
         items[at] = message.model_copy(update={"content": [block, *message.content]})
+
+
+def _begin(call: Call, items: list[llm.ChatItem]) -> None:
+    """Nobody has spoken yet: what was promised and is due stands behind the instructions for the greeting."""
+    told = [item for item in items if item.type == "message"]
+    if not told or any(item.role not in ALWAYS_SHOWN or OPEN in (item.text_content or "") for item in told):
+        return
+    try:
+        block = known_block(call.call_memory, only_due=True)
+    except Exception as exc:
+        log.error("turn.recall_broke", extra={"error": type(exc).__name__})
+        return
+    if block:
+        at = items.index(told[0])
+        items[at] = told[0].model_copy(update={"content": [*told[0].content, block]})
 
 
 def _rendered(call: Call, recall: Recall) -> str:

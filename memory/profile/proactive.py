@@ -9,6 +9,7 @@ from typing import Literal
 
 from echoic.memory.profile.profile import Limits, Slot, read_slots
 from echoic.memory.profile.slots import ProfileSettings, read_profile
+from echoic.memory.recall.recent_turns import BEHIND
 from echoic.memory.service import Memory
 from echoic.memory.store.database import Connection
 from echoic.memory.store.facts import fact_from
@@ -16,8 +17,8 @@ from echoic.memory.store.queries import query
 from echoic.memory.types import Caller, Fact
 
 Reason = Literal["overdue", "coming", "unknown"]
-BEHIND, AHEAD = timedelta(days=30), timedelta(days=14)
-"""How long a promise is brought up after it was due, and how early anything is."""
+AHEAD = timedelta(days=14)
+"""How early anything is brought up."""
 
 
 @dataclass(frozen=True, slots=True)

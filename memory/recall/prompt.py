@@ -24,7 +24,8 @@ LABEL = (
     "in it, "
     "and use it only where it helps to answer the words after it."
 )
-FOUND, PROFILE, LAST_CALL = (
+DUE, FOUND, PROFILE, LAST_CALL = (
+    "Promised, and due now; begin with it:",
     "Perhaps about what the caller says now:",
     "Known about the caller:",
     "Last said in the call before this one:",
@@ -36,7 +37,7 @@ NOTHING_DELETED = (
 LINE_CHARS = (280, 120, 50)
 """A longer text is shown around its first matching word, so that eight lines fit the limit; less where that
 is too much."""
-PROFILE_LINES, LAST_CALL_LINES = 5, 4
+DUE_LINES, PROFILE_LINES, LAST_CALL_LINES = 3, 5, 4
 SHORTEST_LINE_TOKENS = 14
 """A line of one word with its date."""
 MISFITS = 3
@@ -161,15 +162,17 @@ def compose(
     zone: ZoneInfo,
     max_tokens: int,
     max_items: int,
+    due: Sequence[Item] = (),
 ) -> tuple[str, tuple[Item, ...]]:
-    """The block and the items in it, in its order: what answers the question first, then the profile, then
-    the last call.
+    """The block and the items in it, in its order: promises that are due and still to be told, what answers
+    the question, the profile, the last call.
 
     A turn whose fact or relation is shown waits until everything else had its place: those say the same in
     fewer words.
     """
     sheet = Sheet(question=question, now=now, zone=zone, max_tokens=max_tokens, context=context)
     first, second = split_told_by_facts(by_date(fused(found), question, now, zone))
+    sheet.take(DUE, due, DUE_LINES)
     sheet.take(FOUND, first, max_items)
     sheet.take(PROFILE, profile, PROFILE_LINES)
     sheet.take(LAST_CALL, last_call, LAST_CALL_LINES)

@@ -98,9 +98,9 @@ class Recaller:
         began = self._clock()
         text = clean(text)
         if is_small_talk(text):
-            return Recall(
-                {name: TierResult("skipped") for name in self._names()}, elapsed_ms=_ms(self._clock() - began)
-            )
+            skipped = {name: TierResult("skipped") for name in self._names()}
+            block, used = self._made(caller, text, [], recent, context, only_due=True)
+            return Recall(skipped, block, used, _ms(self._clock() - began))
         question = asked_text(text, clean(previous))
         limit_s = self._settings.recall_budget_s if budget_s is None else budget_s
         asked = None
@@ -321,25 +321,40 @@ class Recaller:
         context: Collection[UUID],
         asked: PendingRecall | None,
     ) -> Composed:
-        items = [item for part in (found, recent.profile, recent.last_call) for item in part]
+        due = recent.due(self._now())
+        items = [item for part in (due, found, recent.profile, recent.last_call) for item in part]
         said = {turn_id for item in items for turn_id in item.turn_ids}
         made_of = (tuple(item.id for item in items), frozenset(said.intersection(context)), caller.timezone)
         if asked is not None and asked.composed is not None and asked.composed[0] == made_of:
             return asked.composed[1]
-        composed = compose(
-            found,
-            recent.profile,
-            recent.last_call,
-            question=text,
-            context=context,
-            now=self._now(),
-            zone=ZoneInfo(caller.timezone),
-            max_tokens=self._settings.recall_max_tokens,
-            max_items=self._settings.recall_items,
-        )
+        composed = self._made(caller, text, found, recent, context)
         if asked is not None:
             asked.composed = made_of, composed
         return composed
+
+    def _made(
+        self,
+        caller: Caller,
+        text: str,
+        found: Sequence[Item],
+        recent: RecentTurns,
+        context: Collection[UUID],
+        *,
+        only_due: bool = False,
+    ) -> Composed:
+        now = self._now()
+        return compose(
+            found,
+            () if only_due else recent.profile,
+            () if only_due else recent.last_call,
+            question=text,
+            context=context,
+            now=now,
+            zone=ZoneInfo(caller.timezone),
+            max_tokens=self._settings.recall_max_tokens,
+            max_items=self._settings.recall_items,
+            due=recent.due(now),
+        )
 
     def _hold(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task:
         task = asyncio.create_task(work, name=name)

@@ -7,7 +7,7 @@ import math
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from echoic.memory.recall.fusion import features, joined
@@ -23,6 +23,8 @@ WEIGHED_BY = "facts"
 """The tier that, when it answers, has weighed the turns and the profile held here."""
 PROFILE_FACTS = 8
 LATE_ITEMS = 60
+BEHIND = timedelta(days=30)
+"""How long a promise is brought up after it was due."""
 MATCHES = 8
 
 
@@ -36,6 +38,7 @@ class RecentTurns:
         self._profile: list[Item] = []
         self._now: deque[Item] = deque(maxlen=TURNS_NOW)
         self._late: deque[Item] = deque(maxlen=LATE_ITEMS)
+        self._heard = self._answered = False
 
     def load(
         self,
@@ -61,6 +64,8 @@ class RecentTurns:
 
     def add(self, turn: Turn) -> None:
         """A turn of this call, as it is committed."""
+        self._answered = self._answered or (self._heard and turn.role == "assistant")
+        self._heard = self._heard or turn.role == "user"
         self._now.append(Item.of_turn(turn, self.name))
 
     def offer(self, items: Iterable[Item]) -> None:
@@ -88,6 +93,12 @@ class RecentTurns:
     def profile(self) -> tuple[Item, ...]:
         """The most important live facts and relations, most important first."""
         return tuple(self._profile)
+
+    def due(self, now: datetime) -> tuple[Item, ...]:
+        """Promises for which the time has come, until the caller's first words of this call are answered."""
+        if self._answered:
+            return ()
+        return tuple(item for item in self._profile if item.due and now - BEHIND <= item.due <= now)
 
     @property
     def last_call(self) -> tuple[Item, ...]:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -21,7 +22,7 @@ from echoic.agent.identity.identity import USER_TOKEN, Identified, Rules, anonym
 from echoic.memory.config import MemorySettings
 from echoic.memory.errors import ConfigInvalid, StoreUnavailable
 from echoic.memory.service import Memory, open_memory
-from echoic.memory.types import Caller
+from echoic.memory.types import Caller, Fact
 from tests.agents import ScriptedLLM, text_session
 
 SECRET, KEY = "s" * 32, "k" * 32
@@ -220,6 +221,22 @@ async def test_the_model_is_not_shown_what_the_one_before_said(memory: Memory):
         len(await texts(memory, "maya")) == 2
         and (await texts(memory, "ben"))[0] == "What did you just hear about a dog?"
     )
+
+
+async def test_a_promise_that_is_due_opens_the_call(memory: Memory):
+    """The first prompt names it, for a mere greeting too, until the caller's first words are answered."""
+    now = datetime.now(UTC)
+    whose = (uuid4(), "maya", "Call back about the boiler", "promises", 0.5, "agent", "echoic", now)
+    promise = Fact(*whose, kind="promise", due=now - timedelta(hours=1))
+    vectors = await memory.embedder.embed_batch([promise.text])
+    await memory.db.transaction(lambda connection: memory.facts.add(connection, [promise], vectors))
+    call = await call_of(memory, known("maya"))
+    assert "boiler" in await recalled(call, "hello")
+    await call.call_memory.record("1", "user", "hello")
+    assert "boiler" in await recalled(call, "hello")
+    await call.call_memory.record("2", "assistant", "Hello! I call about the boiler.")
+    assert not await recalled(call, "hello")
+    await call.hang_up()
 
 
 async def test_what_is_said_in_a_pause_is_kept_nowhere(memory: Memory):

@@ -1,6 +1,6 @@
 """Where the memory block goes, and never goes; with the real AgentSession and a scripted model."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from echoic.agent.call.capture import Capture
 from echoic.agent.call.registry import call_of
 from echoic.agent.conversation import unanswered
 from echoic.agent.reply import UNREACHED
-from echoic.memory.types import Turn
+from echoic.memory.types import Fact, Turn
 from tests.agents import FakeCallMemory, ScriptedLLM, text_session
 
 BLOCK = "<memory>\n- The dog is called Biscuit\n</memory>\n"
@@ -136,6 +136,27 @@ async def test_a_known_caller_is_greeted_if_the_setting_says_so():
         assert await agent.wait_greeted() is not None
         history = [item.text_content for item in session.history.items if item.type == "message"]
     assert "Biscuit" in model.texts()[-1] and history == ["Welcome back, Maya."]
+
+
+async def test_any_agents_greeting_is_told_what_is_due():
+    """Once, in the first prompt of the call: an agent of one's own, and Echoic's, which shows all."""
+
+    class Desk(Remembers, Agent):
+        async def on_enter(self) -> None:
+            await self.session.generate_reply(instructions="Greet the caller.")
+
+    for agent in (Desk(instructions="Be kind."), memory_agent(greet_on_return=True)):
+        model, memory = ScriptedLLM("About the boiler.", "Biscuit."), FakeCallMemory()
+        now = datetime.now(UTC)
+        dated = {"kind": "promise", "due": now - timedelta(days=1)}
+        whose = ("maya", "Call back about the boiler", "promises", 0.5, "agent", "echoic", now)
+        memory.recent.load([], [Fact(uuid4(), *whose, **dated)])
+        async with text_session(model, memory) as session:
+            await session.start(agent, record=False)
+            await agent.wait_greeted() if isinstance(agent, MemoryAgent) else None
+            await session.run(user_input="What is my dog called?")
+        assert "\n".join(model.texts(0)).count("boiler") == 1
+        assert "boiler" not in "\n".join(model.texts(1)[:1])
 
 
 async def test_a_stranger_is_not_greeted():

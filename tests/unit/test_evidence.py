@@ -150,6 +150,8 @@ def test_an_end_needs_words_that_touch_the_fact():
     """What somebody else did ends nothing of the caller's."""
     heard = spoken("U: My cleaner is divorced now", known=["Is married"])
     assert verdict(heard, op="end 1", quote="My cleaner is divorced now") == "unlike"
+    heard = spoken("U: they collect the bins on Wednesday now", known=["Goes to yoga on Wednesdays"])
+    assert verdict(heard, op="end 1", quote="they collect the bins on Wednesday now") == "unlike"
     heard = spoken("U: I'm divorced now", known=["Is married"])
     assert verdict(heard, op="end 1", quote="I'm divorced now") == ""
 

@@ -1,7 +1,7 @@
 """The deadline: what is in time is used, what is late or broken is named, and nothing leaks."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import numpy as np
@@ -475,3 +475,32 @@ async def test_held_lookups_are_bounded_and_dropped_with_the_call(make, recent):
     recaller.forget_call(ANA)
     await recaller.close()
     assert not recaller._asked and not recaller._tasks
+
+
+async def test_what_is_due_is_told_until_the_callers_first_words_are_answered(make, recent):
+    """Also where those are a greeting, for which no store is asked; what is due later waits."""
+    facts = Gate(answer=[item("Dog is called Biscuit")])
+    recaller = make(facts)
+    told = [("You call back about the boiler", -1), ("You send the bill", 1), ("You write a letter", -40)]
+    recent.load([], [promise(*one) for one in told])
+    recent.add(turn("Hello, this is Kim.", "assistant"))
+    first = await recaller.recall(ANA, "hello", recent)
+    assert "begin with it:\n- You call back about the boiler" in first.block and "bill" not in first.block
+    assert [one.text for one in first.used] == ["You call back about the boiler"] and not facts.asked
+    recent.add(turn("hello", "user"))
+    again = await recaller.recall(ANA, "what is my dog called", recent)
+    assert again.block.index("boiler") < again.block.index("Biscuit") < again.block.index("bill")
+    assert again.block.count("boiler") == 1
+    recent.add(turn("I call about the boiler.", "assistant"))
+    assert not (await recaller.recall(ANA, "thanks", recent)).block
+    assert "begin with it" not in (await recaller.recall(ANA, "what is my dog called", recent)).block
+    await recaller.close()
+
+
+def promise(text, days):
+    due = NOW + timedelta(days=days)
+    return Fact(uuid4(), "ana", text, "promises", 0.5, "agent", "echoic", NOW, kind="promise", due=due)
+
+
+def turn(text, role):
+    return Turn(uuid4(), "ana", "echoic", "call-1", 0, role, text, NOW)

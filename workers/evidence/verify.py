@@ -243,9 +243,7 @@ def _names_what_ends(operation: Operation, spoken: Spoken) -> bool:
     named."""
     if operation.kind != "replace" or operation.known is None or operation.known >= len(spoken.known):
         return False
-    words, calendar = spoken.words(operation.quote), calendar_words(spoken.language.code)
-    known = spoken.content(spoken.known[operation.known].text)
-    return any(spoken.among(word, words) for word in known if word not in calendar)
+    return _is_named_in(spoken.words(operation.quote), spoken.known[operation.known].text, spoken)
 
 
 def _shares(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
@@ -355,8 +353,7 @@ def _is_of_one_matter(operation: Operation, known: Fact, spoken: Spoken, turns: 
         return True
     evidence = [operation.quote] if operation.quote else [spoken.turns[at].text for at in turns]
     words = spoken.said([*evidence, operation.text, *(asked(spoken, at) for at in turns)])
-    calendar = calendar_words(spoken.language.code)
-    return any(spoken.among(word, words) for word in spoken.content(known.text) if word not in calendar)
+    return _is_named_in(words, known.text, spoken)
 
 
 def _touches(quote: str, known: str, spoken: Spoken) -> bool:
@@ -364,7 +361,14 @@ def _touches(quote: str, known: str, spoken: Spoken) -> bool:
 
     "My cleaner's divorced now" does not end "Is married".
     """
-    language = spoken.language
-    if not quote or not language.self or has(language.self, spoken.words(quote)):
+    language, words = spoken.language, spoken.words(quote)
+    if not quote or not language.self or has(language.self, words):
         return True
-    return any(spoken.among(word, spoken.words(quote)) for word in spoken.content(known))
+    return _is_named_in(words, known, spoken)
+
+
+def _is_named_in(words: Sequence[str], known: str, spoken: Spoken) -> bool:
+    """Whether words name something of a known fact; a day of the week is none: two things are on Mondays."""
+    calendar = calendar_words(spoken.language.code)
+    named = (word for word in spoken.content(known) if spoken.among(word, words))
+    return any(not spoken.among(word, calendar) for word in named)
