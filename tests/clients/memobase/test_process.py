@@ -21,11 +21,12 @@ def test_from_nothing_to_a_context(memory_settings):
         client = memobase.MemoBaseClient(project_url=address, api_key=key)
         assert client.ping()
         user = client.get_user(client.add_user())
+        tell(user, "I am called Gus.")
+        user.flush(sync=True)  # however long the worker takes to start
+        assert user.event() == []
         tell(user, "My dog is called Biscuit.")
         user.flush()
         assert len(user.event()) == 1
-        tell(user, "I am called Gus.")
-        user.flush(sync=True)
         assert "Biscuit" in user.context(chats=[{"role": "user", "content": "What is my dog called?"}])
 
 
