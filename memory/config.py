@@ -16,7 +16,7 @@ from echoic.memory.text.words import clean
 OPENAI_MODEL = "gpt-4.1-mini"
 QUOTE = "quote"
 """Named as the model: none, an honest responder quotes what is remembered."""
-LOCAL_EMBEDDING_MODEL, LOCAL_DIMENSIONS = "minilm-and-use", 896
+LOCAL_EMBEDDING_MODEL, LOCAL_DIMENSIONS = "minilm-use-e5", 1_280
 
 S = TypeVar("S", bound=BaseSettings)
 

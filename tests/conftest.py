@@ -22,8 +22,8 @@ import redis
 from echoic.local.servers.graph_server import open_graph
 from echoic.local.servers.stores import Stores, open_stores
 from echoic.memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings, load_settings
+from echoic.memory.embedding import e5, minilm
 from echoic.memory.embedding import embedder as embedder_module
-from echoic.memory.embedding import minilm
 from echoic.memory.embedding.embedder import LocalEmbedder
 
 OWN_VARIABLES = ("ECHOIC_", "OPENAI_", "OLLAMA_", "LIVEKIT_", "DEEPGRAM_", "PG")
@@ -38,6 +38,7 @@ def model_loaded_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(minilm, "_load", cache(minilm._load))
         patch.setattr(embedder_module, "load_universal", cache(embedder_module.load_universal))
+        patch.setattr(e5, "load_e5", cache(e5.load_e5))
         yield
 
 

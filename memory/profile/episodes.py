@@ -13,7 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
-from echoic.memory.embedding.embedder import Vector, asked_of_each
+from echoic.memory.embedding.spaces import Vector, asked_of_each
 from echoic.memory.errors import MemoryFault
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.facts import fact_from

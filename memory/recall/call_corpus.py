@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 import numpy as np
 
-from echoic.memory.embedding.embedder import Vector, has_other_languages, within
+from echoic.memory.embedding.spaces import Vector, kinds_of, within
 from echoic.memory.recall.postgres_search import (
     Over,
     dated,
@@ -98,10 +98,7 @@ class CallCorpus:
         )
         self._fact_until = np.frombuffer(packed["fact_until"] or b"", ">f8").astype(np.float64)
         self._fact_vectors = _placed(packed["fact_vectors"], self._fact_refs, self._fact_refs)
-        self.other_languages = has_other_languages(self._turn_vectors) or has_other_languages(
-            self._fact_vectors
-        )
-        """Whether some of it is in another language than English."""
+        self.kinds = kinds_of(self._turn_vectors) | kinds_of(self._fact_vectors)
         # few of them are ever asked for
         self._postings: dict[str, bytes] = {row["term"]: row["pairs"] for row in postings}
         self._said: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -149,7 +146,7 @@ class CallCorpus:
             if self._turn_vectors.shape[1] != len(vector):  # no turn had a vector yet
                 self._turn_vectors = np.full((len(self._turn_vectors), len(vector)), np.nan, np.float32)
             self._turn_vectors[at] = vector
-            self.other_languages |= has_other_languages(vector[None])
+            self.kinds |= kinds_of(vector[None])
 
     async def search(
         self, asked: list[str], text: str, vector: QueryVector, *, past: bool, now: datetime, limit: int
@@ -167,7 +164,7 @@ class CallCorpus:
         by_words = ranking.by_words(told, alike)
         asked_vector = await vector.get()
         if asked_vector is not None:
-            asked_vector = within(asked_vector, self.other_languages)
+            asked_vector = within(asked_vector, self.kinds)
         likeness = self._likeness(asked_vector, facts, turns)
         return [self._item(one.ref).scored(one.score) for one in ranking.rank(by_words, likeness, limit)]
 

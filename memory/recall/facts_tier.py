@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from echoic.memory.embedding.embedder import Vector
+from echoic.memory.embedding.spaces import Vector
 from echoic.memory.errors import MemoryFault, StoreUnavailable
 from echoic.memory.recall.call_corpus import CallCorpus, load_corpus
 from echoic.memory.recall.pending import Question
@@ -97,7 +97,7 @@ class HybridSearch:
         """Whether this caller's memory may have words of another language than English; True until it is
         held."""
         hold = self._holds.get(caller.call_id)
-        return hold is None or hold.memory is None or hold.memory.other_languages
+        return hold is None or hold.memory is None or hold.memory.kinds.other_languages
 
     def hold(self, caller: Caller) -> None:
         """A call begins, or knows more ids of its caller: read their memory in the background; until that is

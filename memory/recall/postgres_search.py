@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import asyncpg
 import numpy as np
 
-from echoic.memory.embedding.embedder import within
+from echoic.memory.embedding.spaces import Kinds, within
 from echoic.memory.recall.query_vector import QueryVector
 from echoic.memory.recall.ranking import Corpus, Floats, Ints, Postings, Ranked, Ranking
 from echoic.memory.store.database import Connection, Database
@@ -46,10 +46,10 @@ async def search_postgres(
         StoreUnavailable: Postgres did not answer.
     """
     # while the question is being embedded
-    postings, other_languages = await _words(db, caller, asked, timeout_s)
+    postings, kinds = await _words(db, caller, asked, timeout_s)
     array = await vector.get()
     if array is not None:
-        array = within(array, other_languages)
+        array = within(array, kinds)
 
     async def find(connection: Connection) -> list[Item]:
         row = await connection.fetchrow(query("score"), caller.ids, caller.agent_id, array)
@@ -62,15 +62,15 @@ async def search_postgres(
 
 async def _words(
     db: Database, caller: Caller, asked: list[str], timeout_s: float | None
-) -> tuple[Postings, bool]:
-    """Where the terms are said, and whether some of it all is in another language than English."""
+) -> tuple[Postings, Kinds]:
+    """Where the terms are said, and what kinds of vectors it all has."""
 
-    async def read(connection: Connection) -> tuple[list[asyncpg.Record], bool]:
+    async def read(connection: Connection) -> tuple[list[asyncpg.Record], asyncpg.Record]:
         rows = await connection.fetch(query("postings"), caller.ids, asked) if asked else []
-        return rows, await connection.fetchval(query("has_other_languages"), caller.ids)
+        return rows, await connection.fetchrow(query("kinds_of_vectors"), caller.ids)
 
-    rows, other_languages = await db.run(read, timeout_s=timeout_s)
-    return {row["term"]: unpack_int64(row["pairs"]).reshape(-1, 2) for row in rows}, other_languages
+    rows, kinds = await db.run(read, timeout_s=timeout_s)
+    return {row["term"]: unpack_int64(row["pairs"]).reshape(-1, 2) for row in rows}, Kinds(*kinds)
 
 
 def _ranked(

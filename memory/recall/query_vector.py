@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from echoic.memory.breaker import Breaker
-from echoic.memory.embedding.embedder import Vector
+from echoic.memory.embedding.spaces import Vector
 
 log = logging.getLogger("echoic.embed")
 

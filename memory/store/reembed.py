@@ -4,8 +4,8 @@ While it runs, the setting `embedding` names no model at all, so every start is 
 check_embedding); the setting `reembedded_to` holds the last ref that is done. Both change in the transaction
 that writes the vectors.
 
-What an older Echoic embedded has zeros where the numbers for other languages belong: the migration put them
-there (0014_languages.sql), so that everything is found as before at once. A worker fills them in; the setting
+What was embedded by an older Echoic, or without `echoic[languages]`, has zeros where the numbers of a model
+belong (memory/embedding/spaces.py), and is found as before at once. A worker fills them in; the setting
 `refilled_to` holds the last ref that is done, and goes when all are.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Callable
 import asyncpg
 
 from echoic.memory.config import MemorySettings
+from echoic.memory.embedding import e5
 from echoic.memory.embedding.embedder import Embedder, open_embedder
 from echoic.memory.errors import MemoryFault, StoreUnavailable
 from echoic.memory.store.database import UNAVAILABLE, Connection, Database, unreachable
@@ -141,14 +142,25 @@ class _Reembedding:
 
 
 async def refill_for_ever(db: Database, embedder: Embedder) -> None:
-    """Fill in what is missing, then look once a minute: an older process may have been at work."""
+    """Fill in what is missing, then look once a minute: a process without all models may be at work."""
     while True:
         try:
+            await begin_refill(db)
             while await refill(db, embedder):
                 pass
         except MemoryFault as exc:
             log.info("refill.waits", extra={"error": type(exc).__name__})
         await asyncio.sleep(AGAIN_S)
+
+
+async def begin_refill(db: Database) -> None:
+    """Where `echoic[languages]` is installed: begin with what was embedded without it, if there is any.
+
+    Raises:
+        StoreUnavailable: try again later.
+    """
+    if e5.installed():
+        await db.run(lambda connection: connection.execute(query("begin_refill")))
 
 
 async def refill(db: Database, embedder: Embedder) -> int:
@@ -162,7 +174,7 @@ async def refill(db: Database, embedder: Embedder) -> int:
         at = await connection.fetchval(query("refilled_to"))
         if at is None:
             return 0
-        rows = await connection.fetch(query("texts_to_refill"), int(at), REFILL_BATCH)
+        rows = await connection.fetch(query("texts_to_refill"), int(at), e5.installed(), REFILL_BATCH)
         if not rows:
             await connection.execute("delete from settings where key = 'refilled_to'")
             log.info("refill.done")
@@ -170,7 +182,7 @@ async def refill(db: Database, embedder: Embedder) -> int:
         vectors = await embedder.embed_batch([row["text"] or "" for row in rows])
         for row, vector in zip(rows, vectors, strict=True):
             name = "refill_turn" if row["is_turn"] else "refill_fact"
-            await connection.execute(query(name), row["ref"], vector)
+            await connection.execute(query(name), row["ref"], vector, e5.installed())
         await connection.execute(query("put_setting"), "refilled_to", str(rows[-1]["ref"]))
         return len(rows)
 
@@ -178,6 +190,8 @@ async def refill(db: Database, embedder: Embedder) -> int:
 
 
 async def left_to_refill(connection: Connection) -> int:
-    """How many texts are not yet found from other languages."""
+    """How many texts have no numbers yet of a model that is there."""
     at = await connection.fetchval("select value from settings where key = 'refilled_to'")
-    return 0 if at is None else int(await connection.fetchval(query("count_to_refill"), int(at)))
+    if at is None:
+        return 0
+    return int(await connection.fetchval(query("count_to_refill"), int(at), e5.installed()))

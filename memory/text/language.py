@@ -143,10 +143,11 @@ def language_of(texts: Sequence[str], known: str = "") -> Language:
     return languages().get(_classified(said)[0], UNKNOWN)
 
 
-def is_other_than_english(text: str) -> bool:
-    """Whether these words are surely of another language; of very short ones nothing is sure."""
+def other_language(text: str) -> str:
+    """The code of the language that these words are surely of, empty if it is English; of very short ones
+    nothing is sure."""
     code, share = _classified(text)
-    return code != "en" and share > SURE
+    return code if code != "en" and share > SURE else ""
 
 
 def load_identifier() -> None:

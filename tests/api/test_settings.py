@@ -360,7 +360,7 @@ async def test_a_model_is_tried_and_the_answer_is_words(served, admin):
     assert not ok and "embedding endpoint failed" in says
     assert await tried("embedding") == (
         True,
-        "minilm-and-use at this machine answered with 896 numbers for a text.",
+        "minilm-use-e5 at this machine answered with 1280 numbers for a text.",
     )
     assert await tried("graph") == (True, "The graph is off: nothing is asked.")
     assert (await tried("graph", graph="on"))[0] is False

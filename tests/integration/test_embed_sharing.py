@@ -140,8 +140,8 @@ async def test_vectors_are_those_of_the_model_in_process(shared):
             for across in (False, True):
                 asked = await shared.embed(text, across=across)
                 assert np.array_equal(asked, await local.embed(sent, across=across))
-        assert (await shared.embed_batch([f"turn number {number}" for number in range(9)])).shape == (9, 896)
-        assert (await shared.embed_batch([])).shape == (0, 896)
+        assert (await shared.embed_batch([f"turn number {number}" for number in range(9)])).shape == (9, 1280)
+        assert (await shared.embed_batch([])).shape == (0, 1280)
     finally:
         await local.close()
 
@@ -212,7 +212,7 @@ async def test_a_batch_outlives_its_server(host, shared):
     killed = host.server_pid()
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
-    assert (await batch).shape == (200, 896)
+    assert (await batch).shape == (200, 1280)
 
 
 async def test_a_hung_server_is_ended_and_replaced(host, monkeypatch):

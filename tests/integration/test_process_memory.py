@@ -30,7 +30,7 @@ async def test_first_question_finds_the_embedding_server_running(
         (opened,) = process_memory._open.values()
         assert opened.warming is not None
         await opened.warming
-        assert (await shared.memory.embedder.embed("What is my dog called?")).shape == (896,)
+        assert (await shared.memory.embedder.embed("What is my dog called?")).shape == (1280,)
         assert "not_warm" not in caplog.text
     finally:
         await shared.close()

@@ -90,7 +90,7 @@ async def test_another_embedder_says_what_it_costs(system, served):
     await expect(embedding).to_contain_text("must be embedded again")
     await embedding.get_by_label("Length of a vector").fill("96")
     await embedding.get_by_role("button", name="Save").click()
-    await expect(embedding).to_contain_text("must be embedded again with minilm-and-use:96")
+    await expect(embedding).to_contain_text("must be embedded again with minilm-use-e5:96")
     await embedding.get_by_role("button", name="Test").click()
     await expect(embedding.get_by_role("status")).to_contain_text(
         "It does not work: The local embedding model is"

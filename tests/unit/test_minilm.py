@@ -30,7 +30,7 @@ def file():
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_text_has_the_vector_of_the_file(model, file, text):
-    ids = np.array([model._tokenizer.encode(text).ids])
+    ids = np.array([model._loaded.tokenizer.encode(text).ids])
     feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
     mean = file.run(None, feeds)[0][0].mean(0)
     vector = model.encode([text])[0]

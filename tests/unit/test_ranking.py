@@ -106,6 +106,12 @@ def test_a_rare_word_outweighs_a_common_one() -> None:
     assert order(calls, question="violin after work")[0] == 4
 
 
+def test_a_common_word_does_not_outweigh_what_is_nearest_by_meaning() -> None:
+    """What words count for is how rare they are, also where a single one matches at all."""
+    turns = [[("busy this week" if n % 13 == 0 else "something else", n / 100)] for n in range(39)]
+    assert order([*turns, [("I bake bread", 0.5)]], question="What is my job this week?")[0] == 40
+
+
 def test_rarity_holds_among_facts_alone() -> None:
     """A caller whose turns are gone still has facts that tell common words from rare ones."""
     facts = [

@@ -114,10 +114,12 @@ select said.*, learned.* from (
 select ref, turn_id as id, role, text, said_at, interrupted, null as payload from turns where user_id = any($1::text[]) and ref = any($2)
 union all select ref, id, null, null, null, null, payload from facts where user_id = any($1::text[]) and ref = any($2)
 
--- name: has_other_languages
--- Whether some of a user's vectors are of words that are not English.
+-- name: kinds_of_vectors
+-- Whether some of a user's vectors are of words that are not English, and whether some have no place in E5's space.
 select exists (select from turn_index where user_id = any($1::text[]) and is_other_language(vector))
-    or exists (select from fact_index where user_id = any($1::text[]) and is_other_language(vector))
+    or exists (select from fact_index where user_id = any($1::text[]) and is_other_language(vector)) as other_languages,
+    exists (select from turn_index where user_id = any($1::text[]) and is_without_e5(vector))
+    or exists (select from fact_index where user_id = any($1::text[]) and is_without_e5(vector)) as without_e5
 
 -- name: hold_size
 -- $2 agent
@@ -327,24 +329,30 @@ order by ref limit $2
 -- name: count_after
 select (select count(*) from turns where ref > $1) + (select count(*) from facts where ref > $1)
 
+-- name: begin_refill
+-- E5 is there now, and was not when some of it was embedded.
+insert into settings select 'refilled_to', '0'
+where exists (select from turn_index where is_without_e5(vector)) or exists (select from fact_index where is_without_e5(vector))
+on conflict do nothing
+
 -- name: texts_to_refill
--- Those without numbers for other languages: what was said or edited since has them. $1 the last ref that is done $2 how many
-select ref, text, true as is_turn from turns join turn_index using (ref)
-where ref > $1 and vector is not null and l2_norm(subvector(vector, 385, 512)) = 0
+-- Those without numbers of a model that is there: what was said or edited since has them. $1 the last ref that is done
+-- $2 whether E5 is there $3 how many
+select ref, text, true as is_turn from turns join turn_index using (ref) where ref > $1 and is_unfilled(vector, $2)
 union all select ref, payload ->> 'data', false from facts join fact_index using (ref)
-where ref > $1 and l2_norm(subvector(fact_index.vector, 385, 512)) = 0
-order by ref limit $2
+where ref > $1 and is_unfilled(fact_index.vector, $2)
+order by ref limit $3
 
 -- name: count_to_refill
-select (select count(*) from turn_index where ref > $1 and vector is not null and l2_norm(subvector(vector, 385, 512)) = 0)
-    + (select count(*) from fact_index where ref > $1 and l2_norm(subvector(vector, 385, 512)) = 0)
+select (select count(*) from turn_index where ref > $1 and is_unfilled(vector, $2))
+    + (select count(*) from fact_index where ref > $1 and is_unfilled(vector, $2))
 
 -- name: refill_turn
 -- Whoever edited it meanwhile has embedded other words.
-update turn_index set vector = $2 where ref = $1 and l2_norm(subvector(vector, 385, 512)) = 0
+update turn_index set vector = $2 where ref = $1 and is_unfilled(vector, $3)
 
 -- name: refill_fact
-update facts set vector = $2 where ref = $1 and l2_norm(subvector(vector::halfvec, 385, 512)) = 0
+update facts set vector = $2 where ref = $1 and is_unfilled(vector::halfvec, $3)
 
 -- name: refilled_to
 -- Nothing: all is done, or another is at it.
