@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -22,6 +23,8 @@ from tools.settings_docs import ROOT, between
 
 HERE = Path(__file__).parent
 FOLDER = ROOT / ".tools" / "clients"
+AT_ONCE = 2
+"""Suites. Each is one process that is asked and one that asks, and often waits: more wait for each other."""
 PAGE = ROOT / "docs" / "clients.md"
 MARKS = ("<!-- tests: written by `make test-clients ARGS=--write` -->\n", "<!-- tests end -->\n")
 TESTED_WITH = ("pytest", "pytest-asyncio", "pytest-timeout")
@@ -105,7 +108,8 @@ def main() -> int:
     wanted = options.names or names
     if unknown := set(wanted) - set(names):
         parser.error(f"no such suite: {', '.join(sorted(unknown))}")
-    outcomes = [_tried(suite) for suite in SUITES if suite.name in wanted]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        outcomes = list(pool.map(_tried, [suite for suite in SUITES if suite.name in wanted]))
     print(table(rows(outcomes)), end="")
     if options.write:
         page = PAGE.read_text()
