@@ -13,7 +13,7 @@ from echoic.api.memobase.bodies import MOST_SLOT_CHARS, ProfileBody
 from echoic.api.memobase.bodies import Slot as SlotName
 from echoic.api.memobase.frame import failed
 from echoic.memory.call import CallMemory
-from echoic.memory.embedding.embedder import asked_of_each
+from echoic.memory.embedding.spaces import asked_of_each
 from echoic.memory.privacy.forget import forget
 from echoic.memory.profile.edit import fill_slot, find_slot
 from echoic.memory.profile.profile import JOINED, Limits, Slot, SlotUnknown, chosen, id_of_slot, read_slots
