@@ -39,7 +39,7 @@ async def older(memory_settings, embedder):
             ('embedding_dimensions', '384'), ('llm_model', '"quote"')"""
     )
     await connection.execute(migrations()[14])
-    await connection.execute(migrations()[18])
+    await connection.execute(migrations()[19])
     yield connection
     await connection.close()
 
