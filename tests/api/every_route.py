@@ -78,13 +78,21 @@ OWN_FORMS = ({"detail", "code"}, {"error_code", "error_msg"})
 """Of refusals to clients of Mem0, and to Dify."""
 
 
-def operations(app: Any) -> list[tuple[str, str]]:
-    """Method and path of each, but for sockets (test_socket.py) and the page's files."""
+MEMOBASE = "/api/v1/"
+MEM0S = ("/api/v1/orgs/", "/api/v1/webhooks/")
+
+
+def operations(app: Any, *, memobase: bool = False) -> list[tuple[str, str]]:
+    """Method and path of each, but for sockets (test_socket.py) and the page's files.
+
+    Args:
+        memobase: its routes, which refuse within a frame (tests/api/memobase/test_access.py), or the others.
+    """
     return [
         (method.lower(), path)
         for path, route in _routes(app.routes)
         for method in getattr(route, "methods", None) or ()
-        if method != "HEAD"
+        if method != "HEAD" and (path.startswith(MEMOBASE) and not path.startswith(MEM0S)) == memobase
     ]
 
 
