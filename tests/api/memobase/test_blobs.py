@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+from echoic.memory.store.jobs import learn_job_id
 from tests.api.memobase.conftest import Program
 
 
@@ -91,6 +92,17 @@ async def test_what_was_said_on_other_days_is_another_conversation(program: Prog
         said = [{"role": "user", "content": f"It is the {day}", "created_at": f"{day}T10:00:00Z"}]
         await insert(program, user_id, "chat", blob_data={"messages": said})
     assert len(await program.flush(user_id)) == 2
+
+
+async def test_what_nobody_flushes_is_learned_after_a_while(program: Program, memory) -> None:
+    """A worker is told to, once nothing more has come for as long as the house waits."""
+    user_id = await program.introduce()
+    await program.tell(user_id, "Hello, I'm Gus")
+    assert await memory.jobs.of_user(user_id) == [learn_job_id(user_id)]
+    assert await memory.jobs.overdue_s() == 0
+    await program.flush(user_id, sync=False)
+    assert await memory.jobs.of_user(user_id) == [learn_job_id(user_id)]
+    assert await memory.jobs.overdue_s() > 0
 
 
 async def test_a_full_buffer_is_flushed(program: Program, worker: None, memory) -> None:
