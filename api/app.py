@@ -15,6 +15,7 @@ from echoic.api.access.door import Door
 from echoic.api.access.guard import PREFIX, Gate
 from echoic.api.access.wall import open_wall
 from echoic.api.channels import characters, dify, whatsapp
+from echoic.api.channels.voice_notes import Hear
 from echoic.api.config import ApiSettings
 from echoic.api.edge import Edge
 from echoic.api.gateway import route as gateway
@@ -103,6 +104,7 @@ async def serving(
     development: bool = False,
     environment: MemorySettings | None = None,
     shelf: ModelShelf | None = None,
+    hear: Hear | None = None,
     memobase_alone: bool = False,
 ) -> AsyncIterator[FastAPI]:
     """The app with everything that it needs, while the block runs.
@@ -111,6 +113,7 @@ async def serving(
         development: whoever sends no key may do everything; for the loopback address alone.
         environment: the settings without what was set in the database; None: as the environment has them now.
         shelf: the model files of this machine; without it nothing is known of any.
+        hear: the ears of this machine; without them voice notes are left alone.
         memobase_alone: see `make_app`.
 
     Raises:
@@ -121,7 +124,7 @@ async def serving(
     app.state.memory = memory
     app.state.wall = await open_wall(memory.db)
     app.state.gate = Gate(memory, settings.rate_per_minute, development=development)
-    app.state.whatsapp = whatsapp.WhatsApp.of(settings, memory)
+    app.state.whatsapp = whatsapp.WhatsApp.of(settings, memory, hear)
     app.state.webhook_secret = settings.webhook_secret.get_secret_value()
     app.state.streams = asyncio.Semaphore(settings.streams)
     app.state.environment = environment or load_settings()
@@ -138,6 +141,8 @@ async def serving(
         with suppress(TimeoutError):
             async with asyncio.timeout(PARTING_S):
                 await app.state.conversations.settle()
+        if app.state.whatsapp is not None:
+            await app.state.whatsapp.close()
         await app.state.model.close()
         app.state.tasks.close()
         await app.state.feed.close()

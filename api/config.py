@@ -38,6 +38,12 @@ class ApiSettings(BaseSettings):
     whatsapp_app_secret: SecretStr = SecretStr("")
     """Secret of your app at Meta, which signs each delivery to that webhook."""
 
+    whatsapp_token: SecretStr = SecretStr("")
+    """Access token of your app at Meta, with which voice notes are fetched, to be heard by the ears of this
+    machine (`pip install 'echoic[local]'`). Empty: they are left alone."""
+    whatsapp_url: str = Field("https://graph.facebook.com/v23.0", pattern=r"^https?://")
+    """Address of Meta's Graph API."""
+
     webhook_secret: SecretStr = SecretStr("")
     """Signs what a database's trigger tells of each message of a chat (docs/channels.md). Empty: it sends a
     key."""

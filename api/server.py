@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from echoic.api.app import serving
+from echoic.api.channels.voice_notes import Hear
 from echoic.api.config import LOOPBACK, ApiSettings
 from echoic.api.edge import MOST_BODY_BYTES
 from echoic.api.patience import Patient
@@ -32,6 +33,7 @@ async def serve(
     development: bool,
     say: Callable[[str], None],
     shelf: ModelShelf | None = None,
+    hear: Hear | None = None,
     memobase_alone: bool = False,
 ) -> None:
     """Serve the API until SIGINT or SIGTERM.
@@ -40,6 +42,7 @@ async def serve(
         development: nobody needs a key; only on the loopback address, which no other machine reaches.
         say: told what runs where, and what does not.
         shelf: the model files of this machine.
+        hear: its ears, for voice notes.
         memobase_alone: Memobase's interface, and no other.
 
     Raises:
@@ -53,7 +56,13 @@ async def serve(
         async with (
             embedding_ready(settings),
             open_memory(settings, embedder=open_shared_embedder(settings)) as memory,
-            serving(memory, api, development=development, shelf=shelf, memobase_alone=memobase_alone) as app,
+            serving(
+                *(memory, api),
+                development=development,
+                shelf=shelf,
+                hear=hear,
+                memobase_alone=memobase_alone,
+            ) as app,
         ):
             address = _address(listener)
             say(

@@ -85,6 +85,18 @@ class OpenMemory:
             caller, text, RecentTurns(), budget_s=left_s, stores=choices.memory
         )
 
+    async def get_conversation_context(self, user_id: str, character_name: str, current_message: str) -> str:
+        """What a character may know of this person for these words, as a block; empty where that is nothing,
+        or no store answers in time."""
+        return (await self.recall(user_id, current_message, scope=character_name)).block
+
+    async def enhance_system_prompt(
+        self, user_id: str, character_name: str, current_message: str, base_system_prompt: str
+    ) -> str:
+        """The system prompt, and behind it that block, if there is one."""
+        context = await self.get_conversation_context(user_id, character_name, current_message)
+        return f"{base_system_prompt}\n\n{context}" if context else base_system_prompt
+
     async def _choices(self, user_id: str, limit_s: float) -> tuple[Choices, tuple[str, ...]]:
         """What this person has chosen, and their other ids; the defaults where nobody says so in time: stores
         are late then."""

@@ -1,5 +1,6 @@
-"""What WhatsApp's Cloud API delivers, taken apart: text messages, and nothing that is not as it should be."""
+"""What WhatsApp's Cloud API delivers, taken apart: texts, recordings, and nothing that is malformed."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,13 +9,15 @@ from typing import Any
 from echoic.api.channels.storing import not_ahead
 
 MOST_ID_CHARS = 500
+ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
+"""Of a recording: it becomes part of an address."""
 LATEST_S = 253_402_300_799
 """The end of the year 9999, where the calendar ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One text that somebody wrote."""
+    """One text that somebody wrote, or one recording."""
 
     message_id: str
     """`wamid.…`: the same in each delivery of the message."""
@@ -24,10 +27,12 @@ class Message:
     """The writer's number, `+` and digits."""
     text: str
     said_at: datetime
+    audio: str = ""
+    """Id of the recording; a text has none."""
 
 
-def text_messages(delivery: object) -> Iterator[Message]:
-    """The text messages of all entries, in their order.
+def messages(delivery: object) -> Iterator[Message]:
+    """The texts and recordings of all entries, in their order.
 
     Statuses, other types, other fields and what is malformed are passed by: an answer other than 200 would
     bring the whole delivery again, for days.
@@ -45,16 +50,22 @@ def text_messages(delivery: object) -> Iterator[Message]:
 
 
 def _read(one: dict[str, Any], line: object) -> Message | None:
-    text = one.get("text")
-    body = text.get("body") if isinstance(text, dict) else None
+    body, audio = _held(one, "text", "body"), _held(one, "audio", "id")
     message_id, sender, said_at = one.get("id"), one.get("from"), _time(one.get("timestamp"))
-    if one.get("type") != "text" or not isinstance(body, str) or not body.strip() or said_at is None:
+    if said_at is None or not (body.strip() or ID.fullmatch(audio)):
         return None
     if not isinstance(message_id, str) or not 0 < len(message_id) <= MOST_ID_CHARS:
         return None
     if not isinstance(sender, str) or not isinstance(line, str):
         return None
-    return Message(message_id, line, f"+{sender.removeprefix('+')}", body, said_at)
+    return Message(message_id, line, f"+{sender.removeprefix('+')}", body, said_at, audio)
+
+
+def _held(one: dict[str, Any], kind: str, name: str) -> str:
+    """What a message of this type holds; empty for one of another type."""
+    held = one.get(kind)
+    found = held.get(name) if isinstance(held, dict) and one.get("type") == kind else None
+    return found if isinstance(found, str) else ""
 
 
 def _time(timestamp: object) -> datetime | None:

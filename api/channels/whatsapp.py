@@ -1,4 +1,4 @@
-"""The webhook of WhatsApp's Cloud API: what is written becomes turns of who calls from that number."""
+"""The webhook of WhatsApp's Cloud API: what is written or said becomes turns of who calls from there."""
 
 import json
 import logging
@@ -9,9 +9,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 
 from echoic.api.access.guard import Mind
-from echoic.api.channels.deliveries import text_messages
+from echoic.api.channels.deliveries import messages
 from echoic.api.channels.signatures import check_signature, is_same
 from echoic.api.channels.storing import Written, store
+from echoic.api.channels.voice_notes import Hear, VoiceNotes
 from echoic.api.config import ApiSettings
 from echoic.api.problems import Problem
 from echoic.memory.errors import ConfigInvalid
@@ -28,10 +29,15 @@ class WhatsApp:
     verify_token: str = field(repr=False)
     app_secret: str = field(repr=False)
     phone_key: str = field(repr=False)
+    notes: VoiceNotes | None = None
+    """None: voice notes are left alone."""
 
     @classmethod
-    def of(cls, settings: ApiSettings, memory: Memory) -> Self | None:
+    def of(cls, settings: ApiSettings, memory: Memory, hear: Hear | None = None) -> Self | None:
         """The channel that the settings name; None where they name none.
+
+        Args:
+            hear: the ears of this machine, for voice notes.
 
         Raises:
             ConfigInvalid: one of the two secrets is missing, or there is no key for phone numbers.
@@ -47,20 +53,27 @@ class WhatsApp:
         from echoic.memory.identity.phone import open_phone_key  # a fifth of a second, for those who need it
         from echoic.memory.identity.settings import load_phone_settings
 
-        return cls(token, secret, open_phone_key(load_phone_settings(), spool_folder(memory.settings).parent))
+        access, url = settings.whatsapp_token.get_secret_value(), settings.whatsapp_url
+        notes = VoiceNotes(memory, url, access, hear) if access and hear else None
+        key = open_phone_key(load_phone_settings(), spool_folder(memory.settings).parent)
+        return cls(token, secret, key, notes)
 
-    def written(self, memory: Memory, delivery: object) -> list[Written]:
-        """The texts of a delivery as words of who calls from those numbers; a number that is nobody's is
-        passed by."""
+    async def close(self) -> None:
+        if self.notes is not None:
+            await self.notes.close()
+
+    def said(self, memory: Memory, delivery: object) -> list[tuple[Written, str]]:
+        """What a delivery holds, as words of who calls from those numbers, and ids of recordings whose words
+        are still to be heard; a number that is nobody's is passed by."""
         from echoic.memory.identity.phone import phone_user
 
         found = []
-        for one in text_messages(delivery):
+        for one in messages(delivery):
             if (user_id := phone_user(one.sender, key=self.phone_key)) is None:
                 log.warning("whatsapp.no_number")
                 continue
-            agent_id = memory.settings.agent_id
-            found.append(Written(user_id, agent_id, one.line, one.message_id, "user", one.text, one.said_at))
+            whose = (user_id, memory.settings.agent_id, one.line, one.message_id)
+            found.append((Written(*whose, "user", one.text, one.said_at), one.audio))
         return found
 
 
@@ -86,9 +99,12 @@ async def receive(request: Request, mind: Mind) -> dict[str, bool]:
         delivery = json.loads(body)
     except (ValueError, RecursionError):
         raise Problem(400, "body-invalid", "The body is no JSON.") from None
-    written = channel.written(mind, delivery)
-    await store(mind, written)
-    log.info("whatsapp.received", extra={"texts": len(written)})
+    said = channel.said(mind, delivery)
+    texts, notes = [one for one, audio in said if not audio], [one for one in said if one[1]]
+    await store(mind, texts)
+    log.info("whatsapp.received", extra={"texts": len(texts), "notes": len(notes)})
+    if channel.notes is not None and not await channel.notes.take(notes):
+        raise Problem(503, "voice-note-waits", "A voice note is not stored yet: deliver it again.")
     return {"received": True}
 
 

@@ -3,8 +3,11 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
@@ -14,6 +17,7 @@ from echoic.commands.options import AsJson, DataDir, print_json, with_memory
 from echoic.memory.errors import ConfigInvalid
 
 if TYPE_CHECKING:
+    from echoic.api.channels.voice_notes import Hear
     from echoic.memory.service import Memory
 
 DAY_S = 86_400.0
@@ -44,11 +48,34 @@ def api(
 
     chosen = {"host": host} if host else {}
     settings = load_api_settings(**chosen, **({"port": port} if port >= 0 else {}))
-    with opened_stores(data_dir, "api", every_graph=True) as stores:
-        shelf = Shelf(folder_of(stores.data_dir))
-        say = partial(typer.echo, err=True)
-        served = serve(stores, settings, development=dev, say=say, shelf=shelf, memobase_alone=memobase)
+    with opened_stores(data_dir, "api", every_graph=True) as stores, ExitStack() as opened:
+        folder = folder_of(stores.data_dir)
+        hear = opened.enter_context(_ears(folder)) if settings.whatsapp_token.get_secret_value() else None
+        served = serve(
+            *(stores, settings),
+            development=dev,
+            say=partial(typer.echo, err=True),
+            shelf=Shelf(folder),
+            hear=hear,
+            memobase_alone=memobase,
+        )
         asyncio.run(served)
+
+
+@contextmanager
+def _ears(folder: Path) -> Iterator["Hear"]:
+    """The ears of this machine, for voice notes.
+
+    Raises:
+        ConfigInvalid: their packages are missing.
+        ModelUnavailable: they did not start.
+    """
+    from echoic.agent.config import load_agent_settings
+    from echoic.local.speech.notes import hear_note
+    from echoic.local.speech.plugins import open_local_speech
+
+    with open_local_speech(folder, load_agent_settings().language) as speech:
+        yield partial(hear_note, speech)
 
 
 def mcp(

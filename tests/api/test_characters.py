@@ -3,12 +3,14 @@
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from echoic.api.app import serving
 from echoic.api.config import load_api_settings
+from echoic.memory.direct import OpenMemory
 from echoic.memory.errors import StoreUnavailable
 from tests.api.conftest import Served
 from tests.remembered import fact, learn
@@ -219,3 +221,17 @@ async def test_stores_that_are_away_are_said(served, service, monkeypatch):
         assert (await service.post(CREATED, json=created("I like tea."))).status_code == 503
     await told(service, "I like tea.")
     assert len(await served.memory.turns.list("ana")) == 1
+
+
+async def test_a_program_in_python_asks_the_same_of_a_pair(memory):
+    """Of this character alone; where nothing is known the prompt stays as it is."""
+    memory = replace(memory, settings=memory.settings.model_copy(update={"recall_budget_ms": 5_000}))
+    told = OpenMemory(memory)
+    await told.record("ana", "My dog is called Biscuit.", scope="Luna")
+    asked = ("ana", "Luna", "What is my dog called?")
+    context = await told.get_conversation_context(*asked)
+    assert "Biscuit" in context
+    assert await told.enhance_system_prompt(*asked, "You are Luna.") == f"You are Luna.\n\n{context}"
+    assert await told.get_conversation_context("ana", "Orion", asked[2]) == ""
+    nobody = await told.enhance_system_prompt("ana", "Orion", asked[2], "You are Orion.")
+    assert nobody == "You are Orion."

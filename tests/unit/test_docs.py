@@ -108,7 +108,7 @@ def test_fragments_are_few() -> None:
 
 async def test_open_finds_what_the_guide_says(reader: None, capsys: pytest.CaptureFixture[str]) -> None:
     """What the guide records is in the block that it prints."""
-    await run(next(snippet for snippet in SNIPPETS if "echoic.open()" in snippet.code))
+    await run(next(snippet for snippet in SNIPPETS if "print(found.block)" in snippet.code))
     assert "Biscuit" in capsys.readouterr().out
 
 
