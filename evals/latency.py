@@ -4,7 +4,8 @@
 
 From the entry of `llm_node` to the model's first chunk, with a model that answers at once; executor hop,
 recall and rendering included, nothing prefetched, no question ever asked twice. Beside it in the same run: no
-memory, the bare embedding of such words, and `mem0.AsyncMemory.search`. Nothing is cut short: the deadline is
+memory, the bare embedding of such words (by MiniLM as it is published, and by ours, which multiplies in 8
+bits), and `mem0.AsyncMemory.search`. Nothing is cut short: the deadline is
 lifted, and `late` counts what it would have cut. Own embedded stores in a temporary folder, so that nobody's
 data is touched.
 """
@@ -50,7 +51,7 @@ WARM_UP = 8
 """Questions of each call before timing starts: connections are opened, statements prepared."""
 UNCUT = {"recall_budget_ms": 10_000, "breaker_failures": 1_000}
 """No answer is cut short by the deadline or skipped by a breaker: what is timed is all of the work."""
-BARE, OURS, MEM0 = "embedding", "echoic", "mem0_async_search"
+PUBLISHED, BARE, OURS, MEM0 = "published_minilm", "embedding", "echoic", "mem0_async_search"
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,20 +248,24 @@ def _stalls(cells: Cells, variant: str) -> dict[str, Any]:
 
 
 def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Closed loop: one call against the bare embedding, most calls beyond it against Mem0's."""
+    """Closed loop: one call against the bare embedding, ours and the published one, most calls beyond ours
+    against Mem0's."""
     at = {(row["variant"], row["calls"]): row for row in rows if row["load"] == "closed"}
     most = max(CALLS)
     beyond = {name: at[name, most]["p95_ms"] - at[BARE, most]["p95_ms"] for name in (OURS, MEM0)}
+    ours, embedding, published = (at[name, 1]["p50_ms"] for name in (OURS, BARE, PUBLISHED))
     return {
-        "echoic_to_embedding_p50_1_call": round(at[OURS, 1]["p50_ms"] / at[BARE, 1]["p50_ms"], 2),
+        "echoic_to_embedding_p50_1_call": round(ours / embedding, 2),
+        "echoic_to_published_minilm_p50_1_call": round(ours / published, 2),
         f"beyond_embedding_to_mem0_p95_{most}_calls": round(beyond[OURS] / beyond[MEM0], 2),
     }
 
 
 def _show(report: dict[str, Any], console: Console) -> None:
     console.print(_table(report))
-    one, many = report["ratios"].values()
-    console.print(f"Against the bare embedding, p50 at one call: {one} (aim: 1.5 at most)")
+    one, published, many = report["ratios"].values()
+    console.print(f"Against bare MiniLM, p50 at one call: {published} (aim: 1.0 at most)")
+    console.print(f"Against the bare embedding in use: {one} (aim: 1.5 at most)")
     console.print(
         f"Beyond the embedding against Mem0's, p95 at {max(CALLS)} calls: {many} (aim: 0.25 at most)"
     )

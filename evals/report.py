@@ -16,6 +16,7 @@ PAGE, RESULTS = ROOT / "docs" / "evals.md", ROOT / "evals" / "results"
 MARKS = ("<!-- measured: written by `make docs` from evals/results -->\n", "<!-- measured end -->\n")
 VARIANTS = {
     "no_memory": "no memory",
+    "published_minilm": "MiniLM as published",
     "embedding": "embedding the words only",
     "echoic": "**Echoic**",
     "mem0_async_search": "`mem0.AsyncMemory.search`",
