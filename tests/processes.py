@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from echoic.memory.hosting.files import try_lock
@@ -158,6 +159,14 @@ def wait_until(true: Callable[[], bool], limit_s: float = 10.0) -> None:
     while not true():
         assert time.monotonic() < deadline, f"not within {limit_s} s"
         time.sleep(0.01)
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Its words; none of one that has ended meanwhile."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def wait_gone(pids: Sequence[int], limit_s: float = 10.0) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.processes import wait_until
+from echoic.memory.embedding.client import embedding_folder
+from tests.processes import command_of, wait_until
 
 START_S = 100.0
 STOP_S = 30.0
@@ -36,6 +37,11 @@ class Dev:
     def everything(self) -> list[psutil.Process]:
         """All processes that it started, daemons and servers included."""
         return psutil.Process(self.process.pid).children(recursive=True)
+
+    def its_own(self) -> list[psutil.Process]:
+        """The same but for the embedding server: all programs of this user share the one that was first."""
+        shared = str(embedding_folder())
+        return [one for one in self.everything() if shared not in " ".join(command_of(one))]
 
     def api(self) -> psutil.Process:
         """The process that serves the page; waits for it."""

@@ -21,7 +21,7 @@ from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.service import open_memory
 from echoic.memory.types import Turn
 from tests.fakes import Request, ScriptedModel
-from tests.processes import state_of
+from tests.processes import command_of, state_of
 from tests.rooms.harness import Caller
 from tests.rooms.speech import CALLER_RATE, Voice, silence
 from tests.rooms.worker import AgentWorker, agent_worker, environment_of
@@ -250,7 +250,7 @@ def wait_few_processes(worker: AgentWorker) -> None:
     Whether the servers of speech and embedding are the worker's depends on who needed them first.
     """
     deadline = time.monotonic() + 40
-    while len(left := [one for one in worker.descendants() if "forkserver" in " ".join(one.cmdline())]) > 3:
+    while len(left := [one for one in worker.descendants() if "forkserver" in " ".join(command_of(one))]) > 3:
         assert time.monotonic() < deadline, left
         time.sleep(0.2)
 

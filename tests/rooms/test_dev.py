@@ -62,7 +62,7 @@ def test_two_stacks_side_by_side_and_one_that_is_killed(program: Path, tmp_path:
         agent.kill()
         wait_until(lambda: "agent ended with code -9; it is started again" in one.said())
         wait_until(lambda: any(process.pid != agent.pid for process in one.agents()))
-        started = [process.pid for process in one.everything()]
+        started = [process.pid for process in one.its_own()]
         one.process.kill()
         one.process.wait()
         wait_gone(started, 20.0)
