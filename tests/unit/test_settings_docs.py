@@ -87,7 +87,7 @@ def test_report_shows_every_figure(tmp_path: Path) -> None:
     for name, result in results.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(result))
     shown = report.measured(tmp_path)
-    assert "| 1, back to back | 0.04 / 14.2 / 123 | – | 10.0 / 14.2 / 123 | – | 500 |" in shown
+    assert "| 1, back to back | 0.04 / 14.2 / 123 | – | – | 10.0 / 14.2 / 123 | – | 500 |" in shown
     assert "| share of the evidence found | 0.700 | 0.812 |" in shown
     assert "| event ordering | 9 | 0.500 | 0.750 |" in shown
     assert "Of 12 things that changed, the change stands above what was told first for 0.917." in shown
