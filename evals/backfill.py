@@ -12,8 +12,10 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -29,6 +31,13 @@ from evals.sample_words import answered, learned, said
 CALL_TURNS, USERS, FACTS = 20, 100, 1_000
 EVERY_S, ALONE_S = 0.2, 10.0
 BEGAN = datetime(2025, 1, 1, tzinfo=UTC)
+SENTENCES = 500
+"""Distinct ones; templates have no ten thousand."""
+
+
+def _numbered(texts: Sequence[str]) -> Iterator[str]:
+    """None twice, without end."""
+    return (f"{text} That is number {number}." for number, text in enumerate(cycle(texts)))
 
 
 async def main(turns: int) -> None:
@@ -97,7 +106,7 @@ def figures(times: list[float]) -> str:
 
 def write_calls(path: Path, turns: int) -> None:
     """A call a line, of a hundred people in turn."""
-    spoken = {"user": iter(said(turns // 2)), "assistant": iter(answered(turns // 2))}
+    spoken = {"user": _numbered(said(SENTENCES)), "assistant": _numbered(answered(SENTENCES))}
     with path.open("w") as file:
         for number in range(turns // CALL_TURNS):
             at, parts = BEGAN + timedelta(hours=number), []
