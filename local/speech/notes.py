@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import logging
 from collections.abc import Iterator
 
 from echoic.local.speech.client import HEARING_RATE
@@ -9,6 +10,7 @@ from echoic.local.speech.plugins import LocalSpeech
 from echoic.local.speech.stt import Reader
 from echoic.local.speech.utterance import BYTES_A_SECOND, LONGEST_S, Utterance
 
+log = logging.getLogger("echoic.speech")
 MOST_S = 600
 """What follows in a longer note is not heard."""
 FORMATS = {
@@ -51,8 +53,8 @@ def _decoded(content: bytes, form: str | None) -> bytes:
                 audio += b"".join(part.to_ndarray().tobytes() for part in resampler.resample(frame))
                 if len(audio) >= most:
                     break
-    except (av.FFmpegError, ValueError, IndexError):  # the last: it holds no sound
-        pass
+    except (av.FFmpegError, ValueError, IndexError) as exc:  # the last: it holds no sound
+        log.warning("speech.note_damaged", extra={"error": type(exc).__name__, "bytes": len(audio)})
     return bytes(audio[:most])
 
 

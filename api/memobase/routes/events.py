@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from echoic.api.memobase import events
 from echoic.api.memobase.asker import Id, Reads, Writes
@@ -13,7 +13,19 @@ from echoic.memory.profile.episodes import drop_episode
 from echoic.memory.text.words import capped, clean
 
 router = APIRouter(route_class=MemobaseRoute)
-Least = Annotated[float, Query(allow_inf_nan=False)]
+
+
+def _sought(
+    query: str,
+    similarity_threshold: Annotated[float, Query(allow_inf_nan=False)] = 0.2,
+    time_range_in_days: int = 180,
+    topk: int = 10,
+) -> tuple[str, float, int, int]:
+    return capped(clean(query)), similarity_threshold, time_range_in_days, topk
+
+
+Sought = Annotated[tuple[str, float, int, int], Depends(_sought)]
+"""What is looked for by meaning, how near it must be, of how many days, and how much of it."""
 
 
 @router.get("/users/event/{user_id}")
@@ -40,31 +52,17 @@ async def memobase_delete_event(about: Writes, event_id: Id) -> Frame:
 
 
 @router.get("/users/event/search/{user_id}")
-async def memobase_search_events(
-    about: Reads,
-    query: str,
-    topk: int = 10,
-    similarity_threshold: Least = 0.2,
-    time_range_in_days: int = 180,
-) -> Frame:
+async def memobase_search_events(about: Reads, sought: Sought) -> Frame:
     """Events that are near to a text, nearest first."""
     await wait_flushed(about)
-    asked = (capped(clean(query)), similarity_threshold, time_range_in_days, topk)
-    return ok({"events": await events.searched(about, *asked), "gists": []})
+    return ok({"events": await events.searched(about, *sought), "gists": []})
 
 
 @router.get("/users/event_gist/search/{user_id}")
-async def memobase_search_gists(
-    about: Reads,
-    query: str,
-    topk: int = 10,
-    similarity_threshold: Least = 0.2,
-    time_range_in_days: int = 180,
-) -> Frame:
+async def memobase_search_gists(about: Reads, sought: Sought) -> Frame:
     """The same for gists. JavaScript's and Go's clients look for them among `events`."""
     await wait_flushed(about)
-    asked = (capped(clean(query)), similarity_threshold, time_range_in_days, topk)
-    found = await events.gists(about, *asked)
+    found = await events.gists(about, *sought)
     return ok({"gists": found, "events": found})
 
 
