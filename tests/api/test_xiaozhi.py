@@ -77,9 +77,9 @@ async def provider(server, served, address):
     return connected(server, address, key)
 
 
-def connected(server, url, key, device=DEVICE, **options):
-    """One connection of a device."""
-    provider = server.MemoryProvider({"type": "echoic", "url": url, "api_key": key, **options})
+def connected(server, url, key, device=DEVICE, budget_ms=10_000):
+    """One connection of a device; on a busy machine the usual 0.3 s is up before the API answers."""
+    provider = server.MemoryProvider({"type": "echoic", "url": url, "api_key": key, "budget_ms": budget_ms})
     provider.init_memory(device, llm=None, summary_memory=None, save_to_file=True)
     return provider
 
