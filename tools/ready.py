@@ -136,7 +136,7 @@ def lock(options: list[str]) -> None:
     for name, extra in (
         ("dev", [*options, "pyproject.toml", *_extras(*OURS, "local", "languages", "docs", "dev")]),
         ("local", [*constrained, "pyproject.toml", *_extras(*OURS, "local")]),
-        ("server", [*constrained, "pyproject.toml", *_extras(*OURS)]),
+        ("server", [*constrained, "pyproject.toml", *_extras(*OURS, "e5")]),
         ("build", [*options, "locks/build.in"]),
         ("uv", [*options, "locks/uv.in"]),
     ):
