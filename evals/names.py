@@ -4,9 +4,10 @@
 
 Forty people with rare names are told about, among 160 ordinary sentences of the same caller. Four questions
 about each are spoken by three voices (Piper's Joe, and two of espeak-ng, which Moonshine understands far
-worse), and what Moonshine hears is asked through the shipping recall, with the lookup by sound and without.
-Beside it 200 ordinary sentences, as written and as heard: a word of memory that is taken to be meant, and was
-not said, is a false repair. Names and sentences are `open` or `sealed` by a hash.
+worse), and what Moonshine hears is asked through the shipping recall: with the names as key terms of the ears
+and the lookup by sound, and without both. Beside it 200 ordinary sentences, as written and as heard: a word
+of memory that is taken to be meant or heard, and was not said, is a false repair. Names and sentences are
+`open` or `sealed` by a hash.
 """
 
 import asyncio
@@ -65,7 +66,7 @@ ESPEAK = {"espeak us": ("en-us+f3", "150"), "espeak gb": ("en-gb+f2", "150")}
 """Voice, and words a minute: of eight voices those whose ordinary words Moonshine gets right most often."""
 PIPER = "piper joe"
 PAUSE = bytes(HEARING_RATE // 2)
-Hear = Callable[[str, str], Awaitable[str]]
+Hear = Callable[[str, str, bool], Awaitable[str]]
 
 
 def main(
@@ -91,14 +92,15 @@ def main(
 
 
 def listening(ears: Path, voice: Path) -> Hear:
-    """What Moonshine hears when a voice says something."""
+    """What Moonshine hears when a voice says something, with the names as key terms or without."""
 
-    async def hear(spoken_by: str, text: str) -> str:
+    async def hear(spoken_by: str, text: str, knows: bool) -> str:
         if spoken_by == PIPER:
             _, sound = await ask(voice, {"text": text, "steady": True})
         else:
             sound = await espeak(*ESPEAK[spoken_by], text)
-        answer, _ = await ask(ears, {}, PAUSE + at_hearing_rate(sound) + PAUSE)
+        expected = {"terms": NAMES if knows else []}
+        answer, _ = await ask(ears, expected, PAUSE + at_hearing_rate(sound) + PAUSE)
         return str(answer["text"])
 
     return hear
@@ -129,7 +131,7 @@ def ordinary() -> list[str]:
 
 
 async def measure(settings: Any, hear: Hear, part: str) -> dict[str, Any]:
-    """Every question of one part by every voice, with the lookup by sound and without."""
+    """Every question of one part by every voice, with what is known of the names and without."""
     async with open_memory(settings) as memory:
         told = {name: TOLD[number % len(TOLD)].format(name=name) for number, name in enumerate(NAMES)}
         for number, (name, text) in enumerate([*told.items(), *enumerate(said(OTHER_TURNS))]):
@@ -141,8 +143,8 @@ async def measure(settings: Any, hear: Hear, part: str) -> dict[str, Any]:
         for name in (name for name in NAMES if split(name) == part):
             for text in (template.format(name=name) for template in ASKED):
                 for spoken_by in (PIPER, *ESPEAK):
-                    heard = await hear(spoken_by, text)
                     for by_sound in (False, True):
+                        heard = await hear(spoken_by, text, by_sound)
                         # the recaller answers the same words only once
                         memory.recaller.forget_call(call.caller)
                         held(memory)._sounds = None if by_sound else Sounds(())
@@ -153,7 +155,8 @@ async def measure(settings: Any, hear: Hear, part: str) -> dict[str, Any]:
         corpus._sounds = None
         sentences = [text for text in ordinary() if split(text) == part]
         written = [text for text in sentences if false_repairs(corpus, text, text)]
-        misheard = [text for text in sentences if false_repairs(corpus, await hear(PIPER, text), text)]
+        heard_as = {text: await hear(PIPER, text, True) for text in sentences}
+        misheard = [text for text, heard in heard_as.items() if false_repairs(corpus, heard, text)]
         await call.end()
     voices = (PIPER, *ESPEAK)
     return {
@@ -194,8 +197,10 @@ def turn_id(name: str) -> UUID:
 
 
 def false_repairs(corpus: CallCorpus, heard: str, said: str) -> set[str]:
-    """Terms of memory that are taken to be meant by words of a sentence, and were not said."""
-    return set(corpus._alike(asked_terms(heard), heard)) - set(terms(said))
+    """Terms of memory that are taken to be meant by words of a sentence, or names that are heard in it, and
+    were not said."""
+    names = {term for name in NAMES for term in terms(name)} & set(terms(heard))
+    return (set(corpus._alike(asked_terms(heard), heard)) | names) - set(terms(said))
 
 
 async def place(memory: Memory, caller: Caller, heard: str, name: str) -> int | None:

@@ -16,7 +16,7 @@ from echoic.memory.hosting.daemon_client import join_servers
 from echoic.memory.hosting.socket_servers import LOAD_S, socket_path, socket_servers
 
 PROGRAMS = {
-    "ears": ["echoic.local.speech.moonshine_process"],
+    "ears": ["echoic.local.speech.moonshine.process"],
     "voice": ["echoic.local.speech.piper_process"],
 }
 WHISPER = {"whisper": ["echoic.local.speech.whisper_process"]}

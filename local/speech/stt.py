@@ -10,6 +10,7 @@ be waited for when the pause turns out to be the end.
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Literal
@@ -52,8 +53,12 @@ class LocalSTT(stt.STT):
         Args:
             language: of the caller; empty: told by Whisper from the first longer words.
         """
-        super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=True))
+        capabilities = stt.STTCapabilities(streaming=True, interim_results=True)
+        if hasattr(capabilities, "keyterms"):  # since livekit-agents 1.8
+            capabilities.keyterms = True
+        super().__init__(capabilities=capabilities)
         self._ears, self._whisper, self._language = ears, whisper, language
+        self._terms: list[str] = []
         self._detector = inference.VAD(
             min_speech_duration=0.1, min_silence_duration=END_S, prefix_padding_duration=LEAD_S
         )
@@ -75,7 +80,11 @@ class LocalSTT(stt.STT):
         return _Caller(self, self._reader(), self._detector, conn_options)
 
     def _reader(self) -> "Reader":
-        return Reader(self._ears, self._whisper, self._language)
+        return Reader(self._ears, self._whisper, self._language, self._terms)
+
+    def _update_session_keyterms(self, keyterms: list[str]) -> None:
+        """Names that may be said, from now on: LiveKit's hook, since 1.8.9."""
+        self._terms[:] = keyterms
 
     async def _recognize_impl(
         self, buffer: AudioBuffer, *, language: NotGivenOr[str] = NOT_GIVEN, conn_options: APIConnectOptions
@@ -93,8 +102,8 @@ class LocalSTT(stt.STT):
 class Reader:
     """Has the audio of one caller read, in the language that they speak."""
 
-    def __init__(self, ears: Path, whisper: Path | None, language: str) -> None:
-        self._ears, self._whisper, self.language = ears, whisper, language
+    def __init__(self, ears: Path, whisper: Path | None, language: str, terms: Sequence[str] = ()) -> None:
+        self._ears, self._whisper, self.language, self._terms = ears, whisper, language, terms
 
     @property
     def code(self) -> LanguageCode:
@@ -119,7 +128,7 @@ class Reader:
         if self._whisper is not None and self.language not in ("", ENGLISH):
             answer, _ = await ask(self._whisper, question | {"language": self.language}, audio)
         else:
-            answer, _ = await ask(self._ears, question, audio)
+            answer, _ = await ask(self._ears, question | {"terms": list(self._terms)}, audio)
         return str(answer["text"])
 
 

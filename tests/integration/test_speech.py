@@ -90,6 +90,31 @@ async def caller(speech: LocalSpeech) -> AsyncIterator[Caller]:
         await stream.aclose()
 
 
+async def test_a_name_that_memory_knows_is_heard_as_it_is_written(speech: LocalSpeech) -> None:
+    """LiveKit's hook tells the ears which; one that is not said changes nothing, nor one in letters that they
+    do not have."""
+    asked = await voice(speech, "Where does Ottoline live?") + silence(1)
+    ears, heard = speech.stt(), []
+    for names in ([], ["Ottoline", "Thandiwe", "Łukasz Żółć", ""], ["Thandiwe"]):
+        if names:
+            ears._update_session_keyterms(names)
+        stream = ears.stream()
+        someone = Caller(stream)
+        await someone.say(asked)
+        someone.hang_up()
+        await someone.listen()
+        heard.append(" ".join(someone.texts(FINAL)))
+        await stream.aclose()
+    assert ears.capabilities.keyterms and "Ottoline" not in heard[0]
+    assert heard[1] == "Where does Ottoline live?" and "Thandiwe" not in heard[2]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.3])
+async def test_next_to_nothing_is_heard_as_nothing(speech: LocalSpeech, seconds: float) -> None:
+    answer, _ = await ask(speech.ears, {"terms": ["Ottoline"]}, silence(seconds))
+    assert answer == {"text": ""}
+
+
 async def test_what_is_spoken_is_heard(speech: LocalSpeech) -> None:
     """Words come while they are said; the final ones once, in order, with their times."""
     async with caller(speech) as someone:
