@@ -62,10 +62,12 @@ class Heartbeat:
 
     @classmethod
     def parse(cls, text: str) -> "Heartbeat | None":
-        if not text:
+        """None for what is no beat: one that cannot be read keeps nobody from watching the others."""
+        try:
+            epoch, owner, count = text.split(" ")
+            return cls(int(epoch), owner, int(count))
+        except ValueError:
             return None
-        epoch, owner, count = text.split(" ")
-        return cls(int(epoch), owner, int(count))
 
     @property
     def next(self) -> "Heartbeat":
@@ -92,10 +94,14 @@ class LeaseInfo:
     """What the agent of the call knows and the next one cannot find out: see `Lease.note`."""
 
     @classmethod
-    def parse(cls, text: str) -> "LeaseInfo":
-        """Facts that a newer version wrote are read too: during an upgrade both watch."""
+    def parse(cls, text: str) -> "LeaseInfo | None":
+        """Facts that a newer version wrote are read too: during an upgrade both watch. None for what are none.
+        """
         known = {one.name for one in fields(cls)}
-        return cls(**{name: value for name, value in json.loads(text).items() if name in known})
+        try:
+            return cls(**{name: value for name, value in json.loads(text).items() if name in known})
+        except (AttributeError, RecursionError, TypeError, ValueError):
+            return None
 
 
 class Leases:

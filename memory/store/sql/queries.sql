@@ -167,7 +167,7 @@ order by coalesce(due <= $4, false) desc, (payload ->> 'importance')::real desc 
 -- name: names
 -- Names in the live facts that this agent may see, those of the most important facts first. $2 agent $3 how many $4 now $5 most characters
 select name from facts, lateral (
-    select jsonb_array_elements_text(coalesce(payload -> 'names', '[]')) union all select payload #>> '{about,name}'
+    select jsonb_array_elements_text(case jsonb_typeof(payload -> 'names') when 'array' then payload -> 'names' else '[]' end) union all select payload #>> '{about,name}'
 ) as named (name)
 where user_id = any($1::text[]) and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $4)
     and char_length(name) between 1 and $5
