@@ -34,6 +34,7 @@ LEFT = "left"
 _BEATS, _FACTS = "echoic:{calls}:beats", "echoic:{calls}:facts"
 _SWAP = """
 local stands = redis.call('HGET', KEYS[1], ARGV[1]) or ''
+if not string.match(stands, '^%d+ %S+ %d+$') then stands = '' end
 if stands ~= ARGV[2] then return stands end
 if ARGV[3] == '' then
     redis.call('HDEL', KEYS[1], ARGV[1])
@@ -112,7 +113,11 @@ class Leases:
 
     def __init__(self, redis_url: str) -> None:
         self._redis = redis.Redis.from_url(
-            redis_url, decode_responses=True, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S
+            redis_url,
+            decode_responses=True,
+            encoding_errors="replace",
+            socket_timeout=ANSWER_S,
+            socket_connect_timeout=ANSWER_S,
         )
 
     async def beats(self) -> dict[str, Heartbeat]:
