@@ -113,14 +113,14 @@ class Database:
         Raises:
             StoreUnavailable: it cannot be reached.
         """
-        async with AsyncExitStack() as stack:
+        async with _ended_as_begun(), AsyncExitStack() as stack:
             try:
                 pool = await self._opened()
                 connection = await stack.enter_async_context(pool.acquire())
-                await stack.enter_async_context(self.fence(connection))
                 await stack.enter_async_context(
                     connection.transaction(isolation="repeatable_read", readonly=True)
                 )
+                await stack.enter_async_context(self.fence(connection))
             except (*UNAVAILABLE, asyncpg.PostgresError) as exc:
                 raise fault_of(exc) from exc
             yield Snapshot(connection)
@@ -261,6 +261,19 @@ class Snapshot:
                 task.cancel()
                 task.add_done_callback(_read_error)
         raise StoreTimeout(f"Postgres did not answer within {PAGE_S:g} s")
+
+
+@asynccontextmanager
+async def _ended_as_begun() -> AsyncIterator[None]:
+    """A connection that was lost or given up cannot even end its transaction: what befell it before is told.
+    """
+    try:
+        yield
+    except asyncpg.InterfaceError as exc:
+        before: BaseException | None = exc
+        while before is not None and not isinstance(before, MemoryFault):
+            before = before.__context__
+        raise before or fault_of(exc) from exc
 
 
 async def _part(connection: asyncpg.Connection) -> None:
