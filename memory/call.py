@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from echoic.memory.clock import monotonic_of
+from echoic.memory.clock import moment, monotonic_of
 from echoic.memory.errors import MemoryFault, TurnVoid
 from echoic.memory.graph.types import item_of
 from echoic.memory.identity.ids import check_agent_id, check_user_id, storable
@@ -45,7 +45,7 @@ class CallMemory:
     load_ms: float = 0.0
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     """By this host's clock."""
-    began_s: float = field(default_factory=time.monotonic)
+    began_s: float = field(default_factory=moment)
     """The same by the monotonic clock."""
     load_fault: str = ""
     """Why earlier calls could not be read, as a sentence."""

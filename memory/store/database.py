@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from typing import TypeAlias, TypeVar
@@ -10,7 +9,7 @@ from typing import TypeAlias, TypeVar
 import asyncpg
 import pgvector.asyncpg
 
-from echoic.memory.clock import Clock
+from echoic.memory.clock import Clock, moment
 from echoic.memory.errors import (
     MemoryFault,
     SchemaMismatch,
@@ -215,7 +214,7 @@ class Database:
         await pgvector.asyncpg.register_vector(connection)
         if self._check is not None:
             await self._check(connection)
-        asked_s = time.monotonic()
+        asked_s = moment()
         self.clock.set(await connection.fetchval("select clock_timestamp()"), asked_s)
 
     def _abandon(self, task: asyncio.Task, held: list[Connection]) -> None:

@@ -5,7 +5,6 @@ A turn can be found by its words as soon as its row is committed.
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 
-from echoic.memory.clock import Clock
+from echoic.memory.clock import Clock, moment
 from echoic.memory.embedding.embedder import Embedder, Vector
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
@@ -220,7 +219,7 @@ def kept_words(role: Role, text: str, last_said: dict[Role, str] | None) -> str:
 async def _insert(connection: Connection, *, turn: Turn, text: str, words: Words, clock: Clock) -> bool:
     values = _values(turn, text, words)
     await connection.execute(query("lock_user_shared"), turn.user_id)
-    asked_s = time.monotonic()
+    asked_s = moment()
     row = await connection.fetchrow(query("insert_turn"), *values)
     clock.set(row["now"], asked_s)
     if row["ref"] is not None:
