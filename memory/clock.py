@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 SAME_S = 1.0
 """Clocks that differ by less count as the same, for the time that is written down: nobody hears a second."""
 
-_TICKING = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS has that meaning in its monotonic one
+_TICKING = getattr(
+    time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC
+)  # macOS has that meaning in its monotonic one
 
 
 def moment() -> float:

@@ -96,8 +96,7 @@ class LeaseInfo:
 
     @classmethod
     def parse(cls, text: str) -> "LeaseInfo | None":
-        """Facts that a newer version wrote are read too: during an upgrade both watch. None for what are none.
-        """
+        """None for what are none; those of a newer version are read too: during an upgrade both watch."""
         known = {one.name for one in fields(cls)}
         try:
             return cls(**{name: value for name, value in json.loads(text).items() if name in known})

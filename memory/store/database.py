@@ -264,8 +264,7 @@ class Snapshot:
 
 @asynccontextmanager
 async def _ended_as_begun() -> AsyncIterator[None]:
-    """A connection that was lost or given up cannot even end its transaction: what befell it before is told.
-    """
+    """A connection that was lost or given up cannot end its transaction: what befell it before is told."""
     try:
         yield
     except asyncpg.InterfaceError as exc:

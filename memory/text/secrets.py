@@ -103,7 +103,9 @@ def _passwords(text: str, words: list[_Word], asked: str) -> list[tuple[int, int
             and text[words[last].end :][:1] != ":"
         ):
             after = bisect_right(stating, last)
-            near = (at for at in stating[after : after + NEAR] if at <= last + NEAR and words[at].begin < close)
+            near = (
+                at for at in stating[after : after + NEAR] if at <= last + NEAR and words[at].begin < close
+            )
             begin = next(near, None)
         if begin is not None and begin + 1 < len(words):
             spans.append((words[begin + 1].begin, close))

@@ -49,7 +49,7 @@ UNSPACED = re.compile(
 )
 
 MOST_MARKS = 30
-"""Accents in a row, as in Unicode's stream-safe format (UAX #15); behind them stands a mark that shows nothing.
+"""Accents in a row, as in Unicode's stream-safe format (UAX #15); behind them stands a mark that is not seen.
 
 Python sorts them in quadratic time, and holds up every thread meanwhile: 100,000 took 22 s."""
 _PAUSE = "\u034f"

@@ -169,7 +169,7 @@ def test_one_late_answer_moves_no_clock():
 
 @pytest.mark.parametrize("slept_s", [600, 8 * 3_600, 30 * 86_400])
 def test_a_night_of_sleep_is_counted(slept_s, monkeypatch):
-    """A laptop that slept: Python's own monotonic clock stood still, and an erasure may have come meanwhile."""
+    """A laptop that slept: Python's own monotonic clock stood still, and an erasure may have come."""
     clock, awake, now = Clock(), time.monotonic, datetime.now(UTC)
     clock.set(now, moment())
     pauses = Pauses()

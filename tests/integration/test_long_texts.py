@@ -10,7 +10,7 @@ from echoic.memory.types import Caller
 from tests.embedders import WordEmbedder
 
 LOOP_S, ALL_S = 0.25, 5.0
-"""Processor time of the event loop's thread and of all, at twenty times what was measured on a quiet machine."""
+"""Processor time of the event loop's thread and of all: generous, and seconds below what it once was."""
 TEXTS = {
     # each took seconds once, most of it in the event loop or with the interpreter locked
     "accents that must be sorted": "a" + "\u0301\u0316" * 50_000,

@@ -1,4 +1,4 @@
-"""Rows that another program wrote into Mem0's table: an odd value costs itself, and not its person's memory."""
+"""What another program wrote into Mem0's table: an odd value costs itself, not its person's memory."""
 
 import json
 from uuid import uuid4
