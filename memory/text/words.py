@@ -78,14 +78,13 @@ _WORDS_ONLY = _Spaced("LMN")
 
 def normalise(text: str) -> str:
     """The key of a lookup: the same words said again, however they are written, give the same string."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", parted(text)).casefold())
     return " ".join(folded.translate(_WITHOUT_PUNCTUATION).split())
 
 
 def clean(text: str) -> str:
     """`holdable` text that is quick to compare, too: see MOST_MARKS."""
-    text = holdable(text)
-    return text if text.isascii() else _MANY_MARKS.sub(_parted, text)
+    return parted(holdable(text))
 
 
 def holdable(text: str) -> str:
@@ -95,6 +94,11 @@ def holdable(text: str) -> str:
     except UnicodeEncodeError:
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
     return text.replace("\0", "")
+
+
+def parted(text: str) -> str:
+    """`text` with no more accents in a row than Python can sort quickly."""
+    return text if text.isascii() else _MANY_MARKS.sub(_parted, text)
 
 
 def _parted(found: re.Match[str]) -> str:
@@ -208,7 +212,8 @@ def plain_words(text: str) -> list[str]:
     """The words of a text without case and accents, as they stand."""
     text = _POSSESSIVE.sub("", text.casefold())
     if not text.isascii():
-        text = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text).casefold()))
+        text = unicodedata.normalize("NFKD", parted(text)).casefold()
+        text = unicodedata.normalize("NFC", _ACCENTS.sub("", text))
     return text.translate(_WORDS_ONLY).split()
 
 

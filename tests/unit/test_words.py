@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -292,3 +293,11 @@ def test_accents_without_end_are_parted_and_kept(marks: str) -> None:
 def test_what_is_no_accent_is_not_parted(text: str) -> None:
     """Smileys, dashes and vowel signs in their words."""
     assert clean(text) == text
+
+
+@pytest.mark.parametrize("compare", [normalise, terms, asked_terms, clean])
+def test_endless_accents_take_no_time(compare) -> None:
+    """Also in words that did not come through `clean`: it was half a minute, with the interpreter locked."""
+    began_s = time.thread_time()
+    compare("a" + "\u0301\u0316" * 50_000)
+    assert time.thread_time() - began_s < 3
