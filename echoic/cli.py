@@ -4,6 +4,7 @@ import os
 import sys
 import warnings
 from importlib.metadata import PackageNotFoundError, version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -11,7 +12,7 @@ import typer
 from dotenv import load_dotenv
 
 from echoic.commands import administration, backfill, calls, data, links, models, serving, settings
-from echoic.memory.errors import MemoryFault
+from echoic.memory.errors import ConfigInvalid, MemoryFault
 
 app = typer.Typer(
     name="echoic",
@@ -81,9 +82,12 @@ def main() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the end
-    load_dotenv(Path.cwd() / ".env")  # counts where the environment says nothing
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a file is UTF-8 as JSON is, and a terminal what it can show
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
     warnings.simplefilter("ignore")  # of other people's packages, between the words of a talk
     try:
+        _read_dotenv()
         app()
     except KeyboardInterrupt:
         sys.exit(130)
@@ -101,6 +105,20 @@ def main() -> None:
             f"Echoic met a fault it does not know ({type(exc).__name__}). ECHOIC_DEBUG=1 shows where; please "
             "report it."
         )
+
+
+def _read_dotenv() -> None:
+    """Of the folder one is in, if it still exists: `.env` counts where the environment says nothing.
+
+    Raises:
+        ConfigInvalid: it holds what no variable can.
+    """
+    try:
+        load_dotenv(Path(".env"))
+    except ValueError as exc:
+        raise ConfigInvalid(
+            ".env in this folder is not UTF-8, or holds NUL: save it as UTF-8, or move it away."
+        ) from exc
 
 
 @app.callback(invoke_without_command=True)

@@ -27,6 +27,8 @@ PASTED = 12
 LOUD_MS = 100.0
 """From here on LiveKit warns that speech may stutter."""
 
+REPEATED = {"quotes": '"<(', "accents": "\u0301\u0316", "secrets": "password: ", "numbers": "one "}
+
 
 class OkLLM(FakeLLM):
     def reply(self, context: llm.ChatContext) -> str:
@@ -36,8 +38,8 @@ class OkLLM(FakeLLM):
 def pasted(chars: int, kind: str, number: int) -> str:
     """A text of that length, another one for each number."""
     chance = random.Random(f"{kind} {number}")
-    if kind == "quotes":
-        return '"<(' * (chars // 3)
+    if kind in REPEATED:
+        return (REPEATED[kind] * chars)[:chars]
     if kind == "one word":
         return str(number) * chars
     letters = "abcdefghijklmnopqrstuvwxyz" if kind == "words" else "กขฃคฅฆงจฉชซฌญ"
@@ -49,7 +51,7 @@ def pasted(chars: int, kind: str, number: int) -> str:
 
 async def main(chars: int) -> None:
     print(f"{'text':<12}{'turn':<20}{'longest':>10}{'computing':>12}  callback")
-    for kind in ("words", "one script", "quotes", "one word"):
+    for kind in ("words", "one script", *REPEATED, "one word"):
         memory = echoic.testing.memory()
         session: AgentSession[Any] = AgentSession(
             llm=OkLLM(), vad=None, turn_handling={"turn_detection": None}, user_away_timeout=None

@@ -38,7 +38,7 @@ class Address:
             kept = cls.read(file)
             if are_free((kept.port, kept.udp_port)):
                 return kept
-        except (FileNotFoundError, ValueError, TypeError):
+        except (FileNotFoundError, RecursionError, TypeError, ValueError):
             pass
         port, udp_port = free_ports(2)
         new = cls(port, udp_port, secrets.token_urlsafe(32))

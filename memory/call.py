@@ -6,10 +6,11 @@ import time
 from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from echoic.memory.clock import monotonic_of
+from echoic.memory.clock import moment, monotonic_of
 from echoic.memory.errors import MemoryFault, TurnVoid
 from echoic.memory.graph.types import item_of
 from echoic.memory.identity.ids import check_agent_id, check_user_id, storable
@@ -18,17 +19,15 @@ from echoic.memory.recall.prompt import estimate_tokens
 from echoic.memory.recall.recent_turns import PROFILE_FACTS, TURNS_BEFORE, TURNS_NOW, RecentTurns
 from echoic.memory.settings.personal import Choices
 from echoic.memory.store.consent import Consent, Pauses, Policy, keeps, must_ask
-from echoic.memory.store.turns import read_ahead, turn_id_for
+from echoic.memory.store.turns import kept_words, turn_id_for
 from echoic.memory.stores import Stores
-from echoic.memory.text.secrets import hide_in_turn
-from echoic.memory.text.words import capped, clean
 from echoic.memory.types import Caller, Item, Recall, Role, Turn
 
 log = logging.getLogger("echoic.memory")
 T = TypeVar("T")
 
 LONG_CHARS = 2_000
-"""Of a text whose words are read ahead in a thread: 20,000 characters of new words take 0.2 s."""
+"""Of a text whose words are looked at in a thread: 20,000 characters of new words take 0.2 s."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +45,7 @@ class CallMemory:
     load_ms: float = 0.0
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     """By this host's clock."""
-    began_s: float = field(default_factory=time.monotonic)
+    began_s: float = field(default_factory=moment)
     """The same by the monotonic clock."""
     load_fault: str = ""
     """Why earlier calls could not be read, as a sentence."""
@@ -200,14 +199,15 @@ class CallMemory:
             StoreUnavailable: neither could take it; the turn is still known to this call.
         """
         said_at = said_at or datetime.now(UTC)
-        if len(text) > LONG_CHARS:
-            await asyncio.to_thread(read_ahead, text)
+        last_said = self._last_said if self.memory.settings.mask_secrets else None
+        keep = partial(kept_words, role, text, last_said)
+        kept = await asyncio.to_thread(keep) if len(text) > LONG_CHARS else keep()
         await self.wait_loaded()
         if self._pauses.cover(monotonic_of(said_at)) or self._turn_id(item_id) in self.forgotten_ids:
             return None
         if self.persistent:
             await self.flush()
-        turn = self._unrecorded.get(item_id) or self._take_over(item_id, role, text, said_at, interrupted)
+        turn = self._unrecorded.get(item_id) or self._take_over(item_id, role, kept, said_at, interrupted)
         if told_now:
             turn = replace(turn, heard_at=self.memory.clock.now())
         turn = replace(turn, labels=labels) if labels else turn
@@ -346,12 +346,11 @@ class CallMemory:
 
     def _take_over(self, item_id: str, role: Role, text: str, said_at: datetime, interrupted: bool) -> Turn:
         """Give the item its place in the call, once, however often it has to be recorded."""
-        kept = capped(clean(text))
         turn = Turn(
             *(self._turn_id(item_id), self.caller.user_id, self.caller.agent_id, self.caller.call_id),
             position=self._next_position,
             role=role,
-            text=hide_in_turn(role, kept, self._last_said) if self.memory.settings.mask_secrets else kept,
+            text=text,
             said_at=said_at,
             interrupted=interrupted,
             timezone=self.caller.timezone if self.caller.timezone_known else "",

@@ -10,6 +10,18 @@ from datetime import UTC, datetime, timedelta
 SAME_S = 1.0
 """Clocks that differ by less count as the same, for the time that is written down: nobody hears a second."""
 
+_TICKING = getattr(
+    time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC
+)  # macOS has that meaning in its monotonic one
+
+
+def moment() -> float:
+    """Seconds of this process's monotonic clock, of one that goes on while the machine sleeps.
+
+    Python's stands still then: what was said after a night's sleep was dated before an erasure, and void.
+    """
+    return time.clock_gettime(_TICKING)
+
 
 class Clock:
     """The database's time as far as it is known; until then this host's."""
@@ -17,7 +29,7 @@ class Clock:
     def __init__(self) -> None:
         self.is_known = False
         """Has the database told its time?"""
-        self._start, self._ahead_s = datetime.now(UTC), -time.monotonic()
+        self._start, self._ahead_s = datetime.now(UTC), -moment()
 
     def set(self, now: datetime, asked_s: float) -> None:
         """The database said `now`, somewhere between `asked_s` of the monotonic clock and this moment.
@@ -25,7 +37,7 @@ class Clock:
         What is known already is kept if that agrees with it: one answer that was late changes nothing.
         """
         told_s = (now - self._start).total_seconds()
-        least, most = told_s - time.monotonic(), told_s - asked_s
+        least, most = told_s - moment(), told_s - asked_s
         if not self.is_known:
             self._ahead_s = (least + most) / 2
         self._ahead_s = min(max(self._ahead_s, least), most)
@@ -33,7 +45,7 @@ class Clock:
 
     def now(self) -> datetime:
         """The time now."""
-        return self.at(time.monotonic())
+        return self.at(moment())
 
     def at(self, monotonic_s: float) -> datetime:
         """The time at a moment of this process's monotonic clock."""
@@ -51,4 +63,4 @@ class Clock:
 
 def monotonic_of(wall: datetime) -> float:
     """The moment of the monotonic clock that this host's clock calls `wall`."""
-    return time.monotonic() - (datetime.now(UTC) - wall).total_seconds()
+    return moment() - (datetime.now(UTC) - wall).total_seconds()

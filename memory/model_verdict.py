@@ -58,7 +58,7 @@ async def verdict_on(connection: Reads, url: str, model: str) -> Verdict | None:
         kept = json.loads(str(stored))
         skills = {skill: (int(right), int(of)) for skill, (right, of) in kept["skills"].items()}
         verdict = Verdict(kept["grade"], skills, bool(kept["tools"]), str(kept["probes"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         return None
     return verdict if verdict.grade in get_args(Grade) else None
 

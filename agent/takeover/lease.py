@@ -34,6 +34,7 @@ LEFT = "left"
 _BEATS, _FACTS = "echoic:{calls}:beats", "echoic:{calls}:facts"
 _SWAP = """
 local stands = redis.call('HGET', KEYS[1], ARGV[1]) or ''
+if not string.match(stands, '^%d+ %S+ %d+$') then stands = '' end
 if stands ~= ARGV[2] then return stands end
 if ARGV[3] == '' then
     redis.call('HDEL', KEYS[1], ARGV[1])
@@ -62,10 +63,12 @@ class Heartbeat:
 
     @classmethod
     def parse(cls, text: str) -> "Heartbeat | None":
-        if not text:
+        """None for what is no beat: one that cannot be read keeps nobody from watching the others."""
+        try:
+            epoch, owner, count = text.split(" ")
+            return cls(int(epoch), owner, int(count))
+        except ValueError:
             return None
-        epoch, owner, count = text.split(" ")
-        return cls(int(epoch), owner, int(count))
 
     @property
     def next(self) -> "Heartbeat":
@@ -92,10 +95,13 @@ class LeaseInfo:
     """What the agent of the call knows and the next one cannot find out: see `Lease.note`."""
 
     @classmethod
-    def parse(cls, text: str) -> "LeaseInfo":
-        """Facts that a newer version wrote are read too: during an upgrade both watch."""
+    def parse(cls, text: str) -> "LeaseInfo | None":
+        """None for what are none; those of a newer version are read too: during an upgrade both watch."""
         known = {one.name for one in fields(cls)}
-        return cls(**{name: value for name, value in json.loads(text).items() if name in known})
+        try:
+            return cls(**{name: value for name, value in json.loads(text).items() if name in known})
+        except (AttributeError, RecursionError, TypeError, ValueError):
+            return None
 
 
 class Leases:
@@ -106,7 +112,11 @@ class Leases:
 
     def __init__(self, redis_url: str) -> None:
         self._redis = redis.Redis.from_url(
-            redis_url, decode_responses=True, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S
+            redis_url,
+            decode_responses=True,
+            encoding_errors="replace",
+            socket_timeout=ANSWER_S,
+            socket_connect_timeout=ANSWER_S,
         )
 
     async def beats(self) -> dict[str, Heartbeat]:

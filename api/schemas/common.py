@@ -5,12 +5,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from echoic.api.problems import MEDIA
-from echoic.memory.text.words import clean
+from echoic.memory.text import words
 
 
 def holdable(text: str) -> str:
     """The text, if every store can hold it."""
-    if clean(text) != text:
+    if words.holdable(text) != text:
         raise ValueError("holds NUL or half a character")
     return text
 

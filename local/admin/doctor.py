@@ -298,8 +298,9 @@ async def _spool(settings: MemorySettings) -> Finding:
     spool = Spool(folder)
     found = await spool.inspect()
     await spool.close()
-    if found.set_aside or found.odd:
+    if found.set_aside or found.odd or found.damaged:
         told = {
+            "damaged lines not set aside (is `aside` in it a folder of yours, with room?)": found.damaged,
             "lines set aside, damaged or refused by the database": found.set_aside,
             "files there are none that Echoic can read": found.odd,
             "turns wait": found.waiting,

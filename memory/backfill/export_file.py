@@ -100,8 +100,10 @@ def _records(content: bytes, *, is_csv: bool) -> Iterator[Any]:
         if all(isinstance(one, Refused) for one in lines):
             raise ConfigInvalid(f"The file is no JSON: {exc.msg} in line {exc.lineno}.") from None
         yield from lines
-    except RecursionError:
-        raise ConfigInvalid("The file is JSON in JSON in JSON, deeper than can be read.") from None
+    except (ValueError, RecursionError):
+        raise ConfigInvalid(
+            "The file is JSON that cannot be read: nested too deep, or with a number of thousands of digits."
+        ) from None
 
 
 def _json_lines(text: str) -> Iterator[Any]:
@@ -109,7 +111,7 @@ def _json_lines(text: str) -> Iterator[Any]:
         if line.strip():
             try:
                 yield from _unwrapped(json.loads(line))
-            except (json.JSONDecodeError, RecursionError):
+            except (ValueError, RecursionError):  # a number of 5,000 digits is a ValueError
                 yield Refused(f"line {number} is no JSON", line)
 
 

@@ -108,5 +108,5 @@ def _dicts(value: Any) -> Iterator[dict[str, Any]]:
 def _json(text: str | bytes) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (RecursionError, ValueError):
         return None

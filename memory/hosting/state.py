@@ -56,7 +56,7 @@ def last_words(output: bytes) -> State | None:
     """What a daemon told who started it; None if it ended without a word."""
     try:
         return State(**json.loads(output))
-    except (ValueError, TypeError):
+    except (RecursionError, TypeError, ValueError):
         return None
 
 
@@ -75,7 +75,7 @@ def read_state(folder: Path, group: str) -> State | None:
     """What the daemon said last (it may be dead since); None also for what another version wrote."""
     try:
         return State(**json.loads((folder / f"{group}.json").read_text()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, RecursionError, TypeError, ValueError):
         return None
 
 

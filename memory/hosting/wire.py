@@ -76,7 +76,7 @@ class Frames:
 def _parsed(text: bytes) -> dict[str, Any]:
     try:
         content = json.loads(text)
-    except ValueError as exc:
+    except (RecursionError, ValueError) as exc:
         raise FrameInvalid("not JSON") from exc
     if not isinstance(content, dict):
         raise FrameInvalid("not an object")

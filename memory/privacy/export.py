@@ -35,6 +35,7 @@ STATEMENTS = {
     "documents": "export_documents",
 }
 """What Postgres holds about a person, in the order in which it is told."""
+WITH_VECTORS = ("export_facts", "export_turns")
 PACKED = ("vector", "recall", "labels", "fact", "tags", "delta", "told", "fields")
 """Columns that come as JSON text; left out where there is nothing in them."""
 Rows = AsyncIterator[Any]
@@ -184,7 +185,8 @@ async def _links(snapshot: Snapshot, user_id: str) -> Rows:
 
 async def _rows(snapshot: Snapshot, sql: str, vectors: bool, user_id: str) -> Rows:
     as_json = _fact_row if sql == "export_facts" else _plain
-    async for row in snapshot.rows(query(sql), user_id):
+    args = (user_id, vectors) if sql in WITH_VECTORS else (user_id,)
+    async for row in snapshot.rows(query(sql), *args):
         yield as_json(row, vectors)
 
 

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from echoic.memory.recall import fusion
 from echoic.memory.recall.fusion import features, fused, split_told_by_facts
 from echoic.memory.recall.quoting import one_line
+from echoic.memory.store.turns import counted
 from echoic.memory.text.spoken_dates import day, said
 from echoic.memory.text.succession import by_date
 from echoic.memory.text.words import terms
@@ -57,6 +58,7 @@ def estimate_tokens(text: str) -> int:
 def forget_texts() -> None:
     """Someone was erased: the caches here hold sentences."""
     estimate_tokens.cache_clear()
+    counted.cache_clear()
     fusion.forget_texts()
 
 

@@ -1,9 +1,9 @@
 """Whether a person wants to be remembered: what they said, and what the setting makes of it."""
 
 import math
-import time
 from typing import Literal
 
+from echoic.memory.clock import moment
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 
@@ -62,11 +62,11 @@ class Pauses:
     def begin(self, at_s: float | None = None) -> None:
         """From now on, or from that moment on."""
         if not self.is_open:
-            self._since_until.append((time.monotonic() if at_s is None else at_s, math.inf))
+            self._since_until.append((moment() if at_s is None else at_s, math.inf))
 
     def end(self) -> None:
         """Until now."""
-        now_s = time.monotonic()
+        now_s = moment()
         self._since_until = [(since, min(until, now_s)) for since, until in self._since_until]
 
     def cover(self, at_s: float) -> bool:

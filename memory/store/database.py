@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from typing import TypeAlias, TypeVar
@@ -10,7 +9,7 @@ from typing import TypeAlias, TypeVar
 import asyncpg
 import pgvector.asyncpg
 
-from echoic.memory.clock import Clock
+from echoic.memory.clock import Clock, moment
 from echoic.memory.errors import (
     MemoryFault,
     SchemaMismatch,
@@ -113,14 +112,14 @@ class Database:
         Raises:
             StoreUnavailable: it cannot be reached.
         """
-        async with AsyncExitStack() as stack:
+        async with _ended_as_begun(), AsyncExitStack() as stack:
             try:
                 pool = await self._opened()
                 connection = await stack.enter_async_context(pool.acquire())
-                await stack.enter_async_context(self.fence(connection))
                 await stack.enter_async_context(
                     connection.transaction(isolation="repeatable_read", readonly=True)
                 )
+                await stack.enter_async_context(self.fence(connection))
             except (*UNAVAILABLE, asyncpg.PostgresError) as exc:
                 raise fault_of(exc) from exc
             yield Snapshot(connection)
@@ -215,7 +214,7 @@ class Database:
         await pgvector.asyncpg.register_vector(connection)
         if self._check is not None:
             await self._check(connection)
-        asked_s = time.monotonic()
+        asked_s = moment()
         self.clock.set(await connection.fetchval("select clock_timestamp()"), asked_s)
 
     def _abandon(self, task: asyncio.Task, held: list[Connection]) -> None:
@@ -261,6 +260,18 @@ class Snapshot:
                 task.cancel()
                 task.add_done_callback(_read_error)
         raise StoreTimeout(f"Postgres did not answer within {PAGE_S:g} s")
+
+
+@asynccontextmanager
+async def _ended_as_begun() -> AsyncIterator[None]:
+    """A connection that was lost or given up cannot end its transaction: what befell it before is told."""
+    try:
+        yield
+    except asyncpg.InterfaceError as exc:
+        before: BaseException | None = exc
+        while before is not None and not isinstance(before, MemoryFault):
+            before = before.__context__
+        raise before or fault_of(exc) from exc
 
 
 async def _part(connection: asyncpg.Connection) -> None:

@@ -4,15 +4,16 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
+from echoic.memory.disk.lines import YEARS
 from echoic.memory.embedding.embedder import Vector
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.store.turns import counted
 from echoic.memory.text.words import clean
-from echoic.memory.types import About, Caller, Evidence, Fact
+from echoic.memory.types import About, Caller, Evidence, Fact, FactKind, Precision, Scope
 
 LEARNING = "learning"
 """Who changes facts, unless it is somebody by hand."""
@@ -22,6 +23,9 @@ LONGEST_NAME_CHARS = 60
 """What is longer is a sentence that a model took for a name."""
 IDS_A_NOTICE = 100
 """A notice of Postgres holds 8,000 bytes."""
+ODD = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+"""What a value of another program raises where it is no part of a fact."""
+NOBODYS = UUID(int=0)
 Facts = list[Fact]  # inside the class, `list` is a method
 
 
@@ -181,29 +185,61 @@ def payload_of(fact: Fact) -> dict[str, Any]:
 
 
 def fact_from(fact_id: UUID, payload: str) -> Fact:
-    """A row of Mem0's table as a fact; what Mem0 itself wrote lacks our keys and gets plain defaults."""
+    """A row of Mem0's table as a fact; what Mem0 itself wrote lacks our keys and gets plain defaults.
+
+    So does what cannot be read: other programs write here too, and one odd value would cost its person all.
+    """
     data = json.loads(payload)
+    try:
+        return _fact(fact_id, data)
+    except ODD:
+        whose = {"user_id": data["user_id"]}
+        return _fact(fact_id, {name: data[name] for name in data if _reads({**whose, name: data[name]})})
+
+
+def _reads(data: dict[str, Any]) -> bool:
+    try:
+        return bool(_fact(NOBODYS, data))
+    except ODD:
+        return False
+
+
+def _fact(fact_id: UUID, data: dict[str, Any]) -> Fact:
     return Fact(
         fact_id=fact_id,
         user_id=data["user_id"],
-        text=data.get("data", ""),
-        topic=data.get("topic", ""),
+        text=_text(data.get("data", "")),
+        topic=_text(data.get("topic", "")),
         importance=float(data.get("importance") or 0.5),
-        scope=data.get("scope", "user"),
-        agent_id=data.get("kept_by", ""),
+        scope=_one_of(get_args(Scope), data.get("scope", "user")),
+        agent_id=_text(data.get("kept_by", "")),
         said_at=_time(data.get("said_at") or data.get("created_at")) or _now(),
         valid_from=_time(data.get("valid_from")),
         valid_until=_time(data.get("valid_until")),
         turn_ids=tuple(UUID(turn_id) for turn_id in data.get("turn_ids", ())),
-        about=About(**data["about"]) if "about" in data else None,
-        evidence=tuple(Evidence(UUID(one["turn_id"]), one["quote"]) for one in data.get("evidence", ())),
-        precision=data.get("precision", ""),
-        kind=data.get("kind", "fact"),
+        about=About(**{key: _text(one) for key, one in data["about"].items()}) if "about" in data else None,
+        evidence=tuple(
+            Evidence(UUID(one["turn_id"]), _text(one["quote"])) for one in data.get("evidence", ())
+        ),
+        precision=_one_of(get_args(Precision), data.get("precision", "")),
+        kind=_one_of(get_args(FactKind), data.get("kind", "fact")),
         due=_time(data.get("due")),
-        names=tuple(data.get("names", ())),
-        labels=data.get("labels") or {},
-        sub_topic=data.get("sub_topic", ""),
+        names=tuple(map(_text, data.get("names", ()))),
+        labels=dict(data.get("labels") or {}),
+        sub_topic=_text(data.get("sub_topic", "")),
     )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError("no text")
+
+
+def _one_of(known: tuple[str, ...], value: Any) -> Any:
+    if value in known:
+        return value
+    raise ValueError("a word of another program")
 
 
 async def notify(connection: Connection, user_id: str, call_id: str = "") -> None:
@@ -230,6 +266,8 @@ def _time(text: str | None) -> datetime | None:
     if not text:
         return None
     when = datetime.fromisoformat(text)
+    if when.year not in YEARS:
+        raise ValueError("too far away")
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 

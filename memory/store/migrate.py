@@ -17,7 +17,7 @@ def migrations() -> dict[int, str]:
     found = {}
     for entry in folder.iterdir():
         if match := re.fullmatch(r"(\d{4})_\w+\.sql", entry.name):
-            found[int(match[1])] = entry.read_text()
+            found[int(match[1])] = entry.read_text(encoding="utf-8")
     return dict(sorted(found.items()))
 
 

@@ -8,7 +8,9 @@ from importlib.resources import files
 @cache
 def _queries() -> dict[str, str]:
     folder = files("echoic.memory.store") / "sql"
-    text = "\n".join(file.read_text() for file in folder.iterdir() if file.name.endswith(".sql"))
+    text = "\n".join(
+        file.read_text(encoding="utf-8") for file in folder.iterdir() if file.name.endswith(".sql")
+    )
     parts = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)
     names = parts[1::2]
     if len(set(names)) < len(names):

@@ -46,7 +46,9 @@ class Found:
     """What lies in a spool folder, of every process."""
 
     waiting: int
-    """Lines that wait for Postgres."""
+    """Turns that wait for Postgres."""
+    damaged: int
+    """Lines that hold no turn, and were not set aside: not yet, or it cannot be."""
     set_aside: int
     """Lines that were set aside."""
     odd: int
@@ -125,11 +127,12 @@ class Spool:
 
     async def inspect(self) -> Found:
         """What lies here."""
-        waiting = len(await self._in_thread(self._lines))
+        lines = await self._in_thread(self._lines)
+        waiting = sum(line.turn is not None for line in lines)
         aside = sum(len(element.lines) for element in await self.set_aside())
         named = await self._in_thread(lambda: len(list(self._folder.glob("*.jsonl"))))
         files = await self._in_thread(self._files)
-        return Found(waiting, aside, named - len(files) + len(self._odd))
+        return Found(waiting, len(lines) - waiting, aside, named - len(files) + len(self._odd))
 
     async def set_aside(self, user_id: str | None = None) -> list[SetAside]:
         """What was set aside, of one user or of everybody."""

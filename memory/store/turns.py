@@ -5,7 +5,6 @@ A turn can be found by its words as soon as its row is committed.
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -14,14 +13,14 @@ from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 
-from echoic.memory.clock import Clock
+from echoic.memory.clock import Clock, moment
 from echoic.memory.embedding.embedder import Embedder, Vector
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.text.days import day_terms
-from echoic.memory.text.secrets import hide_secrets
+from echoic.memory.text.secrets import hide_in_turn
 from echoic.memory.text.words import capped, clean, terms
-from echoic.memory.types import Caller, Turn
+from echoic.memory.types import Caller, Role, Turn
 
 log = logging.getLogger("echoic.turns")
 TURN_NAMESPACE = UUID("7d0b2f6e-3c1a-4f0e-9b57-0a4ec1ec0e1c")
@@ -194,6 +193,7 @@ class TurnStore:
 Words = tuple[int, list[str], list[int]]
 
 
+@lru_cache(maxsize=4)  # a turn is counted for what its call holds, and for its row
 def counted(text: str) -> Words:
     """Length in terms, the distinct terms, and how often each stands there: what BM25 needs of a text.
 
@@ -204,15 +204,22 @@ def counted(text: str) -> Words:
     return sum(found.values()), kept, [min(found[term], MAX_TF) for term in kept]
 
 
-def read_ahead(text: str) -> None:
-    """Whatever has to be found out about a word is found out once: the event loop then need not."""
-    counted(hide_secrets(capped(clean(text))))
+def kept_words(role: Role, text: str, last_said: dict[Role, str] | None) -> str:
+    """What is said, as it is stored; all that takes long of a long text is done here, for a thread.
+
+    Args:
+        last_said: by each side, for the secrets that are asked for; None: secrets are kept.
+    """
+    kept = capped(clean(text))
+    kept = kept if last_said is None else hide_in_turn(role, kept, last_said)
+    counted(kept)
+    return kept
 
 
 async def _insert(connection: Connection, *, turn: Turn, text: str, words: Words, clock: Clock) -> bool:
     values = _values(turn, text, words)
     await connection.execute(query("lock_user_shared"), turn.user_id)
-    asked_s = time.monotonic()
+    asked_s = moment()
     row = await connection.fetchrow(query("insert_turn"), *values)
     clock.set(row["now"], asked_s)
     if row["ref"] is not None:

@@ -6,6 +6,7 @@ question with such a word. All languages at once: no language has to be known. S
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -19,6 +20,8 @@ MASK = "•••"
 LEAST_DIGITS = 3
 """Of a number behind a word such as "PIN"."""
 CARD = range(13, 20)
+MOST_SPOKEN = 3 * CARD.stop
+"""Words that a card number takes, in any language; in more there is none."""
 NEAR = 6
 """Words from "password" to its "is"."""
 BEFORE, AFTER = 3, 15
@@ -89,16 +92,20 @@ def _passwords(text: str, words: list[_Word], asked: str) -> list[tuple[int, int
     word counts.
     """
     spans = []
-    stating = [last for _, last in _places(words, "is")]
-    for first, last in _places(words, "words"):
-        end = _SENTENCE_END.search(text, words[last].end)
-        close = end.start() if end else len(text)
+    named = _places(words, "words")
+    stating = [last for _, last in _places(words, "is")] if named else []
+    ends = [*(end.start() for end in _SENTENCE_END.finditer(text)), len(text)] if named else []
+    for first, last in named:
+        close = ends[bisect_left(ends, words[last].end)]
         begin: int | None = last
         if (
             _needs_is(tuple(word.text for word in words[first : last + 1]))
             and text[words[last].end :][:1] != ":"
         ):
-            near = (at for at in stating if last < at <= last + NEAR and words[at].begin < close)
+            after = bisect_right(stating, last)
+            near = (
+                at for at in stating[after : after + NEAR] if at <= last + NEAR and words[at].begin < close
+            )
             begin = next(near, None)
         if begin is not None and begin + 1 < len(words):
             spans.append((words[begin + 1].begin, close))
@@ -108,9 +115,11 @@ def _passwords(text: str, words: list[_Word], asked: str) -> list[tuple[int, int
 
 
 def _hidden(text: str, spans: list[tuple[int, int]]) -> str:
-    for begin, end in sorted(_joined(spans), reverse=True):
-        text = f"{text[:begin]}{MASK}{text[end:]}"
-    return text
+    kept, at = list[str](), 0
+    for begin, end in _joined(spans):
+        kept += [text[at:begin], MASK]
+        at = end
+    return "".join([*kept, text[at:]])
 
 
 def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -188,7 +197,7 @@ def _runs(text: str, words: list[_Word]) -> list[_Run]:
 def _value(spelled: str, words: list[_Word]) -> str:
     """All digits of a run, in order: "forty one eleven" is 4111 in a language whose numbers are known."""
     plain = "".join(word.text if word.text.isdigit() else _digits(word.text) for word in words)
-    for code in _SPOKEN:
+    for code in _SPOKEN if len(words) <= MOST_SPOKEN else ():
         converted = re.sub(r"\D", "", alpha2digit(fold(spelled), code, threshold=0))
         if len(converted) in CARD and _is_card(converted):
             return converted

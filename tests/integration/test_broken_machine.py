@@ -16,12 +16,14 @@ import psycopg
 import pytest
 import redis
 
+from echoic.local.admin import doctor
 from echoic.local.servers.stores import open_stores
 from echoic.memory.config import load_settings
 from echoic.memory.errors import ConfigInvalid, MemoryFault, StoreUnavailable
 from echoic.memory.hosting.daemon import Server
 from echoic.memory.hosting.daemon_client import join_servers
 from echoic.memory.hosting.files import private_folder
+from echoic.memory.hosting.state import last_words, read_state
 from echoic.memory.service import open_memory
 from echoic.memory.store.database import Database
 from echoic.memory.types import Caller, Turn
@@ -241,6 +243,27 @@ async def test_damaged_pages_are_told_from_a_store_that_is_away(table, folder):
                 assert "damaged on its disk" in call.load_fault and "cannot be reached" not in call.load_fault
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"[" * 100_000, b"null", b"7", b'{"status": "ready"}', b'{"colour": 1}', b"\xff\xfe", b"9" * 10_000],
+)
+def test_a_state_file_that_cannot_be_read_is_none(content, tmp_path):
+    """The servers are then asked for as if nobody had: what says where they are is a hint."""
+    (tmp_path / "stores.json").write_bytes(content)
+    assert read_state(tmp_path, "stores") is None
+    assert last_words(content) is None
+
+
+async def test_a_line_that_cannot_be_set_aside_is_told_as_that(memory_settings):
+    """And not as one that the database waits for."""
+    spool = memory_settings.data_dir / "spool"
+    (spool / "elsewhere").mkdir(parents=True)
+    (spool / "aside").symlink_to(spool / "elsewhere")
+    (spool / "1-1-dead.jsonl").write_bytes(b"no turn\n")
+    found = await doctor._spool(memory_settings)
+    assert found.state == "broken" and "1 damaged lines" in found.says and "wait" not in found.says
+
+
 class Starting:
     """In front of a Postgres: says that it is starting up, as Postgres does, until it is asked so often."""
 
@@ -313,6 +336,33 @@ def test_ctrl_c_in_the_first_moments_ends_it_without_a_traceback(after_s, tmp_pa
     _, errors = process.communicate(timeout=40)
     assert "Traceback" not in errors and process.returncode in (0, 1, 130), errors
     assert errors.count("\n") <= 2
+
+
+@pytest.mark.parametrize(
+    "content", [b"ECHOIC_AGENT_ID=caf\xe9\n", b"ECHOIC_AGENT_ID=a\0b\n", b"\xff\xfeA\0=\0"]
+)
+def test_an_env_file_that_is_none_is_a_sentence(content, tmp_path):
+    """What another editor or system wrote: named, and no traceback."""
+    (tmp_path / ".env").write_bytes(content)
+    command = [sys.executable, "-m", "echoic", "jobs"]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env=environment(), timeout=40
+    )
+    assert ended.returncode == 1 and ended.stderr.startswith(".env in this folder is not UTF-8")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("variables", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
+def test_neither_the_locale_nor_the_folder_one_is_in_decides_what_works(variables, tmp_path):
+    """Texts of ours are UTF-8 wherever one is, and a folder that is gone has no .env."""
+    command = f"{sys.executable} -m echoic talk --user ana --data-dir {tmp_path}/data"
+    script = f"cd {tmp_path}/gone && rmdir ../gone && printf 'Zo\\303\\253 lives there\\n' | {command}"
+    (tmp_path / "gone").mkdir()
+    ended = subprocess.run(
+        ["sh", "-c", script], capture_output=True, env=environment() | variables, timeout=90
+    )
+    assert ended.returncode == 0 and b"Traceback" not in ended.stderr, ended.stderr
+    assert "You are “ana”".encode() in ended.stdout
 
 
 DROPPED = """

@@ -7,10 +7,11 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from echoic.memory.clock import Clock
+from echoic.memory.clock import Clock, moment, monotonic_of
 from echoic.memory.direct import OpenMemory
 from echoic.memory.privacy.erase import erase_user
 from echoic.memory.service import open_memory
+from echoic.memory.store.consent import Pauses
 from echoic.memory.store.spool import Spool
 from echoic.memory.types import Caller, Turn
 from echoic.workers.learn.extractor import Extraction
@@ -158,9 +159,22 @@ async def test_what_is_said_is_learned_after_an_erasure(memory):
 def test_one_late_answer_moves_no_clock():
     """An answer that took long says little; one that was quick corrects what a slow one left open."""
     clock, now = Clock(), datetime.now(UTC)
-    clock.set(now, time.monotonic())
+    clock.set(now, moment())
     exact = clock.now()
-    clock.set(now - timedelta(seconds=3), time.monotonic() - 60)
+    clock.set(now - timedelta(seconds=3), moment() - 60)
     assert abs((clock.now() - exact).total_seconds()) < 0.5
-    clock.set(now + timedelta(hours=1), time.monotonic())
+    clock.set(now + timedelta(hours=1), moment())
     assert abs((clock.now() - now - timedelta(hours=1)).total_seconds()) < 0.5
+
+
+@pytest.mark.parametrize("slept_s", [600, 8 * 3_600, 30 * 86_400])
+def test_a_night_of_sleep_is_counted(slept_s, monkeypatch):
+    """A laptop that slept: Python's own monotonic clock stood still, and an erasure may have come."""
+    clock, awake, now = Clock(), time.monotonic, datetime.now(UTC)
+    clock.set(now, moment())
+    pauses = Pauses()
+    monkeypatch.setattr(time, "monotonic", lambda: awake() - slept_s)
+    assert abs((clock.now() - now).total_seconds()) < 5
+    assert abs((clock.of(now) - now).total_seconds()) < 5
+    pauses.begin()
+    assert pauses.cover(monotonic_of(datetime.now(UTC)) + 1) and not pauses.cover(monotonic_of(now) - 1)

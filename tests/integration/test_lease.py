@@ -200,6 +200,30 @@ async def test_two_who_want_a_call_one_gets_it(job: Callable[..., Job], monkeypa
     assert sorted(await asyncio.gather(*map(hold, jobs))) == [False] * 9 + [True]
 
 
+@pytest.mark.parametrize(
+    ("odd", "facts"),
+    [
+        *(("", "[]"), ("x", "null"), ("1 job", "{"), ("one job-1 2", '{"call_id": 1}')),
+        *(("1 job-1 2 3", "[" * 100_000), (b"\xff\xfe", b"\xff")),
+    ],
+)
+async def test_a_lease_that_cannot_be_read_is_none(
+    job: Callable[..., Job], leases: Leases, redis_url: str, odd: str | bytes, facts: str | bytes
+):
+    """Written by another version, say: the other calls are watched, and the call itself has an agent."""
+    with redis.Redis.from_url(redis_url) as client:
+        async with job().holding():
+            beats, known = sorted(client.keys("echoic:{calls}:*"))
+            client.hset(beats, "another", odd)
+            client.hset(known, "another", facts)
+            assert set(await leases.beats()) == {NAME}
+            assert await leases.read("another") == (None, None)
+        client.hset(beats, NAME, odd)
+        client.hset(known, NAME, facts)
+    async with asyncio.timeout(5), job("job-2").holding() as lease:
+        assert not lease.lost and (await leases.beats())[NAME].owner == "job-2"
+
+
 async def test_redis_that_lost_its_data(job: Callable[..., Job], leases: Leases, redis_url: str):
     """The holder writes its lease again; an agent that lost its call before cannot get it back so."""
     first = job("job-1")

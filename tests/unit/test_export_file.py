@@ -279,7 +279,8 @@ def test_a_line_that_is_no_json_is_refused_alone(tmp_path):
         ("just words", "neither JSON"),
         ("", "neither JSON"),
         ("user_id,text\nana,caf\xe9".encode("latin-1"), "not UTF-8"),
-        ("[" * 100_000, "deeper than|no JSON"),
+        ("[" * 100_000, "nested too deep|no JSON"),
+        (f'[{{"user_id": {"9" * 5_000}}}]', "thousands of digits"),
     ],
 )
 def test_a_file_that_is_no_export_is_one_sentence(tmp_path, content, says):

@@ -204,6 +204,8 @@ async def test_when_nothing_can_be_set_aside_it_stays_and_the_others_arrive(spoo
     assert [one.text for one in shelf.turns] == ["after"]
     lines = b"".join(one.read_bytes() for one in path.parent.glob("*.jsonl"))
     assert lines == UNREADABLE["not JSON"] + b"\n"
+    found = await spool.inspect()
+    assert (found.waiting, found.damaged, found.set_aside) == (0, 1, 0), "no turn that the database lacks"
 
 
 async def test_a_damaged_note_hides_nothing(spool, orphan, tmp_path):

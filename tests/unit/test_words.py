@@ -1,6 +1,8 @@
 """Words: keys, terms, small talk and follow-ups, in more than one script."""
 
 import json
+import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -276,3 +278,26 @@ def test_a_question_in_characters_keeps_its_content():
     """Pairs of characters that are a stop word, or stand in one, go; the others stay."""
     asked = asked_terms("我的狗叫什么名字?")
     assert "狗叫" in asked and "名字" in asked and set(asked) <= set(terms("我的狗叫什么名字?"))
+
+
+@pytest.mark.parametrize("marks", ["\u0301", "\u0301\u0316", "\u093c\u0345\u0f71", "\u05b0\u0e38"])
+def test_accents_without_end_are_parted_and_kept(marks: str) -> None:
+    """No more than Unicode's stream-safe format has in a row; what is readable stays as it is."""
+    said = f"one a{marks * 100} two e{marks} three"
+    cleaned = clean(said)
+    assert clean(cleaned) == cleaned and cleaned.replace("\u034f", "") == said
+    assert not re.search(rf"[{marks}]{{31}}", cleaned) and f"e{marks} three" in cleaned
+
+
+@pytest.mark.parametrize("text", ["😀" * 100, "—" * 100, "👩\u200d🚒" * 50, "เก่งๆ" * 50, "…!?¿" * 40])
+def test_what_is_no_accent_is_not_parted(text: str) -> None:
+    """Smileys, dashes and vowel signs in their words."""
+    assert clean(text) == text
+
+
+@pytest.mark.parametrize("compare", [normalise, terms, asked_terms, clean])
+def test_endless_accents_take_no_time(compare) -> None:
+    """Also in words that did not come through `clean`: it was half a minute, with the interpreter locked."""
+    began_s = time.thread_time()
+    compare("a" + "\u0301\u0316" * 50_000)
+    assert time.thread_time() - began_s < 3

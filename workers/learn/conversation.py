@@ -109,8 +109,13 @@ def render(portion: Portion, known: Sequence[Fact], zone: ZoneInfo) -> str:
             shown += ["", heading(said_at)]
         speaker = "caller" if turn.role == "user" else "agent"
         cut = " [cut off]" if turn.interrupted and turn.role == "assistant" else ""
-        shown.append(f"{number} {speaker}: {' '.join(turn.text.split())}{cut}")
+        shown.append(f"{number} {speaker}: {one_line(turn.text)}{cut}")
     return "\n".join(shown)
+
+
+def one_line(text: str) -> str:
+    """Every word, and no line of its own: a text that holds line breaks could say what another turn said."""
+    return " ".join(text.split())
 
 
 def heading(said_at: datetime) -> str:
@@ -122,7 +127,7 @@ def heading(said_at: datetime) -> str:
 
 def _known(number: int, fact: Fact) -> str:
     whose = f"[{fact.about}] " if fact.about not in (None, CALLER) else ""
-    return f"{number}. {whose}{fact.text}"
+    return f"{number}. {one_line(f'{whose}{fact.text}')}"
 
 
 def _zone_of(turn: Turn, zone: ZoneInfo) -> ZoneInfo:

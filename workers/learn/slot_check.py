@@ -8,6 +8,7 @@ from typing import Any
 from echoic.memory.errors import ModelAnswerInvalid
 from echoic.memory.profile.slots import ProfileSettings
 from echoic.memory.types import Fact
+from echoic.workers.learn.conversation import one_line
 from echoic.workers.model.chat import ChatModel, Message
 
 SYSTEM = """\
@@ -46,8 +47,9 @@ def _messages(facts: Sequence[Fact], profile: ProfileSettings) -> list[Message]:
     told = []
     for number, fact in enumerate(facts, 1):
         slot = profile.slot(fact.topic, fact.sub_topic)
-        about = " ".join(slot.description.split()) if slot else ""
-        told.append(f"{number}. {fact.text}\n   slot: {fact.topic}/{fact.sub_topic} ({about})")
+        about = slot.description if slot else ""
+        place = one_line(f"slot: {fact.topic}/{fact.sub_topic} ({about})")
+        told.append(f"{number}. {one_line(fact.text)}\n   {place}")
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": "\n".join(told)}]
 
 

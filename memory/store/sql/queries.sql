@@ -159,20 +159,34 @@ order by (payload ->> 'said_at')::timestamptz, ref
 
 -- name: profile
 -- The most important live facts that this agent may see; promises that are due come first. $2 agent $3 how many $4 now
-select id, payload from facts
-where user_id = any($1::text[]) and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $4)
-order by coalesce(due <= $4, false) desc, (payload ->> 'importance')::real desc nulls last,
-    (payload ->> 'said_at')::timestamptz desc nulls last limit $3
+-- Each person's are read in the order of facts_by_importance, and no more than are asked for.
+select id, payload from (
+    select one.* from unnest($1::text[]) as person (id), lateral (
+        select id, payload, true as is_due from facts
+        where user_id = person.id and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $4)
+            and kind = 'promise' and due <= $4
+    ) as one
+    union select one.* from unnest($1::text[]) as person (id), lateral (
+        select id, payload, coalesce(due <= $4, false) from facts
+        where user_id = person.id and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $4)
+        order by (payload ->> 'importance')::real desc nulls last, (payload ->> 'said_at') collate "C" desc nulls last limit $3
+    ) as one
+) as known
+order by is_due desc, (payload ->> 'importance')::real desc nulls last, (payload ->> 'said_at') collate "C" desc nulls last limit $3
 
 -- name: names
 -- Names in the live facts that this agent may see, those of the most important facts first. $2 agent $3 how many $4 now $5 most characters
-select name from facts, lateral (
-    select jsonb_array_elements_text(coalesce(payload -> 'names', '[]')) union all select payload #>> '{about,name}'
+-- Of 2,000 facts at most: what is less important names nobody who is likely to be spoken of.
+select name from unnest($1::text[]) as person (id), lateral (
+    select payload from facts
+    where user_id = person.id and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $4)
+    order by (payload ->> 'importance')::real desc nulls last, (payload ->> 'said_at') collate "C" desc nulls last limit 2000
+) as known, lateral (
+    select jsonb_array_elements_text(case jsonb_typeof(payload -> 'names') when 'array' then payload -> 'names' else '[]' end) union all select payload #>> '{about,name}'
 ) as named (name)
-where user_id = any($1::text[]) and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $4)
-    and char_length(name) between 1 and $5
+where char_length(name) between 1 and $5
 group by name order by max((payload ->> 'importance')::real) desc nulls last,
-    max((payload ->> 'said_at')::timestamptz) desc nulls last limit $3
+    max(payload ->> 'said_at' collate "C") desc nulls last limit $3
 
 -- name: similar_facts
 -- Live facts nearest to a vector, whoever keeps them: for learning, never for a prompt. $2 agent $3 vector $4 how many $5 now
@@ -292,11 +306,14 @@ select pg_clear_attribute_stats(schemaname, tablename, attname, inherited) from 
 where schemaname = current_schema() and quote_ident(tablename) = any($1)
 
 -- name: export_facts
-select id, payload, vector::text from facts where user_id = $1 order by (payload ->> 'said_at')::timestamptz, ref
+-- $2 with vectors
+select id, payload, case when $2 then vector::text end as vector from facts where user_id = $1 order by ref
 
 -- name: export_turns
+-- $2 with vectors
 select turns.turn_id, turns.agent_id, turns.call_id, turns.position, turns.role, turns.text, turns.said_at, turns.interrupted,
-    turns.state, turns.recorded_at, turns.recall, turns.labels, turn_index.vector::text
+    turns.state, turns.recorded_at, turns.recall, turns.labels,
+    case when $2 then turn_index.vector::text end as vector
 from turns left join turn_index using (ref) where turns.user_id = $1
 order by min(said_at) over (partition by call_id), call_id, turns.position
 

@@ -1,0 +1,93 @@
+"""A person with very many facts: a call begins with the important ones, a page that hangs is a sentence."""
+
+import json
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from echoic.memory.errors import StoreTimeout
+from echoic.memory.service import open_memory
+from echoic.memory.store import database as database_module
+from echoic.memory.store.queries import query
+from echoic.memory.types import Caller
+from tests.embedders import WordEmbedder
+
+FACTS = 4_000
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+async def memory(memory_settings):
+    async with open_memory(memory_settings, embedder=WordEmbedder()) as opened:
+        yield opened
+
+
+async def plant(memory, count):
+    vector = [0.1] * memory.settings.embedding_dimensions
+
+    def payload(number):
+        said_at = (START + timedelta(minutes=number)).isoformat()
+        fact = {
+            "user_id": "ana",
+            "data": f"Fact {number}",
+            "said_at": said_at,
+            "names": [f"Zoe{number % 50}"],
+        }
+        return json.dumps(fact | {"importance": number % 9 / 10})
+
+    async def put(connection):
+        sql = "insert into facts (id, vector, payload) values ($1, $2, $3)"
+        await connection.executemany(sql, [(uuid4(), vector, payload(number)) for number in range(count)])
+        await connection.execute("analyze facts")
+
+    await memory.db.run(put, timeout_s=60)
+
+
+async def test_a_call_begins_without_reading_every_fact(memory):
+    """The most important ones, the last said first; and the names in them."""
+    await plant(memory, FACTS)
+    caller = Caller("ana", "echoic", "call")
+    expected = sorted(range(FACTS), key=lambda number: (-(number % 9), -number))[:8]
+    assert [one.text for one in await memory.facts.profile(caller, 8)] == [f"Fact {one}" for one in expected]
+    assert len(await memory.facts.names(caller, 40)) == 40
+    args = (["ana"], "echoic", 8, datetime.now(UTC))
+
+    async def pages(connection):
+        (plan,) = await connection.fetchrow(
+            f"explain (analyze, buffers, format json) {query('profile')}", *args
+        )
+        root = json.loads(plan)[0]["Plan"]
+        return root["Shared Hit Blocks"] + root["Shared Read Blocks"]
+
+    assert await memory.db.run(pages) < FACTS / 10
+
+
+@asynccontextmanager
+async def in_a_transaction(connection):
+    async with connection.transaction():
+        yield
+
+
+@pytest.mark.parametrize("fence", [None, in_a_transaction])
+async def test_a_page_that_hangs_is_told_as_that(fence, memory, monkeypatch):
+    """And not as what follows from it: a connection that was given up cannot end its transaction."""
+    monkeypatch.setattr(database_module, "PAGE_S", 0.2)
+    if fence is not None:
+        memory.db.fence = fence
+
+    async def read():
+        async with memory.db.snapshot() as snapshot:
+            return [row async for row in snapshot.rows("select pg_sleep(20)")]
+
+    with pytest.raises(StoreTimeout, match=r"within 0\.2 s"):
+        await read()
+    await memory.db.ping()
+
+
+async def test_what_the_reader_meets_stays_its_own(memory):
+    """A full disk on the reader's side is no fault of Postgres."""
+    with pytest.raises(OSError, match="no space"):
+        async with memory.db.snapshot():
+            raise OSError("no space")
