@@ -34,7 +34,7 @@ log = logging.getLogger("echoic.api")
 MEDIA = "application/problem+json"
 RETRY_S = "2"
 OPENAI_PATHS = ("/v1/chat/completions",)
-NO_OBJECT = ("model_attributes_type", "dict_type")
+NO_OBJECT = ("missing", "model_attributes_type", "dict_type")
 NO_JSON = "Send a JSON object, and the header Content-Type: application/json"
 """What a body is that FastAPI has not read: without that header it takes JSON for some text."""
 
