@@ -17,6 +17,7 @@ MOST_BODY_BYTES = 64 * 1024
 LARGER_BODIES = {
     "/v1/chat/completions": 8 * 2**20,  # a conversation grows, and may hold pictures
     **dict.fromkeys(("/v3/memories/add/", "/v1/memories/", "/memories"), 4 * 2**20),  # whole ones, sent again
+    "/mcp": 4 * 2**20,  # a text that is too long is the tool's to refuse, in a sentence that a model reads
     "/channels/whatsapp": 3 * 2**20,  # refused, a delivery would come again for days
 }
 """Paths at which a body may have more bytes."""

@@ -34,6 +34,9 @@ log = logging.getLogger("echoic.api")
 MEDIA = "application/problem+json"
 RETRY_S = "2"
 OPENAI_PATHS = ("/v1/chat/completions",)
+NO_OBJECT = ("missing", "model_attributes_type", "dict_type")
+NO_JSON = "Send a JSON object, and the header Content-Type: application/json"
+"""What a body is that FastAPI has not read: without that header it takes JSON for some text."""
 
 FAULTS: tuple[tuple[type[MemoryFault], int, str], ...] = (
     (FactUnknown, 404, "fact-unknown"),
@@ -82,7 +85,9 @@ def answer(problem: Problem, path: str = "") -> Response:
         **problem.more,
     }
     if path in OPENAI_PATHS:
-        body["error"] = {"message": problem.detail, "type": problem.name, "code": problem.name, "param": None}
+        where = [f"{one['at']}: {one['problem']}" for one in problem.more.get("errors", ())[:3]]
+        message = " ".join([problem.detail, "; ".join(where)]).strip()  # their clients show nothing else
+        body["error"] = {"message": message, "type": problem.name, "code": problem.name, "param": None}
     return JSONResponse(body, problem.status, problem.headers, media_type=MEDIA)
 
 
@@ -99,9 +104,18 @@ def of_invalid(exc: RequestValidationError | ValidationError) -> Problem:
     return Problem(422, "invalid-request", detail, errors=misfits(exc))
 
 
+def mistakes(exc: RequestValidationError | ValidationError) -> list[dict[str, Any]]:
+    """What does not fit, one by one: `type`, `loc` and `msg`, as Pydantic has them, without the values."""
+    found = [{name: one[name] for name in ("type", "loc", "msg")} for one in exc.errors()]
+    for one in found:
+        if one["type"] == "json_invalid" or (one["loc"] == ("body",) and one["type"] in NO_OBJECT):
+            one |= {"loc": one["loc"][:1], "msg": NO_JSON}
+    return found
+
+
 def misfits(exc: RequestValidationError | ValidationError) -> list[dict[str, str]]:
-    """What does not fit, one by one: `at` which place, and the `problem`."""
-    return [{"at": ".".join(map(str, one["loc"])), "problem": one["msg"]} for one in exc.errors()]
+    """The same: `at` which place, and the `problem`."""
+    return [{"at": ".".join(map(str, one["loc"])), "problem": one["msg"]} for one in mistakes(exc)]
 
 
 def answer_with_problems(app: FastAPI) -> None:

@@ -69,7 +69,9 @@ async def run_worker(
         )
     async with open_memory(settings, embedder=open_shared_embedder(settings)) as memory:
         choice = await open_extractor(settings, memory)
-        log.info(
+        idle = choice.extractor is None and settings.extractor != "off"
+        log.log(
+            logging.WARNING if idle else logging.INFO,  # nobody would know why nothing is ever learned
             "worker.started",
             extra={
                 "extractor": choice.extractor.name if choice.extractor else "none",

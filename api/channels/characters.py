@@ -14,7 +14,7 @@ from echoic.api.channels.signatures import check_signature
 from echoic.api.channels.storing import Written, not_ahead, store
 from echoic.api.problems import of_invalid
 from echoic.api.schemas.common import AgentId, Said
-from echoic.api.schemas.facts import When
+from echoic.api.schemas.facts import Moment
 from echoic.api.schemas.recall import ItemAnswer
 from echoic.memory.direct import OpenMemory
 from echoic.memory.identity.ids import check_user_id
@@ -46,7 +46,7 @@ class MessageBody(BaseModel):
     id: Id | None = None
     role: Role = "user"
     content: Content
-    created_at: When | None = None
+    created_at: Moment | None = None
 
 
 class CreatedBody(BaseModel):

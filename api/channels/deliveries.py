@@ -1,4 +1,4 @@
-"""What WhatsApp's Cloud API delivers, taken apart: texts, recordings, and nothing that is malformed."""
+"""What WhatsApp's Cloud API delivers, taken apart: words, recordings, and nothing that is malformed."""
 
 import re
 from collections.abc import Iterator
@@ -11,6 +11,13 @@ from echoic.api.channels.storing import not_ahead
 MOST_ID_CHARS = 500
 ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 """Of a recording: it becomes part of an address."""
+WRITTEN = {
+    "text": ("body",),
+    "button": ("text",),
+    "interactive": ("button_reply.title", "list_reply.title"),
+    **dict.fromkeys(("image", "video", "document"), ("caption",)),
+}
+"""Type of a message -> where in it words stand that somebody wrote, or chose for an answer."""
 LATEST_S = 253_402_300_799
 """The end of the year 9999, where the calendar ends."""
 
@@ -32,7 +39,7 @@ class Message:
 
 
 def messages(delivery: object) -> Iterator[Message]:
-    """The texts and recordings of all entries, in their order.
+    """The words and recordings of all entries, in their order.
 
     Statuses, other types, other fields and what is malformed are passed by: an answer other than 200 would
     bring the whole delivery again, for days.
@@ -50,7 +57,8 @@ def messages(delivery: object) -> Iterator[Message]:
 
 
 def _read(one: dict[str, Any], line: object) -> Message | None:
-    body, audio = _held(one, "text", "body"), _held(one, "audio", "id")
+    body = next(filter(None, (_held(one, name) for name in WRITTEN.get(str(one.get("type")), ()))), "")
+    audio = _held(one, "id") if one.get("type") == "audio" else ""
     message_id, sender, said_at = one.get("id"), one.get("from"), _time(one.get("timestamp"))
     if said_at is None or not (body.strip() or ID.fullmatch(audio)):
         return None
@@ -61,11 +69,12 @@ def _read(one: dict[str, Any], line: object) -> Message | None:
     return Message(message_id, line, f"+{sender.removeprefix('+')}", body, said_at, audio)
 
 
-def _held(one: dict[str, Any], kind: str, name: str) -> str:
-    """What a message of this type holds; empty for one of another type."""
-    held = one.get(kind)
-    found = held.get(name) if isinstance(held, dict) and one.get("type") == kind else None
-    return found if isinstance(found, str) else ""
+def _held(one: dict[str, Any], name: str) -> str:
+    """What a message holds under what its type is called; empty: no text."""
+    held: Any = one
+    for part in (str(one.get("type")), *name.split(".")):
+        held = held.get(part) if isinstance(held, dict) else None
+    return held if isinstance(held, str) else ""
 
 
 def _time(timestamp: object) -> datetime | None:

@@ -13,6 +13,7 @@ from mcp_types import (
     CallToolRequestParams,
     CallToolResult,
     ListResourcesResult,
+    ListResourceTemplatesResult,
     ListToolsResult,
     PaginatedRequestParams,
     ReadResourceRequestParams,
@@ -69,6 +70,11 @@ def build_server(memory: Memory, whose: Callable[[Context], str]) -> Server[Any]
         profile = Resource(uri=PROFILE, name="profile", description=said, mime_type="text/plain")
         return ListResourcesResult(resources=[profile])
 
+    async def list_templates(
+        ctx: Context, params: PaginatedRequestParams | None
+    ) -> ListResourceTemplatesResult:
+        return ListResourceTemplatesResult(resource_templates=[])  # clients ask whoever has resources
+
     async def read_resource(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
         if str(params.uri) != PROFILE:
             raise MCPError(INVALID_PARAMS, f"There is no such resource; there is {PROFILE}.")
@@ -93,6 +99,7 @@ def build_server(memory: Memory, whose: Callable[[Context], str]) -> Server[Any]
         on_list_tools=list_tools,
         on_call_tool=call_tool,
         on_list_resources=list_resources,
+        on_list_resource_templates=list_templates,
         on_read_resource=read_resource,
     )
 

@@ -3,6 +3,8 @@
 An agent, app or run that is named without a user gets a person of its own, whose id no user can have.
 """
 
+import ast
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -14,6 +16,9 @@ from echoic.memory.text.words import clean
 Kind = Literal["user", "agent", "app", "run"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FIELDS = tuple(f"{kind}_id" for kind in KINDS)
+BESIDE = ("org_id", "project_id", "version", "output_format")
+"""Parameters that clients send with every request, and that say nothing of what is removed."""
+MOST_FILTER_CHARS = 10_000
 ANY = "*"
 """Stands for every entity of a kind."""
 
@@ -52,6 +57,39 @@ def names_in(*places: Mapping[str, Any] | None) -> Names:
             if place and place.get(field) not in (None, "") and field not in found:
                 found[field] = name_of(place[field], field)
     return Names(**found)
+
+
+def names_asked(query: Mapping[str, str]) -> Names:
+    """The entities of a query; the Python client writes `filters` as Python does.
+
+    Raises:
+        Problem: 400; it cannot be read, and is not taken for no filter.
+    """
+    return names_in(query, _plain_names(query["filters"]) if "filters" in query else None)
+
+
+def names_to_forget(query: Mapping[str, str]) -> Names:
+    """The same, of a deletion.
+
+    Raises:
+        Problem: 400; what stands beside the names might narrow it down, and is not passed over.
+    """
+    if query.keys() - {*FIELDS, *BESIDE, "filters"}:
+        raise invalid(f"What is removed is named by {', '.join(FIELDS)}: by nothing else.")
+    return names_asked(query)
+
+
+def _plain_names(text: str) -> dict[str, Any]:
+    try:
+        found = ast.literal_eval(text) if len(text) <= MOST_FILTER_CHARS else None
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            found = None
+    if not isinstance(found, dict) or not found or set(found) - set(FIELDS):
+        raise invalid(f"filters: an object of {', '.join(FIELDS)}; conditions cannot be used to delete.")
+    return found
 
 
 def name_of(value: Any, field: str) -> str:

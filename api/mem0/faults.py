@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from echoic.api.problems import Problem, of_fault
+from echoic.api.problems import Problem, mistakes, of_fault
 from echoic.memory.errors import MemoryFault
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -54,6 +54,6 @@ def unknown(what: str = "memory") -> Problem:
 
 def _first(exc: RequestValidationError) -> str:
     """Where it is wrong, and how; never the value."""
-    found = exc.errors()[0]
+    found = mistakes(exc)[0]
     place = ".".join(str(part) for part in found["loc"] if part not in ("body", "query", "path"))
     return f"{place}: {found['msg']}" if place else str(found["msg"])

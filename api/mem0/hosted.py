@@ -1,7 +1,5 @@
 """The routes of Mem0's platform: for `mem0.MemoryClient`, its JavaScript sister, the CLI and Pipecat."""
 
-import ast
-import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -19,15 +17,14 @@ from echoic.api.mem0.bodies import (
     UpdateBody,
 )
 from echoic.api.mem0.conversation.events import event_of, last_events
-from echoic.api.mem0.entities import ANY, FIELDS, Names, names_in
-from echoic.api.mem0.faults import Mem0Route, invalid, unknown
+from echoic.api.mem0.entities import ANY, FIELDS, names_asked, names_to_forget
+from echoic.api.mem0.faults import Mem0Route, unknown
 from echoic.api.mem0.memo import Memo
 from echoic.api.mem0.views import listed, searched
 from echoic.api.problems import Problem
 
 router = APIRouter(route_class=Mem0Route, include_in_schema=False)
 PAGE_SIZE = 100
-MOST_FILTER_CHARS = 10_000
 Answer = dict[str, Any]
 Page = Annotated[int | None, Query(ge=1, le=1_000_000)]
 PageSize = Annotated[int | None, Query(ge=1, le=1_000)]
@@ -74,7 +71,7 @@ async def mem0_get_all(
 @router.get("/v1/memories/")
 async def mem0_get_all_by_query(who: Asks, request: Request) -> list[Answer]:
     """As clients of 2024 ask for it: a bare list."""
-    names = _names_of(request)
+    names = names_asked(request.query_params)
     body = ListBody(**{field: getattr(names, field) for field in FIELDS})
     return [one.answer() for one in await listed(who, body)]
 
@@ -122,7 +119,7 @@ async def mem0_history(who: Asks, memory_id: str) -> list[Answer]:
 @router.delete("/v1/memories/")
 async def mem0_delete_all(who: Asks, request: Request) -> Answer:
     """Forget what is known of those who are named, and what they said."""
-    names = _names_of(request)
+    names = names_to_forget(request.query_params)
     if ANY in (names.user_id, names.agent_id, names.app_id, names.run_id):
         await owners.forget_everybody(who, names)
     else:
@@ -197,29 +194,6 @@ async def mem0_delete_entity(who: Asks, kind: str, name: str) -> Answer:
 async def _all_of(who: Asker, ids: Sequence[str]) -> list[Memo]:
     checked = [str(owners.read_id(one)) for one in ids]
     return [await owners.one_memory(who, one, writes=True) for one in dict.fromkeys(checked)]
-
-
-def _names_of(request: Request) -> Names:
-    """Of a query: the Python client writes `filters` as Python does.
-
-    Raises:
-        Problem: 400; it cannot be read, and is not taken for no filter.
-    """
-    text = request.query_params.get("filters")
-    return names_in(request.query_params, _plain_names(text) if text else None)
-
-
-def _plain_names(text: str) -> dict[str, Any]:
-    try:
-        found = ast.literal_eval(text) if len(text) <= MOST_FILTER_CHARS else None
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError):
-            found = None
-    if not isinstance(found, dict) or not found or set(found) - set(FIELDS):
-        raise invalid(f"filters: an object of {', '.join(FIELDS)}; conditions cannot be used to delete.")
-    return found
 
 
 def _page_url(request: Request, page: int, size: int) -> str:

@@ -9,7 +9,7 @@ from echoic.api.mem0.additions import add
 from echoic.api.mem0.asker import Asks
 from echoic.api.mem0.bodies import AddBody, ListBody, SearchBody, UpdateBody
 from echoic.api.mem0.conversation.events import wait_learned
-from echoic.api.mem0.entities import FIELDS, names_in
+from echoic.api.mem0.entities import FIELDS, names_in, names_to_forget
 from echoic.api.mem0.faults import Mem0Route
 from echoic.api.mem0.views import listed, searched
 
@@ -78,7 +78,7 @@ async def own_mem0_history(who: Asks, memory_id: str) -> list[Answer]:
 @router.delete("/memories")
 async def own_mem0_delete_all(who: Asks, request: Request) -> Answer:
     """Forget what is known of those who are named, and what they said."""
-    await owners.forget_named(who, names_in(request.query_params))
+    await owners.forget_named(who, names_to_forget(request.query_params))
     return {"message": "All relevant memories deleted"}
 
 

@@ -1,6 +1,6 @@
 """What Memobase's clients send. Fields that a newer client knows and this does not are ignored."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from echoic.api.memobase.asker import Id
-from echoic.api.schemas.facts import When
+from echoic.api.schemas.facts import Moment
 from echoic.memory.text.words import clean
 from echoic.memory.types import Role
 
@@ -23,12 +23,6 @@ MOST_MESSAGES = 10_000
 MOST_NAME_CHARS = 100
 MOST_SLOT_CHARS = 2_000
 """Of one text that is put into a slot."""
-Moment = Annotated[
-    datetime,
-    AfterValidator(lambda when: _when.validate_python(when if when.tzinfo else when.replace(tzinfo=UTC))),
-]
-"""By UTC where no zone is named."""
-_when = TypeAdapter(When)
 _moment = TypeAdapter(Moment)
 
 
@@ -158,6 +152,6 @@ class ProactiveBody(Body):
 def moment(text: str | None) -> datetime | None:
     """When something was said; None: not known, or in no calendar."""
     try:
-        return _moment.validate_python(datetime.fromisoformat((text or "").strip()))
-    except (ValueError, ValidationError):
+        return _moment.validate_python(text)
+    except ValidationError:
         return None

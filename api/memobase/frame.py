@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from echoic.api.access.guard import Gate, sent_key
-from echoic.api.problems import Problem, of_fault
+from echoic.api.problems import Problem, mistakes, of_fault
 from echoic.memory.errors import MemoryFault
 
 log = logging.getLogger("echoic.api")
@@ -85,5 +85,4 @@ def _refused(request: Request, problem: Problem) -> Response:
 def _misfit(request: Request, exc: RequestValidationError) -> Response:
     """As FastAPI has it, without the values."""
     log.info("memobase.refused", extra={"route": route_of(request), "errno": 422})
-    detail = [{"type": one["type"], "loc": one["loc"], "msg": one["msg"]} for one in exc.errors()]
-    return JSONResponse({"detail": detail}, 422)
+    return JSONResponse({"detail": mistakes(exc)}, 422)

@@ -4,10 +4,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-import yaml
-
 from echoic.api.memobase.frame import failed
-from echoic.memory.profile.slots import STORED, write_profile
+from echoic.memory.profile.slots import STORED, read_yaml, write_profile
 from echoic.memory.service import Memory
 from echoic.memory.store.database import Connection
 from echoic.memory.store.queries import query
@@ -45,9 +43,7 @@ async def language(memory: Memory) -> str:
 
 @lru_cache(maxsize=8)
 def _language_in(text: str) -> Any:
-    """`write_profile` has found it to be YAML, with keys."""
-    found = yaml.safe_load(text) or {}
-    return found.get("language") or ""
+    return read_yaml(text).get("language") or ""
 
 
 async def billing(memory: Memory) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Stri
 
 from echoic.api.schemas.common import AgentId, Answer, Body, Name, Page, Said
 from echoic.api.schemas.people import TurnAnswer
+from echoic.memory.chat.dates import date_in
 from echoic.memory.profile.slots import unified
 from echoic.memory.review.facts import FactChange, StoredFact
 from echoic.memory.types import About, Fact, FactKind, Precision, Scope
@@ -27,7 +28,15 @@ def _written_out(when: Any) -> Any:
     return when
 
 
+def _told(when: Any) -> datetime:
+    if (found := date_in(when)) is None:
+        raise ValueError("no date: write it out, such as 2026-11-27T09:30:00Z")
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 When = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_the_calendar)]
+Moment = Annotated[datetime, BeforeValidator(_told), AfterValidator(_in_the_calendar)]
+"""As other programs write it; by UTC where no zone is named."""
 Topic = Annotated[Name, StringConstraints(min_length=1)]
 SlotName = Annotated[Name, AfterValidator(unified)]
 Importance = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

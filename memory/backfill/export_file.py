@@ -34,8 +34,11 @@ READERS: dict[str, Callable[[Record, Given], Entries]] = {
 }
 TELLS = {"retell": retell.is_one, "vapi": vapi.is_one, "twilio": twilio.is_one, "mem0": mem0.is_one}
 TELLS["memobase"] = memobase.is_one
-ENVELOPES = ("results", "calls", "items", "users", "conversations", "transcripts", "memories", "data")
-"""Fields in which an API's answer holds its records."""
+ENVELOPES = (
+    *("results", "calls", "items", "users", "conversations", "transcripts", "memories", "data"),
+    *("call", "chat"),
+)
+"""Fields in which an API's answer, or an event that it sends, holds its records."""
 NAMED = ("user_id", "id", "call_id", "sid", "role", "profiles", "events", "gists", "blobs")
 """Fields of records themselves."""
 csv.field_size_limit(1 << 24)

@@ -1,14 +1,13 @@
 """Values as exports write them, as ours: times, roles, and whose a record is."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from echoic.memory.backfill.entries import Given, Record, Unusable
+from echoic.memory.chat.dates import date_in
 from echoic.memory.errors import ConfigInvalid
 from echoic.memory.identity.ids import check_user_id
 from echoic.memory.types import Role
@@ -21,8 +20,6 @@ ROLES: dict[str, Role] = {
 UNSPOKEN = ("system", "developer", "tool", "function", "node", "dtmf")
 """Beginnings of the roles of what nobody said aloud."""
 EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
-MILLISECONDS_FROM = 1e11
-"""A larger number is milliseconds since 1970: as seconds it would be the year 5138."""
 
 
 def find(record: Any, *paths: str) -> Any:
@@ -37,12 +34,12 @@ def find(record: Any, *paths: str) -> Any:
 
 
 def when(value: Any, given: Given) -> datetime:
-    """A date as a number since 1970, as ISO 8601, or as mail writes it.
+    """A date, however the export writes it.
 
     Raises:
         Unusable: it is none, or none between 1970 and now.
     """
-    found = _time(value)
+    found = date_in(value)
     if found is None:
         raise Unusable("it has no date" if value in (None, "") else "its date cannot be read")
     if found.tzinfo is None:
@@ -50,20 +47,6 @@ def when(value: Any, given: Given) -> datetime:
     if not EARLIEST <= found.astimezone(UTC) <= datetime.now(UTC) + timedelta(days=1):
         raise Unusable("its date is not between 1970 and now")
     return found.astimezone(UTC)
-
-
-def _time(value: Any) -> datetime | None:
-    if isinstance(value, bool):
-        return None
-    with suppress(ValueError, TypeError, OverflowError, OSError):
-        number = float(value)
-        return datetime.fromtimestamp(number / 1000 if abs(number) > MILLISECONDS_FROM else number, UTC)
-    if isinstance(value, str):
-        with suppress(ValueError, OverflowError):
-            return datetime.fromisoformat(value.strip())
-        with suppress(ValueError, TypeError, OverflowError):
-            return parsedate_to_datetime(value)
-    return None
 
 
 def role_of(name: Any) -> Role | None:

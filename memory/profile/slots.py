@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from echoic.memory.config import read_settings
@@ -26,6 +26,10 @@ STORED = "profile"
 """Key of what was set over the API, in the table `settings`."""
 MOST_CHARS = 65_535
 """Of a configuration that is set over the API."""
+MOST_DEPTH = 20
+"""Of lists and keys in it, within each other."""
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Where there is one in C: the other takes seconds for 65,000 brackets."""
 
 
 def unified(name: str) -> str:
@@ -229,23 +233,36 @@ def parsed(text: str) -> ProfileSettings:
 
 
 def _of_yaml(text: str) -> ProfileSettings:
+    found = read_yaml(text)
+    given = {str(key): value for key, value in found.items() if value is not None}
     try:
-        found = yaml.load(text, _Loader)
+        return _File(**given)
+    except ValidationError as exc:
+        first = exc.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"][:4])
+        raise ConfigInvalid(f"The profile's configuration: {where}: {first['msg']}.") from exc
+
+
+def read_yaml(text: str) -> dict[str, Any]:
+    """The keys of a configuration, with their values.
+
+    Without references, of which a few, nested, become more than memory holds; and no deeper than makes sense.
+
+    Raises:
+        ConfigInvalid: it is no YAML, or has no keys.
+    """
+    try:
+        depth = 0
+        for event in yaml.parse(text, _LOADER):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MOST_DEPTH or isinstance(event, yaml.AliasEvent):
+                raise yaml.YAMLError
+        found = yaml.load(text, _LOADER)
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
         raise ConfigInvalid("The profile's configuration is no YAML.") from exc
     if not isinstance(found or {}, dict):
         raise ConfigInvalid("The profile's configuration is YAML, but no keys with values.")
-    given = {str(key): value for key, value in (found or {}).items()}
-    return read_settings(_File, {key: value for key, value in given.items() if value is not None})
-
-
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """Without references: a few of them, nested, become more than memory holds."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError
-        return super().compose_node(parent, index)
+    return found or {}
 
 
 def _with(base: ProfileSettings, above: ProfileSettings) -> ProfileSettings:

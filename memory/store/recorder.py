@@ -27,6 +27,8 @@ PATIENCE_S = 0.5  # a healthy commit takes 1-5 ms; past this the spool (2 ms) is
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
 RERUN_S = 15.0
 EMBED_TIMEOUT_S = 30.0
+EMBED_AT_ONCE = 4
+"""So that a conversation told as a whole does not fill the queue in which edits of other people wait."""
 EMBED_AFTER_S = 1.0
 """The first sound of a reply comes before the vector of what it answers, which takes 10-20 ms of a processor.
 
@@ -52,7 +54,7 @@ class Recorder:
         self._turns, self._spool, self._on_embedded = turns, spool, on_embedded
         self._clock = clock or Clock()
         spool.on_set_aside = lambda lines: metrics().set_aside.inc(lines)
-        self._one_at_a_time = asyncio.Lock()
+        self._one_at_a_time, self._embedding = asyncio.Lock(), asyncio.Semaphore(EMBED_AT_ONCE)
         self._tasks: set[asyncio.Task] = set()
         self._replaying: asyncio.Task | None = None
         self._closing = asyncio.Event()
@@ -145,7 +147,7 @@ class Recorder:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), after_s)
         try:
-            async with asyncio.timeout(EMBED_TIMEOUT_S):
+            async with asyncio.timeout(EMBED_TIMEOUT_S), self._embedding:
                 self._on_embedded(turn, await self._turns.embed_turn(turn))
         except (MemoryFault, TimeoutError) as exc:
             log.info("turn.not_embedded", extra={"turn_id": str(turn.turn_id), "error": type(exc).__name__})

@@ -177,7 +177,7 @@ async def test_without_a_secret_no_signature_counts(served):
         created(messages="I like tea."),
         created(messages=[{"content": "zebra", "role": "system"}]),
         created(messages=[{"content": "zebra", "created_at": "32637-01-01T00:00:00Z"}]),
-        created(messages=[{"content": "zebra", "created_at": "2026-05-04T09:30:00"}]),
+        created(messages=[{"content": "zebra", "created_at": "5/4/2026"}]),
         created(messages=[{"content": "zebra", "id": "x" * 501}]),
         created(messages=[{"content": "zebra"}] * 101),
     ],

@@ -1,6 +1,7 @@
 """`POST /v1/chat/completions`: any model behind it, whoever the header names, and nobody else."""
 
 import asyncio
+import json
 from contextlib import AsyncExitStack
 
 import httpx
@@ -223,6 +224,15 @@ async def test_ids_that_cannot_be_one_are_refused(admin, server, sent):
 async def test_what_is_no_request_is_refused(admin, server, body):
     answer = await admin.post(PATH, json=body, headers={"Echoic-User": "maya"})
     assert answer.status_code == 422 and server.asked == []
+    assert "body" in answer.json()["error"]["message"], "their clients show nothing else"
+
+
+async def test_json_that_does_not_say_so(admin, server):
+    """As curl sends it without a header: the refusal says which one is missing."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await admin.post(PATH, content=json.dumps({"messages": QUESTION}), headers=headers)
+    assert answer.status_code == 422 and server.asked == []
+    assert "Content-Type: application/json" in answer.json()["error"]["message"]
 
 
 async def test_messages_of_any_form_reach_the_model(admin, server):

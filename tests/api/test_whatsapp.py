@@ -212,13 +212,33 @@ async def test_a_forger_is_slowed_down(memory):
         assert [(await deliver(channel, body)).status_code for _ in range(5)] == [200] * 5
 
 
+async def test_answers_that_are_chosen_and_captions_are_words_too(channel):
+    """A button, a line of a list, what stands below a picture: the person said so."""
+    said = [
+        text("", wamid="w1", type="button", button={"text": "Yes, please", "payload": "p"}),
+        text(
+            "", wamid="w2", type="interactive", interactive={"button_reply": {"id": "1", "title": "At nine"}}
+        ),
+        text("", wamid="w3", type="interactive", interactive={"list_reply": {"id": "1", "title": "Window"}}),
+        text("", wamid="w4", type="image", image={"id": "1", "caption": "My dog Biscuit"}),
+        text("", wamid="w5", type="document", document={"id": "1", "caption": "My visa"}),
+    ]
+    for _ in range(2):
+        assert (await deliver(channel, delivery(value(*said)))).status_code == 200
+    stored = await channel.memory.turns.list(user(ANA))
+    assert [one.text for one in stored] == ["Yes, please", "At nine", "Window", "My dog Biscuit", "My visa"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
         delivery(value(statuses=[{"id": "wamid.1", "status": "read", "recipient_id": ANA}])),
         delivery({"statuses": [{"id": "wamid.1", "status": "failed"}]}),
         delivery(value(text("x", type="reaction", reaction={"emoji": "👍"}))),
-        delivery(value(text("x", type="image", image={"id": "1", "caption": "x"}))),
+        delivery(value(text("x", type="image", image={"id": "1"}))),
+        delivery(value(text("x", type="button", button="x"))),
+        delivery(value(text("x", type="interactive", interactive={"type": "nfm_reply"}))),
+        delivery(value(text("x", type="edit", edit={"body": "x"}))),
         delivery(value(text("x", type="unsupported", errors=[{"code": 131051}]))),
         delivery(value(text("x", type="system", system={"body": "x"}))),
         delivery(value(text("x")), field="message_echoes"),

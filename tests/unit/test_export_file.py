@@ -108,12 +108,13 @@ def read(tmp_path, content, format_="auto", name="export.json", given=GIVEN):
     ("content", "call_id", "left_out"),
     [
         (RETELL, "retell:call_1a2b", 1),
+        ({"event": "call_analyzed", "call": RETELL}, "retell:call_1a2b", 1),
         ([VAPI], "vapi:0f6a", 2),
         (VAPI_REPORT, "vapi:0f6a", 2),
         ({"transcripts": [TWILIO_TRANSCRIPT]}, "twilio:GT01", 0),
         ({"conversations": [PLAIN]}, "c-1", 0),
     ],
-    ids=["retell", "vapi", "vapi-report", "twilio", "json"],
+    ids=["retell", "retell-event", "vapi", "vapi-report", "twilio", "json"],
 )
 async def test_a_call_of_each_system(tmp_path, content, call_id, left_out):
     """Told apart by itself; whose it is by the number, and each utterance with its own time."""

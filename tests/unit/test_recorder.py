@@ -1,5 +1,6 @@
 """A turn is durable in its row or in the spool, in order, whatever Postgres does."""
 
+import asyncio
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -86,3 +87,24 @@ async def test_neither_is_an_error(parts, monkeypatch):
     monkeypatch.setattr(spool, "append", full)
     with pytest.raises(StoreUnavailable, match="No space left"):
         await recorder.record(turn())
+
+
+async def test_a_long_conversation_does_not_fill_the_embedders_queue(parts, monkeypatch):
+    """An edit of somebody else waits behind a few of its turns, and not behind all."""
+    turns, _, recorder = parts
+    monkeypatch.setattr(recorder_module, "EMBED_AFTER_S", 0.0)
+    asked, most, done = 0, 0, asyncio.Event()
+
+    async def embed(one):
+        nonlocal asked, most
+        asked, most = asked + 1, max(most, asked)
+        await asyncio.sleep(0)
+        asked -= 1
+        if one.position == 49:
+            done.set()
+
+    monkeypatch.setattr(turns, "embed_turn", embed)
+    for number in range(50):
+        await recorder.record(turn(number))
+    await asyncio.wait_for(done.wait(), 10)
+    assert 1 <= most <= recorder_module.EMBED_AT_ONCE

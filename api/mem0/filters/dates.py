@@ -1,11 +1,11 @@
-"""Dates as Mem0's clients send them: Unix seconds, ISO 8601, or a day."""
+"""Dates as Mem0's clients send them: a moment, or a day."""
 
-import math
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from echoic.api.mem0.faults import invalid
+from echoic.memory.chat.dates import date_in
 
 YEARS = range(1900, 2200)
 """Beyond them Postgres, Python or an addition of a few days goes wrong."""
@@ -18,12 +18,9 @@ def moment(value: Any, field: str) -> datetime:
     Raises:
         Problem: 400; it is none, or in no year that a store can hold.
     """
-    try:
-        found = _moment(value)
-        if found.year in YEARS:
-            return found.astimezone(UTC)
-    except (ValueError, TypeError, OverflowError, OSError):
-        pass
+    found = date_in(value)
+    if found is not None and found.year in YEARS:
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     raise invalid(
         f"{field} is a day (2026-11-27), an ISO 8601 time or Unix seconds, from {YEARS[0]} to {YEARS[-1]}."
     )
@@ -43,19 +40,3 @@ def end_of_day(value: Any, field: str = "expiration_date") -> datetime:
     if not is_day(value):
         raise invalid(f"{field} is a day: YYYY-MM-DD.")
     return moment(value, field) + timedelta(days=1)
-
-
-def _moment(value: Any) -> datetime:
-    if isinstance(value, bool):
-        raise TypeError
-    if isinstance(value, int | float):
-        if not math.isfinite(value):
-            raise ValueError
-        return datetime.fromtimestamp(value, UTC)
-    if re.fullmatch(r"-?\d+(\.\d+)?", value) and not re.fullmatch(r"\d{8}", value):
-        return datetime.fromtimestamp(float(value), UTC)
-    if is_day(value):
-        day = date.fromisoformat(value)
-        return datetime(day.year, day.month, day.day, tzinfo=UTC)
-    found = datetime.fromisoformat(value)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -46,6 +46,8 @@ async def test_bodies_that_are_none(served):
         ):
             answer = await client.post("/v3/memories/search/", content=content)
             assert answer.status_code == 400 and answer.json()["detail"], content
+            if b"query" not in content:
+                assert "application/json" in answer.json()["detail"], content
         long = {"messages": "x" * 2_001, "user_id": "ana", "infer": False}
         assert (await client.post("/v3/memories/add/", json=long)).status_code == 400
         for path, size in (("/v3/memories/add/", 5 * 2**20), ("/v3/memories/search/", 2**17)):

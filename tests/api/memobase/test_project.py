@@ -28,6 +28,8 @@ WRONG = {
     "a wrong language": "language: [en]",
     "too long": f"event_theme_requirement: short\n# {'x' * 65_535}",
     "NUL": "language: en\0",
+    "a reference": "language: &a en\nevent_theme_requirement: *a",
+    **{f"60,000 of {one}": f"event_tags: {one * 60_000}" for one in ("[", "{", "- ", "? ")},
 }
 
 

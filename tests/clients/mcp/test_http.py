@@ -11,7 +11,7 @@ from mcp.client.streamable_http import streamable_http_client
 from echoic.api.access.keys import add_key, revoke_key
 from echoic.api.app import serving
 from echoic.api.config import load_api_settings
-from echoic.api.edge import MOST_BODY_BYTES
+from echoic.api.edge import LARGER_BODIES
 from echoic.api.mcp.http import serving_mcp
 from tests.clients.mcp.conftest import Served
 from tests.clients.mcp.test_tools import text_of, told
@@ -137,8 +137,11 @@ async def test_what_is_no_message_is_refused(served, body):
 
 async def test_a_body_that_is_too_large_is_refused(served):
     """Before it is read whole."""
-    answer = await sent(served, await key_of(served.memory), call("save_memory", text="x" * MOST_BODY_BYTES))
+    key = await key_of(served.memory)
+    answer = await sent(served, key, call("save_memory", text="x" * LARGER_BODIES["/mcp"]))
     assert answer.status_code == 413
+    answer = await sent(served, key, call("save_memory", text="x" * 1_000_000))
+    assert answer.status_code == 200 and "`text`" in answer.text, "a model reads why, and saves less"
     assert await served.memory.turns.list("ana") == []
 
 

@@ -174,6 +174,9 @@ async def test_delete_all_never_takes_a_wrong_filter_for_none(client, memory, fa
         {"filters": {"created_at": {"lt": "2026-01-01"}}},
         {"user_id": ""},
         {"user_id": "ana", "agent_id": "*"},
+        {"user_id": "ana", "metadata": {"plan": "gold"}},
+        {"user_id": "ana", "start_date": "2026-01-01"},
+        {"user_id": "ana", "filters": {"metadata": {"plan": "gold"}}},
     ):
         with pytest.raises(fault.ValidationError):
             await client.delete_all(**options)
