@@ -2,14 +2,14 @@
 
 import base64
 import fcntl
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-from echoic.local.llm.model_files import CHUNK_BYTES, pull, source_of
+from echoic.local.llm.download import sha256_of
+from echoic.local.llm.model_files import pull, source_of
 from echoic.memory.errors import ConfigInvalid
 from echoic.memory.settings.model_files import ModelFile, ModelFileFixed, ModelFileUnknown, OnProgress
 
@@ -66,7 +66,7 @@ class Shelf:
         """
         self.check_pullable(name)
         path = pull(self._data_dir, on_progress, self._env)
-        self._checked[_state(path)] = source_of(self._env).sha256  # it is checked before it gets its name
+        self._checked[_state(path)] = source_of(self._env).digest  # it is checked before it gets its name
 
     def remove(self, name: str) -> int:
         """Remove one with what is unfinished of it; returns the bytes that are free now.
@@ -90,7 +90,7 @@ class Shelf:
         source = source_of(self._env)
         ours = self._folder / source.name
         is_there = ours.is_file()
-        ok = self._is(ours, source.sha256, check) if is_there else None
+        ok = self._is(ours, source.digest, check) if is_there else None
         yield ModelFile(ours.stem, REPLIES, _size(ours) if is_there else None, is_there, ok, removable=True)
         for path in sorted(self._folder.glob("*.gguf")):
             if path != ours:
@@ -107,7 +107,7 @@ class Shelf:
         """Whether it is that file; None while nobody has read it."""
         state = _state(path)
         if check and state not in self._checked:
-            self._checked[state] = _sha256(path)
+            self._checked[state] = sha256_of(path)
         return self._checked[state] == sha256 if state in self._checked else None
 
 
@@ -130,14 +130,6 @@ def _state(path: Path) -> tuple[Path, int, int]:
 
 def _size(path: Path) -> int:
     return path.stat().st_size
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _removed(path: Path) -> int:
