@@ -68,14 +68,15 @@ class MemorySettings(BaseSettings):
     100."""
 
     embedding_model: str = LOCAL_EMBEDDING_MODEL
-    """Local models by default; or one that `echoic model pull` fetched (`multilingual-e5-small`, `bge-m3`); with
-    `ECHOIC_EMBEDDING_URL`, the model asked for there."""
+    """The local models by default; or one that `echoic model pull` fetched, `multilingual-e5-small` or
+    `bge-m3`; with `ECHOIC_EMBEDDING_URL`, the model asked for there."""
     embedding_url: str = ""
     """An OpenAI-compatible address (`https://…/v1`). Empty: a model of this machine."""
     embedding_api_key: SecretStr = SecretStr("")
     """Key for `ECHOIC_EMBEDDING_URL`."""
     embedding_dimensions: int = Field(LOCAL_DIMENSIONS, ge=8, le=16_000)
-    """Length of a vector; a pulled model brings its own. Changing it, or the model, needs `echoic reembed`."""
+    """Length of a vector; a pulled model knows its own. Changing it, or the model, needs `echoic
+    reembed`."""
     embedding_workers: int = Field(2, ge=1, le=32)
     """Threads that embed, one text each."""
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
-
 from echoic.memory.call import CallMemory, start_call
 from echoic.memory.config import MemorySettings
 from echoic.memory.embedding.embedder import Embedder, open_embedder

@@ -91,7 +91,9 @@ def _download(source: Source, part: BinaryIO, on_progress: OnProgress) -> None:
             _fetch_rest(source, part, on_progress)
             return
         except httpx.HTTPStatusError as exc:
-            raise ModelUnavailable(f"{source.url} answers {exc.response.status_code}: {source.advice}") from exc
+            raise ModelUnavailable(
+                f"{source.url} answers {exc.response.status_code}: {source.advice}"
+            ) from exc
         except httpx.TransportError as exc:
             grown = part.seek(0, os.SEEK_END) != start
             has_connected |= grown
@@ -109,7 +111,10 @@ def _fetch_rest(source: Source, part: BinaryIO, on_progress: OnProgress) -> None
     if have:
         headers["Range"] = f"bytes={have}-"
     # a token is not sent on to where the hub's answer points (httpx drops it)
-    with httpx.stream("GET", source.url, headers=headers, follow_redirects=True, timeout=SILENCE_S) as answer:
+    with (
+        httpx.Client(headers=headers, follow_redirects=True, timeout=SILENCE_S) as client,
+        client.stream("GET", source.url) as answer,
+    ):
         if have and answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             return  # nothing is missing; the checksum decides whether it is the file
         answer.raise_for_status()

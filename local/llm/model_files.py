@@ -80,5 +80,3 @@ def source_of(env: Mapping[str, str]) -> Source:
     if not Source(url, sha256, ELSEWHERE).name.endswith(".gguf"):
         raise ConfigInvalid("ECHOIC_MODEL_URL must name a file that ends in .gguf.")
     return Source(url, sha256, ELSEWHERE)
-
-

@@ -76,7 +76,9 @@ def pulled_folder(settings: MemorySettings) -> Path | None:
     name, dimensions = settings.embedding_model, settings.embedding_dimensions
     if model := hub_model(name):
         if dimensions != model.dimensions:
-            raise ConfigInvalid(f"ECHOIC_EMBEDDING_DIMENSIONS is {dimensions}; {name} has {model.dimensions}.")
+            raise ConfigInvalid(
+                f"ECHOIC_EMBEDDING_DIMENSIONS is {dimensions}: {name} makes {model.dimensions} numbers."
+            )
         return settings.folder / "models" / name
     if (name, dimensions) != (LOCAL_EMBEDDING_MODEL, LOCAL_DIMENSIONS):
         raise ConfigInvalid(

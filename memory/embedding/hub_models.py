@@ -1,4 +1,4 @@
-"""Embedding models that `echoic model pull` fetches from a hub: their publishers' own files at a fixed commit.
+"""Embedding models that `echoic model pull` fetches: their publishers' own files at a fixed commit of a hub.
 
 Sizes and SHA-256 are those by which several programs that do not know of one another pin these commits.
 """

@@ -1,4 +1,4 @@
-"""A model that was pulled, on ONNX Runtime: its files as they were published, each checked when it is loaded."""
+"""A model that was pulled, on ONNX Runtime: its files as they were published, checked when it is loaded."""
 
 from collections.abc import Sequence
 from pathlib import Path

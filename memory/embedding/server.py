@@ -34,7 +34,7 @@ class EmbeddingServer:
 
 
 def main(socket: str, threads: str, pulled: str = "") -> None:
-    """Load the local models, or the one in the folder `pulled`; then answer until a signal ends the process."""
+    """Load the local models, or the one in the folder `pulled`; then answer until a signal ends it all."""
     try:
         embed = _load_model(pulled)
     except MemoryFault as exc:
