@@ -117,7 +117,7 @@ class Shelf:
         path = self._path_of(name)
         if not path.is_dir():
             return sum(_removed(one) for one in (path, path.with_name(f"{path.name}{PART}")))
-        """What may go, each with the reason: what is broken off, and what was pulled and no setting uses."""
+        # a running download holds its file, so it comes first; then what says that all is whole
         files = sorted(path.iterdir(), key=lambda file: (file.suffix != PART, file.name != ORIGIN))
         freed = sum(_removed(one) for one in files)
         path.rmdir()

@@ -26,13 +26,14 @@ log = logging.getLogger("echoic.reembed")
 REFILL_BATCH = 64  # a second of embedding, behind all questions
 REFILL_LIMIT_S = 120.0
 AGAIN_S = 60.0
+ANOTHER_S = 1.0  # a worker has the batch that is next
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) after each batch."""
 
 
 async def reembed(db: Database, embedder: Embedder, on_progress: Progress = lambda done, total: None) -> int:
-    """Take over another model, and give every turn and fact a vector of it; returns how many were embedded now.
+    """Take over another model, and give every turn and fact a vector of it; returns how many this embedded.
 
     All other Echoic processes must be stopped until it is taken over; then they may run again, and what is
     left when this is killed their worker embeds. `db` must not run the start check, which refuses the model
@@ -45,18 +46,24 @@ async def reembed(db: Database, embedder: Embedder, on_progress: Progress = lamb
     await _take_over(db, embedder)
     done, total = 0, await db.run(left_to_refill)
     on_progress(done, total)
-    while count := await refill(db, embedder):
+    while True:
+        count = await refill(db, embedder)
         done += count
         on_progress(done, max(done, total))
-    return done
+        if not count:
+            if not await db.run(left_to_refill):
+                return done
+            await asyncio.sleep(ANOTHER_S)
 
 
 async def _take_over(db: Database, embedder: Embedder) -> None:
     """From now on stored vectors are of this model, and there are none yet."""
     wanted = f"{embedder.name}:{embedder.dimensions}"
-    await embedder.embed_batch(["One that does not answer takes over nothing."])
     async with db.dedicated() as connection:
         try:
+            if wanted == await connection.fetchval(query("setting"), "embedding"):
+                return
+            await embedder.embed_batch(["One that does not answer takes over nothing."])
             async with connection.transaction():
                 # who starts meanwhile waits here, and reads what is new
                 await connection.execute("lock table settings in access exclusive mode")
