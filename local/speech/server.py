@@ -50,7 +50,8 @@ def speech_served(data_dir: Path) -> Iterator[tuple[Path, Path]]:
         )
     run_dir = run_folder(data_dir)
     sockets = socket_folder(run_dir)
-    servers = socket_servers(sockets, "Local speech", PROGRAMS)
+    programs = PROGRAMS | {"voice": [*PROGRAMS["voice"], str(data_dir.absolute() / "models")]}
+    servers = socket_servers(sockets, "Local speech", programs)
     try:
         with join_servers(run_dir, "speech", servers, start_s=LOAD_S):
             yield socket_path(sockets, "ears"), socket_path(sockets, "voice")
