@@ -81,8 +81,8 @@ class Speaker:
         self._asked = self._spoken = self._stopped = 0
 
     async def answer(self, question: dict[str, Any], _audio: bytes) -> Message:
-        """Speak `text` with a pulled `voice` or ours, or count what was done (`count`); `steady` speaks the same
-        words the same way every time."""
+        """Speak `text` with a pulled `voice` or ours, or count what was done (`count`); `steady` speaks the
+        same words the same way every time."""
         if question.get("count"):
             return {"asked": self._asked, "spoken": self._spoken, "stopped": self._stopped}, b""
         options = onnxruntime.RunOptions()

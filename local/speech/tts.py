@@ -1,6 +1,6 @@
 """Text to speech without a key, as a LiveKit plugin: phrases go to Piper as soon as the model has written
-them, in English or with a voice that was pulled; those of other languages to the system's espeak-ng, which sounds
-like a machine and knows a hundred."""
+them, in English or with a voice that was pulled; those of other languages to the system's espeak-ng, which
+sounds like a machine and knows a hundred."""
 
 import asyncio
 import logging
