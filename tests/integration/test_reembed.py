@@ -1,19 +1,26 @@
 """Another embedding model: taken over at once, all is embedded behind calls, and models never mix."""
 
 import asyncio
+import hashlib
 from datetime import UTC, datetime
+from importlib.resources import files
 from uuid import uuid4
 
 import pytest
 
+from echoic.local.llm.hub import pull_from_hub
+from echoic.memory.embedding import minilm
+from echoic.memory.embedding.client import SharedEmbedder, open_shared_embedder
 from echoic.memory.errors import ModelUnavailable, SchemaMismatch, StoreUnavailable
 from echoic.memory.service import open_memory
 from echoic.memory.store import reembed as module
 from echoic.memory.store.database import Database
-from echoic.memory.store.reembed import left_to_refill, reembed, refill_for_ever
+from echoic.memory.store.reembed import left_to_refill, reembed, reembed_all, refill_for_ever
 from echoic.memory.types import Caller, Fact, Turn
 from tests.embedders import WordEmbedder
+from tests.hub import Hub
 
+SAID = ("My puppy is called Biscuit.", "I live in Lisbon.", "I work at a bank.")
 OLD, NEW = WordEmbedder("old", 64), WordEmbedder("new", 48)
 
 
@@ -195,3 +202,34 @@ async def test_an_empty_database_takes_the_new_model(memory_settings):
     await database.close()
     async with open_memory(memory_settings, embedder=NEW):
         pass
+
+
+@pytest.mark.timeout(120)
+async def test_a_pulled_model_is_taken_over_and_shared(memory_settings, embedder, tmp_path):
+    """From the hub to an answer: all is embedded anew with the pulled model, which a server of the host holds,
+    and is found by what it means; the local models are refused then."""
+    tokenizer = (files("echoic.memory.embedding") / "model" / "tokenizer.json").read_bytes()
+    model, at = minilm._model_path().read_bytes(), "intfloat/multilingual-e5-small"
+    hub = Hub({f"{at}/onnx/model.onnx": model, f"{at}/tokenizer.json": tokenizer})
+    name = f"multilingual-e5-small@sha256:{hashlib.sha256(model).hexdigest()}"
+    with hub.serving():
+        await asyncio.to_thread(pull_from_hub, tmp_path, name, lambda *_: None, hub.env())
+    async with open_memory(memory_settings, embedder=embedder) as memory:
+        for number, text in enumerate(SAID):
+            turn = Turn(uuid4(), "ana", "echoic", "call", number, "user", text, datetime.now(UTC))
+            await memory.turns.record(turn)
+            await memory.turns.embed_turn(turn)
+    settings = memory_settings.model_copy(
+        update={"data_dir": tmp_path, "embedding_model": name, "embedding_dimensions": 384}
+    )
+    assert await reembed_all(settings, lambda done, total: None) == 3
+    with pytest.raises(SchemaMismatch, match="echoic reembed"):
+        async with open_memory(memory_settings, embedder=embedder):
+            raise AssertionError("opened with another model's vectors")
+    shared = open_shared_embedder(settings)
+    assert isinstance(shared, SharedEmbedder)
+    await shared.wait_ready()
+    async with open_memory(settings, embedder=shared) as memory:
+        call = await memory.open_call(Caller("ana", "echoic", "next"))
+        found = await call.recall("What is the name of the dog?", budget_s=5)
+        assert max(found.tiers["facts"].items, key=lambda item: item.score).text == SAID[0]
