@@ -47,13 +47,13 @@ def model_status(
             raise ConfigInvalid(f"There is no model file {name!r}: `echoic model list` names them.")
         hashes = {one.name: shelf.hashes(one.name) for one in found}
     if as_json:
-        print_json([{**asdict(one), "files": hashes[one.name]} for one in found])
+        told = [dict(zip(("files", "trusted"), hashes[one.name], strict=True)) for one in found]
+        print_json([asdict(one) | more for one, more in zip(found, told, strict=True)])
         return
     for one in found:
         made = f", vectors of {one.dimensions}" if one.dimensions else ""
         typer.echo(f"{one.name}: {_state(one)}{made}; used by: {one.used_by or 'nothing'}")
-        for file, says in hashes[one.name].items():
-            typer.echo(f"    {file}  {says}")
+        _tell_hashes(*hashes[one.name])
 
 
 def model_clean(
@@ -112,8 +112,7 @@ def model_pull(
     if not name:
         typer.echo(f"The model is at {path}; `echoic talk` uses it from now on.")
         return
-    for file, says in Shelf(folder).hashes(name).items():
-        typer.echo(f"{file}  {says}")
+    _tell_hashes(*Shelf(folder).hashes(name))
     if hub_model(name):
         typer.echo(f"To embed with it: ECHOIC_EMBEDDING_MODEL={name}, then `echoic reembed`.")
     else:
@@ -159,13 +158,21 @@ def _shelf(data_dir: Path | None) -> Iterator["Shelf"]:
     from echoic.local.command_resources import folder_of, opened_stores
     from echoic.local.llm.shelf import Shelf
     from echoic.memory.config import load_settings
+    from echoic.memory.settings.overrides import stored_vectors
 
     folder, settings = folder_of(data_dir), load_settings()
     if not settings.database_url.get_secret_value() and not (folder / "postgres").exists():
         yield Shelf(folder, settings=settings)
         return
     with opened_stores(data_dir, "model") as settings:
-        yield Shelf(folder, settings=settings)
+        yield Shelf(folder, settings=settings, vectors=asyncio.run(stored_vectors(settings)))
+
+
+def _tell_hashes(files: dict[str, str], trusted: str) -> None:
+    for file, sha256 in files.items():
+        typer.echo(f"    sha256:{sha256}  {file}")
+    if trusted:
+        typer.echo(f"    {trusted}")
 
 
 def _freed(size: int) -> str:

@@ -30,7 +30,7 @@ VOICE = re.compile(
 """A voice as the hub's own list names it, such as `piper:de_DE-thorsten-medium`."""
 NEWEST = "main"
 DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
-ADVICE = "Behind a mirror set HF_ENDPOINT. What came so far is kept."
+ADVICE = "Behind a mirror set HF_ENDPOINT."
 REFUSED = {
     401: "it has no such model for somebody whom it does not know: check the name, or set HF_TOKEN.",
     403: "this token may not read it.",

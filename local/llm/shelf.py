@@ -21,12 +21,12 @@ from echoic.memory.settings.model_files import ModelFile, ModelFileFixed, ModelF
 
 SUFFIXES = (".gguf", ".npz", ".onnx", ".ort", "-q4.bin")
 REPLIES = "Replies and learns facts on this machine, without any key."
-EMBEDS = "Embeds a hundred languages: ECHOIC_EMBEDDING_MODEL={}."
+EMBEDS = "Embeds a hundred languages, where ECHOIC_EMBEDDING_MODEL names it."
 SPEAKS = "Speaks its language on this machine."
 BY = {
-    "echoic": "pinned by Echoic",
-    "user": "the main file pinned by you, the others named by the hub",
-    "hub": "named by the hub at the first pull",
+    "echoic": "as Echoic pins it",
+    "user": "the main file as you pin it, the rest as the hub names it",
+    "hub": "as the hub named it at the first pull",
 }
 PLACED = "A language model that somebody put here; the newest one replies."
 
@@ -72,11 +72,16 @@ class Shelf:
     """The model files of one data folder and of this Python."""
 
     def __init__(
-        self, data_dir: Path, env: Mapping[str, str] = os.environ, settings: MemorySettings | None = None
+        self,
+        data_dir: Path,
+        env: Mapping[str, str] = os.environ,
+        settings: MemorySettings | None = None,
+        vectors: str = "",
     ) -> None:
-        """`settings` tell which files are in use; without them nothing is said of that."""
+        """`settings` tell which files are in use, and `vectors` which model the stored ones need; without them
+        nothing is said of that."""
         self._data_dir, self._folder, self._env = data_dir, data_dir / "models", env
-        self._uses = Uses(settings, env, self._folder) if settings else None
+        self._uses = Uses(settings, env, self._folder, vectors) if settings else None
         self._checked: dict[tuple[Path, int, int], str] = {}
         """File, size and time of its last change -> SHA-256; reading 1.1 GB takes seconds."""
 
@@ -123,15 +128,12 @@ class Shelf:
         path.rmdir()
         return freed
 
-    def hashes(self, name: str) -> dict[str, str]:
-        """Of each file that was pulled under this name its SHA-256, and who named it."""
-        origin = origin_of(self._folder / name) if named(name) else None
-        if origin is None:
-            ours = source_of(self._env)
-            is_ours = name == Path(ours.name).stem
-            return {ours.name: f"sha256:{ours.digest}"} if is_ours else {}
-        by = f"{BY[origin.trusted]}, {origin.repository} at {origin.commit}"
-        return {file: f"sha256:{sha256}, {by}" for file, sha256 in origin.files.items()}
+    def hashes(self, name: str) -> tuple[dict[str, str], str]:
+        """Of each file that was pulled under this name its SHA-256; and who says that it is this."""
+        if origin := origin_of(self._folder / name) if named(name) else None:
+            return origin.files, f"{BY[origin.trusted]}: {origin.repository} at {origin.commit}"
+        ours = source_of(self._env)
+        return ({ours.name: ours.digest}, BY["echoic"]) if name == Path(ours.name).stem else ({}, "")
 
     def leftovers(self) -> list[tuple[str, str]]:
         """What may go, each with the reason: what a broken download left, and what was pulled and no setting
@@ -143,7 +145,7 @@ class Shelf:
         return [
             (one.name, "no setting uses it" if one.present else "broken off")
             for one in found
-            if one.size and (one.name == ours or named(one.name) or not one.present)
+            if one.size is not None and (one.name == ours or named(one.name) or not one.present)
         ]
 
     def _path_of(self, name: str) -> Path:
@@ -178,9 +180,9 @@ class Shelf:
         for name in sorted(here | {one.name for one in HUB_MODELS}):
             folder, model = self._folder / name, hub_model(name)
             origin = origin_of(folder)
-            purpose = EMBEDS.format(name) if model else SPEAKS
+            purpose = EMBEDS if model else SPEAKS
             parts = [path for path in folder.glob("*") if path.name != ORIGIN]
-            size = sum(map(_size, parts)) or None
+            size = sum(map(_size, parts)) if parts else None
             ok = None
             if origin:
                 whole = {folder / file: sha256 for file, sha256 in origin.files.items()}

@@ -20,13 +20,18 @@ PACKAGED = {
 class Uses:
     """What the settings of this machine use of a folder of models."""
 
-    def __init__(self, settings: MemorySettings, env: Mapping[str, str], folder: Path) -> None:
-        self._settings, self._env, self._folder = settings, env, folder
+    def __init__(
+        self, settings: MemorySettings, env: Mapping[str, str], folder: Path, vectors: str = ""
+    ) -> None:
+        """`vectors`: of which embedding model the stored ones are, whatever is set just now."""
+        self._settings, self._env, self._folder, self._vectors = settings, env, folder, vectors
 
     def of(self, one: ModelFile) -> str:
         """The setting, or empty."""
         if one.dimensions:
-            return "ECHOIC_EMBEDDING_MODEL" if self._embeds(one) else ""
+            if self._embeds(one):
+                return "ECHOIC_EMBEDDING_MODEL"
+            return "the stored vectors" if self._vectors == f"{one.name}:{one.dimensions}" else ""
         if one.name in PACKAGED:
             return PACKAGED[one.name]
         if one.name in SMOLLM2_NAMES:

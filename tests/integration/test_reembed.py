@@ -206,7 +206,7 @@ async def test_an_empty_database_takes_the_new_model(memory_settings):
 
 @pytest.mark.timeout(120)
 async def test_a_pulled_model_is_taken_over_and_shared(memory_settings, embedder, tmp_path):
-    """From the hub to an answer: all is embedded anew with the pulled model, which a server of the host holds,
+    """From the hub to an answer: all is embedded anew with the pulled model, held by a server of the host,
     and is found by what it means; the local models are refused then."""
     tokenizer = (files("echoic.memory.embedding") / "model" / "tokenizer.json").read_bytes()
     model, at = minilm._model_path().read_bytes(), "intfloat/multilingual-e5-small"

@@ -67,7 +67,7 @@ def test_a_cut_in_the_middle_is_taken_up_again(hub, tmp_path):
     cut.breaks_after, cut.breaks = 0, 10**9
     (tmp_path / "later" / "models" / VOICE).mkdir(parents=True)
     (tmp_path / "later" / "models" / VOICE / f"{PATH.rpartition('/')[2]}.part").write_bytes(DATA[:700_000])
-    with pytest.raises(ModelUnavailable, match="What came so far is kept"):
+    with pytest.raises(ModelUnavailable, match="what came so far is kept"):
         pulled(hub, tmp_path / "later")
     assert not origin_of(tmp_path / "later" / "models" / VOICE)
     cut.breaks = 0
@@ -183,7 +183,7 @@ def test_status_and_clean_know_what_is_in_use(hub, tmp_path, monkeypatch, capsys
     assert (
         told[VOICE]["sha256_ok"]
         and told[VOICE]["used_by"]
-        and "named by the hub" in str(told[VOICE]["files"])
+        and "as the hub named it" in told[VOICE]["trusted"]
     )
     assert told["all-minilm-l6-v2"]["used_by"] == "ECHOIC_EMBEDDING_MODEL"
     assert (told["bge-m3"]["present"], told["bge-m3"]["dimensions"]) == (False, 1024)
@@ -202,4 +202,5 @@ def test_a_model_that_a_setting_names_is_not_cleaned(small_hub, tmp_path):
     pulled(hub, tmp_path, name)
     used = Shelf(tmp_path, {}, load_settings(data_dir=tmp_path, embedding_model=name))
     assert used.leftovers() == []
+    assert Shelf(tmp_path, {}, load_settings(), f"{name}:384").leftovers() == []
     assert Shelf(tmp_path, {}, load_settings()).leftovers() == [(name, "no setting uses it")]
