@@ -78,8 +78,8 @@ class Shelf:
         settings: MemorySettings | None = None,
         vectors: str = "",
     ) -> None:
-        """`settings` tell which files are in use, and `vectors` which model the stored ones need; without them
-        nothing is said of that."""
+        """`settings` tell which files are in use, and `vectors` which model the stored ones need; without
+        them nothing is said of that."""
         self._data_dir, self._folder, self._env = data_dir, data_dir / "models", env
         self._uses = Uses(settings, env, self._folder, vectors) if settings else None
         self._checked: dict[tuple[Path, int, int], str] = {}

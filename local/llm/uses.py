@@ -5,7 +5,7 @@ from pathlib import Path
 
 from echoic.local.llm.model_files import pulled
 from echoic.local.llm.models import SMOLLM2_NAMES
-from echoic.local.speech.voices import voices_in
+from echoic.local.speech.server import voices_in
 from echoic.memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings
 from echoic.memory.settings.model_files import ModelFile
 

@@ -19,7 +19,7 @@ import onnxruntime
 from piper import PiperConfig, PiperVoice, SynthesisConfig
 
 from echoic.local.speech.client import VOICE_RATE
-from echoic.local.speech.voices import voices_in
+from echoic.local.speech.server import voices_in
 from echoic.memory.embedding.files import whole_folder
 from echoic.memory.hosting.wire import Message, serve
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from echoic.local.speech import whisper_files
-from echoic.local.speech.server import speech_served, whisper_served
+from echoic.local.speech.server import speech_served, voices_in, whisper_served
 from echoic.local.speech.stt import ENGLISH, LocalSTT
 from echoic.local.speech.tts import LocalTTS
-from echoic.local.speech.voices import voices_in
 
 AUTO = "auto"
 
