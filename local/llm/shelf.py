@@ -172,7 +172,8 @@ class Shelf:
 
     def _placed(self) -> set[Path]:
         """Language models in the folder, whole or not."""
-        return {path.with_name(path.name.removesuffix(PART)) for path in self._folder.glob("*.gguf*")}
+        found = [*self._folder.glob("*.gguf"), *self._folder.glob(f"*.gguf{PART}")]
+        return {path.with_name(path.name.removesuffix(PART)) for path in found}
 
     def _of_hub(self, check: bool) -> Iterator[ModelFile]:
         """Those that can be pulled by a name alone, and whichever were pulled."""
