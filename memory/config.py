@@ -3,13 +3,15 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from echoic.memory.embedding.hub_models import hub_model
 from echoic.memory.errors import ConfigInvalid
 from echoic.memory.text.words import clean
 
@@ -66,13 +68,15 @@ class MemorySettings(BaseSettings):
     100."""
 
     embedding_model: str = LOCAL_EMBEDDING_MODEL
-    """Local model by default; with `ECHOIC_EMBEDDING_URL`, the model asked for there."""
+    """The local models by default; or one that `echoic model pull` fetched, `multilingual-e5-small` or
+    `bge-m3`; with `ECHOIC_EMBEDDING_URL`, the model asked for there."""
     embedding_url: str = ""
-    """An OpenAI-compatible address (`https://…/v1`). Empty: the local model."""
+    """An OpenAI-compatible address (`https://…/v1`). Empty: a model of this machine."""
     embedding_api_key: SecretStr = SecretStr("")
     """Key for `ECHOIC_EMBEDDING_URL`."""
     embedding_dimensions: int = Field(LOCAL_DIMENSIONS, ge=8, le=16_000)
-    """Length of a vector. Changing it, or the model, needs `echoic reembed`."""
+    """Length of a vector; a pulled model knows its own. Changing it, or the model, needs `echoic
+    reembed`."""
     embedding_workers: int = Field(2, ge=1, le=32)
     """Threads that embed, one text each."""
 
@@ -146,6 +150,11 @@ class MemorySettings(BaseSettings):
     `OTEL_EXPORTER_OTLP_ENDPOINT` says."""
 
     @property
+    def folder(self) -> Path:
+        """The data folder, chosen or the user's own."""
+        return self.data_dir or platformdirs.user_data_path("echoic", appauthor=False)
+
+    @property
     def recall_budget_s(self) -> float:
         return self.recall_budget_ms / 1000
 
@@ -164,6 +173,15 @@ class MemorySettings(BaseSettings):
         if isinstance(text, str | Path) and clean(str(text)) != str(text):
             raise ValueError("it holds bytes that are not UTF-8, or NUL")
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_long_as_its_vectors(cls, given: Any) -> Any:
+        """A pulled model says itself how long its vectors are."""
+        if isinstance(given, dict) and not given.get("embedding_url"):
+            found = hub_model(str(given.get("embedding_model", "")))
+            return {"embedding_dimensions": found.dimensions, **given} if found else given
+        return given
 
     @field_validator("database_url")
     @classmethod

@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
-import platformdirs
-
 from echoic.memory.call import CallMemory, start_call
 from echoic.memory.config import MemorySettings
 from echoic.memory.embedding.embedder import Embedder, open_embedder
@@ -132,7 +130,7 @@ async def open_memory(
 
 def spool_folder(settings: MemorySettings) -> Path:
     """Where turns wait while Postgres is down; it must be on a disk that survives a restart."""
-    return (settings.data_dir or platformdirs.user_data_path("echoic", appauthor=False)) / "spool"
+    return settings.folder / "spool"
 
 
 async def check_embedding(connection: Connection, embedder: Embedder) -> None:

@@ -1,7 +1,10 @@
-"""Commands of model files and of the local language model: model list, pull, remove, try."""
+"""Commands of model files and of the local language model: model list, pull, status, remove, clean, try."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +13,7 @@ from echoic.commands.options import AsJson, DataDir, print_json
 from echoic.memory.errors import ConfigInvalid
 
 if TYPE_CHECKING:
+    from echoic.local.llm.shelf import Shelf
     from echoic.memory.model_verdict import Verdict
     from echoic.memory.settings.model_files import ModelFile
 
@@ -31,6 +35,41 @@ def model_list(
         typer.echo(f"{one.name:<28} {_state(one):<22} {one.purpose}")
 
 
+def model_status(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="As `echoic model list` names it.")] = "",
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Read what is there to the last byte, and say what it is: whole or not, its hash, and what uses it."""
+    with _shelf(data_dir) as shelf:
+        found = [one for one in shelf.files(check=True) if one.name == name or (one.size and not name)]
+        if not found:
+            raise ConfigInvalid(f"There is no model file {name!r}: `echoic model list` names them.")
+        hashes = {one.name: shelf.hashes(one.name) for one in found}
+    if as_json:
+        told = [dict(zip(("files", "trusted"), hashes[one.name], strict=True)) for one in found]
+        print_json([asdict(one) | more for one, more in zip(found, told, strict=True)])
+        return
+    for one in found:
+        made = f", vectors of {one.dimensions}" if one.dimensions else ""
+        typer.echo(f"{one.name}: {_state(one)}{made}; used by: {one.used_by or 'nothing'}")
+        _tell_hashes(*hashes[one.name])
+
+
+def model_clean(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, data_dir: DataDir = None
+) -> None:
+    """Remove what broken downloads left, and pulled files that no setting uses; asks first."""
+    with _shelf(data_dir) as shelf:
+        found = shelf.leftovers()
+        for name, why in found:
+            typer.echo(f"{name:<28} {why}")
+        if not found:
+            typer.echo("There is nothing to remove.")
+        elif yes or typer.confirm(f"Remove {'it' if len(found) == 1 else 'them'}?"):
+            typer.echo(_freed(sum(shelf.remove(name) for name, _ in found)))
+
+
 def model_remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="As `echoic model list` names it.")],
     data_dir: DataDir = None,
@@ -46,17 +85,38 @@ def model_remove(
         raise ConfigInvalid(f"There is no model file {name!r}: `echoic model list` names them.") from exc
     except ModelFileFixed as exc:
         raise ConfigInvalid(f"{name} belongs to an installed package: pip removes it.") from exc
-    typer.echo(f"{freed / 1e6:,.0f} MB are free again.")
+    typer.echo(_freed(freed))
 
 
-def model_pull(data_dir: DataDir = None) -> None:
-    """Download a local language model (Qwen2.5, 1.1 GB): resumable, checked by its SHA-256."""
+def model_pull(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NAME]",
+            help="multilingual-e5-small, bge-m3 (embedding), piper:VOICE (speech, such as "
+            "piper:de_DE-thorsten-medium), each also with @sha256:…; without a name, a language model.",
+        ),
+    ] = "",
+    data_dir: DataDir = None,
+) -> None:
+    """Download a model: resumable, checked by its SHA-256. Without a name Qwen2.5 (1.1 GB), which replies."""
     from echoic.local.command_resources import folder_of, progress_bar
+    from echoic.local.llm.hub import pull_from_hub
     from echoic.local.llm.model_files import pull
+    from echoic.local.llm.shelf import Shelf
+    from echoic.memory.embedding.hub_models import hub_model
 
+    folder = folder_of(data_dir)
     with progress_bar("Downloading") as on_progress:
-        path = pull(folder_of(data_dir), on_progress)
-    typer.echo(f"The model is at {path}; `echoic talk` uses it from now on.")
+        path = pull_from_hub(folder, name, on_progress) if name else pull(folder, on_progress)
+    if not name:
+        typer.echo(f"The model is at {path}; `echoic talk` uses it from now on.")
+        return
+    _tell_hashes(*Shelf(folder).hashes(name))
+    if hub_model(name):
+        typer.echo(f"To embed with it: ECHOIC_EMBEDDING_MODEL={name}, then `echoic reembed`.")
+    else:
+        typer.echo("Calls without keys speak with it from now on.")
 
 
 def model_try(as_json: AsJson = False, data_dir: DataDir = None) -> None:
@@ -92,8 +152,35 @@ def model_try(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     typer.echo(f"Grade `{trial.grade}`: {trial.sentence}.")
 
 
+@contextmanager
+def _shelf(data_dir: Path | None) -> Iterator["Shelf"]:
+    """With what the settings use, those in the database included; stores that were never made stay unmade."""
+    from echoic.local.command_resources import folder_of, opened_stores
+    from echoic.local.llm.shelf import Shelf
+    from echoic.memory.config import load_settings
+    from echoic.memory.settings.overrides import stored_vectors
+
+    folder, settings = folder_of(data_dir), load_settings()
+    if not settings.database_url.get_secret_value() and not (folder / "postgres").exists():
+        yield Shelf(folder, settings=settings)
+        return
+    with opened_stores(data_dir, "model") as settings:
+        yield Shelf(folder, settings=settings, vectors=asyncio.run(stored_vectors(settings)))
+
+
+def _tell_hashes(files: dict[str, str], trusted: str) -> None:
+    for file, sha256 in files.items():
+        typer.echo(f"    sha256:{sha256}  {file}")
+    if trusted:
+        typer.echo(f"    {trusted}")
+
+
+def _freed(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB are free again."
+
+
 def _state(one: "ModelFile") -> str:
     if not one.present:
-        return "not here"
+        return f"unfinished, {one.size / 1e6:,.1f} MB" if one.size else "not here"
     said = {True: "whole", False: "damaged", None: "here"}[one.sha256_ok]
     return f"{said}, {(one.size or 0) / 1e6:,.1f} MB"

@@ -55,7 +55,7 @@ def api(
             *(stores, settings),
             development=dev,
             say=partial(typer.echo, err=True),
-            shelf=Shelf(folder),
+            shelf=Shelf(folder, settings=stores),
             hear=hear,
             memobase_alone=memobase,
         )

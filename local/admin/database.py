@@ -64,7 +64,7 @@ async def schema(settings: MemorySettings) -> Finding:
         return Finding(
             "Schema",
             "note",
-            f"{says}; {left} are not yet embedded by all models, and found as before",
+            f"{says}; {left} are not yet embedded by all of it, and found as before or by their words",
             "Nothing: the worker embeds them anew (`echoic worker`).",
         )
     return Finding("Schema", "ok", says)

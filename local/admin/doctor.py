@@ -228,7 +228,8 @@ async def _embedding(settings: MemorySettings) -> Finding:
         elapsed_ms = (time.perf_counter() - began) * 1000
     finally:
         await embedder.close()
-    where = "on this machine, checksums verified" if _is_local(settings) else f"at {settings.embedding_url}"
+    url = settings.embedding_url
+    where = f"at {url}" if url else "on this machine, checksums verified"
     return Finding(
         "Embeddings",
         "ok",

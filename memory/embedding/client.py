@@ -6,6 +6,7 @@ has a vector again.
 """
 
 import asyncio
+import hashlib
 import logging
 import os
 import signal
@@ -18,7 +19,9 @@ import numpy as np
 
 from echoic.memory.config import LOCAL_DIMENSIONS, LOCAL_EMBEDDING_MODEL, MemorySettings
 from echoic.memory.embedding import e5
-from echoic.memory.embedding.embedder import MAX_CHARS, Embedder, RemoteEmbedder, check_local
+from echoic.memory.embedding.embedder import MAX_CHARS, Embedder, RemoteEmbedder, pulled_folder
+from echoic.memory.embedding.files import whole_origin
+from echoic.memory.embedding.hub_models import hub_model
 from echoic.memory.embedding.minilm import MODEL_SHA256
 from echoic.memory.embedding.spaces import Vector
 from echoic.memory.embedding.universal import WEIGHTS_SHA256
@@ -53,7 +56,8 @@ def open_shared_embedder(settings: MemorySettings) -> Embedder:
     """
     if settings.embedding_url:
         return RemoteEmbedder(settings)
-    check_local(settings)
+    if pulled := pulled_folder(settings):
+        return SharedEmbedder(embedding_folder(pulled), settings.embedding_workers, pulled)
     return SharedEmbedder(embedding_folder(), settings.embedding_workers)
 
 
@@ -73,13 +77,19 @@ async def embedding_ready(settings: MemorySettings) -> AsyncIterator[None]:
         await embedder.close()
 
 
-def embedding_folder() -> Path:
+def embedding_folder(pulled: Path | None = None) -> Path:
     """Where the host's embedding server has its socket: one for each user, set of models, and version of what
     is said on it.
 
+    Args:
+        pulled: the folder of a model that was pulled, instead of the local ones.
+
     Raises:
-        ConfigInvalid: the folder belongs to somebody else or cannot be made.
+        ConfigInvalid: the folder belongs to somebody else or cannot be made, or no whole model is in it.
     """
+    if pulled:
+        told = f"{pulled.absolute()} {whole_origin(pulled)}"
+        return runtime_folder(f"{GROUP}-{hashlib.sha256(told.encode()).hexdigest()[:12]}-{VERSION}")
     models = (MODEL_SHA256, WEIGHTS_SHA256, e5.MODEL_SHA256 if e5.installed() else "")
     return runtime_folder(f"{GROUP}-{''.join(one[:4] for one in models)}-{VERSION}")
 
@@ -96,13 +106,17 @@ class SharedEmbedder:
 
     Args:
         threads: texts embedded at the same time; what the first user says holds until the server ends.
+        pulled: the folder of a model that was pulled, instead of the local ones.
     """
 
-    name = LOCAL_EMBEDDING_MODEL
-    dimensions = LOCAL_DIMENSIONS
-
-    def __init__(self, folder: Path, threads: int) -> None:
+    def __init__(self, folder: Path, threads: int, pulled: Path | None = None) -> None:
         program = ["echoic.memory.embedding.server", str(threads)]
+        self.name, self.dimensions = LOCAL_EMBEDDING_MODEL, LOCAL_DIMENSIONS
+        if pulled:
+            model = hub_model(pulled.name)
+            assert model is not None  # `pulled_folder` says so
+            self.name, self.dimensions = pulled.name, model.dimensions
+            program.append(str(pulled))
         self._folder, self._servers = folder, socket_servers(folder, TITLE, {GROUP: program})
         self._connection: Connection | None = None
         self._connected = asyncio.Event()
@@ -159,7 +173,7 @@ class SharedEmbedder:
         connection = await self._wait_connected(QUESTION_PATIENCE_S if urgent else BATCH_PATIENCE_S)
         asked = {"texts": [text[:MAX_CHARS] for text in texts], "urgent": urgent, **how}
         _, vectors = await connection.ask(asked)
-        return np.frombuffer(vectors, "<f4").astype(np.float32).reshape(len(texts), LOCAL_DIMENSIONS)
+        return np.frombuffer(vectors, "<f4").astype(np.float32).reshape(len(texts), self.dimensions)
 
     async def _wait_connected(self, patience_s: float) -> Connection:
         self._keep()

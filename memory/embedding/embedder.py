@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from threading import Thread
 from typing import Protocol
 
@@ -10,7 +11,9 @@ import numpy as np
 
 from echoic.memory.config import LOCAL_DIMENSIONS, LOCAL_EMBEDDING_MODEL, MemorySettings
 from echoic.memory.embedding import e5
+from echoic.memory.embedding.hub_models import HUB_MODELS, hub_model
 from echoic.memory.embedding.minilm import MiniLM
+from echoic.memory.embedding.pulled import PulledModel
 from echoic.memory.embedding.spaces import E5, ENGLISH, SPACES, UNIVERSAL, shared
 from echoic.memory.embedding.spaces import Vector as Vector  # from here to all who embed
 from echoic.memory.embedding.universal import UniversalEncoder, load_universal, universal_files
@@ -59,47 +62,43 @@ def open_embedder(settings: MemorySettings) -> Embedder:
     """
     if settings.embedding_url:
         return RemoteEmbedder(settings)
-    check_local(settings)
+    if folder := pulled_folder(settings):
+        return PulledEmbedder(folder, workers=settings.embedding_workers)
     return LocalEmbedder(workers=settings.embedding_workers)
 
 
-def check_local(settings: MemorySettings) -> None:
-    """Raises ConfigInvalid unless the settings name the one local model."""
-    if settings.embedding_model != LOCAL_EMBEDDING_MODEL or settings.embedding_dimensions != LOCAL_DIMENSIONS:
+def pulled_folder(settings: MemorySettings) -> Path | None:
+    """Where the pulled model lies that the settings name, whole or not; None: they name the local models.
+
+    Raises:
+        ConfigInvalid: they name neither.
+    """
+    name, dimensions = settings.embedding_model, settings.embedding_dimensions
+    if model := hub_model(name):
+        if dimensions != model.dimensions:
+            raise ConfigInvalid(
+                f"ECHOIC_EMBEDDING_DIMENSIONS is {dimensions}: {name} makes {model.dimensions} numbers."
+            )
+        return settings.folder / "models" / name
+    if (name, dimensions) != (LOCAL_EMBEDDING_MODEL, LOCAL_DIMENSIONS):
         raise ConfigInvalid(
             f"The local embedding model is {LOCAL_EMBEDDING_MODEL} with {LOCAL_DIMENSIONS} dimensions; "
-            "for another set ECHOIC_EMBEDDING_URL, ECHOIC_EMBEDDING_MODEL and ECHOIC_EMBEDDING_DIMENSIONS."
+            f"`echoic model pull` fetches {' or '.join(one.name for one in HUB_MODELS)}; for another set "
+            "ECHOIC_EMBEDDING_URL, ECHOIC_EMBEDDING_MODEL and ECHOIC_EMBEDDING_DIMENSIONS."
         )
+    return None
 
 
-class LocalEmbedder:
-    """The models of this machine (memory/embedding/spaces.py): MiniLM finds English best, one or two others
-    the rest.
+class _InThreads:
+    """A model of this machine, in threads: first in, first out, one text a thread; batching short questions
+    was slower."""
 
-    What is stored has a place in every space that knows its language. A question is asked in the first if it
-    is English, else in the others: what is stored in English is found from any language.
+    name: str
+    dimensions: int
 
-    First in, first out, one text a thread: batching short questions was slower.
-    """
-
-    name = LOCAL_EMBEDDING_MODEL
-    dimensions = LOCAL_DIMENSIONS
-
-    def __init__(self, *, workers: int = 2) -> None:
+    def __init__(self, workers: int) -> None:
         compute_on_one_thread()
-        self._english, files = MiniLM(), (*universal_files(), e5.e5_file() if e5.installed() else None)
-        self._others: Future[tuple[UniversalEncoder, e5.E5 | None]] = Future()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="embed")
-        # three seconds, in which English questions are answered
-        Thread(target=self._load, args=files, name="embed load", daemon=True).start()
-
-    def _load(self, weights: bytes, vocabulary: bytes, model: bytes | None) -> None:
-        try:
-            load_identifier()
-            universal = load_universal(weights, vocabulary)
-            self._others.set_result((universal, e5.load_e5(model) if model else None))
-        except Exception as exc:  # whoever asks reads it
-            self._others.set_exception(exc)
 
     async def embed(self, text: str, *, across: bool = False) -> Vector:
         loop = asyncio.get_running_loop()
@@ -113,6 +112,65 @@ class LocalEmbedder:
         return np.concatenate(
             [await loop.run_in_executor(self._threads, self.embed_now, batch) for batch in batches]
         )
+
+    def embed_question(self, text: str, across: bool = False) -> Vector:
+        """As `embed`, in the calling thread."""
+        raise NotImplementedError
+
+    def embed_now(self, texts: list[str]) -> Vector:
+        """As `embed_batch`, in the calling thread."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class PulledEmbedder(_InThreads):
+    """One model that was pulled, for all languages; its vectors are its own.
+
+    Raises:
+        ConfigInvalid: its files are missing or changed.
+    """
+
+    def __init__(self, folder: Path, *, workers: int = 2) -> None:
+        super().__init__(workers)
+        self.name, model = folder.name, hub_model(folder.name)
+        assert model is not None  # `pulled_folder` says so
+        self.dimensions, self._model = model.dimensions, PulledModel(model, folder)
+
+    def embed_question(self, text: str, across: bool = False) -> Vector:
+        vector: Vector = self._model.encode([text[:MAX_CHARS]], asked=True)[0]
+        return vector
+
+    def embed_now(self, texts: list[str]) -> Vector:
+        return self._model.encode([text[:MAX_CHARS] for text in texts])
+
+
+class LocalEmbedder(_InThreads):
+    """The models of this machine (memory/embedding/spaces.py): MiniLM finds English best, one or two others
+    the rest.
+
+    What is stored has a place in every space that knows its language. A question is asked in the first if it
+    is English, else in the others: what is stored in English is found from any language.
+    """
+
+    name = LOCAL_EMBEDDING_MODEL
+    dimensions = LOCAL_DIMENSIONS
+
+    def __init__(self, *, workers: int = 2) -> None:
+        super().__init__(workers)
+        self._english, files = MiniLM(), (*universal_files(), e5.e5_file() if e5.installed() else None)
+        self._others: Future[tuple[UniversalEncoder, e5.E5 | None]] = Future()
+        # three seconds, in which English questions are answered
+        Thread(target=self._load, args=files, name="embed load", daemon=True).start()
+
+    def _load(self, weights: bytes, vocabulary: bytes, model: bytes | None) -> None:
+        try:
+            load_identifier()
+            universal = load_universal(weights, vocabulary)
+            self._others.set_result((universal, e5.load_e5(model) if model else None))
+        except Exception as exc:  # whoever asks reads it
+            self._others.set_exception(exc)
 
     def embed_question(self, text: str, across: bool = False) -> Vector:
         """As `embed`, in the calling thread; English alone is known until the other models are loaded."""
@@ -143,9 +201,6 @@ class LocalEmbedder:
             vectors[known, UNIVERSAL] = universal.encode([texts[at] for at in known])
         if multilingual:
             vectors[:, E5] = multilingual.encode(texts, kind)
-
-    async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class RemoteEmbedder:

@@ -33,19 +33,19 @@ class EmbeddingServer:
         return {}, self._embed(question["texts"], **{name: True for name in HOW if question.get(name)})
 
 
-def main(socket: str, threads: str) -> None:
-    """Load the model, then answer until a signal ends the process."""
+def main(socket: str, threads: str, pulled: str = "") -> None:
+    """Load the local models, or the one in the folder `pulled`; then answer until a signal ends it all."""
     try:
-        embed = _load_model()
+        embed = _load_model(pulled)
     except MemoryFault as exc:
         raise SystemExit(str(exc)) from exc
     asyncio.run(serve(Path(socket), EmbeddingServer(embed, int(threads)).answer))
 
 
-def _load_model() -> Embed:
-    from echoic.memory.embedding.embedder import LocalEmbedder
+def _load_model(pulled: str) -> Embed:
+    from echoic.memory.embedding.embedder import LocalEmbedder, PulledEmbedder
 
-    model = LocalEmbedder(workers=1)
+    model = PulledEmbedder(Path(pulled), workers=1) if pulled else LocalEmbedder(workers=1)
     model.embed_question("warm")
 
     def embed(texts: list[str], question: bool = False, across: bool = False) -> bytes:

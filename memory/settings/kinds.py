@@ -87,6 +87,10 @@ _EMBEDDER = (
     ProviderField("dimensions", "embedding_dimensions", "Length of its vectors.", True, example="1536"),
     ProviderField("api_key", "embedding_api_key", "Key of the model's provider."),
 )
+_PULLED = (
+    ProviderField("model", "embedding_model", "As `echoic model pull` names it.", True, example="bge-m3"),
+    ProviderField("dimensions", "embedding_dimensions", "Length of its vectors.", True, example="1024"),
+)
 _NEO4J = (
     ProviderField("url", "neo4j_url", "Address of Neo4j 5.26 or later.", True, example="neo4j://graph:7687"),
     ProviderField("user", "neo4j_user", "User name."),
@@ -114,6 +118,9 @@ TYPES: tuple[ProviderType, ...] = (
     ProviderType("extractor", "mem0", "Learns facts with Mem0's `add`.", _MODEL, {"extractor": "mem0"}),
     ProviderType("extractor", "off", "Learns no facts; the model still replies.", (), {"extractor": "off"}),
     ProviderType("embedder", "local", "The small model of this machine; sends nothing anywhere.", (), _LOCAL),
+    ProviderType(
+        "embedder", "pulled", "A model that was pulled to this machine.", _PULLED, {"embedding_url": ""}
+    ),
     ProviderType("embedder", "openai", "An address that embeds as OpenAI's does.", _EMBEDDER),
     ProviderType("graph", "off", "No graph.", (), {"graph": "off"}),
     ProviderType("graph", "falkordb", "FalkorDB.", _FALKORDB, {"graph": "on", "neo4j_url": ""}),

@@ -25,13 +25,17 @@ class ModelFile:
     name: str
     purpose: str
     size: int | None
-    """In bytes; None: not known before it is there."""
+    """In bytes, of an unfinished one what came so far; None: nothing is there."""
     present: bool
     sha256_ok: bool | None
     """Whether it is the file that is expected; None: not checked since it last changed, or nothing says what
     is expected."""
     removable: bool
     """Whether it can be pulled and removed here; a file of a package cannot."""
+    dimensions: int | None = None
+    """Length of the vectors that it makes."""
+    used_by: str = ""
+    """The setting by which it is in use; empty: it is not, or nobody asked."""
 
 
 class ModelShelf(Protocol):

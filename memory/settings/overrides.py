@@ -65,6 +65,12 @@ async def with_stored(
     return settings if stored is None else applied(settings, stored, embed_anew=embed_anew)
 
 
+async def stored_vectors(settings: MemorySettings) -> str:
+    """Of which embedding model the stored vectors are, as `name:dimensions`; empty: not known."""
+    stored = await _read(settings, READ_S)
+    return (stored and stored.vectors) or ""
+
+
 async def wait_changed(using: MemorySettings) -> None:
     """Return when something else is set in the database than `using` says; for whoever then begins anew."""
     base, seen = load_settings(), Stored()

@@ -56,7 +56,8 @@ class Vectors:
         texts = "1 text" if self.texts == 1 else f"{self.texts:,} texts"
         return (
             f"{texts} must be embedded again with {self.wanted}: stop agents and workers, and "
-            f"run `echoic reembed`. Until then {self.in_use} stays in use, and vectors are not mixed."
+            f"run `echoic reembed`. They may run again once it embeds. Until then {self.in_use} stays in "
+            "use, and vectors are not mixed."
         )
 
 

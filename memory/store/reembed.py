@@ -1,19 +1,18 @@
-"""Embed everything again with another model: resumable, and never two models' vectors to one question.
+"""Embed everything again with another model, and never two models' vectors to one question.
 
-While it runs, the setting `embedding` names no model at all, so every start is refused (memory/service.py:
-check_embedding); the setting `reembedded_to` holds the last ref that is done. Both change in the transaction
-that writes the vectors.
+Another model is taken over in one transaction, which leaves no vector of the one before: everything is found
+by its words until it is embedded anew. What was embedded by an older Echoic, or without `echoic[languages]`,
+has zeros where the numbers of a model belong (memory/embedding/spaces.py), and is found as before.
 
-What was embedded by an older Echoic, or without `echoic[languages]`, has zeros where the numbers of a model
-belong (memory/embedding/spaces.py), and is found as before at once. A worker fills them in; the setting
-`refilled_to` holds the last ref that is done, and goes when all are.
+Both are filled in by the same batches, of `echoic reembed` or of a worker behind those who call; the setting
+`refilled_to` holds how far they are, and goes when all is done.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
 
-import asyncpg
+import numpy as np
 
 from echoic.memory.config import MemorySettings
 from echoic.memory.embedding import e5
@@ -24,34 +23,66 @@ from echoic.memory.store.queries import query
 
 log = logging.getLogger("echoic.reembed")
 
-LOCK = 0x656D6265  # "embe": one re-embedding at a time
-BATCH = 256  # 1-2 s of local embedding: what a kill costs at most
-UNFINISHED = " (unfinished)"
 REFILL_BATCH = 64  # a second of embedding, behind all questions
 REFILL_LIMIT_S = 120.0
 AGAIN_S = 60.0
+ANOTHER_S = 1.0  # a worker has the batch that is next
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) after each batch."""
 
 
 async def reembed(db: Database, embedder: Embedder, on_progress: Progress = lambda done, total: None) -> int:
-    """Give every turn and fact a vector of `embedder`; returns how many were embedded now.
+    """Take over another model, and give every turn and fact a vector of it; returns how many this embedded.
 
-    Killed, it continues where it stood.
-
-    `db` must not run the start check, which refuses a half-done state. All other Echoic processes must be
-    stopped.
+    All other Echoic processes must be stopped until it is taken over; then they may run again, and what is
+    left when this is killed their worker embeds. `db` must not run the start check, which refuses the model
+    of before.
 
     Raises:
         StoreUnavailable: Postgres cannot be reached, or other Echoic processes are connected.
-        ModelUnavailable: the embedding endpoint does not answer; run it again.
+        ModelUnavailable: the embedding endpoint does not answer; run it again, or leave it to the worker.
     """
+    await _take_over(db, embedder)
+    done, total = 0, await db.run(left_to_refill)
+    on_progress(done, total)
+    while True:
+        count = await refill(db, embedder)
+        done += count
+        on_progress(done, max(done, total))
+        if not count:
+            if not await db.run(left_to_refill):
+                return done
+            await asyncio.sleep(ANOTHER_S)
+
+
+async def _take_over(db: Database, embedder: Embedder) -> None:
+    """From now on stored vectors are of this model, and there are none yet."""
+    wanted = f"{embedder.name}:{embedder.dimensions}"
     async with db.dedicated() as connection:
         try:
-            if not await connection.fetchval("select pg_try_advisory_lock($1)", LOCK):
-                raise StoreUnavailable("Another `echoic reembed` is running on this database: wait for it.")
-            return await _Reembedding(connection, embedder).run(on_progress)
+            if wanted == await connection.fetchval(query("setting"), "embedding"):
+                return
+            await embedder.embed_batch(["One that does not answer takes over nothing."])
+            async with connection.transaction():
+                # who starts meanwhile waits here, and reads what is new
+                await connection.execute("lock table settings in access exclusive mode")
+                if wanted == await connection.fetchval(query("setting"), "embedding"):
+                    return
+                if others := await connection.fetchval(query("others_connected")):
+                    raise StoreUnavailable(
+                        f"{others} connections of other Echoic processes are open: stop agents, workers and "
+                        "talks, then run it again."
+                    )
+                await connection.execute(query("forget_vectors"))
+                await connection.execute(
+                    query("forget_fact_vectors"), np.zeros(embedder.dimensions, np.float32)
+                )
+                await connection.execute(query("put_setting"), "embedding", wanted)
+                await connection.execute(query("put_setting"), "refilled_to", "0")
+                # relations have vectors too: the graphs rest until the worker has entered them anew
+                await connection.execute("update graph_groups set refreshed_at = null")
+                await connection.execute(query("mark_all_graphs_behind"))
         except UNAVAILABLE as exc:
             raise StoreUnavailable(unreachable(exc)) from exc
 
@@ -70,75 +101,6 @@ async def reembed_all(settings: MemorySettings, on_progress: Progress) -> int:
     finally:
         await db.close()
         await embedder.close()
-
-
-class _Reembedding:
-    def __init__(self, connection: asyncpg.Connection, embedder: Embedder) -> None:
-        self._connection, self._embedder = connection, embedder
-        self._model = f"{embedder.name}:{embedder.dimensions}"
-
-    async def run(self, on_progress: Progress) -> int:
-        if await self._setting("embedding") == self._model:
-            return 0
-        at = await self._begin()
-        done, total = 0, await self._connection.fetchval(query("count_after"), at)
-        on_progress(done, total)
-        while rows := await self._connection.fetch(query("texts_after"), at, BATCH):
-            at = await self._embed(rows)
-            done += len(rows)
-            on_progress(done, max(done, total))
-        await self._finish()
-        log.info("reembed.done", extra={"rows": done})
-        return done
-
-    async def _begin(self) -> int:
-        """The last ref that is done.
-
-        The mark comes first and the look at others second: who connects in between sees the mark.
-        """
-        await self._refuse_others()
-        resumed = await self._setting("embedding") == self._model + UNFINISHED
-        at = int(await self._setting("reembedded_to") or 0) if resumed else 0
-        async with self._connection.transaction():
-            await self._put("embedding", self._model + UNFINISHED)
-            await self._put("reembedded_to", str(at))
-        await self._refuse_others()
-        return at
-
-    async def _embed(self, rows: list[asyncpg.Record]) -> int:
-        vectors = await self._embedder.embed_batch([row["text"] or "" for row in rows])
-        pairs = list(zip(rows, vectors, strict=True))
-        async with self._connection.transaction():
-            turns = [(row["ref"], vector) for row, vector in pairs if row["is_turn"]]
-            facts = [(row["ref"], vector) for row, vector in pairs if not row["is_turn"]]
-            await self._connection.executemany(query("replace_turn_vector"), turns)
-            await self._connection.executemany(query("replace_fact_vector"), facts)
-            await self._put("reembedded_to", str(rows[-1]["ref"]))
-        return int(rows[-1]["ref"])
-
-    async def _finish(self) -> None:
-        async with self._connection.transaction():
-            await self._put("embedding", self._model)
-            await self._connection.execute(
-                "delete from settings where key in ('reembedded_to', 'refilled_to')"
-            )
-            # relations have vectors too: the graphs rest until the worker has entered them anew
-            await self._connection.execute("update graph_groups set refreshed_at = null")
-            await self._connection.execute(query("mark_all_graphs_behind"))
-
-    async def _refuse_others(self) -> None:
-        if others := await self._connection.fetchval(query("others_connected")):
-            raise StoreUnavailable(
-                f"{others} connections of other Echoic processes are open: stop agents, workers and talks, "
-                "then run it again."
-            )
-
-    async def _setting(self, key: str) -> str | None:
-        value: str | None = await self._connection.fetchval("select value from settings where key = $1", key)
-        return value
-
-    async def _put(self, key: str, value: str) -> None:
-        await self._connection.execute(query("put_setting"), key, value)
 
 
 async def refill_for_ever(db: Database, embedder: Embedder) -> None:
@@ -183,7 +145,7 @@ async def refill(db: Database, embedder: Embedder) -> int:
         for row, vector in zip(rows, vectors, strict=True):
             name = "refill_turn" if row["is_turn"] else "refill_fact"
             await connection.execute(query(name), row["ref"], vector, e5.installed())
-        await connection.execute(query("put_setting"), "refilled_to", str(rows[-1]["ref"]))
+        await connection.execute(query("put_setting"), "refilled_to", str(rows[-1]["place"]))
         return len(rows)
 
     return await db.transaction(work, timeout_s=REFILL_LIMIT_S)
@@ -191,7 +153,6 @@ async def refill(db: Database, embedder: Embedder) -> int:
 
 async def left_to_refill(connection: Connection) -> int:
     """How many texts have no numbers yet of a model that is there."""
-    at = await connection.fetchval("select value from settings where key = 'refilled_to'")
-    if at is None:
+    if await connection.fetchval(query("setting"), "refilled_to") is None:
         return 0
-    return int(await connection.fetchval(query("count_to_refill"), int(at), e5.installed()))
+    return int(await connection.fetchval(query("count_to_refill"), e5.installed()))

@@ -8,7 +8,7 @@ import pytest
 
 from echoic.api.app import serving
 from echoic.api.config import load_api_settings
-from echoic.local.llm import model_files
+from echoic.local.llm import download as download_module
 from echoic.local.llm.shelf import Shelf
 from tests.api.conftest import Served
 from tests.web import Download, web_server
@@ -19,7 +19,7 @@ NAME = "tiny one"
 
 @pytest.fixture
 def download(monkeypatch):
-    monkeypatch.setattr(model_files, "PAUSE_S", 0.0)
+    monkeypatch.setattr(download_module, "PAUSE_S", 0.0)
     return Download(DATA)
 
 

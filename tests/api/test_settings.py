@@ -17,6 +17,7 @@ from echoic.memory.settings import overrides
 from echoic.memory.settings.overrides import with_stored
 from echoic.memory.settings.system import rotate
 from echoic.memory.settings.vault import SecretUnreadable, Vault, VaultLocked, new_key
+from echoic.memory.store.database import Database
 from echoic.memory.store.reembed import reembed
 from echoic.memory.types import Caller
 from tests.embedders import WordEmbedder
@@ -339,7 +340,9 @@ async def test_another_embedder_waits_until_everything_is_embedded_anew(served, 
         async with open_memory(anew, embedder=WordEmbedder("big", 96)):
             pass
     await db.close()  # `reembed` wants to be alone
-    assert await reembed(db, WordEmbedder("big", 96)) == 3
+    alone = Database(here.database_url.get_secret_value())
+    assert await reembed(alone, WordEmbedder("big", 96)) == 3
+    await alone.close()
     assert (await with_stored(here)).embedding_model == "big"
 
 

@@ -1,18 +1,26 @@
-"""Another embedding model: all is embedded anew, a kill costs one batch, and models never mix."""
+"""Another embedding model: taken over at once, all is embedded behind calls, and models never mix."""
 
+import asyncio
+import hashlib
 from datetime import UTC, datetime
+from importlib.resources import files
 from uuid import uuid4
 
 import pytest
 
+from echoic.local.llm.hub import pull_from_hub
+from echoic.memory.embedding import minilm
+from echoic.memory.embedding.client import SharedEmbedder, open_shared_embedder
 from echoic.memory.errors import ModelUnavailable, SchemaMismatch, StoreUnavailable
 from echoic.memory.service import open_memory
 from echoic.memory.store import reembed as module
 from echoic.memory.store.database import Database
-from echoic.memory.store.reembed import reembed
+from echoic.memory.store.reembed import left_to_refill, reembed, reembed_all, refill_for_ever
 from echoic.memory.types import Caller, Fact, Turn
 from tests.embedders import WordEmbedder
+from tests.hub import Hub
 
+SAID = ("My puppy is called Biscuit.", "I live in Lisbon.", "I work at a bank.")
 OLD, NEW = WordEmbedder("old", 64), WordEmbedder("new", 48)
 
 
@@ -91,27 +99,47 @@ async def test_nothing_to_do_is_nothing_done(db):
     assert OLD.batches == batches
 
 
-async def test_killed_it_refuses_starts_and_continues_where_it_stood(db, filled, monkeypatch):
-    """The endpoint goes after two batches: neither model may start, and the next run embeds the rest."""
-    monkeypatch.setattr(module, "BATCH", 4)
+async def test_killed_it_leaves_the_rest_to_the_worker(db, filled, monkeypatch):
+    """The endpoint goes after two batches: the new model starts and finds the rest by words, the old one is
+    refused, and the worker goes on where it stood, facts first."""
+    monkeypatch.setattr(module, "REFILL_BATCH", 4)
     with pytest.raises(ModelUnavailable):
         await reembed(db, Failing("new", 48, after=2))
-    assert await lengths(db) > {48}
-    for embedder in (OLD, NEW):
-        with pytest.raises(SchemaMismatch, match=r"unfinished.*echoic reembed"):
-            async with open_memory(filled, embedder=embedder):
-                raise AssertionError("opened half done")
-    assert await reembed(db, NEW) == 14 - 2 * 4
+    await db.close()
+    assert await lengths(db) == {48, None}
+    with pytest.raises(SchemaMismatch, match="echoic reembed"):
+        async with open_memory(filled, embedder=OLD):
+            raise AssertionError("opened with another model's vectors")
+    async with open_memory(filled, embedder=NEW) as memory:
+        assert await memory.db.run(left_to_refill) == 6
+        call = await memory.open_call(Caller("ana", "echoic", "next"))
+        found = await call.recall("Who said something of 9 goldfish?", budget_s=5)
+        assert "I have 9 goldfish." in str(found)
+        working = asyncio.create_task(refill_for_ever(memory.db, NEW))
+        while await memory.db.run(left_to_refill):
+            await asyncio.sleep(0.01)
+        working.cancel()
+        await asyncio.wait({working})
     assert await lengths(db) == {48}
 
 
-async def test_half_done_and_another_model_wanted_starts_again(db, monkeypatch):
+async def test_half_done_and_another_model_wanted_starts_again(db, filled, monkeypatch):
     """Changing one's mind midway leaves no vector of the abandoned model."""
-    monkeypatch.setattr(module, "BATCH", 4)
+    monkeypatch.setattr(module, "REFILL_BATCH", 4)
     with pytest.raises(ModelUnavailable):
         await reembed(db, Failing("new", 48, after=2))
-    assert await reembed(db, OLD) == 14
+    again = Database(filled.database_url.get_secret_value())
+    await db.close()
+    assert await reembed(again, OLD) == 14
+    await again.close()
     assert await lengths(db) == {64}
+
+
+async def test_a_model_that_does_not_answer_takes_over_nothing(db):
+    """Nothing is lost by naming a wrong one."""
+    with pytest.raises(ModelUnavailable):
+        await reembed(db, Failing("new", 48, after=0))
+    assert await lengths(db) == {64, None}
 
 
 class Failing(WordEmbedder):
@@ -122,7 +150,7 @@ class Failing(WordEmbedder):
         self._after = after
 
     async def embed_batch(self, texts):
-        if self.batches == self._after:
+        if self.batches > self._after or not self._after:  # the first one asks whether it answers
             raise ModelUnavailable()
         return await super().embed_batch(texts)
 
@@ -135,12 +163,24 @@ async def test_refused_while_another_process_is_open(db, filled):
     assert await lengths(db) == {64, None}
 
 
-async def test_only_one_at_a_time(db):
-    """A second one is refused with a sentence while the first one holds the lock."""
-    async with db.dedicated() as connection:
-        await connection.execute("select pg_advisory_lock($1)", module.LOCK)
-        with pytest.raises(StoreUnavailable, match="Another `echoic reembed`"):
-            await reembed(db, NEW)
+async def test_two_at_a_time_share_the_work(db, filled):
+    """The second finds it taken over, and ends when all is embedded."""
+    other = Database(filled.database_url.get_secret_value())
+    counts = await asyncio.gather(reembed(db, NEW), reembed(other, NEW))
+    await other.close()
+    assert sum(counts) == 14 and await lengths(db) == {48}
+
+
+async def test_back_to_the_local_models_embeds_all(memory_settings, embedder):
+    """Zeros are no memories of another language, nor embedded without E5 for good."""
+    database = Database(memory_settings.database_url.get_secret_value())
+    async with open_memory(memory_settings, embedder=OLD) as memory:
+        fact = Fact(uuid4(), "ana", "Feeds the goldfish", "pets", 0.5, "user", "echoic", datetime.now(UTC))
+        vectors = await OLD.embed_batch([fact.text])
+        await memory.db.transaction(lambda connection: memory.facts.add(connection, [fact], vectors))
+    assert await reembed(database, embedder) == 1
+    await database.close()
+    assert await lengths(database) == {1280}
 
 
 async def test_a_process_from_before_cannot_come_back(db, filled):
@@ -159,5 +199,37 @@ async def test_an_empty_database_takes_the_new_model(memory_settings):
     """With nothing to embed it is enough to note the model, and memory opens with it."""
     database = Database(memory_settings.database_url.get_secret_value())
     assert await reembed(database, NEW) == 0
+    await database.close()
     async with open_memory(memory_settings, embedder=NEW):
         pass
+
+
+@pytest.mark.timeout(120)
+async def test_a_pulled_model_is_taken_over_and_shared(memory_settings, embedder, tmp_path):
+    """From the hub to an answer: all is embedded anew with the pulled model, held by a server of the host,
+    and is found by what it means; the local models are refused then."""
+    tokenizer = (files("echoic.memory.embedding") / "model" / "tokenizer.json").read_bytes()
+    model, at = minilm._model_path().read_bytes(), "intfloat/multilingual-e5-small"
+    hub = Hub({f"{at}/onnx/model.onnx": model, f"{at}/tokenizer.json": tokenizer})
+    name = f"multilingual-e5-small@sha256:{hashlib.sha256(model).hexdigest()}"
+    with hub.serving():
+        await asyncio.to_thread(pull_from_hub, tmp_path, name, lambda *_: None, hub.env())
+    async with open_memory(memory_settings, embedder=embedder) as memory:
+        for number, text in enumerate(SAID):
+            turn = Turn(uuid4(), "ana", "echoic", "call", number, "user", text, datetime.now(UTC))
+            await memory.turns.record(turn)
+            await memory.turns.embed_turn(turn)
+    settings = memory_settings.model_copy(
+        update={"data_dir": tmp_path, "embedding_model": name, "embedding_dimensions": 384}
+    )
+    assert await reembed_all(settings, lambda done, total: None) == 3
+    with pytest.raises(SchemaMismatch, match="echoic reembed"):
+        async with open_memory(memory_settings, embedder=embedder):
+            raise AssertionError("opened with another model's vectors")
+    shared = open_shared_embedder(settings)
+    assert isinstance(shared, SharedEmbedder)
+    await shared.wait_ready()
+    async with open_memory(settings, embedder=shared) as memory:
+        call = await memory.open_call(Caller("ana", "echoic", "next"))
+        found = await call.recall("What is the name of the dog?", budget_s=5)
+        assert max(found.tiers["facts"].items, key=lambda item: item.score).text == SAID[0]

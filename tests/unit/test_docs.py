@@ -193,7 +193,7 @@ def test_a_page_without_a_first_sentence_is_refused(tmp_path: Path) -> None:
 def test_commands_are_there_and_described() -> None:
     """Docs name each command of `echoic --help`, and no other."""
     text = "\n".join(page.read_text() for page in PAGES)
-    inner = "pull|try|add|list|remove|revoke|unset|rotate|key"
+    inner = "pull|try|add|list|status|clean|remove|revoke|unset|rotate|key"
     named = set(re.findall(rf"(?:`|^|bin/)echoic ([a-z]+(?: (?:{inner})\b)?)", text, re.MULTILINE))
     commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     assert named == {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from echoic.commands.models import model_list, model_remove
-from echoic.local.llm import model_files
+from echoic.local.llm import download as download_module
 from echoic.local.llm.model_files import pull, pulled
 from echoic.memory.errors import ConfigInvalid, ModelUnavailable
 from tests.web import Download, web_server
@@ -20,7 +20,7 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_files, "PAUSE_S", 0.0)
+    monkeypatch.setattr(download_module, "PAUSE_S", 0.0)
 
 
 def pull_from(
@@ -111,7 +111,7 @@ def test_no_network_is_a_sentence_at_once(tmp_path):
 
 def test_full_disk_is_a_sentence_before_the_first_byte(tmp_path, monkeypatch):
     """The size is known from the answer's head."""
-    monkeypatch.setattr(model_files, "SPARE_BYTES", 1 << 62)
+    monkeypatch.setattr(download_module, "SPARE_BYTES", 1 << 62)
     with pytest.raises(ModelUnavailable, match=r"disk that holds .* is full"):
         pull_from(Download(DATA), tmp_path)
 
@@ -120,7 +120,7 @@ def test_disk_that_fills_up_midway_is_a_sentence(tmp_path, monkeypatch):
     """`/dev/full` answers every write as a full disk does."""
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
-    monkeypatch.setattr(model_files, "SPARE_BYTES", 0)
+    monkeypatch.setattr(download_module, "SPARE_BYTES", 0)
     part = _part_of(tmp_path, 0) / "models" / "tiny one.gguf.part"
     part.unlink()
     part.symlink_to("/dev/full")
@@ -132,7 +132,7 @@ def test_disk_that_fills_up_midway_is_a_sentence(tmp_path, monkeypatch):
 def test_two_pulls_at_once(tmp_path):
     """The second one says so and leaves the first alone."""
     with (
-        model_files._locked(_part_of(tmp_path, 10) / "models" / "tiny one.gguf.part"),
+        download_module._locked(_part_of(tmp_path, 10) / "models" / "tiny one.gguf.part"),
         pytest.raises(ConfigInvalid, match="Another process"),
     ):
         pull_from(Download(DATA), tmp_path)

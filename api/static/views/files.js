@@ -25,7 +25,7 @@ export function files(signal) {
 
   function card(one) {
     const whole = { true: "checksum right", false: "checksum wrong: remove it, or install it again", null: "not checked" }[one.sha256_ok];
-    const words = [one.present ? `present, ${size(one.size)}` : "not here", one.present && whole].filter(Boolean);
+    const words = [one.present ? `present, ${size(one.size)}` : "not here", one.present && whole, one.dimensions && `vectors of ${one.dimensions}`, one.used_by && `used by ${one.used_by}`].filter(Boolean);
     const described = { attributes: { "aria-description": one.name } };
     const progress = make("div");
     const act = !one.removable ? null : one.present

@@ -78,11 +78,15 @@ class ModelAnswer:
     name: str
     purpose: str
     size: int | None
-    """In bytes."""
+    """In bytes; of an unfinished download what came so far."""
     present: bool
     sha256_ok: bool | None
     """Null: not checked since it last changed; `check=true` does."""
     removable: bool
+    dimensions: int | None
+    """Of an embedding model: length of its vectors."""
+    used_by: str
+    """The setting by which it is in use; empty: it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -337,14 +337,13 @@ select value from settings where key = $1
 -- name: put_setting
 insert into settings (key, value) values ($1, $2) on conflict (key) do update set value = excluded.value
 
--- name: texts_after
--- Turns and facts share one numbering. $1 the last ref that is done $2 how many
-select ref, text, true as is_turn from turns where ref > $1
-union all select ref, payload ->> 'data', false from facts where ref > $1
-order by ref limit $2
+-- name: forget_vectors
+-- Turns are found by their words until they are embedded anew, and facts, whose vector must be one, are like nothing.
+update turn_index set vector = null, refused = 0
 
--- name: count_after
-select (select count(*) from turns where ref > $1) + (select count(*) from facts where ref > $1)
+-- name: forget_fact_vectors
+-- $1 zeros
+update facts set vector = $1
 
 -- name: begin_refill
 -- E5 is there now, and was not when some of it was embedded.
@@ -353,16 +352,18 @@ where exists (select from turn_index where is_without_e5(vector)) or exists (sel
 on conflict do nothing
 
 -- name: texts_to_refill
--- Those without numbers of a model that is there: what was said or edited since has them. $1 the last ref that is done
--- $2 whether E5 is there $3 how many
-select ref, text, true as is_turn from turns join turn_index using (ref) where ref > $1 and is_unfilled(vector, $2)
-union all select ref, payload ->> 'data', false from facts join fact_index using (ref)
+-- Those without numbers of a model that is there: what was said or edited since has them. Facts first, which learning compares with;
+-- turns that were refused are the sweeper's.
+-- $1 the last place that is done $2 whether E5 is there $3 how many
+select ref as place, ref, payload ->> 'data' as text, false as is_turn from facts join fact_index using (ref)
 where ref > $1 and is_unfilled(fact_index.vector, $2)
-order by ref limit $3
+union all select ref + (1::bigint << 62), ref, text, true from turns join turn_index using (ref)
+where ref + (1::bigint << 62) > $1 and is_unfilled(vector, $2) and refused = 0
+order by place limit $3
 
 -- name: count_to_refill
-select (select count(*) from turn_index where ref > $1 and is_unfilled(vector, $2))
-    + (select count(*) from fact_index where ref > $1 and is_unfilled(vector, $2))
+select (select count(*) from turn_index where is_unfilled(vector, $1) and refused = 0)
+    + (select count(*) from fact_index where is_unfilled(vector, $1))
 
 -- name: refill_turn
 -- Whoever edited it meanwhile has embedded other words.
@@ -374,12 +375,6 @@ update facts set vector = $2 where ref = $1 and is_unfilled(vector::halfvec, $3)
 -- name: refilled_to
 -- Nothing: all is done, or another is at it.
 select value from settings where key = 'refilled_to' for update skip locked
-
--- name: replace_turn_vector
-update turn_index set vector = $2 where ref = $1
-
--- name: replace_fact_vector
-update facts set vector = $2 where ref = $1
 
 -- name: running_batch
 -- $2 kind $3 agent, or '' for any $4 whether also one that is to wait before it is tried again
