@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from echoic.memory.text.canonical import tokens
+from echoic.memory.text.canonical import Joined, tokens
 from echoic.memory.text.language import fold, languages
 
 Table = Mapping[str, Sequence[str]]
@@ -36,15 +36,20 @@ _CAUGHT = ("mine",)
 
 
 def canonical(text: str) -> str:
-    """Each word after a space, each pause as a comma."""
+    """Each word after a space, or a hyphen where it is written together with the one before it; each pause as
+    a comma."""
     parts = (tokens(part) for part in _PAUSE.split(text[:READ_CHARS]))
-    return " ,".join("".join(f" {word}" for word in part) for part in parts if part)
+    return " ,".join(" " + "".join(map(_before_next, part)).rstrip() for part in parts if part)
+
+
+def _before_next(word: str) -> str:
+    return f"{word}-" if isinstance(word, Joined) else f"{word} "
 
 
 def may_wish(sentence: str, code: str) -> bool:
     """Whether its words allow for a wish in this language: a pattern takes 0.1 s to make, once in a process,
     and whoever never speaks a language does not wait for its."""
-    words = sentence.replace(" ,", "").split()
+    words = sentence.replace(" ,", "").replace("-", " ").split()
     if any(_anywhere(name, code).search(f"{sentence} ") for name in ("forget", "nothing")):
         return True
     return len(words) >= LEAST_WORDS and _vocabulary(code).issuperset(words)
@@ -74,7 +79,7 @@ def answers_of(code: str, which: str) -> re.Pattern[str]:
     table = {**language.wishes, which: [*map(" ".join, plain), *language.wishes.get(which, ())]}
     breaks = "|".join(re.escape(canonical(" ".join(phrase))) for phrase in language.breaks)
     said, polite = one_of(which, table), one_of("after", table)
-    return re.compile(f"(?:{said})(?:{said}|{polite}){{0,4}}(?: ,|(?={breaks or '$'})|$)")
+    return re.compile(f"(?:{said})(?:{said}|{polite}){{0,4}}(?: ,|(?=(?:{breaks or '$'})(?: |$))|$)")
 
 
 def one_of(name: str, table: Table) -> str:
@@ -90,7 +95,7 @@ def has_any(name: str, sentence: str) -> bool:
 @cache
 def _anywhere(name: str, code: str) -> re.Pattern[str]:
     table = languages()[code].wishes
-    return re.compile(f"(?:{one_of(name, table)})(?= )")
+    return re.compile(f"(?:{one_of(name, table)})(?=[ -])")
 
 
 def _pattern(template: str, table: Table) -> str:
@@ -105,4 +110,4 @@ def _part(part: str, table: Table) -> str:
         if name in _SLOTS:
             return _SLOTS[name]
         return f"({'' if name in _CAUGHT else '?:'}{one_of(name, table)})"
-    return "".join(f" {re.escape(word)}(?: ,)?" for word in tokens(part))
+    return "".join(f"[ -]{re.escape(word)}(?: ,)?" for word in tokens(part))

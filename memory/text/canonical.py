@@ -16,7 +16,8 @@ from text_to_num import alpha2digit
 from echoic.memory.text.language import UNKNOWN, Language, Words, fold, languages
 
 # vowel signs of Indic and Thai scripts are no letters to `re`, and part of their words all the same
-_TOKEN = re.compile("[^\\W_](?:[^\\W_]|[\u0900-\u0dff\u0e00-\u0e7f\u200c\u200d])*")
+_TOKEN = re.compile("[^\\W_](?:[^\\W_]|[\u0900-\u0dff\u0e00-\u0e7f\u200c\u200d])*(?:(?:[+]{2}|#)(?!\\w))?")
+_JOINT = re.compile(r"[-‐&+/](?=[^\W_])")
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
 )
@@ -34,13 +35,32 @@ ENDING = 2
 """Letters that the shorter one may have after that: "Erdnüsse" and "Erdnussallergie"."""
 
 
+class Joined(str):
+    """A word written together with the next one: the "e" of "e-mail" is no "and"."""
+
+    __slots__ = ()
+
+
 def tokens(text: str, language: Language = UNKNOWN) -> list[str]:
     """The canonical words of a text, in order."""
     folded = with_digits(fold(text), language)
     found: list[str] = []
     for match in _TOKEN.finditer(folded):
         found += split(match.group())
-    return _spelled_digits([language.titles.get(token, _plain_number(token)) for token in found], language)
+        if _JOINT.match(folded, match.end()):
+            found[-1] = Joined(found[-1])
+    plain = [type(token)(language.titles.get(token, _plain_number(token))) for token in found]
+    return _spelled_digits(plain, language)
+
+
+def together(found: Iterable[str]) -> list[str]:
+    """The words with those that are written together as one: "e-mail" is "email"."""
+    out: list[str] = []
+    joins = False
+    for word in found:
+        out[-1:] = [out[-1] + word] if joins else [*out[-1:], word]
+        joins = isinstance(word, Joined)
+    return out
 
 
 def squash(found: Iterable[str]) -> str:
@@ -130,7 +150,7 @@ def cut(words: list[str], language: Language) -> list[list[str]]:
             at
             for phrase in map(_spelled, begins)
             for at in range(1, len(words))
-            if words[at : at + len(phrase)] == phrase
+            if words[at : at + len(phrase)] == phrase and not isinstance(words[at], Joined)
         }
     )
     edges = [0, *starts, len(words)]

@@ -292,7 +292,7 @@ def _exact_words(text: str, spoken: Spoken) -> list[str]:
     for number, match in enumerate(NAME.finditer(text)):
         word = match.group()
         named = number > 0 and word[:1].isupper() and not spoken.language.capital_nouns
-        pieces = [one for one in tokens(word) if len(one) > 1 or one.isdigit()]
+        pieces = [one for one in tokens(word.rstrip("+#")) if len(one) > 1 or one.isdigit()]
         found += [one for one in pieces if named or one in calendar or any(map(str.isdigit, one))]
     return found
 
