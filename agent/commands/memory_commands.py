@@ -11,13 +11,13 @@ from functools import cache
 from typing import Literal
 
 from echoic.agent.commands.templates import (
+    FORGETTING,
     LONGEST_WORDS,
     answers_of,
     canonical,
     has_any,
-    may_wish,
     one_of,
-    sentences_of,
+    wish_in,
 )
 from echoic.memory.privacy.named import names_something
 from echoic.memory.text.language import UNKNOWN, Language, languages
@@ -80,7 +80,8 @@ def parse_memory_command(words: str, *, asked: Asked = "") -> MemoryCommand | No
 
 def speaks_of_forgetting(words: str) -> bool:
     """Whether a word for deleting stands there, in any language: the model might say that it did."""
-    return has_any("forget", canonical(words[-LONGEST_CHARS:]))
+    sentence = canonical(words[-LONGEST_CHARS:])
+    return any(has_any(name, sentence) for name in FORGETTING)
 
 
 @cache
@@ -92,7 +93,7 @@ def warm() -> threading.Thread:
 
 
 def _wish(sentence: str, code: str) -> MemoryCommand | None:
-    match = sentences_of(code).fullmatch(sentence) if may_wish(sentence, code) else None
+    match = wish_in(sentence, code)
     if match is None or match.lastgroup is None:
         return None
     wish, language = match.lastgroup, languages()[code]

@@ -1,8 +1,8 @@
 """Sentences of the language files, as templates, made into patterns of whole sentences.
 
 In a template `(a|b)` is one of them, `[a]` may be there, `{name}` is one of the list of that name in the same
-table, `{what}` is what somebody names, `{mine}` something that a person has, `{said}` whatever follows, and a
-comma a pause. Both sides are canonical words, so neither case, accents, punctuation nor, where a script has
+table, `{what}` is what somebody names, `{mine}` something that a person has, `{said}` whatever follows,
+`{memory}` that the sentence says "from your memory", wherever it does, and a comma a pause. Both sides are canonical words, so neither case, accents, punctuation nor, where a script has
 none, spaces count.
 """
 
@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from echoic.memory.text.canonical import Joined, tokens
+from echoic.memory.text.canonical import Joined, tokens, undotted
 from echoic.memory.text.language import fold, languages
 
 Table = Mapping[str, Sequence[str]]
@@ -19,6 +19,8 @@ WISHES = (
     *("remember_again", "forget_everything", "forget_named", "delete_named"),
 )
 """In the order in which they are tried."""
+FORGETTING = ("forget", "wipe")
+"""Lists of words for deleting."""
 LONGEST_WORDS = 40
 """Whoever says more speaks of something else."""
 READ_CHARS = 1_000
@@ -31,14 +33,16 @@ _PAUSE = re.compile(r"[,;:.!?…–—]+(?=\s|$)|[，、；：。！？؟؛،।
 _PARTS = re.compile(r"[()\[\]|,]|\{\w+\}|[^()\[\]|{},]+")
 _NAME = re.compile(r"\{\w+\}")
 _MARKS = {"(": "(?:", ")": ")", "[": "(?:", "]": ")?", "|": "|", ",": " ,"}
-_SLOTS = {"what": "((?: [^ ,]+){1,10}?)(?: ,)?", "said": "(.+)"}
+_SLOTS = {"what": "((?: [^ ,*]+){1,10}?)(?: ,)?", "said": "(.+)", "memory": r"(?=.* \*$)"}
 _CAUGHT = ("mine",)
+_OF_MEMORY = " *"
+"""Ends a sentence that says "from your memory"."""
 
 
 def canonical(text: str) -> str:
     """Each word after a space, or a hyphen where it is written together with the one before it; each pause as
     a comma."""
-    parts = (tokens(part) for part in _PAUSE.split(text[:READ_CHARS]))
+    parts = (tokens(part) for part in _PAUSE.split(undotted(text[:READ_CHARS])))
     return " ,".join(" " + "".join(map(_before_next, part)).rstrip() for part in parts if part)
 
 
@@ -50,9 +54,17 @@ def may_wish(sentence: str, code: str) -> bool:
     """Whether its words allow for a wish in this language: a pattern takes 0.1 s to make, once in a process,
     and whoever never speaks a language does not wait for its."""
     words = sentence.replace(" ,", "").replace("-", " ").split()
-    if any(_anywhere(name, code).search(f"{sentence} ") for name in ("forget", "nothing")):
+    if any(_anywhere(name, code).search(f"{sentence} ") for name in (*FORGETTING, "nothing")):
         return True
     return len(words) >= LEAST_WORDS and _vocabulary(code).issuperset(words)
+
+
+def wish_in(sentence: str, code: str) -> re.Match[str] | None:
+    """The wish that a sentence is in this language; "from your memory" may stand anywhere in it."""
+    rest, count = _anywhere("memory", code).subn("", f"{sentence} ")
+    ways = (f"{rest.rstrip()}{_OF_MEMORY}", sentence) if count else (sentence,)
+    found = (sentences_of(code).fullmatch(way) for way in ways if may_wish(sentence, code))
+    return next((match for match in found if match), None)
 
 
 @cache
@@ -68,7 +80,7 @@ def sentences_of(code: str) -> re.Pattern[str]:
     table = languages()[code].wishes
     wishes = "|".join(f"(?P<{wish}>{one_of(wish, table)})" for wish in WISHES if table.get(wish))
     around = [f"(?:{one_of(side, table)}){{0,{MOST_AROUND}}}" for side in ("before", "after")]
-    return re.compile(f"{around[0]}(?:{wishes}){around[1]}")
+    return re.compile(rf"{around[0]}(?:{wishes}){around[1]}(?: \*)?")
 
 
 @cache

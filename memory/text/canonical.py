@@ -26,6 +26,7 @@ _UNSPACED_WORD = re.compile(f"([\u30a1-\u30ff]+|{_UNSPACED.pattern})")
 """... but for katakana, which write a foreign word at a time."""
 _HANGUL = re.compile("[\uac00-\ud7a3]")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？؟।])\s*|\n+")
+_DOTTED = re.compile(r"(\w+)\.(?=\s+(\w+))")
 _CLAUSE = re.compile(r"[,，、;:：؛،]|\s[–—-]\s")
 SAME_START = 4
 """Letters in which two forms of a word must agree: "wohne" and "wohnt", "allergy" and "allergic"."""
@@ -121,7 +122,19 @@ def first_of(words: Words, among: Sequence[str], language: Language = UNKNOWN) -
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text, by their punctuation."""
-    return [part.strip() for part in _SENTENCE.split(text) if part.strip()]
+    return [part.strip() for part in _SENTENCE.split(undotted(text)) if part.strip()]
+
+
+def undotted(text: str) -> str:
+    """Without dots that end no sentence: "Dr. Patel", "am 3. Mai"."""
+    return _DOTTED.sub(lambda match: match[1] if _goes_on(match[1], match[2]) else match[0], text)
+
+
+def _goes_on(word: str, following: str) -> bool:
+    known = languages().values()
+    if word.isdigit():
+        return any(fold(following) in one.calendar for one in known)
+    return len(word) > 1 and any(fold(word) in one.titles.values() for one in known)
 
 
 def clauses(text: str, language: Language = UNKNOWN) -> list[list[str]]:
