@@ -16,6 +16,7 @@ from echoic.agent.commands.templates import (
     answers_of,
     canonical,
     has_any,
+    is_had,
     one_of,
     wish_in,
 )
@@ -100,7 +101,7 @@ def _wish(sentence: str, code: str) -> MemoryCommand | None:
     slot = next((text.strip() for text in _slots(match) if text), "")
     if wish in ("forget_named", "delete_named"):
         perhaps = wish == "delete_named"
-        named = names_something(slot, language)
+        named = is_had(slot, code) or names_something(slot, language)
         return MemoryCommand("forget_that", slot, perhaps, language=language) if named else None
     return MemoryCommand(wish, this_alone=bool(slot), language=language)  # type: ignore[arg-type]
 

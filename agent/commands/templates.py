@@ -2,7 +2,8 @@
 
 In a template `(a|b)` is one of them, `[a]` may be there, `{name}` is one of the list of that name in the same
 table, `{what}` is what somebody names, `{mine}` something that a person has, `{said}` whatever follows,
-`{memory}` that the sentence says "from your memory", wherever it does, and a comma a pause. Both sides are canonical words, so neither case, accents, punctuation nor, where a script has
+`{memory}` that the sentence says "from your memory", wherever it does, and a comma a pause.
+Both sides are canonical words, so neither case, accents, punctuation nor, where a script has
 none, spaces count.
 """
 
@@ -61,10 +62,17 @@ def may_wish(sentence: str, code: str) -> bool:
 
 def wish_in(sentence: str, code: str) -> re.Match[str] | None:
     """The wish that a sentence is in this language; "from your memory" may stand anywhere in it."""
+    if not may_wish(sentence, code):
+        return None
     rest, count = _anywhere("memory", code).subn("", f"{sentence} ")
     ways = (f"{rest.rstrip()}{_OF_MEMORY}", sentence) if count else (sentence,)
-    found = (sentences_of(code).fullmatch(way) for way in ways if may_wish(sentence, code))
+    found = (sentences_of(code).fullmatch(way) for way in ways)
     return next((match for match in found if match), None)
+
+
+def is_had(what: str, code: str) -> bool:
+    """Whether this is something that a person has, as the language's file lists it: "e mail"."""
+    return re.fullmatch(one_of("mine", languages()[code].wishes), f" {what}") is not None
 
 
 @cache

@@ -91,7 +91,15 @@ def names_something(what: str, language: Language) -> bool:
     """Whether these words name something: "my dog", and neither "him" nor "my dog and call me"."""
     words = _words(what, language)
     few = len(_telling(words, language)) <= MOST_NAMED
-    return bool(words) and few and not has((*language.negation, *language.breaks), together(tokens(what)))
+    said = together(tokens(what))
+    # "forget about getting there on time" gives up an act
+    acts = [(ending,) for ending in language.wishes.get("acts", ())]
+    return (
+        bool(words)
+        and few
+        and not has((*language.negation, *language.breaks), said)
+        and not has(acts, said[:1])
+    )
 
 
 def _naming(items: Sequence[Item], what: str, language: Language) -> tuple[list[Item], bool]:
