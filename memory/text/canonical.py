@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import snowballstemmer
 from text_to_num import alpha2digit
@@ -26,6 +26,8 @@ _UNSPACED_WORD = re.compile(f"([\u30a1-\u30ff]+|{_UNSPACED.pattern})")
 """... but for katakana, which write a foreign word at a time."""
 _HANGUL = re.compile("[\uac00-\ud7a3]")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？؟।])\s*|\n+")
+_ELIDED = re.compile(r"\b(\w{3,})['’](?=\w)")
+MYRIAD = 10_000
 _DOTTED = re.compile(r"(\w+)\.(?=\s+(\w+))")
 _CLAUSE = re.compile(r"[,，、;:：؛،]|\s[–—-]\s")
 SAME_START = 4
@@ -44,7 +46,7 @@ class Joined(str):
 
 def tokens(text: str, language: Language = UNKNOWN) -> list[str]:
     """The canonical words of a text, in order."""
-    folded = with_digits(fold(text), language)
+    folded = fold(with_digits(text, language))  # "zwölf" is a number, and "zwolf" none
     found: list[str] = []
     for match in _TOKEN.finditer(folded):
         found += split(match.group())
@@ -215,9 +217,48 @@ def with_digits(text: str, language: Language) -> str:
     if not language.spoken_numbers:
         return text
     try:
+        text = _ELIDED.sub(lambda match: _elided_number(match, language) or match[0], text)
         return str(alpha2digit(text, language.spoken_numbers, threshold=0))
     except ValueError:
         return text
+
+
+def _elided_number(match: re.Match[str], language: Language) -> str:
+    """ "Vent'anni" has lost its vowel: one with which it is a number, and a space."""
+    ways = (str(alpha2digit(match[1] + vowel, language.spoken_numbers, threshold=0)) for vowel in "aeio")
+    return next((f"{way} " for way in ways if way.isdigit()), "")
+
+
+def numerals(text: str, language: Language) -> list[str]:
+    """The words of a text, and numbers in signs of their own as digits: "三十六岁" is 36, "1万5千" 15000."""
+    groups = groupby(tokens(text), lambda word: _sign(word, language) is not None)
+    runs = ((number, list(run)) for number, run in groups)
+    return [
+        word
+        for number, run in runs
+        for word in ([_reckoned(run, language)] if number and any(map(is_unspaced, run)) else run)
+    ]
+
+
+def _sign(word: str, language: Language) -> float | None:
+    if word.isascii() and word.isdigit():
+        return float(word)
+    if len(word) > 1 or not (is_unspaced(word) or unicodedata.category(word) == "Nl"):
+        return None
+    return language.digits.get(word, unicodedata.numeric(word, None))
+
+
+def _reckoned(run: Iterable[str], language: Language) -> str:
+    total = section = digit = 0.0
+    for word in run:
+        value = _sign(word, language) or 0.0
+        if value < 10 or word.isascii():
+            digit = digit * 10 + value
+        elif value < MYRIAD:
+            section, digit = section + (digit or 1) * value, 0
+        else:
+            total, section, digit = total + (section + digit or 1) * value, 0, 0
+    return str(round(total + section + digit))
 
 
 def _spelled_digits(found: list[str], language: Language) -> list[str]:
