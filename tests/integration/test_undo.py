@@ -173,9 +173,16 @@ class History:
             for key, (before, after) in changes.items():
                 if before is None:
                     found[key] = after
-                elif key in found:
-                    found[key] = _changed(found[key], before, after)
+                elif key in found or before["valid_until"] == after["valid_until"]:
+                    # said again: without the call that said it first, this one would have added it
+                    found[key] = _changed(found.get(key) or _unsaid(before), before, after)
         return found
+
+
+def _unsaid(row):
+    """A fact that rests on nothing yet."""
+    payload = row["payload"] | {"evidence": [], "turn_ids": []}
+    return row | {"payload": payload, "sources": [], "evidence": "[]"}
 
 
 def _changed(row, before, after):
