@@ -99,7 +99,7 @@ async def _restore(
     states = [json.loads(row["before"]) for row in changes if row["before"]]
     states = [*states, json.loads(changes[-1]["payload"])]
     kept = [row for row in changes if row["before"]]
-    payload = states[0] if heir is None else states[0] | dict.fromkeys(RESTS_ON, [])
+    payload = states[0] if heir is None else states[0] | {key: [] for key in RESTS_ON}
     for place, row in enumerate(kept):
         if row["theirs"]:
             continue
