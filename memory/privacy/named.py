@@ -93,7 +93,7 @@ def names_something(what: str, language: Language) -> bool:
     few = len(_telling(words, language)) <= MOST_NAMED
     said = together(tokens(what))
     # "forget about getting there on time" gives up an act
-    acts = [(ending,) for ending in language.wishes.get("acts", ())]
+    acts = tuple((ending,) for ending in language.wishes.get("acts", ()))
     return (
         bool(words)
         and few

@@ -400,7 +400,7 @@ async def test_the_commands(settings, embedder):
         ("added", "Owns boat 2"),
         ("ended", "Owns boat 1"),
     ]
-    assert await run("undo", "--call", "second") == (0, "Took back 1 facts, and restored 1.\n")
+    assert await run("undo", "--call", "second") == (0, "Took back 1 fact, and restored 1.\n")
     assert await run("undo", "--call", "second") == (
         0,
         "Nothing that this call taught is left to take back.\n",

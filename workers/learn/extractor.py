@@ -212,9 +212,9 @@ class _Found:
 
     def _add(self, fact: Fact, spoken: Spoken) -> UUID:
         """The id of the fact, or of the live one that says the same in the same words."""
-        live = [one for one in spoken.known if one.fact_id not in self._endings]
-        new = [one for one in self._new.values() if one.fact_id not in self._taken_back]
-        for one in (*live, *new):
+        for one in (*spoken.known, *self._new.values()):
+            if one.fact_id in self._endings or one.fact_id in self._taken_back:
+                continue
             if says_same(fact, one):
                 self._confirm(one.fact_id, fact.evidence)
                 return one.fact_id
@@ -228,8 +228,8 @@ class _Found:
             ids = tuple(dict.fromkeys((*before.turn_ids, *(one.turn_id for one in evidence))))
             self._new[fact_id] = replace(before, evidence=told, turn_ids=ids)
         else:
-            before = self._confirmed.get(fact_id, Confirmation(fact_id, ()))
-            told = tuple(dict.fromkeys((*before.evidence, *evidence)))
+            again = self._confirmed.get(fact_id, Confirmation(fact_id, ()))
+            told = tuple(dict.fromkeys((*again.evidence, *evidence)))
             self._confirmed[fact_id] = Confirmation(fact_id, told)
 
     def _end(self, known: Fact, at: datetime, by: UUID | None) -> None:
