@@ -11,13 +11,14 @@ from functools import cache
 from typing import Literal
 
 from echoic.agent.commands.templates import (
+    FORGETTING,
     LONGEST_WORDS,
     answers_of,
     canonical,
     has_any,
-    may_wish,
+    is_had,
     one_of,
-    sentences_of,
+    wish_in,
 )
 from echoic.memory.privacy.named import names_something
 from echoic.memory.text.language import UNKNOWN, Language, languages
@@ -80,7 +81,8 @@ def parse_memory_command(words: str, *, asked: Asked = "") -> MemoryCommand | No
 
 def speaks_of_forgetting(words: str) -> bool:
     """Whether a word for deleting stands there, in any language: the model might say that it did."""
-    return has_any("forget", canonical(words[-LONGEST_CHARS:]))
+    sentence = canonical(words[-LONGEST_CHARS:])
+    return any(has_any(name, sentence) for name in FORGETTING)
 
 
 @cache
@@ -92,14 +94,14 @@ def warm() -> threading.Thread:
 
 
 def _wish(sentence: str, code: str) -> MemoryCommand | None:
-    match = sentences_of(code).fullmatch(sentence) if may_wish(sentence, code) else None
+    match = wish_in(sentence, code)
     if match is None or match.lastgroup is None:
         return None
     wish, language = match.lastgroup, languages()[code]
     slot = next((text.strip() for text in _slots(match) if text), "")
     if wish in ("forget_named", "delete_named"):
         perhaps = wish == "delete_named"
-        named = names_something(slot, language)
+        named = is_had(slot, code) or names_something(slot, language)
         return MemoryCommand("forget_that", slot, perhaps, language=language) if named else None
     return MemoryCommand(wish, this_alone=bool(slot), language=language)  # type: ignore[arg-type]
 

@@ -1,8 +1,9 @@
 """Sentences of the language files, as templates, made into patterns of whole sentences.
 
 In a template `(a|b)` is one of them, `[a]` may be there, `{name}` is one of the list of that name in the same
-table, `{what}` is what somebody names, `{mine}` something that a person has, `{said}` whatever follows, and a
-comma a pause. Both sides are canonical words, so neither case, accents, punctuation nor, where a script has
+table, `{what}` is what somebody names, `{mine}` something that a person has, `{said}` whatever follows,
+`{memory}` that the sentence says "from your memory", wherever it does, and a comma a pause.
+Both sides are canonical words, so neither case, accents, punctuation nor, where a script has
 none, spaces count.
 """
 
@@ -10,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from echoic.memory.text.canonical import tokens
+from echoic.memory.text.canonical import Joined, tokens, undotted
 from echoic.memory.text.language import fold, languages
 
 Table = Mapping[str, Sequence[str]]
@@ -19,6 +20,8 @@ WISHES = (
     *("remember_again", "forget_everything", "forget_named", "delete_named"),
 )
 """In the order in which they are tried."""
+FORGETTING = ("forget", "wipe")
+"""Lists of words for deleting."""
 LONGEST_WORDS = 40
 """Whoever says more speaks of something else."""
 READ_CHARS = 1_000
@@ -31,23 +34,45 @@ _PAUSE = re.compile(r"[,;:.!?…–—]+(?=\s|$)|[，、；：。！？؟؛،।
 _PARTS = re.compile(r"[()\[\]|,]|\{\w+\}|[^()\[\]|{},]+")
 _NAME = re.compile(r"\{\w+\}")
 _MARKS = {"(": "(?:", ")": ")", "[": "(?:", "]": ")?", "|": "|", ",": " ,"}
-_SLOTS = {"what": "((?: [^ ,]+){1,10}?)(?: ,)?", "said": "(.+)"}
+_SLOTS = {"what": "((?: [^ ,*]+){1,10}?)(?: ,)?", "said": "(.+)", "memory": r"(?=.* \*$)"}
 _CAUGHT = ("mine",)
+_OF_MEMORY = " *"
+"""Ends a sentence that says "from your memory"."""
 
 
 def canonical(text: str) -> str:
-    """Each word after a space, each pause as a comma."""
-    parts = (tokens(part) for part in _PAUSE.split(text[:READ_CHARS]))
-    return " ,".join("".join(f" {word}" for word in part) for part in parts if part)
+    """Each word after a space, or a hyphen where it is written together with the one before it; each pause as
+    a comma."""
+    parts = (tokens(part) for part in _PAUSE.split(undotted(text[:READ_CHARS])))
+    return " ,".join(" " + "".join(map(_before_next, part)).rstrip() for part in parts if part)
+
+
+def _before_next(word: str) -> str:
+    return f"{word}-" if isinstance(word, Joined) else f"{word} "
 
 
 def may_wish(sentence: str, code: str) -> bool:
     """Whether its words allow for a wish in this language: a pattern takes 0.1 s to make, once in a process,
     and whoever never speaks a language does not wait for its."""
-    words = sentence.replace(" ,", "").split()
-    if any(_anywhere(name, code).search(f"{sentence} ") for name in ("forget", "nothing")):
+    words = sentence.replace(" ,", "").replace("-", " ").split()
+    if any(_anywhere(name, code).search(f"{sentence} ") for name in (*FORGETTING, "nothing")):
         return True
     return len(words) >= LEAST_WORDS and _vocabulary(code).issuperset(words)
+
+
+def wish_in(sentence: str, code: str) -> re.Match[str] | None:
+    """The wish that a sentence is in this language; "from your memory" may stand anywhere in it."""
+    if not may_wish(sentence, code):
+        return None
+    rest, count = _anywhere("memory", code).subn("", f"{sentence} ")
+    ways = (f"{rest.rstrip()}{_OF_MEMORY}", sentence) if count else (sentence,)
+    found = (sentences_of(code).fullmatch(way) for way in ways)
+    return next((match for match in found if match), None)
+
+
+def is_had(what: str, code: str) -> bool:
+    """Whether this is something that a person has, as the language's file lists it: "e mail"."""
+    return re.fullmatch(one_of("mine", languages()[code].wishes), f" {what}") is not None
 
 
 @cache
@@ -63,7 +88,7 @@ def sentences_of(code: str) -> re.Pattern[str]:
     table = languages()[code].wishes
     wishes = "|".join(f"(?P<{wish}>{one_of(wish, table)})" for wish in WISHES if table.get(wish))
     around = [f"(?:{one_of(side, table)}){{0,{MOST_AROUND}}}" for side in ("before", "after")]
-    return re.compile(f"{around[0]}(?:{wishes}){around[1]}")
+    return re.compile(rf"{around[0]}(?:{wishes}){around[1]}(?: \*)?")
 
 
 @cache
@@ -74,7 +99,7 @@ def answers_of(code: str, which: str) -> re.Pattern[str]:
     table = {**language.wishes, which: [*map(" ".join, plain), *language.wishes.get(which, ())]}
     breaks = "|".join(re.escape(canonical(" ".join(phrase))) for phrase in language.breaks)
     said, polite = one_of(which, table), one_of("after", table)
-    return re.compile(f"(?:{said})(?:{said}|{polite}){{0,4}}(?: ,|(?={breaks or '$'})|$)")
+    return re.compile(f"(?:{said})(?:{said}|{polite}){{0,4}}(?: ,|(?=(?:{breaks or '$'})(?: |$))|$)")
 
 
 def one_of(name: str, table: Table) -> str:
@@ -90,7 +115,7 @@ def has_any(name: str, sentence: str) -> bool:
 @cache
 def _anywhere(name: str, code: str) -> re.Pattern[str]:
     table = languages()[code].wishes
-    return re.compile(f"(?:{one_of(name, table)})(?= )")
+    return re.compile(f"(?:{one_of(name, table)})(?=[ -])")
 
 
 def _pattern(template: str, table: Table) -> str:
@@ -105,4 +130,4 @@ def _part(part: str, table: Table) -> str:
         if name in _SLOTS:
             return _SLOTS[name]
         return f"({'' if name in _CAUGHT else '?:'}{one_of(name, table)})"
-    return "".join(f" {re.escape(word)}(?: ,)?" for word in tokens(part))
+    return "".join(f"[ -]{re.escape(word)}(?: ,)?" for word in tokens(part))

@@ -167,7 +167,8 @@ def undo(
             undone = await undo_call(memory, call, user)
         if not (undone.removed or undone.restored):
             return f"Nothing that this {'call taught' if call else 'did'} is left to take back."
-        return f"Took back {len(undone.removed)} facts, and restored {len(undone.restored)}."
+        count = len(undone.removed)
+        return f"Took back {count} fact{'s' * (count != 1)}, and restored {len(undone.restored)}."
 
     typer.echo(with_memory(data_dir, user or None, take_back, every_graph=True))
 

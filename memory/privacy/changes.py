@@ -14,6 +14,8 @@ from echoic.memory.types import Fact
 
 Kind = Literal["added", "ended", "confirmed", "edited", "removed", "archived", "merged", "refiled"]
 Payload = dict[str, Any]
+RESTS_ON = ("evidence", "turn_ids")
+"""What a fact has of each batch that says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ async def changes_between(db: Database, user_id: str, since: datetime, until: da
 async def undo(connection: Connection, user_id: str, batch_ids: Collection[UUID]) -> Undone:
     """Take back what these batches changed, in the caller's transaction; what others changed since stands.
 
-    A fact that they added goes; another one becomes what it would be without them.
+    A fact that they added goes, unless another batch confirmed it: that one would have added it. Any other
+    becomes what it would be without them.
     """
     # Postgres takes a person for few rows until it has counted them: in loops, 20,000 facts took minutes
     await connection.execute("set local enable_nestloop = off")
@@ -72,10 +75,12 @@ async def undo(connection: Connection, user_id: str, batch_ids: Collection[UUID]
     undone, taken_back = Undone(), []
     for fact_id, changes in by_fact.items():
         taken_back += [row["change_id"] for row in changes if row["theirs"]]
-        if any(row["theirs"] and row["change"] == "added" for row in changes):
+        added = any(row["theirs"] and row["change"] == "added" for row in changes)
+        heir = next((row for row in changes if row["change"] == "confirmed" and not row["theirs"]), None)
+        if added and heir is None:
             undone.removed.add(fact_id)
         elif changes[-1]["payload"] is not None:
-            await _restore(connection, user_id, fact_id, changes)
+            await _restore(connection, user_id, fact_id, changes, heir if added else None)
             undone.restored.add(fact_id)
     await connection.execute(query("changes_undone"), user_id, taken_back)
     await connection.fetchval(query("forget_facts"), user_id, list(undone.removed))
@@ -83,16 +88,25 @@ async def undo(connection: Connection, user_id: str, batch_ids: Collection[UUID]
     return undone
 
 
-async def _restore(connection: Connection, user_id: str, fact_id: UUID, changes: Sequence[Any]) -> None:
-    """Replay a fact's changes without theirs, from what it was before the first."""
+async def _restore(
+    connection: Connection, user_id: str, fact_id: UUID, changes: Sequence[Any], heir: Any
+) -> None:
+    """Replay a fact's changes without theirs, from what it was before the first.
+
+    Args:
+        heir: the change that counts as the one that added it, now that this is theirs.
+    """
     states = [json.loads(row["before"]) for row in changes if row["before"]]
     states = [*states, json.loads(changes[-1]["payload"])]
     kept = [row for row in changes if row["before"]]
-    payload = states[0]
+    payload = states[0] if heir is None else states[0] | {key: [] for key in RESTS_ON}
     for place, row in enumerate(kept):
         if row["theirs"]:
             continue
-        await connection.execute(query("rewrite_change"), user_id, row["change_id"], json.dumps(payload))
+        if row is heir:
+            await connection.execute(query("inherit_change"), user_id, row["change_id"])
+        else:
+            await connection.execute(query("rewrite_change"), user_id, row["change_id"], json.dumps(payload))
         payload = _with_difference(payload, states[place], states[place + 1])
     if payload != states[-1]:
         await connection.execute(query("restore_fact"), user_id, fact_id, json.dumps(payload))

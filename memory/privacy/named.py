@@ -8,13 +8,23 @@ from uuid import UUID
 
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import MemoryFault
-from echoic.memory.text.canonical import has, is_unspaced, same, same_stem, squash, tokens
+from echoic.memory.text.canonical import (
+    has,
+    is_unspaced,
+    same,
+    same_stem,
+    squash,
+    together,
+    tokens,
+)
 from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language
 from echoic.memory.types import Item
 
 MOST_NAMED = 4
 """Words in what is named; more is a sentence about something else."""
+MOST_PIECES = 4
+"""Words that one word may be written as: "mother in law", "L'Haÿ les Roses"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +36,8 @@ class Named:
     turns: Sequence[Item] = ()
     """Those that no fact here rests on, oldest first."""
     sure: bool = True
-    """False: only words that hang others together were named."""
+    """False: only words that hang others together were named, or what was named stands there as a part of
+    something: a "husband" of "ex-husband"."""
     reached: bool = True
     """False: Postgres was away, and these are what this process holds."""
 
@@ -80,39 +91,79 @@ def names_something(what: str, language: Language) -> bool:
     """Whether these words name something: "my dog", and neither "him" nor "my dog and call me"."""
     words = _words(what, language)
     few = len(_telling(words, language)) <= MOST_NAMED
-    return bool(words) and few and not has((*language.negation, *language.breaks), tokens(what))
+    said = together(tokens(what))
+    # "forget about getting there on time" gives up an act
+    acts = tuple((ending,) for ending in language.wishes.get("acts", ()))
+    return (
+        bool(words)
+        and few
+        and not has((*language.negation, *language.breaks), said)
+        and not has(acts, said[:1])
+    )
 
 
 def _naming(items: Sequence[Item], what: str, language: Language) -> tuple[list[Item], bool]:
-    """Those in which every word stands; False: only words that hang others together were named."""
+    """Those in which every word stands, or where none is, as parts of others; False: it is not sure that
+    they are meant."""
     words = _words(what, language)
     telling = _telling(words, language)
-    wanted = telling or words
-    texts = ((item, tokens(item.text)) for item in items)
-    found = [item for item, text in texts if all(_stands(word, text, language) for word in wanted)]
-    return found if wanted else [], bool(telling)
+    ways = [telling or words, *([one] for one in _as_one(what, telling))] if words else []
+    texts = [(item, tokens(item.text)) for item in items]
+    for write in (together, list):
+        found = [item for item, text in texts if _has_one(ways, write(text), language)]
+        if found:
+            return found, bool(telling) and write is together
+    return [], bool(telling)
+
+
+def _has_one(ways: Sequence[Sequence[str]], text: Sequence[str], language: Language) -> bool:
+    return any(all(_stands(word, text, language) for word in way) for way in ways)
+
+
+def _as_one(what: str, telling: Sequence[str]) -> list[str]:
+    """What is named as one word, from any word on: who says "my e mail" may mean what is written "email"."""
+    said = tokens(what)
+    first = next((at for at, word in enumerate(said) if word in telling), 0)
+    return [squash(said[at:]) for at in range(first + 1)] if len(said) - first < MOST_PIECES else []
+
+
+def _pronouns(language: Language) -> frozenset[str]:
+    return frozenset(squash(tokens(" ".join(phrase))) for phrase in (*language.self, *language.others))
 
 
 def _words(what: str, language: Language) -> list[str]:
-    """Without pronouns; a run of a script without spaces is one word."""
-    pronouns = {squash(tokens(" ".join(phrase))) for phrase in (*language.self, *language.others)}
-    groups = groupby(tokens(what), is_unspaced)
+    """Without pronouns; what is written together, or in a script without spaces, is one word.
+
+    Short words tell something where no others do: "Jo", "TV".
+    """
+    groups = groupby(together(tokens(what)), is_unspaced)
     words = [word for unspaced, run in groups for word in ([squash(run)] if unspaced else run)]
-    return [word for word in words if tells(word) and word not in pronouns]
+    words = [word for word in words if word not in _pronouns(language)]
+    functions = function_words(language.code)
+    return [word for word in words if tells(word)] or [word for word in words if word not in functions]
 
 
 def _telling(words: Sequence[str], language: Language) -> list[str]:
     """Also what people have, such as a "number", which is a common word too."""
-    things = tokens(" ".join(language.wishes.get("mine", ())))
+    things = together(tokens(" ".join(language.wishes.get("mine", ()))))
     return [word for word in words if word not in function_words(language.code) or word in things]
 
 
 def _stands(word: str, text: Sequence[str], language: Language) -> bool:
-    """Whether a form of the word is there; where stems are known, "party" is no form of "partner"."""
+    """Whether a form of the word is there, also in pieces; where stems are known, "party" is no form of
+    "partner"."""
     if is_unspaced(word):
         return word in squash(text)
     form = same_stem if language.stemmer else same
-    return any(form(word, one, language) for one in text)
+    return any(form(word, one, language) for one in _written(word, text))
+
+
+def _written(word: str, text: Sequence[str]) -> Iterable[str]:
+    """The words of a text, and runs of them that may be this one, written in pieces: "e mail"."""
+    yield from text
+    for at, first in enumerate(text):
+        if len(first) < len(word) and word.startswith(first):
+            yield from (squash(text[at : at + size]) for size in range(2, MOST_PIECES + 1))
 
 
 def _held(call: CallMemory) -> Iterable[Item]:

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import snowballstemmer
 from text_to_num import alpha2digit
@@ -16,7 +16,8 @@ from text_to_num import alpha2digit
 from echoic.memory.text.language import UNKNOWN, Language, Words, fold, languages
 
 # vowel signs of Indic and Thai scripts are no letters to `re`, and part of their words all the same
-_TOKEN = re.compile("[^\\W_](?:[^\\W_]|[\u0900-\u0dff\u0e00-\u0e7f\u200c\u200d])*")
+_TOKEN = re.compile("[^\\W_](?:[^\\W_]|[\u0900-\u0dff\u0e00-\u0e7f\u200c\u200d])*(?:(?:[+]{2}|#)(?!\\w))?")
+_JOINT = re.compile(r"[-‐&+/](?=[^\W_])")
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
 )
@@ -25,6 +26,9 @@ _UNSPACED_WORD = re.compile(f"([\u30a1-\u30ff]+|{_UNSPACED.pattern})")
 """... but for katakana, which write a foreign word at a time."""
 _HANGUL = re.compile("[\uac00-\ud7a3]")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？؟।])\s*|\n+")
+_ELIDED = re.compile(r"\b(\w{3,})['’](?=\w)")
+MYRIAD = 10_000
+_DOTTED = re.compile(r"(\w+)\.(?=\s+(\w+))")
 _CLAUSE = re.compile(r"[,，、;:：؛،]|\s[–—-]\s")
 SAME_START = 4
 """Letters in which two forms of a word must agree: "wohne" and "wohnt", "allergy" and "allergic"."""
@@ -34,13 +38,32 @@ ENDING = 2
 """Letters that the shorter one may have after that: "Erdnüsse" and "Erdnussallergie"."""
 
 
+class Joined(str):
+    """A word written together with the next one: the "e" of "e-mail" is no "and"."""
+
+    __slots__ = ()
+
+
 def tokens(text: str, language: Language = UNKNOWN) -> list[str]:
     """The canonical words of a text, in order."""
-    folded = with_digits(fold(text), language)
+    folded = fold(with_digits(text, language))  # "zwölf" is a number, and "zwolf" none
     found: list[str] = []
     for match in _TOKEN.finditer(folded):
         found += split(match.group())
-    return _spelled_digits([language.titles.get(token, _plain_number(token)) for token in found], language)
+        if _JOINT.match(folded, match.end()):
+            found[-1] = Joined(found[-1])
+    plain = [type(token)(language.titles.get(token, _plain_number(token))) for token in found]
+    return _spelled_digits(plain, language)
+
+
+def together(found: Iterable[str]) -> list[str]:
+    """The words with those that are written together as one: "e-mail" is "email"."""
+    out: list[str] = []
+    joins = False
+    for word in found:
+        out[-1:] = [out[-1] + word] if joins else [*out[-1:], word]
+        joins = isinstance(word, Joined)
+    return out
 
 
 def squash(found: Iterable[str]) -> str:
@@ -101,7 +124,19 @@ def first_of(words: Words, among: Sequence[str], language: Language = UNKNOWN) -
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text, by their punctuation."""
-    return [part.strip() for part in _SENTENCE.split(text) if part.strip()]
+    return [part.strip() for part in _SENTENCE.split(undotted(text)) if part.strip()]
+
+
+def undotted(text: str) -> str:
+    """Without dots that end no sentence: "Dr. Patel", "am 3. Mai"."""
+    return _DOTTED.sub(lambda match: match[1] if _goes_on(match[1], match[2]) else match[0], text)
+
+
+def _goes_on(word: str, following: str) -> bool:
+    known = languages().values()
+    if word.isdigit():
+        return any(fold(following) in one.calendar for one in known)
+    return len(word) > 1 and any(fold(word) in one.titles.values() for one in known)
 
 
 def clauses(text: str, language: Language = UNKNOWN) -> list[list[str]]:
@@ -130,7 +165,7 @@ def cut(words: list[str], language: Language) -> list[list[str]]:
             at
             for phrase in map(_spelled, begins)
             for at in range(1, len(words))
-            if words[at : at + len(phrase)] == phrase
+            if words[at : at + len(phrase)] == phrase and not isinstance(words[at], Joined)
         }
     )
     edges = [0, *starts, len(words)]
@@ -182,9 +217,48 @@ def with_digits(text: str, language: Language) -> str:
     if not language.spoken_numbers:
         return text
     try:
+        text = _ELIDED.sub(lambda match: _elided_number(match, language) or match[0], text)
         return str(alpha2digit(text, language.spoken_numbers, threshold=0))
     except ValueError:
         return text
+
+
+def _elided_number(match: re.Match[str], language: Language) -> str:
+    """ "Vent'anni" has lost its vowel: one with which it is a number, and a space."""
+    ways = (str(alpha2digit(match[1] + vowel, language.spoken_numbers, threshold=0)) for vowel in "aeio")
+    return next((f"{way} " for way in ways if way.isdigit()), "")
+
+
+def numerals(text: str, language: Language) -> list[str]:
+    """The words of a text, and numbers in signs of their own as digits: "三十六岁" is 36, "1万5千" 15000."""
+    groups = groupby(tokens(text), lambda word: _sign(word, language) is not None)
+    runs = ((number, list(run)) for number, run in groups)
+    return [
+        word
+        for number, run in runs
+        for word in ([_reckoned(run, language)] if number and any(map(is_unspaced, run)) else run)
+    ]
+
+
+def _sign(word: str, language: Language) -> float | None:
+    if word.isascii() and word.isdigit():
+        return float(word)
+    if len(word) > 1 or not (is_unspaced(word) or unicodedata.category(word) == "Nl"):
+        return None
+    return language.digits.get(word, unicodedata.numeric(word, None))
+
+
+def _reckoned(run: Iterable[str], language: Language) -> str:
+    total = section = digit = 0.0
+    for word in run:
+        value = _sign(word, language) or 0.0
+        if value < 10 or word.isascii():
+            digit = digit * 10 + value
+        elif value < MYRIAD:
+            section, digit = section + (digit or 1) * value, 0
+        else:
+            total, section, digit = total + (section + digit or 1) * value, 0, 0
+    return str(round(total + section + digit))
 
 
 def _spelled_digits(found: list[str], language: Language) -> list[str]:

@@ -18,6 +18,7 @@ from echoic.memory.errors import UserUnknown
 from echoic.memory.privacy.changes import changes_between
 from echoic.memory.privacy.forget import forget
 from echoic.memory.privacy.undo import undo_call
+from echoic.memory.review.corrections import edit_within
 from echoic.memory.service import open_memory
 from echoic.memory.types import ForgetRequest
 from echoic.workers.choose_extractor import make_extractor
@@ -29,7 +30,8 @@ from tests.remembered import caller, say
 
 MOST_BOATS = 8
 """Fewer than the known facts that a model is shown."""
-SAID = re.compile(r"^(\d+) caller: .*?(own|sold|still have) boat (\d+)", re.MULTILINE)
+SAID = re.compile(r"^(\d+) caller: .*?(own|sold|still have|will paint|painted) boat (\d+)", re.MULTILINE)
+SWAPPED = re.compile(r"^(\d+) caller: .*?swapped boat (\d+) for boat (\d+)", re.MULTILINE)
 STATE = """select id, payload - 'updated_at' as payload, sources, valid_until, about, evidence
     from facts order by ref"""
 CHANGES = """select change, before - 'updated_at' as before, batch_id, by_whom
@@ -42,10 +44,16 @@ def boats(request):
     places = {text: number for number, text in re.findall(r"^(\d+)\. (.+)", known, re.MULTILINE)}
     told = []
     for turn, verb, boat in SAID.findall(said):
-        fact = f"Owns boat {boat}"
-        kind = {"own": "add", "sold": "end", "still have": "confirm"}[verb]
-        op = "add" if kind == "add" else f"{kind} {places[fact]}"
-        told.append(operation(fact, turn=int(turn), op=op, topic="things"))
+        fact, topic = f"Owns boat {boat}", "things"
+        if "paint" in verb:
+            fact, topic = f"Will paint boat {boat}", "promises"
+        kind = {"sold": "end", "painted": "end", "still have": "confirm"}.get(verb, "add")
+        if kind == "add" or fact in places:
+            op = "add" if kind == "add" else f"{kind} {places[fact]}"
+            told.append(operation(fact, turn=int(turn), op=op, topic=topic))
+    for turn, old, boat in SWAPPED.findall(said):
+        if place := places.get(f"Owns boat {old}"):
+            told.append(operation(f"Owns boat {boat}", turn=int(turn), op=f"replace {place}", topic="things"))
     return {"operations": told}
 
 
@@ -173,9 +181,16 @@ class History:
             for key, (before, after) in changes.items():
                 if before is None:
                     found[key] = after
-                elif key in found:
-                    found[key] = _changed(found[key], before, after)
+                elif key in found or before["valid_until"] == after["valid_until"]:
+                    # said again: without the call that said it first, this one would have added it
+                    found[key] = _changed(found.get(key) or _unsaid(before), before, after)
         return found
+
+
+def _unsaid(row):
+    """A fact that rests on nothing yet."""
+    payload = row["payload"] | {"evidence": [], "turn_ids": []}
+    return row | {"payload": payload, "sources": [], "evidence": "[]"}
 
 
 def _changed(row, before, after):
@@ -196,6 +211,71 @@ def _changed(row, before, after):
         else:
             changed[key] = new
     return changed
+
+
+TABLES = {
+    "facts": "payload - 'updated_at' as payload, sources, valid_until, about, evidence",
+    "fact_index": "user_id, agent_id, valid_until, words, sources",
+    "postings join facts using (ref)": "term, tf, ref",
+    "episodes": "*",
+    "archived_facts": "*",
+}
+SENTENCES = (
+    *("I own boat {}.", "I sold boat {}.", "I still have boat {}.", "I will paint boat {}."),
+    *("I painted boat {}.", "I swapped boat {} for boat {}."),
+)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_learned_and_undone_is_never_learned(memory, learner, seed):
+    """In every table, also where the words of one call contradict each other, and after the person's own
+    edits and what they had forgotten."""
+    chance = random.Random(seed)
+    for number in range(10):
+        before = await tables(memory)
+        said = [chance.choice(SENTENCES).format(*chance.choices(range(5), k=2)) for _ in range(4)]
+        turns = await call(memory, learner, f"call {number}", *said)
+        after = await tables(memory)
+        if chance.random() < 0.5:
+            await undo_call(memory, f"call {number}")
+            assert await tables(memory) == before, said
+        elif after != before and chance.random() < 0.5:
+            known = await memory.facts.list("ana")
+            if known and chance.random() < 0.5:
+                await edited(memory, chance.choice(known).fact_id, f"Owns ship {number}")
+            else:
+                turn = chance.choice(turns)
+                await forget(
+                    await memory.open_call(caller()), ForgetRequest(lone_turn_ids=frozenset({turn.turn_id}))
+                )
+
+
+async def edited(memory, fact_id, text):
+    """A person's own hand."""
+    (vector,) = await memory.embedder.embed_batch([text])
+    await memory.db.transaction(
+        lambda connection: edit_within(
+            connection, user_id="ana", fact_id=fact_id, fields={"text": text}, by_whom="ana", vector=vector
+        )
+    )
+
+
+async def tables(memory):
+    """What stands in each table, in no order."""
+    return {
+        name: sorted(str(dict(row)) for row in await fetch(memory, f"select {columns} from {name}"))
+        for name, columns in TABLES.items()
+    }
+
+
+async def test_what_another_call_said_too_stays(memory, learner):
+    """Resting on that call alone, which is then the one that added it."""
+    await call(memory, learner, "first", "I own boat 1.")
+    (again,) = await call(memory, learner, "second", "I still have boat 1.")
+    assert not (await undo_call(memory, "first")).removed
+    (fact,) = await memory.facts.list("ana")
+    assert [one.turn_id for one in fact.evidence] == [again.turn_id] == list(fact.turn_ids)
+    assert (await undo_call(memory, "second")).removed == {fact.fact_id} and await state(memory) == {}
 
 
 async def test_undone_twice_is_undone_once(memory, learner):
@@ -320,7 +400,7 @@ async def test_the_commands(settings, embedder):
         ("added", "Owns boat 2"),
         ("ended", "Owns boat 1"),
     ]
-    assert await run("undo", "--call", "second") == (0, "Took back 1 facts, and restored 1.\n")
+    assert await run("undo", "--call", "second") == (0, "Took back 1 fact, and restored 1.\n")
     assert await run("undo", "--call", "second") == (
         0,
         "Nothing that this call taught is left to take back.\n",

@@ -71,6 +71,34 @@ def test_one_thing_is_named(words: str, about: str):
 
 
 @pytest.mark.parametrize(
+    ("words", "about"),
+    [
+        ("Apague o meu e-mail", "e-mail"),
+        ("Apague o meu e mail", "e mail"),
+        ("Esquece tudo sobre o meu check-in", "o meu check-in"),
+        ("Forget about AT&T", "at-t"),
+        ("Forget everything about C++", "c++"),
+        ("Forget what I said about my mother-in-law", "my mother-in-law"),
+        ("Forget everything about Dr. O'Brien", "dr o brien"),
+        ("Oublie tout ce que je t'ai dit sur mon rendez-vous", "mon rendez-vous"),
+        ("Olvida lo que te dije del Wi-Fi", "wi-fi"),
+        ("Zapomnij o wszystkim, co mówiłam o X-menach", "x-menach"),
+        ("Забудь всё про ЖК-телевизор", "жк-телевизор"),
+        ("Dalla tua memoria elimina il mio T-shirt", "il mio t-shirt"),
+        ("Vergiss alles über die U-Bahn aus deinem Gedächtnis", "die u-bahn"),
+    ],
+)
+def test_what_is_written_together_is_one_thing(words: str, about: str):
+    """A piece of it is no "and", and "from your memory" may stand anywhere."""
+    assert told(words) == MemoryCommand("forget_that", about=about)
+
+
+def test_to_forget_about_doing_something_is_an_idiom():
+    """It names an act, and nothing that memory holds."""
+    assert told("Forget about getting there before noon.") is None
+
+
+@pytest.mark.parametrize(
     "words", ["Delete my order number 5.", "Forget my appointment", "Lösch meine Bestellung"]
 )
 def test_what_may_be_no_matter_of_memory(words: str):

@@ -91,6 +91,15 @@ def test_what_was_said_stands_in_any_words_for_it(said, quote, fact):
         ("I live in Leeds", {"fact": "Sister lives in Leeds", "about": "sister"}, "another's"),
         ("If I won, I'd buy a boat", {"fact": "Buys a boat"}, "not meant"),
         ("I'm a pirate", {"fact": "Is a pirate", "said": "playful"}, "not meant"),
+        ("If we got a second dog we'd call him Ted", {"fact": "Has a second dog"}, "not meant"),
+        ("ich bin zwölf", {"fact": "Ist 12 Jahre alt"}, ""),
+        ("nací en el ochenta y uno", {"fact": "Nació en 1981"}, ""),
+        ("abito qui da vent'anni", {"fact": "Abita qui da 20 anni"}, ""),
+        ("我今年三十六岁", {"fact": "今年36岁"}, ""),
+        ("我今年三十六岁", {"fact": "今年63岁"}, "invented"),
+        ("家賃は八万五千円です", {"fact": "家賃は85000円"}, ""),
+        ("家賃は八万五千円です", {"fact": "家賃は58000円"}, "invented"),
+        ("У мужа моей сестры аллергия", {"fact": "У сестры аллергия", "about": "сестра"}, "another's"),
     ],
 )
 def test_what_was_not_said_falls(said, fields, reason):
@@ -132,6 +141,7 @@ def test_an_answer_rests_on_its_question(question, answer, fact, reason):
             "The flat is in the caller's name",
         ),
         ("Tea or coffee?", "Just coffee", "Drinks tea"),
+        ("Do you still take ramipril?", "Why do you ask?", "Takes ramipril"),
         ("Geçen sefer köpeğiniz vardı, değil mi?", "beni başkasıyla karıştırdınız galiba", "Köpeği var"),
     ],
 )
@@ -154,6 +164,12 @@ def test_an_end_needs_words_that_touch_the_fact():
     assert verdict(heard, op="end 1", quote="they collect the bins on Wednesday now") == "unlike"
     heard = spoken("U: I'm divorced now", known=["Is married"])
     assert verdict(heard, op="end 1", quote="I'm divorced now") == ""
+
+
+def test_a_brother_whom_the_speaker_names_is_no_speaker():
+    """ "我" before him is "my"."""
+    heard = spoken("U: 我哥哥去年离婚了", known=["已婚"], about=None)
+    assert verdict(heard, quote="我哥哥去年离婚了", op="end 1") == "unlike"
 
 
 def test_one_sister_does_not_close_the_other():

@@ -1,6 +1,8 @@
 """What callers wish of memory, in their own languages: `wishes/*.tsv`, half of which wish nothing.
 
-They are `open` or `sealed` by a hash; the sentences of the language files were chosen on the open ones.
+They are `open` or `sealed` by a hash; the sentences of the language files were chosen on the open ones. The
+last 50 of eleven languages were written before anybody looked at the files again: of the first 25 of each .46
+were carried out, and of the second 25 .87, after the files had grown by what the first lacked.
 """
 
 import hashlib
@@ -15,7 +17,8 @@ from echoic.memory.text.language import languages
 
 TABLES = Path(__file__).parent / "wishes"
 CODES = sorted(path.stem for path in TABLES.glob("*.tsv"))
-LEAST_RECALL = 0.95
+LEAST_RECALL = 0.9
+"""Of wishes that do it at once; some of the others ("forget my check-up") are asked about."""
 
 
 def sentences(code: str, half: str = "") -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from echoic.memory.text.canonical import place, same, sentences, squash, tokens
+from echoic.memory.text.canonical import numerals, place, same, sentences, squash, tokens
 from echoic.memory.text.content import content
 from echoic.memory.text.language import UNKNOWN, Language, language_of, languages
 from echoic.memory.types import Fact, Turn
@@ -50,7 +50,12 @@ class Spoken:
     def said(self, texts: Iterable[str]) -> list[str]:
         """The words of texts, with numbers as digits and as they are written."""
         texts = list(texts)
-        return [word for way in (self.words, tokens) for text in texts for word in way(text)]
+        return [word for way in (self.words, tokens, self.numerals) for text in texts for word in way(text)]
+
+    def numerals(self, text: str) -> list[str]:
+        """The words of a text with numbers in signs as digits; none where it has no such numbers."""
+        found = numerals(text, self.language)
+        return found if found != tokens(text) else []
 
 
 def language_of_turns(turns: Sequence[Turn]) -> Language:
@@ -64,8 +69,13 @@ def asked(spoken: Spoken, at: int) -> str:
     """The agent's question that this turn answers; empty if it answers none."""
     if at == 0 or spoken.turns[at - 1].role != "assistant" or not spoken.is_callers(at):
         return ""
-    last = sentences(spoken.turns[at - 1].text)[-1:]
-    return last[0] if last and _QUESTION.search(last[0]) else ""
+    text = spoken.turns[at - 1].text
+    return sentences(text)[-1] if is_question(text) else ""
+
+
+def is_question(text: str) -> bool:
+    """Whether what is said ends as a question."""
+    return _QUESTION.search(text) is not None
 
 
 def holds(text: str, quote: Sequence[str], spoken: Spoken) -> bool:

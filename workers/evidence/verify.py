@@ -46,6 +46,7 @@ from echoic.workers.evidence.spoken import (
     calendar_words,
     canonical,
     holds,
+    is_question,
     places,
 )
 from echoic.workers.evidence.whose import (
@@ -54,6 +55,7 @@ from echoic.workers.evidence.whose import (
     is_named,
     is_same,
     names_subject,
+    speaks_of_self,
 )
 
 Reason = Literal["", "unsaid", "not meant", "invented", "denied", "another's", "unlike"]
@@ -65,6 +67,7 @@ LEAST_MENDED, MENDED = 6, 0.85
 _DIGITS = re.compile(r"\d+")
 _CLOCK = re.compile(r"\b(\d{1,2})\s?[:.h時시点]\s?(\d{2})(?!\d)")
 _FRACTION = re.compile(r"\b(\d{1,2})[.,](25|5|75)(?!\d)")
+_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 NOON, QUARTER = 12, 15
 
 
@@ -179,18 +182,20 @@ def _is_unreal(fact: str, at: int, spoken: Spoken) -> bool:
         marks = [phrase for phrase in language.unreal if place(canonical(phrase), before) >= 0]
         if any(not _is_told(phrase, fact, spoken) for phrase in marks):
             return True
-        if has(language.would, found[chosen]) and _has_own_condition(found[: chosen + 1], language):
+        at = _own_condition(found[: chosen + 1], language)
+        # of "if I won, I'd move" neither is so
+        if at >= 0 and has(language.would, [word for clause in found[at:] for word in clause]):
             return True
     return False
 
 
-def _has_own_condition(found: Sequence[Sequence[str]], language: Language) -> bool:
-    """ "If I won", and not "if you could"."""
+def _own_condition(found: Sequence[Sequence[str]], language: Language) -> int:
+    """Which clause says "if I won", and not "if you could"; -1: none."""
     for at, clause in enumerate(found):
         if has(language.condition, clause):
             its = [word for part in found[at : at + 2] for word in part]
-            return language.drops_subject or has(language.self, its)
-    return False
+            return at if language.drops_subject or has(language.self, its) else -1
+    return -1
 
 
 def _is_told(phrase: Sequence[str], fact: str, spoken: Spoken) -> bool:
@@ -233,6 +238,8 @@ def _answers(fact: str, at: int, spoken: Spoken) -> bool:
     denies = has(language.negation, own) or has(language.no, own[:OPENING])
     if has(language.negation, told):
         return denies
+    if is_question(spoken.turns[at].text) and not has(language.yes, own[:OPENING]):
+        return False
     functions = function_words(language.code)
     says_little = sum(tells(word) and word not in functions for word in own) <= 1 + (len(own) <= OPENING)
     return has(language.yes, own[:OPENING]) or (says_little and not denies)
@@ -268,9 +275,11 @@ def _was_said(word: str, operation: Operation, said: Sequence[str], spoken: Spok
         return True
     if any(map(str.isdigit, word)):
         # number words of this language are not read as digits: nothing can be said about it, but where a
-        # secret was masked, of which a model may guess the digits
+        # secret was masked, of which a model may guess the digits, or numbers are written with signs
         digits = {*_DIGITS.findall(word)}
-        is_readable = bool(spoken.language.spoken_numbers) or any(MASK in turn.text for turn in spoken.turns)
+        is_readable = bool(spoken.language.spoken_numbers) or any(
+            MASK in turn.text or spoken.numerals(turn.text) for turn in spoken.turns
+        )
         return digits <= {*_numbers_of(operation), *said, *_reckoned(operation.text, said)} or not is_readable
     if word in calendar_words(spoken.language.code):
         return operation.when.begins is not None or operation.when.ends is not None
@@ -292,19 +301,21 @@ def _exact_words(text: str, spoken: Spoken) -> list[str]:
     for number, match in enumerate(NAME.finditer(text)):
         word = match.group()
         named = number > 0 and word[:1].isupper() and not spoken.language.capital_nouns
-        pieces = [one for one in tokens(word) if len(one) > 1 or one.isdigit()]
+        pieces = [one for one in tokens(word.rstrip("+#")) if len(one) > 1 or one.isdigit()]
         found += [one for one in pieces if named or one in calendar or any(map(str.isdigit, one))]
     return found
 
 
 def _reckoned(text: str, said: Iterable[str]) -> set[str]:
-    """Numbers of a text that are said otherwise: "half past three" is 3:30 or 15:30, "two and a half" 2.5."""
+    """Numbers of a text that are said otherwise: "half past three" is 3:30 or 15:30, "two and a half" 2.5,
+    "eighty one" 1981."""
     heard = {int(word) for word in said if word.isdecimal() and len(word) < 3}
     hours = {hour % 24 for number in heard for hour in (number - 1, number, number + 11, number + 12)}
     found = {str(hour) for hour in hours if hour > NOON and hour - NOON in heard}
     for hour, minute in _CLOCK.findall(text):
         if int(hour) in hours and (int(minute) % QUARTER == 0 or 60 - int(minute) in heard):
             found |= {hour, str(int(hour)), minute, str(int(minute))}
+    found |= {year for year in _YEAR.findall(text) if int(year[2:]) in heard}
     return found | {part for whole, part in _FRACTION.findall(text) if int(whole) in heard}
 
 
@@ -362,7 +373,7 @@ def _touches(quote: str, known: str, spoken: Spoken) -> bool:
     "My cleaner's divorced now" does not end "Is married".
     """
     language, words = spoken.language, spoken.words(quote)
-    if not quote or not language.self or has(language.self, words):
+    if not quote or not language.self or speaks_of_self(words, language):
         return True
     return _is_named_in(words, known, spoken)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from echoic.memory.text.canonical import clauses, has, is_unspaced
+from echoic.memory.text.canonical import clauses, has, is_unspaced, same, same_stem
 from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language, fold
 from echoic.memory.text.people import Mention, key_of, keys_in, mentions, names
@@ -30,7 +30,7 @@ def is_anothers(fact: str, at: int, spoken: Spoken) -> bool:
         return False
     clause = found[best(told, found, spoken)]
     covered = places(told, clause, spoken)
-    if not covered or has(language.self, clause[: covered[-1] + 1]):
+    if not covered or speaks_of_self(clause[: covered[-1] + 1], language):
         return False
     before = clause[: covered[0] + 1]
     if has(language.naming, before):
@@ -120,8 +120,21 @@ def _is_beside(
     if place == one.begin - 1 and clause[place] in exact and not is_unspaced(clause[place]):
         return False
     return len(between) <= MOST_BETWEEN and all(
-        word in function_words(language.code) or len(word) <= LONGEST_ARTICLE for word in between
+        len(word) <= LONGEST_ARTICLE or _is_function_word(word, language) for word in between
     )
+
+
+def _is_function_word(word: str, language: Language) -> bool:
+    """Also in a form that is not listed: "моей" is one of "мой"."""
+    form = same_stem if language.stemmer else same
+    return any(form(word, one, language) for one in function_words(language.code))
+
+
+def speaks_of_self(words: Sequence[str], language: Language) -> bool:
+    """Whether the speaker is named; "我哥哥" names their brother alone."""
+    of_others = {one.begin for one in mentions(words, language)}
+    rest = [word for at, word in enumerate(words) if at + 1 not in of_others]
+    return has(language.self, rest)
 
 
 def _with_name(operation: Operation, spoken: Spoken) -> About:

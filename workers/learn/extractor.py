@@ -172,6 +172,8 @@ class _Found:
         self._new: dict[UUID, Fact] = {}
         self._endings: dict[UUID, Ending] = {}
         self._confirmed: dict[UUID, Confirmation] = {}
+        self._taken_back: set[UUID] = set()
+        """New facts that ended in the same batch."""
         self.refused: Counter[str] = Counter()
         self.tags: dict[str, str] = {}
 
@@ -210,8 +212,9 @@ class _Found:
 
     def _add(self, fact: Fact, spoken: Spoken) -> UUID:
         """The id of the fact, or of the live one that says the same in the same words."""
-        live = [one for one in spoken.known if one.fact_id not in self._endings]
-        for one in (*live, *self._new.values()):
+        for one in (*spoken.known, *self._new.values()):
+            if one.fact_id in self._endings or one.fact_id in self._taken_back:
+                continue
             if says_same(fact, one):
                 self._confirm(one.fact_id, fact.evidence)
                 return one.fact_id
@@ -225,13 +228,16 @@ class _Found:
             ids = tuple(dict.fromkeys((*before.turn_ids, *(one.turn_id for one in evidence))))
             self._new[fact_id] = replace(before, evidence=told, turn_ids=ids)
         else:
-            self._confirmed[fact_id] = Confirmation(fact_id, evidence)
+            again = self._confirmed.get(fact_id, Confirmation(fact_id, ()))
+            told = tuple(dict.fromkeys((*again.evidence, *evidence)))
+            self._confirmed[fact_id] = Confirmation(fact_id, told)
 
     def _end(self, known: Fact, at: datetime, by: UUID | None) -> None:
         if self._grade != "full":
             self.refused["grade"] += 1
         elif known.fact_id in self._new:  # said and taken back in the same batch: it becomes history at once
             self._new[known.fact_id] = replace(self._new[known.fact_id], valid_until=at)
+            self._taken_back.add(known.fact_id)
         else:
             self._endings[known.fact_id] = Ending(known.fact_id, at, by)
 

@@ -243,6 +243,10 @@ update facts set payload = $3 where user_id = $1 and id = $2
 -- What the fact was before a later change, now that an earlier one is taken back. $2 change id $3 payload
 update fact_changes set before = $3 where user_id = $1 and change_id = $2
 
+-- name: inherit_change
+-- A change that said a fact again is the one that added it, now that the first is taken back. $2 change id
+update fact_changes set change = 'added', before = null where user_id = $1 and change_id = $2
+
 -- name: changes_undone
 -- $2 change ids
 update fact_changes set undone_at = clock_timestamp() where user_id = $1 and change_id = any($2)
