@@ -126,6 +126,7 @@ class Talk:
         self.session: Any = AgentSession(
             stt=self.ears,
             llm=self.model,
+            vad=None,  # thirty-two of them would take what this measures
             turn_handling={"turn_detection": "stt", "endpointing": {"min_delay": 0.0}},
         )
         self.handle: Any = None
