@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 from echoic.memory.recall.pending import PendingRecall
@@ -16,11 +17,10 @@ long. Final words come 100 ms after the last partial: with 0.12 the lookups of a
 those that end in such a word, began with them and were met in flight (p95 of a reply +12 ms)."""
 LONGEST_WAIT_S = 0.5
 """Words that follow later than this come after a pause."""
-TURNS_WATCHED, FEWEST_TURNS = 32, 4
-"""Questions whose shortest gap is taken for the next one's: one in so many is shorter, and met in flight."""
-LOOKUPS_WATCHED = 64
-LATENESS_S = 0.01
-"""Of a timer in a busy process, and the block that is composed when a lookup has ended."""
+TURNS_WATCHED, FEWEST_TURNS, LOOKUPS_WATCHED = 32, 4, 64
+LATENESS_S = 0.02
+"""Of a timer in a busy process, and the block that is composed when a lookup has ended; a lookup that was met
+in flight counts as asked so much earlier, too."""
 PARTIALS_LOOKED_UP = 24
 """Lookups started from the partial words of one turn; each costs the embedder some 5 ms."""
 LOOKUPS_A_TURN = 32
@@ -45,12 +45,11 @@ class Counts:
 
 
 class Pace:
-    """How long a caller's last word stands before their question comes to the model, less what a lookup takes:
-    a partial may wait so long for the next word, and is still looked up in time.
+    """How long a partial may wait for the next word, and is still looked up in time: the time from a caller's
+    last word to the model's question, less what a lookup takes.
 
-    Where the final transcript and the end of the turn come 400 ms after the last word, and words 250 ms apart,
-    only the last one is looked up. A call begins with what was seen in its process, and until some turns were
-    seen nothing waits.
+    Where the end of a turn is known 400 ms after the last word, and words are 250 ms apart, only the last one
+    is looked up. A call begins with what was seen in its process; until some turns were seen nothing waits.
     """
 
     def __init__(self, usual: "Pace | None" = None) -> None:
@@ -63,9 +62,10 @@ class Pace:
         """How long a partial may wait; 0: not at all."""
         if len(self._gaps) < FEWEST_TURNS:
             return 0.0
-        took = sorted(self._took)
+        took, shortest = sorted(self._took), min(self._gaps)
         slow = took[len(took) * 19 // 20] if took else 0.0
-        return min(max(min(self._gaps) - slow - LATENESS_S, 0.0), LONGEST_WAIT_S)
+        surely = shortest - (fmean(self._gaps) - shortest) / 2  # the next one may be shorter yet
+        return min(max(surely - slow - LATENESS_S, 0.0), LONGEST_WAIT_S)
 
     def note(self, gap_s: float | None, took_s: Iterable[float] = ()) -> None:
         """A question came so long after its last word, if its words were known before they were final; its
@@ -180,7 +180,9 @@ class Lookahead:
             self._stop(asked)
 
     def _gap(self, asked: PendingRecall) -> float | None:
-        return None if self._heard_at is None or asked.claimed is None else asked.claimed_at - self._heard_at
+        if self._heard_at is None or asked.claimed is None:
+            return None
+        return asked.claimed_at - self._heard_at - LATENESS_S * (asked.claimed == "late")
 
     def _begin_turn(self) -> None:
         if self._started:
