@@ -4,8 +4,8 @@
 
 Real sessions in one process, 1 and 16 at once, each of another caller with 200 facts and 1,000 turns. Their
 ears say the words of a question one by one at speaking pace, the final transcript 100 or 400 ms after the
-last word, and the end of the turn with it. Timed is from the last word to the model's call. Every last partial holds
-every word. The same questions are asked of a session with memory and of one without, by turns.
+last word, and the end of the turn with it. Timed is from the last word to the model's call. Every last
+partial holds every word. The same questions are asked of a session with memory and of one without, by turns.
 """
 
 import asyncio

@@ -8,10 +8,11 @@ none, spaces count.
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from echoic.memory.text.canonical import tokens
 from echoic.memory.text.language import fold, languages
+from echoic.memory.text.words import ASKED_AT_ONCE
 
 Table = Mapping[str, Sequence[str]]
 WISHES = (
@@ -35,6 +36,7 @@ _SLOTS = {"what": "((?: [^ ,]+){1,10}?)(?: ,)?", "said": "(.+)"}
 _CAUGHT = ("mine",)
 
 
+@lru_cache(ASKED_AT_ONCE)  # a reply's plan looks twice
 def canonical(text: str) -> str:
     """Each word after a space, each pause as a comma."""
     parts = (tokens(part) for part in _PAUSE.split(text[:READ_CHARS]))
