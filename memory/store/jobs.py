@@ -215,7 +215,9 @@ class JobQueue:
     async def _put(self, client: ArqRedis, user_id: str, wait_s: float) -> None:
         first, again = learn_job_id(user_id), again_job_id(user_id)
         async with client.pipeline(transaction=False) as asked:
-            asked.exists(in_progress_key_prefix + first).zscore(QUEUE, first).zscore(QUEUE, again)
+            asked.exists(in_progress_key_prefix + first)
+            asked.zscore(QUEUE, first)
+            asked.zscore(QUEUE, again)
             runs, first_ms, again_ms = await asked.execute()
         job_id, due_ms = (again, again_ms) if runs else (first, first_ms)
         if due_ms is None and await client.enqueue_job(
