@@ -54,8 +54,8 @@ class Pace:
 
     def __init__(self, usual: "Pace | None" = None) -> None:
         self._usual = usual
-        self._gaps = deque[float](usual._gaps if usual else (), TURNS_WATCHED)
-        self._took = deque[float](usual._took if usual else (), LOOKUPS_WATCHED)
+        self._gaps: deque[float] = deque(usual._gaps if usual else (), TURNS_WATCHED)
+        self._took: deque[float] = deque(usual._took if usual else (), LOOKUPS_WATCHED)
 
     @property
     def wait_s(self) -> float:
