@@ -3,9 +3,9 @@
 `python -m evals.turns [--turns 20] [--json FILE]`
 
 Real sessions in one process, 1 and 16 at once, each of another caller with 200 facts and 1,000 turns. Their
-ears say the words of a question one by one at speaking pace, the final transcript 100 ms after the last word,
-and the end of the turn with it. Timed is from the last word to the model's call. Every last partial holds
-every word. The same questions are asked of a session with memory and of one without, by turns.
+ears say the words of a question one by one at speaking pace, the final transcript 100 or 400 ms after the
+last word, and the end of the turn with it. Timed is from the last word to the model's call. Every last
+partial holds every word. The same questions are asked of a session with memory and of one without, by turns.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ import echoic
 from echoic.agent.worker.gc_tuning import freeze_gc
 from echoic.local.servers.stores import open_stores
 from echoic.memory.config import load_settings
+from echoic.memory.recall.lookahead import Pace
 from echoic.memory.service import Memory, open_memory
 from evals.bench_data import AGENT, caller, load
 from evals.machine import commit, hardware
@@ -38,8 +39,10 @@ from evals.sample_words import questions
 from tests.fake_llm import FakeLLM
 
 CALLS = (1, 16)
-WORD_S, FINAL_S = 0.357, 0.1
-"""Between words of quick speech; from the last word to the final transcript."""
+WORD_S = 0.357
+"""Between words of quick speech."""
+FINAL_S = (0.1, 0.4)
+"""From the last word to the final transcript: of ears that are quick, and as usual."""
 BETWEEN_S = 0.5
 ANSWER_S = 20.0
 FRAME_S = 0.1
@@ -49,10 +52,11 @@ console = Console(stderr=True)
 class Ears(stt.STT):
     """Hears what it is told to, at speaking pace."""
 
-    def __init__(self) -> None:
+    def __init__(self, final_s: float) -> None:
         super().__init__(
             capabilities=stt.STTCapabilities(streaming=True, interim_results=True, offline_recognize=False)
         )
+        self.final_s = final_s
         self.say: asyncio.Queue[str] = asyncio.Queue()
         self.last_word_at = 0.0
 
@@ -75,7 +79,7 @@ class Hearing(stt.RecognizeStream):
                     await asyncio.sleep(WORD_S)
                     ears.last_word_at = time.perf_counter()
                     self._tell(stt.SpeechEventType.INTERIM_TRANSCRIPT, " ".join(words[:count]))
-                await asyncio.sleep(FINAL_S)
+                await asyncio.sleep(ears.final_s)
                 self._tell(stt.SpeechEventType.FINAL_TRANSCRIPT, " ".join(words))
                 self._tell(stt.SpeechEventType.END_OF_SPEECH)
         finally:
@@ -117,11 +121,12 @@ class Asked(FakeLLM):
 class Talk:
     """One caller's session."""
 
-    def __init__(self, memory: Memory | None, number: int) -> None:
-        self.ears, self.model, self._memory, self._number = Ears(), Asked(), memory, number
+    def __init__(self, memory: Memory | None, number: int, final_s: float) -> None:
+        self.ears, self.model, self._memory, self._number = Ears(final_s), Asked(), memory, number
         self.session: Any = AgentSession(
             stt=self.ears,
             llm=self.model,
+            vad=None,  # thirty-two of them would take what this measures
             turn_handling={"turn_detection": "stt", "endpointing": {"min_delay": 0.0}},
         )
         self.handle: Any = None
@@ -149,21 +154,22 @@ class Talk:
 
 
 async def measure(
-    memory: Memory, calls: int, turns: int, asked: Iterator[str], progress: Progress
+    memory: Memory, calls: int, final_s: float, turns: int, asked: Iterator[str], progress: Progress
 ) -> dict[str, Any]:
     """Both kinds of session by turns, so that the machine's mood falls on both."""
+    memory.recaller.pace = Pace()  # these are other ears
     told: dict[str, list[float]] = {"with": [], "without": []}
     cpu = dict.fromkeys(told, 0.0)
     talks = {
-        "with": [Talk(memory, number) for number in range(calls)],
-        "without": [Talk(None, number) for number in range(calls)],
+        "with": [Talk(memory, number, final_s) for number in range(calls)],
+        "without": [Talk(None, number, final_s) for number in range(calls)],
     }
     for talk in (*talks["with"], *talks["without"]):
         await talk.start()
         await talk.ask("Is anybody there?")
     freeze_gc()
     before = sum(talk.lookups for talk in talks["with"])
-    step = progress.add_task(f"{calls} at once", total=turns)
+    step = progress.add_task(f"{calls} at once, final words after {final_s:g} s", total=turns)
     for _ in range(turns):
         questions_now = [next(asked) for _ in range(calls)]
         for kind in random.sample(list(told), 2):
@@ -177,6 +183,7 @@ async def measure(
     count = turns * calls
     both = {kind: [_at(values, 50), _at(values, 95)] for kind, values in told.items()}
     return {
+        "final_ms": round(final_s * 1000),
         "calls": calls,
         "turns": count,
         **both,
@@ -200,7 +207,11 @@ async def run(turns: int) -> dict[str, Any]:
             async with open_memory(settings) as memory:
                 await load(memory)
                 asked = questions()
-                rows = [await measure(memory, calls, turns, asked, progress) for calls in CALLS]
+                rows = [
+                    await measure(memory, calls, final_s, turns, asked, progress)
+                    for final_s in FINAL_S
+                    for calls in CALLS
+                ]
     return {"commit": commit(), "hardware": hardware(), "rows": rows}
 
 
@@ -213,12 +224,13 @@ def main(
     """Measure what memory adds to a spoken turn, at one session and at sixteen."""
     result = asyncio.run(run(turns))
     table = Table(
-        "calls", "turns", "with p50/p95 ms", "without", "added p50", "added p95", "lookups", "CPU ms"
+        *("final after", "calls", "turns", "with p50/p95 ms", "without", "added p50", "added p95", "lookups"),
+        "CPU ms",
     )
     for row in result["rows"]:
         pairs = ("{} / {}".format(*row[kind]) for kind in ("with", "without"))
         rest = (row[key] for key in ("added_p50_ms", "added_p95_ms", "lookups_a_turn", "cpu_ms_a_turn"))
-        table.add_row(*map(str, (row["calls"], row["turns"], *pairs, *rest)))
+        table.add_row(*map(str, (f"{row['final_ms']} ms", row["calls"], row["turns"], *pairs, *rest)))
     Console().print(table)
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=2) + "\n")

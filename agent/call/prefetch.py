@@ -29,7 +29,7 @@ class Prefetch:
         self._call, self._call_memory = call, call.call_memory
         self._session: AgentSession | None = None
         self._waiting = Waiting()
-        self._lookahead = Lookahead(self._start, self._give_up)
+        self._lookahead = Lookahead(self._start, self._give_up, self._call_memory.memory.recaller.pace)
         self._heard_at = 0.0
 
     def listen(self, session: AgentSession) -> None:

@@ -164,7 +164,7 @@ def _read_back(spoken: CommandContext, named: Named) -> str:
     sentences = len(named.sentences) - (not named.facts)
     counts = (("fact", len(facts) - sentences), ("sentence", sentences))
     more = [spoken.say(f"{one}s" if count > 1 else one, count=count) for one, count in counts if count]
-    text = excerpt(first.text, 0, SHOWN_CHARS).rstrip(".。।")
+    text = excerpt(first.text, SHOWN_CHARS).rstrip(".。।")
     things = spoken.say("and").join(filter(None, [", ".join([f"“{text}”", *more[:-1]]), *more[-1:]]))
     return spoken.say("read_back", what=things)
 

@@ -9,10 +9,11 @@ none, spaces count.
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from echoic.memory.text.canonical import Joined, tokens, undotted
 from echoic.memory.text.language import fold, languages
+from echoic.memory.text.words import ASKED_AT_ONCE
 
 Table = Mapping[str, Sequence[str]]
 WISHES = (
@@ -40,6 +41,7 @@ _OF_MEMORY = " *"
 """Ends a sentence that says "from your memory"."""
 
 
+@lru_cache(ASKED_AT_ONCE)  # a reply's plan looks twice
 def canonical(text: str) -> str:
     """Each word after a space, or a hyphen where it is written together with the one before it; each pause as
     a comma."""

@@ -11,7 +11,7 @@ from typing import Any
 from livekit.agents import APIConnectOptions, llm
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 
-from echoic.memory.recall.prompt import FOUND, NOTHING_DELETED, OPEN, excerpt, first_shared
+from echoic.memory.recall.prompt import FOUND, NOTHING_DELETED, OPEN, excerpt
 from echoic.memory.text.words import is_small_talk, normalise, terms
 
 QUOTES = 2
@@ -202,4 +202,4 @@ def _sentence(quote: Quote, around: frozenset[str] | set[str]) -> str:
     opening = {"Caller": f"You told me {when}", "You": f"I told you {when}"}.get(
         quote.speaker, f"I remember from {when}"
     )
-    return f"{opening}: “{excerpt(quote.text, first_shared(quote.text, around), QUOTE_CHARS)}”"
+    return f"{opening}: “{excerpt(quote.text, QUOTE_CHARS, around)}”"

@@ -98,4 +98,4 @@ def _call(memory: Memory, user_id: str) -> CallMemory:
 
 
 def _shown(text: str) -> str:
-    return " ".join(excerpt(text, 0, SHOWN_CHARS).split())
+    return " ".join(excerpt(text, SHOWN_CHARS).split())

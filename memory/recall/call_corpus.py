@@ -15,7 +15,8 @@ from uuid import UUID
 import asyncpg
 import numpy as np
 
-from echoic.memory.embedding.spaces import Vector, kinds_of, within
+from echoic.memory.config import LOCAL_DIMENSIONS
+from echoic.memory.embedding.spaces import ENGLISH, OTHERS, Vector, kinds_of, within
 from echoic.memory.recall.postgres_search import (
     Over,
     dated,
@@ -166,7 +167,7 @@ class CallCorpus:
         if asked_vector is not None:
             asked_vector = within(asked_vector, self.kinds)
         likeness = self._likeness(asked_vector, facts, turns)
-        return [self._item(one.ref).scored(one.score) for one in ranking.rank(by_words, likeness, limit)]
+        return [self._item(one.ref, one.score) for one in ranking.rank(by_words, likeness, limit)]
 
     def _ranking(self, past: bool, now: float) -> tuple[Ranking, Ints, Ints]:
         """For live facts or all; worked out again after a turn was added or a fact has ended."""
@@ -222,16 +223,19 @@ class CallCorpus:
             [_products(self._fact_vectors, vector)[facts], _products(self._turn_vectors, vector)[turns]]
         )
 
-    def _item(self, ref: int) -> Item:
-        if ref not in self._items:
-            self._items[ref] = item_of(self._rows[ref], 0.0)
-        return dated(self._items[ref], self._over.get(ref))
+    def _item(self, ref: int, score: float) -> Item:
+        held = self._items.get(ref)
+        if held is None:
+            held = self._items[ref] = item_of(self._rows[ref], 0.0)
+        item = held.scored(score)
+        return dated(item, self._over[ref]) if ref in self._over else item
 
 
 def _products(vectors: Vector, vector: Vector | None) -> Floats:
     if vector is None or vectors.shape[1] != len(vector):
         return np.full(len(vectors), np.nan)
-    return (vectors @ vector).astype(np.float64)
+    place = ENGLISH if len(vector) == LOCAL_DIMENSIONS and not vector[OTHERS].any() else slice(None)
+    return (vectors[:, place] @ vector[place]).astype(np.float64)  # a third of what would be read for zeros
 
 
 def _placed(packed: bytes | None, refs: Ints, rows: Ints) -> Vector:

@@ -104,12 +104,15 @@ def newest_of_a_matter(items: Sequence[Item]) -> list[Item]:
     """
     words = [features(item.text)[1] for item in items[:BEST]]
     said = Counter(term for found in words for term in found)
+    rarity = {term: math.log((len(words) + 1) / count) for term, count in said.items()}
 
     def weight(found: frozenset[str]) -> float:
-        return sum(math.log((len(words) + 1) / said[term]) for term in found)
+        return sum(map(rarity.__getitem__, found))
+
+    weights = [*map(weight, words)]
 
     def of_one_matter(one: int, other: int) -> bool:
-        shared, shorter = weight(words[one] & words[other]), min(weight(words[one]), weight(words[other]))
+        shared, shorter = weight(words[one] & words[other]), min(weights[one], weights[other])
         return shared > 0 and shared >= ONE_MATTER[items[one].kind] * shorter
 
     def replaces(newer: int, older: int) -> bool:

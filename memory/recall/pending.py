@@ -62,8 +62,20 @@ class PendingRecall:
     claimed: Literal["hit", "late"] | None = None
     """What the first `recall` for these words met: every answer there, or still under way. None: nobody has
     asked yet."""
+    claimed_at: float = 0.0
     composed: tuple[Hashable, Composed] | None = None
     """The block, made when the lookups ended, and what it was made of."""
+
+    @property
+    def took_s(self) -> float | None:
+        """How long a reply would have waited for it; None: it is under way, or was given up."""
+        tasks = [lookup.task for lookup in self.lookups.values() if lookup.task is not None]
+        if not all(task.done() and not task.cancelled() for task in tasks):
+            return None
+        return max(
+            (one.ended - self.at for one in self.lookups.values() if one.ended and not one.is_probe),
+            default=None,
+        )
 
     @property
     def running(self) -> bool:

@@ -117,9 +117,8 @@ class Sheet:
     def _fitting_line(self, item: Item, room: int) -> str | None:
         """The line as long as it may be; where the room or the script does not allow that, shorter."""
         shorter = [chars for chars in LINE_CHARS[1:] if chars < len(item.text)]
-        at = first_shared(item.text, self._told) if len(item.text) > min(LINE_CHARS) else 0
         lines = (
-            f"- {line_of(item, excerpt(item.text, at, chars), self.now, self.zone)}"
+            f"- {line_of(item, excerpt(item.text, chars, self._told), self.now, self.zone)}"
             for chars in (LINE_CHARS[0], *shorter)
         )
         return next((line for line in lines if estimate_tokens(line) <= room), None)
@@ -193,7 +192,17 @@ def line_of(item: Item, words: str, now: datetime, zone: ZoneInfo) -> str:
     return f'{speaker}: "{text}" ({dates}{cut if item.interrupted else ""})'
 
 
-def first_shared(text: str, around: AbstractSet[str]) -> int:
+def excerpt(text: str, chars: int, around: AbstractSet[str] = frozenset()) -> str:
+    """At most `chars` of `text`, from a little before the first word that has one of these terms."""
+    if len(text) <= chars:
+        return text
+    at = _first_shared(text, around) if around else 0
+    start = max(0, min(at - chars // 3, len(text) - chars))
+    cut = text[start : start + chars]
+    return f"{'…' if start else ''}{cut}{'…' if start + chars < len(text) else ''}"
+
+
+def _first_shared(text: str, around: AbstractSet[str]) -> int:
     """Where the first word stands that the question shares; 0 if none does.
 
     A stem begins as its word: only such words are stemmed, which takes 40 us for a new one.
@@ -208,15 +217,6 @@ def first_shared(text: str, around: AbstractSet[str]) -> int:
         ),
         0,
     )
-
-
-def excerpt(text: str, at: int, chars: int) -> str:
-    """At most `chars` of `text`, from a little before the place `at`."""
-    if len(text) <= chars:
-        return text
-    start = max(0, min(at - chars // 3, len(text) - chars))
-    cut = text[start : start + chars]
-    return f"{'…' if start else ''}{cut}{'…' if start + chars < len(text) else ''}"
 
 
 def _dates(item: Item, now: datetime, zone: ZoneInfo) -> Iterator[str]:

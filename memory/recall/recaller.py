@@ -14,6 +14,7 @@ from echoic.memory.breaker import Breaker
 from echoic.memory.config import MemorySettings
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.errors import MemoryFault
+from echoic.memory.recall.lookahead import Pace
 from echoic.memory.recall.pending import Composed, PendingRecall, Question, Tier, TierLookup
 from echoic.memory.recall.prompt import LAST_CALL_LINES, compose
 from echoic.memory.recall.query_vector import QueryVector
@@ -66,6 +67,8 @@ class Recaller:
         self._tiers, self._embedder, self._versions, self._settings = tiers, embedder, versions, settings
         self._extras, self._across = frozenset(extras), across
         self._clock, self._now = clock, now
+        self.pace = Pace()
+        """Of all calls whose words are looked up while they are spoken."""
         self._asked: OrderedDict[Key, PendingRecall] = OrderedDict()
         self._tasks: set[asyncio.Task] = set()
         self.breakers = {name: self._breaker() for name in (EMBEDDER, *(tier.name for tier in tiers))}
@@ -185,7 +188,8 @@ class Recaller:
             await asyncio.wait(self._tasks, timeout=1.0)
 
     async def _ask(self, asked: PendingRecall, began: float, limit_s: float) -> dict[str, TierResult]:
-        asked.claimed = asked.claimed or ("late" if asked.running else "hit")
+        if asked.claimed is None:
+            asked.claimed, asked.claimed_at = "late" if asked.running else "hit", self._clock()
         asked.vector.set_deadline(
             limit_s * VECTOR_SHARE
         )  # of a prefetch, which had no patience: nobody waited

@@ -213,18 +213,20 @@ class JobQueue:
         self._is_away = True
 
     async def _put(self, client: ArqRedis, user_id: str, wait_s: float) -> None:
-        job_id = learn_job_id(user_id)
-        if await client.exists(in_progress_key_prefix + job_id):
-            job_id = again_job_id(user_id)
-        job = await client.enqueue_job(
+        first, again = learn_job_id(user_id), again_job_id(user_id)
+        async with client.pipeline(transaction=False) as asked:
+            asked.exists(in_progress_key_prefix + first)
+            asked.zscore(QUEUE, first)
+            asked.zscore(QUEUE, again)
+            runs, first_ms, again_ms = await asked.execute()
+        job_id, due_ms = (again, again_ms) if runs else (first, first_ms)
+        if due_ms is None and await client.enqueue_job(
             "learn_user", user_id, _job_id=job_id, _queue_name=QUEUE, _defer_by=wait_s
-        )
-        if job is not None:
+        ):
             return
         # it waits already: a new turn moves it back unless it is due, a call's end brings it forward
         now_ms = int(time.time() * 1000)
-        due_ms = await client.zscore(QUEUE, job_id)
-        if due_ms is not None and (wait_s == 0 or due_ms > now_ms):
+        if wait_s == 0 or due_ms is None or due_ms > now_ms:
             await client.zadd(QUEUE, {job_id: now_ms + int(wait_s * 1000)}, xx=True)
 
     async def _put_graph(self, client: ArqRedis, user_id: str) -> None:

@@ -11,7 +11,15 @@ from echoic.agent.call.prefetch import Prefetch
 from echoic.agent.call.transcripts import UNANSWERED_AFTER_S
 from echoic.memory.config import MemorySettings
 from echoic.memory.recall import lookahead
-from echoic.memory.recall.lookahead import LOOKUPS_A_TURN, PARTIALS_LOOKED_UP, RUNNING, Counts
+from echoic.memory.recall.lookahead import (
+    FEWEST_TURNS,
+    LONGEST_WAIT_S,
+    LOOKUPS_A_TURN,
+    PARTIALS_LOOKED_UP,
+    RUNNING,
+    Counts,
+    Pace,
+)
 from echoic.memory.recall.pending import PendingRecall
 from echoic.memory.recall.recaller import Recaller
 from echoic.memory.recall.recent_turns import RecentTurns
@@ -167,6 +175,77 @@ async def test_words_that_change_nothing_wait_until_nothing_follows(ahead, tier,
         while len(tier.asked) == 1:
             await asyncio.sleep(0.01)
     assert tier.asked[1:] == ["what is my dog called then you"]
+
+
+def pace(gap_s: float, took_s: float = 0.0) -> Pace:
+    """As seen over some turns."""
+    seen = Pace()
+    for _ in range(FEWEST_TURNS):
+        seen.note(gap_s, [took_s])
+    return seen
+
+
+def test_a_partial_waits_as_long_as_surely_fits():
+    """By the shortest time to the model's question and a slow lookup; not before some turns were seen."""
+    assert Pace().wait_s == 0
+    seen = pace(0.4, 0.02)
+    assert 0.35 < seen.wait_s < 0.37
+    seen.note(0.3)
+    assert 0.2 < seen.wait_s < 0.25  # less than the shortest: the next may be shorter yet
+    seen.note(0.01)
+    assert seen.wait_s == 0
+    seen.note(None)  # whose words came as final ones: tells nothing
+    assert Pace(seen).wait_s == 0  # the next call begins with it
+    assert pace(9.0).wait_s == LONGEST_WAIT_S
+
+
+async def test_of_quick_words_only_the_last_is_looked_up(call, tier):
+    """The model will ask long after it: what was said before costs nothing."""
+    call.call_memory.recaller.pace = pace(0.05)
+    ahead = Prefetch(call)
+    for words in ("what is my dog", "what is my dog called", "what is my dog called now"):
+        hear(ahead, words)
+    await rest()
+    assert tier.asked == []
+    async with asyncio.timeout(10):
+        while not tier.asked:
+            await asyncio.sleep(0.01)
+    assert tier.asked == ["what is my dog called now"]
+    hear(ahead, "what is my dog called now and then")
+    hear(ahead, "What is my dog called now and then?", final=True)
+    await rest()
+    assert tier.asked[1:] == ["What is my dog called now and then?"]
+    ahead.close()
+
+
+async def test_a_question_that_comes_early_shortens_the_wait(call, spoken, tier):
+    """The model asked while a partial still waited: the next one does not wait so long."""
+    call.call_memory.recaller.pace = pace(0.05)
+    ahead = Prefetch(call)
+    hear(ahead, "what is my dog called")
+    await spoken.recall("what is my dog called")
+    async with asyncio.timeout(10):
+        while spoken.recaller.pace.wait_s:
+            await asyncio.sleep(0.01)
+    hear(ahead, "what is my dog called at home")
+    await rest()
+    assert tier.asked == ["what is my dog called", "what is my dog called at home"]
+    ahead.close()
+
+
+async def test_turns_tell_how_long_a_partial_may_wait(call, spoken, tier):
+    """From the last new word to the model's question, turn by turn."""
+    ahead = Prefetch(call)
+    for turn in range(FEWEST_TURNS + 1):
+        hear(ahead, f"where is my dog number {turn}")
+        await rest()
+        await asyncio.sleep(0.03)
+        hear(ahead, f"Where is my dog number {turn}?", final=True)
+        await spoken.recall(f"where is my dog number {turn}")
+        commit(ahead, f"where is my dog number {turn}")
+        assert ahead.outcome == "hit"
+    assert spoken.recaller.pace.wait_s > 0
+    ahead.close()
 
 
 async def test_final_words_do_not_wait(ahead, tier):
