@@ -31,7 +31,7 @@ from tests.embedders import WordEmbedder
 from tests.processes import environment
 
 MODULE = "tests.integration.test_broken_machine"
-SOON_S = 10.0
+SOON_S = 20.0
 FAULTS = {
     "value": ValueError("\udc80"),
     "key": KeyError("port"),
