@@ -33,7 +33,7 @@ from echoic.memory.settings.vault import SecretUnreadable, VaultLocked
 log = logging.getLogger("echoic.api")
 MEDIA = "application/problem+json"
 RETRY_S = "2"
-OPENAI_PATHS = ("/v1/chat/completions",)
+OPENAI_PATHS = ("/v1/chat/completions", "/v1/models")
 NO_OBJECT = ("missing", "model_attributes_type", "dict_type")
 NO_JSON = "Send a JSON object, and the header Content-Type: application/json"
 """What a body is that FastAPI has not read: without that header it takes JSON for some text."""

@@ -72,6 +72,7 @@ class OpenAIServer(Server):
         self.asked: list[AskedOnce] = []
         self.replies: list[Reply] = []
         self.stalls: list[int] = []
+        self.models: list[str] = []
         self._free = asyncio.Event()
 
     @property
@@ -84,6 +85,7 @@ class OpenAIServer(Server):
             web.post("/v1/chat/completions", self._chat),
             web.post(azure, self._chat),
             web.post("/v1/responses", self._responses),
+            web.get("/v1/models", self._list),
         ]
 
     def release(self) -> None:
@@ -99,6 +101,14 @@ class OpenAIServer(Server):
         reply = self.replies.pop(0) if self.replies else "Hello there."
         await self.note(self.asked, AskedOnce(http.path, body, dict(http.headers)))
         return body, reply
+
+    async def _list(self, http: web.Request) -> web.Response:
+        """Servers that have one model often list none."""
+        await self.note(self.asked, AskedOnce(http.path, {}, dict(http.headers)))
+        if not self.models:
+            return web.Response(status=404)
+        listed = [{"id": one, "object": "model", "created": 1, "owned_by": "them"} for one in self.models]
+        return web.json_response({"object": "list", "data": listed})
 
     async def _chat(self, http: web.Request) -> web.StreamResponse:
         body, reply = await self._next(http)

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 import httpx
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
 from echoic.api.problems import Problem
@@ -51,13 +51,31 @@ class Model:
             Problem: 409; the settings name no model.
         """
         settings = self._settings
-        if settings.llm_model == QUOTE or not (settings.llm_url or settings.llm_api_key.get_secret_value()):
-            detail = "No language model is set where the API runs: OPENAI_API_KEY, or ECHOIC_LLM_URL."
-            raise Problem(409, "no-model", detail)
+        self._check_set()
         model = asked.get("model") or settings.llm_model or (OPENAI_MODEL if not settings.llm_url else "")
         if not model:
             raise Problem(409, "no-model", "ECHOIC_LLM_MODEL is not set: name a `model`.")
         return {**asked, "model": model}
+
+    async def names(self) -> Response:
+        """The models that may be named, as OpenAI lists them: the server's own answer, or the model of the
+        settings where it has none.
+
+        Raises:
+            Problem: 409 without a model, 502 or 504 where its server cannot be reached or does not answer.
+        """
+        self._check_set()
+        try:
+            listed = await self._client.send(self._request("GET", "/models"))
+        except httpx.TimeoutException:
+            raise Problem(504, "model-silent", "The model did not answer in time.") from None
+        except httpx.HTTPError as exc:
+            log.warning("gateway.unreachable", extra={"error": type(exc).__name__})
+            raise Problem(502, "model-unreachable", "The model cannot be reached, or broke off.") from None
+        if listed.status_code != HTTPStatus.NOT_FOUND or not self._settings.llm_model:
+            return Response(listed.content, listed.status_code, _headers(listed))
+        one = {"id": self._settings.llm_model, "object": "model", "created": 0, "owned_by": "echoic"}
+        return JSONResponse({"object": "list", "data": [one]})
 
     async def answer(self, body: Mapping[str, Any], over: Over) -> Response:
         """The model's answer, also a refusal, as it gives it.
@@ -66,7 +84,7 @@ class Model:
             Problem: 502 or 504; it cannot be reached, or does not answer.
         """
         try:
-            answered = await self._client.send(self._request(body), stream=True)
+            answered = await self._client.send(self._request("POST", "/chat/completions", body), stream=True)
             kind = answered.headers.get("content-type", "")
             if kind.startswith(EVENTS) and answered.is_success:
                 passed = self._passed(answered, over)
@@ -108,15 +126,21 @@ class Model:
             raise Problem(502, "model-refused", detail)
         return text
 
-    def _request(self, body: Mapping[str, Any]) -> httpx.Request:
+    def _check_set(self) -> None:
+        settings = self._settings
+        if settings.llm_model == QUOTE or not (settings.llm_url or settings.llm_api_key.get_secret_value()):
+            detail = "No language model is set where the API runs: OPENAI_API_KEY, or ECHOIC_LLM_URL."
+            raise Problem(409, "no-model", detail)
+
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Request:
         settings = self._settings
         key = settings.llm_api_key.get_secret_value()
         headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
-        url = f"{(settings.llm_url or OPENAI).rstrip('/')}/chat/completions"
-        content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
-        return self._client.build_request("POST", url, content=content, headers=headers)
+        url = (settings.llm_url or OPENAI).rstrip("/") + path
+        content = None if body is None else json.dumps(body, ensure_ascii=False).encode(errors="replace")
+        return self._client.build_request(method, url, content=content, headers=headers)
 
     async def _passed(self, answered: httpx.Response, over: Over) -> AsyncGenerator[bytes]:
         """Each piece as it comes; what breaks off ends with an error that OpenAI's clients raise."""

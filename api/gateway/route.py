@@ -1,5 +1,5 @@
-"""`POST /v1/chat/completions`: OpenAI's protocol. A program in any language has memory by an address and a
-header."""
+"""`POST /v1/chat/completions`, `GET /v1/models`: OpenAI's protocol. A program in any language has memory by an
+address and a header."""
 
 import logging
 from typing import Annotated, Any
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from echoic.api.access.guard import Mind, Speaks, id_in_header
+from echoic.api.access.guard import IsKnown, Mind, Speaks, id_in_header
 from echoic.api.gateway.model import Model
 from echoic.api.problems import MEDIA
 from echoic.api.schemas.common import ProblemBody
@@ -40,13 +40,24 @@ def _refusal(says: str) -> dict[str, Any]:
     return {"model": ProblemBody, "content": {MEDIA: {}}, "description": says}
 
 
+AWAY = {502: _refusal("The model cannot be reached"), 504: _refusal("The model does not answer")}
+
+
+@router.get(
+    "/models",
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}, **AWAY},
+    response_class=Response,
+)
+async def list_models(who: IsKnown, request: Request) -> Response:
+    """The models that a request may name, as OpenAI lists them: what programs ask first to offer a choice."""
+    model: Model = request.app.state.model
+    request.scope["echoic.give_back"]()
+    return await model.names()
+
+
 @router.post(
     "/chat/completions",
-    responses={
-        200: {"content": {"application/json": {"schema": {"type": "object"}}, EVENTS: {}}},
-        502: _refusal("The model cannot be reached"),
-        504: _refusal("The model does not answer"),
-    },
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}, EVENTS: {}}}, **AWAY},
     response_class=Response,
 )
 async def complete_chat(

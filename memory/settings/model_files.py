@@ -11,7 +11,7 @@ OnProgress = Callable[[int, int], None]
 
 
 class ModelFileUnknown(MemoryFault):
-    """There is no such model file: `GET /v1/models` lists them."""
+    """There is no such model file: `GET /v1/model-files` lists them."""
 
 
 class ModelFileFixed(MemoryFault):

@@ -9,7 +9,7 @@ CHARACTERS = "/channels/characters"
 OPEN = {"/livez", "/readyz", "/v1/openapi.json", "/", f"{CHARACTERS}/memory/health"}
 SIGNED = {"/channels/whatsapp"}
 """No key opens these."""
-ANY_KEY = {"/v1/me", "/v1/ping/"}
+ANY_KEY = {"/v1/me", "/v1/models", "/v1/ping/"}
 OVER_ALL = {"/v1/users", "/v1/statistics", "/v1/statistics/days", "/v1/events", "/metrics"}
 OVER_OWN = {"/v1/entities/", "/v1/events/", "/entities"}
 """Over all, and for a person's key over that person."""

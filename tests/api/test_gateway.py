@@ -66,6 +66,18 @@ async def test_a_program_has_memory_by_an_address_and_a_header(served, program, 
     assert {one.agent_id for one in await served.memory.turns.list("maya")} == {"echoic"}
 
 
+async def test_a_program_may_choose_among_models(program, server):
+    """As the model's server lists them; the one of the settings where it lists none. Nobody need be named."""
+    alone = program.with_options(default_headers={})
+    assert [one.id async for one in alone.models.list()] == ["ours"]
+    server.models = ["ours", "theirs"]
+    assert [(one.id, one.owned_by) async for one in program.models.list()] == [
+        ("ours", "them"),
+        ("theirs", "them"),
+    ]
+    assert {one.headers["Authorization"] for one in server.asked} == {"Bearer model-key"}
+
+
 async def test_words_come_as_the_model_says_them(served, program, server):
     """The first is there while the others are not said yet."""
     server.replies.append("One two three.")
@@ -139,6 +151,9 @@ async def test_what_the_model_refuses_is_refused(served, program, server, status
 async def test_a_model_that_is_not_there(served, program, server, memory):
     """Is a 502, and the words stay."""
     served.app.state.model._settings = memory.settings.model_copy(update={"llm_url": "http://127.0.0.1:1/v1"})
+    with pytest.raises(openai.InternalServerError) as refused:
+        await program.models.list()
+    assert refused.value.status_code == 502
     with pytest.raises(openai.InternalServerError) as refused:
         await program.chat.completions.create(model="gpt", messages=QUESTION)
     assert refused.value.status_code == 502 and await stored(served) == [("user", WORDS, False)]

@@ -55,7 +55,7 @@ async def ended(client, answer):
 
 
 async def named(client, name=NAME, **params):
-    items = (await client.get("/v1/models", params=params)).json()["items"]
+    items = (await client.get("/v1/model-files", params=params)).json()["items"]
     return next(one for one in items if one["name"] == name)
 
 
@@ -68,7 +68,7 @@ async def test_a_model_is_fetched_checked_and_removed(stocked, operator):
         None,
         True,
     )
-    task = await ended(operator, await operator.post(f"/v1/models/{NAME}/pull"))
+    task = await ended(operator, await operator.post(f"/v1/model-files/{NAME}/pull"))
     assert (task["state"], task["done"], task["total"], task["sentence"]) == (
         "done",
         len(DATA),
@@ -77,15 +77,15 @@ async def test_a_model_is_fetched_checked_and_removed(stocked, operator):
     )
     after = await named(operator)
     assert (after["present"], after["size"], after["sha256_ok"]) == (True, len(DATA), True)
-    gone = await operator.delete(f"/v1/models/{NAME}")
+    gone = await operator.delete(f"/v1/model-files/{NAME}")
     assert gone.json() == {"reclaimed_bytes": len(DATA)}
     assert (await named(operator))["present"] is False
-    assert (await operator.delete(f"/v1/models/{NAME}")).json() == {"reclaimed_bytes": 0}
+    assert (await operator.delete(f"/v1/model-files/{NAME}")).json() == {"reclaimed_bytes": 0}
 
 
 async def test_a_file_that_was_changed_is_found_out(stocked, operator):
     """When somebody asks for its checksum; before that, nothing is said."""
-    await ended(operator, await operator.post(f"/v1/models/{NAME}/pull"))
+    await ended(operator, await operator.post(f"/v1/model-files/{NAME}/pull"))
     path = stocked.memory.settings.data_dir / "models" / f"{NAME}.gguf"
     path.write_bytes(b"GGUF, and nothing else")
     assert (await named(operator))["sha256_ok"] is None
@@ -98,15 +98,15 @@ async def test_a_download_that_fails_says_why_and_keeps_what_came(stocked, opera
     folder.mkdir(mode=0o700)
     (folder / f"{NAME}.gguf.part").write_bytes(DATA[:3_000_000])
     download.status = 404
-    task = await ended(operator, await operator.post(f"/v1/models/{NAME}/pull"))
+    task = await ended(operator, await operator.post(f"/v1/model-files/{NAME}/pull"))
     assert task["state"] == "failed" and "answers 404" in task["sentence"]
     assert (await named(operator))["present"] is False
-    assert (await operator.delete(f"/v1/models/{NAME}")).json() == {"reclaimed_bytes": 3_000_000}
+    assert (await operator.delete(f"/v1/model-files/{NAME}")).json() == {"reclaimed_bytes": 3_000_000}
 
 
 async def test_two_who_fetch_one_model_follow_one_task(stocked, operator):
     """It is fetched once."""
-    answers = await asyncio.gather(*(operator.post(f"/v1/models/{NAME}/pull") for _ in range(3)))
+    answers = await asyncio.gather(*(operator.post(f"/v1/model-files/{NAME}/pull") for _ in range(3)))
     assert len({one.json()["task_id"] for one in answers}) == 1
     assert (await ended(operator, answers[0]))["state"] == "done"
 
@@ -115,8 +115,8 @@ async def test_files_of_packages_are_shown_and_left_alone(stocked, operator):
     """The embedding model is there and whole; it belongs to its package."""
     embedder = await named(operator, "all-minilm-l6-v2", check=True)
     assert embedder["present"] and embedder["sha256_ok"] is True and not embedder["removable"]
-    assert (await operator.delete("/v1/models/all-minilm-l6-v2")).status_code == 409
-    assert (await operator.post("/v1/models/all-minilm-l6-v2/pull")).status_code == 409
+    assert (await operator.delete("/v1/model-files/all-minilm-l6-v2")).status_code == 409
+    assert (await operator.post("/v1/model-files/all-minilm-l6-v2/pull")).status_code == 409
 
 
 async def test_a_file_that_somebody_put_there_is_shown(stocked, operator):
@@ -126,8 +126,8 @@ async def test_a_file_that_somebody_put_there_is_shown(stocked, operator):
     (folder / "mine.gguf").write_bytes(b"GGUF")
     mine = await named(operator, "mine")
     assert (mine["present"], mine["sha256_ok"], mine["size"]) == (True, None, 4)
-    assert (await operator.post("/v1/models/mine/pull")).status_code == 409
-    assert (await operator.delete("/v1/models/mine")).json() == {"reclaimed_bytes": 4}
+    assert (await operator.post("/v1/model-files/mine/pull")).status_code == 409
+    assert (await operator.delete("/v1/model-files/mine")).json() == {"reclaimed_bytes": 4}
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ async def test_a_name_of_no_model_reaches_no_file(stocked, operator, name):
     kept = stocked.memory.settings.data_dir / "spool.gguf"
     kept.write_bytes(b"x")
     for answer in (
-        await operator.delete(f"/v1/models/{name}"),
-        await operator.post(f"/v1/models/{name}/pull"),
+        await operator.delete(f"/v1/model-files/{name}"),
+        await operator.post(f"/v1/model-files/{name}/pull"),
     ):
         assert answer.status_code in (404, 405, 422), answer.text
     assert kept.exists()
@@ -153,4 +153,4 @@ async def test_a_task_that_nobody_knows(stocked, operator):
 
 async def test_an_api_without_model_files_says_so(admin):
     """Built into another program, it knows of none."""
-    assert (await admin.get("/v1/models")).status_code == 409
+    assert (await admin.get("/v1/model-files")).status_code == 409

@@ -25,7 +25,7 @@ def test_what_the_api_sets_the_command_line_shows_takes_back_and_rotates(variabl
         body = {"llm_url": "https://a.example/v1", "llm_api_key": SECRET, "llm_model": "m"}
         changed = client.patch("/v1/settings", json=body, headers={"If-Match": version})
         assert changed.status_code == 200, changed.text
-        assert any(one["present"] for one in client.get("/v1/models").json()["items"])
+        assert any(one["present"] for one in client.get("/v1/model-files").json()["items"])
     found = listed(variables)
     assert (found["llm_url"]["value"], found["llm_url"]["source"]) == ("https://a.example/v1", "database")
     assert found["llm_api_key"]["set"] and SECRET not in json.dumps(found)

@@ -32,12 +32,12 @@ def tasks_of(request: Request) -> Tasks:
 Shelf = Annotated[ModelShelf, Depends(shelf_of)]
 Running = Annotated[Tasks, Depends(tasks_of)]
 ModelName = Annotated[
-    str, Path(max_length=200, description="As `GET /v1/models` names it.", examples=["smollm2"])
+    str, Path(max_length=200, description="As `GET /v1/model-files` names it.", examples=["smollm2"])
 ]
 
 
-@router.get("/models")
-async def list_models(
+@router.get("/model-files")
+async def list_model_files(
     who: Operates,
     shelf: Shelf,
     check: Annotated[bool, Query(description="Read every file to the end and compare its SHA-256.")] = False,
@@ -47,7 +47,7 @@ async def list_models(
     return ModelsAnswer(items=[ModelAnswer.model_validate(one) for one in found])
 
 
-@router.post("/models/{name}/pull", status_code=202)
+@router.post("/model-files/{name}/pull", status_code=202)
 async def pull_model(
     name: ModelName, who: Operates, shelf: Shelf, tasks: Running, response: Response
 ) -> TaskAnswer:
@@ -58,7 +58,7 @@ async def pull_model(
     return _answered(task)
 
 
-@router.delete("/models/{name}")
+@router.delete("/model-files/{name}")
 async def remove_model(name: ModelName, who: Operates, shelf: Shelf) -> Reclaimed:
     """Remove a model file, with what a broken download has left of it."""
     return Reclaimed(reclaimed_bytes=await asyncio.to_thread(shelf.remove, name))

@@ -15,7 +15,7 @@ export function files(signal) {
   async function read(every) {
     check.disabled = true;
     try {
-      const { items } = await ask("GET", `/models${every ? "?check=true" : ""}`);
+      const { items } = await ask("GET", `/model-files${every ? "?check=true" : ""}`);
       if (!signal.aborted) list.replaceChildren(...items.map(card));
     } catch (error) {
       if (!signal.aborted) list.replaceChildren(make("li", { className: "hint", textContent: error.message }));
@@ -43,7 +43,7 @@ export function files(signal) {
 
   async function remove(one) {
     try {
-      const { reclaimed_bytes: free } = await ask("DELETE", `/models/${encodeURIComponent(one.name)}`);
+      const { reclaimed_bytes: free } = await ask("DELETE", `/model-files/${encodeURIComponent(one.name)}`);
       toast(`Removed: ${size(free)} are free.`);
     } catch (error) {
       toast(error.message);
@@ -57,7 +57,7 @@ export function files(signal) {
     const words = says("Asking for it…");
     place.replaceChildren(bar, words);
     try {
-      let task = await ask("POST", `/models/${encodeURIComponent(one.name)}/pull`);
+      let task = await ask("POST", `/model-files/${encodeURIComponent(one.name)}/pull`);
       while (task.state === "running" && !signal.aborted) {
         await new Promise((done) => setTimeout(done, LOOK_MS));
         task = await ask("GET", `/tasks/${task.task_id}`);

@@ -249,6 +249,14 @@ class Facts(Routes):
         ask = Ask("GET", "/v1/events")
         return self._follow(ask, last_event_id)
 
+    def list_models(self) -> dict[str, Any]:
+        """The models that a request may name, as OpenAI lists them: what programs ask first to offer a
+        choice.
+        """
+        ask = Ask("GET", "/v1/models")
+        found: dict[str, Any] = self._ask(ask, dict[str, Any])
+        return found
+
     def complete_chat(
         self,
         *,

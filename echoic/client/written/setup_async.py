@@ -180,21 +180,21 @@ class AsyncSetup(AsyncRoutes):
         ask = Ask("DELETE", "/v1/providers/{}", (provider_id,))
         await self._ask(ask, None)
 
-    async def list_models(self, *, check: bool = False) -> ModelsAnswer:
+    async def list_model_files(self, *, check: bool = False) -> ModelsAnswer:
         """Every model file that Echoic can use on the machine that the API runs on."""
-        ask = Ask("GET", "/v1/models", query={"check": check})
+        ask = Ask("GET", "/v1/model-files", query={"check": check})
         found: ModelsAnswer = await self._ask(ask, ModelsAnswer)
         return found
 
     async def pull_model(self, name: str) -> TaskAnswer:
         """Fetch a model file; goes on where an earlier try was broken off. Follow the task."""
-        ask = Ask("POST", "/v1/models/{}/pull", (name,))
+        ask = Ask("POST", "/v1/model-files/{}/pull", (name,))
         found: TaskAnswer = await self._ask(ask, TaskAnswer)
         return found
 
     async def remove_model(self, name: str) -> Reclaimed:
         """Remove a model file, with what a broken download has left of it."""
-        ask = Ask("DELETE", "/v1/models/{}", (name,))
+        ask = Ask("DELETE", "/v1/model-files/{}", (name,))
         found: Reclaimed = await self._ask(ask, Reclaimed)
         return found
 
