@@ -40,7 +40,10 @@ def _refusal(says: str) -> dict[str, Any]:
     return {"model": ProblemBody, "content": {MEDIA: {}}, "description": says}
 
 
-AWAY = {502: _refusal("The model cannot be reached"), 504: _refusal("The model does not answer")}
+AWAY: dict[int | str, dict[str, Any]] = {
+    502: _refusal("The model cannot be reached"),
+    504: _refusal("The model does not answer"),
+}
 
 
 @router.get(
