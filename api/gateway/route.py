@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`, `GET /v1/models`: OpenAI's protocol. A program in any language has memory by an
+"""OpenAI's protocol: `POST /v1/chat/completions`, `GET /v1/models`. A program in any language has memory by an
 address and a header."""
 
 import logging
