@@ -1,5 +1,5 @@
-"""OpenAI's protocol: `POST /v1/chat/completions`, `GET /v1/models`. A program in any language has memory by an
-address and a header."""
+"""`POST /v1/chat/completions`, `GET /v1/models`: OpenAI's protocol. A program in any language has memory by
+an address and a header."""
 
 import logging
 from typing import Annotated, Any
