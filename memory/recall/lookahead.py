@@ -18,9 +18,12 @@ those that end in such a word, began with them and were met in flight (p95 of a 
 LONGEST_WAIT_S = 0.5
 """Words that follow later than this come after a pause."""
 TURNS_WATCHED, FEWEST_TURNS, LOOKUPS_WATCHED = 32, 4, 64
-LATENESS_S = 0.02
+LATENESS_S = 0.05
 """Of a timer in a busy process, and the block that is composed when a lookup has ended; a lookup that was met
 in flight counts as asked so much earlier, too."""
+SLOW = 2
+"""A slow lookup may take so many times as long when all callers of a process end their turns together: with
+one, and 20 ms of lateness, sixteen of them waited 38 ms at p95 instead of 19 (evals/turns.py)."""
 PARTIALS_LOOKED_UP = 24
 """Lookups started from the partial words of one turn; each costs the embedder some 5 ms."""
 LOOKUPS_A_TURN = 32
@@ -48,7 +51,7 @@ class Pace:
     """How long a partial may wait for the next word, and is still looked up in time: the time from a caller's
     last word to the model's question, less what a lookup takes.
 
-    Where the end of a turn is known 400 ms after the last word, and words are 250 ms apart, only the last one
+    Where the end of a turn is known 600 ms after the last word, and words are 300 ms apart, only the last one
     is looked up. A call begins with what was seen in its process; until some turns were seen nothing waits.
     """
 
@@ -65,7 +68,7 @@ class Pace:
         took, shortest = sorted(self._took), min(self._gaps)
         slow = took[len(took) * 19 // 20] if took else 0.0
         surely = shortest - (fmean(self._gaps) - shortest) / 2  # the next one may be shorter yet
-        return min(max(surely - slow - LATENESS_S, 0.0), LONGEST_WAIT_S)
+        return min(max(surely - SLOW * slow - LATENESS_S, 0.0), LONGEST_WAIT_S)
 
     def note(self, gap_s: float | None, took_s: Iterable[float] = ()) -> None:
         """A question came so long after its last word, if its words were known before they were final; its
