@@ -23,7 +23,7 @@ LATENESS_S = 0.05
 in flight counts as asked so much earlier, too."""
 SLOW = 2
 """A slow lookup may take so many times as long when all callers of a process end their turns together: with
-one, and 20 ms of lateness, sixteen of them waited 38 ms at p95 instead of 19 (evals/turns.py)."""
+one, and 20 ms of lateness, sixteen of them waited 38 ms longer at p95, and 13 with these (evals/turns.py)."""
 PARTIALS_LOOKED_UP = 24
 """Lookups started from the partial words of one turn; each costs the embedder some 5 ms."""
 LOOKUPS_A_TURN = 32

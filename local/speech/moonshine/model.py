@@ -10,7 +10,9 @@ did; of 92 ordinary sentences none got a name that nobody said. With 4 for each 
 three.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ TOKENS_A_SECOND, LEAST_TOKENS = 6.5, 2
 """Faster nobody speaks: what is longer was invented."""
 SHORTEST = HEARING_RATE // 4
 """Samples; less is followed by silence."""
+CALLERS = 64
+"""Whose names are kept in pieces: an utterance is read anew for every partial result."""
 STRIDE = 384
 """Samples for each moment of what the encoder writes; the decoder counts in samples."""
 Floats = npt.NDArray[np.float32]
@@ -64,10 +68,11 @@ class Moonshine:
             for name in ("encoder_model.ort", "decoder_model_merged.ort")
         )
         self._pieces = Pieces((folder / "tokenizer.bin").read_bytes())
+        self._tree = lru_cache(CALLERS)(self._tree_of)
         self._states = [one for one in self._decoder.get_inputs() if one.name.startswith("past")]
         self._written = [one.name for one in self._decoder.get_outputs()]
 
-    def hear(self, samples: Floats, terms: list[str]) -> str:
+    def hear(self, samples: Floats, terms: Sequence[str] = ()) -> str:
         """The words of a sentence or a few, at most half a minute: 16 kHz, one channel, from -1 to 1.
 
         Args:
@@ -79,7 +84,10 @@ class Moonshine:
         told = {"input_values": samples, "attention_mask": np.ones(samples.shape, np.int64)}
         [sound] = self._encoder.run(None, told)
         most = int(samples.size / HEARING_RATE * TOKENS_A_SECOND) + LEAST_TOKENS
-        return self._pieces.text(self._search(sound, tree_of(terms, self._pieces), most))
+        return self._pieces.text(self._search(sound, self._tree(tuple(terms)), most))
+
+    def _tree_of(self, terms: tuple[str, ...]) -> Place:
+        return tree_of(terms, self._pieces)
 
     def _search(self, sound: Floats, terms: Place, most: int) -> tuple[int, ...]:
         heard, ended = [Heard()], list[Heard]()

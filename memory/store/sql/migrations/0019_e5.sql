@@ -38,6 +38,3 @@ create index turn_index_other_language on turn_index (user_id) where is_other_la
 create index fact_index_other_language on fact_index (user_id) where is_other_language(vector);
 create index turn_index_without_e5 on turn_index (user_id) where is_without_e5(vector);
 create index fact_index_without_e5 on fact_index (user_id) where is_without_e5(vector);
-
--- It takes 0.1 ms: to be asked once, and not for each row.
-alter function person_of(text) cost 1000;
