@@ -3,7 +3,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import Context
 from http import HTTPStatus
 from typing import Any
@@ -65,13 +66,8 @@ class Model:
             Problem: 409 without a model, 502 or 504 where its server cannot be reached or does not answer.
         """
         self._check_set()
-        try:
+        with _reached():
             listed = await self._client.send(self._request("GET", "/models"))
-        except httpx.TimeoutException:
-            raise Problem(504, "model-silent", "The model did not answer in time.") from None
-        except httpx.HTTPError as exc:
-            log.warning("gateway.unreachable", extra={"error": type(exc).__name__})
-            raise Problem(502, "model-unreachable", "The model cannot be reached, or broke off.") from None
         if listed.status_code != HTTPStatus.NOT_FOUND or not self._settings.llm_model:
             return Response(listed.content, listed.status_code, _headers(listed))
         one = {"id": self._settings.llm_model, "object": "model", "created": 0, "owned_by": "echoic"}
@@ -84,21 +80,16 @@ class Model:
             Problem: 502 or 504; it cannot be reached, or does not answer.
         """
         try:
-            answered = await self._client.send(self._request("POST", "/chat/completions", body), stream=True)
-            kind = answered.headers.get("content-type", "")
-            if kind.startswith(EVENTS) and answered.is_success:
-                passed = self._passed(answered, over)
-                headers = _headers(answered) | {"X-Accel-Buffering": "no"}
-                return StreamingResponse(passed, answered.status_code, headers)
-            content = await answered.aread()
-        except httpx.TimeoutException:
-            over("", False)
-            raise Problem(504, "model-silent", "The model did not answer in time.") from None
-        except httpx.HTTPError as exc:
-            over("", False)
-            log.warning("gateway.unreachable", extra={"error": type(exc).__name__})
-            raise Problem(502, "model-unreachable", "The model cannot be reached, or broke off.") from None
-        except BaseException:  # the client has gone
+            asked = self._request("POST", "/chat/completions", body)
+            with _reached():
+                answered = await self._client.send(asked, stream=True)
+                kind = answered.headers.get("content-type", "")
+                if kind.startswith(EVENTS) and answered.is_success:
+                    passed = self._passed(answered, over)
+                    headers = _headers(answered) | {"X-Accel-Buffering": "no"}
+                    return StreamingResponse(passed, answered.status_code, headers)
+                content = await answered.aread()
+        except BaseException:  # the model is not there, or the client has gone
             over("", False)
             raise
         reader = ReplyReader(kind)
@@ -160,6 +151,18 @@ class Model:
         task = asyncio.get_running_loop().create_task(work, name="gateway.close", context=Context())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    """A model that is not there, or says nothing, as a problem."""
+    try:
+        yield
+    except httpx.TimeoutException:
+        raise Problem(504, "model-silent", "The model did not answer in time.") from None
+    except httpx.HTTPError as exc:
+        log.warning("gateway.unreachable", extra={"error": type(exc).__name__})
+        raise Problem(502, "model-unreachable", "The model cannot be reached, or broke off.") from None
 
 
 def _headers(answered: httpx.Response) -> dict[str, str]:
