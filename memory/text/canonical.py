@@ -217,7 +217,8 @@ def with_digits(text: str, language: Language) -> str:
     if not language.spoken_numbers:
         return text
     try:
-        text = _ELIDED.sub(lambda match: _elided_number(match, language) or match[0], text)
+        if language.elided:
+            text = _ELIDED.sub(lambda match: _elided_number(match, language) or match[0], text)
         return str(alpha2digit(text, language.spoken_numbers, threshold=0))
     except ValueError:
         return text
@@ -225,7 +226,9 @@ def with_digits(text: str, language: Language) -> str:
 
 def _elided_number(match: re.Match[str], language: Language) -> str:
     """ "Vent'anni" has lost its vowel: one with which it is a number, and a space."""
-    ways = (str(alpha2digit(match[1] + vowel, language.spoken_numbers, threshold=0)) for vowel in "aeio")
+    ways = (
+        str(alpha2digit(match[1] + vowel, language.spoken_numbers, threshold=0)) for vowel in language.elided
+    )
     return next((f"{way} " for way in ways if way.isdigit()), "")
 
 

@@ -30,6 +30,8 @@ class Language:
     """Endings of digits: "5th"."""
     spoken_numbers: str = ""
     """Its name in the text2num package, which turns "thirty four" into 34; empty: it does not know it."""
+    elided: str = ""
+    """Vowels that a number loses before another one: "vent'anni"."""
     drops_subject: bool = False
     """Whether "I" may be left out ("Soy alérgico")."""
     self: Words = ()
