@@ -57,7 +57,7 @@ def may_wish(sentence: str, code: str) -> bool:
     """Whether its words allow for a wish in this language: a pattern takes 0.1 s to make, once in a process,
     and whoever never speaks a language does not wait for its."""
     words = sentence.replace(" ,", "").replace("-", " ").split()
-    if any(_anywhere(name, code).search(f"{sentence} ") for name in (*FORGETTING, "nothing")):
+    if _anywhere((*FORGETTING, "nothing"), code).search(f"{sentence} "):
         return True
     return len(words) >= LEAST_WORDS and _vocabulary(code).issuperset(words)
 
@@ -66,7 +66,7 @@ def wish_in(sentence: str, code: str) -> re.Match[str] | None:
     """The wish that a sentence is in this language; "from your memory" may stand anywhere in it."""
     if not may_wish(sentence, code):
         return None
-    rest, count = _anywhere("memory", code).subn("", f"{sentence} ")
+    rest, count = _anywhere(("memory",), code).subn("", f"{sentence} ")
     ways = (f"{rest.rstrip()}{_OF_MEMORY}", sentence) if count else (sentence,)
     found = (sentences_of(code).fullmatch(way) for way in ways)
     return next((match for match in found if match), None)
@@ -111,13 +111,13 @@ def one_of(name: str, table: Table) -> str:
 
 def has_any(name: str, sentence: str) -> bool:
     """Whether words of one list stand anywhere in a canonical sentence, in any language."""
-    return any(_anywhere(name, code).search(f"{sentence} ") for code in languages())
+    return any(_anywhere((name,), code).search(f"{sentence} ") for code in languages())
 
 
 @cache
-def _anywhere(name: str, code: str) -> re.Pattern[str]:
+def _anywhere(names: tuple[str, ...], code: str) -> re.Pattern[str]:
     table = languages()[code].wishes
-    return re.compile(f"(?:{one_of(name, table)})(?=[ -])")
+    return re.compile(f"(?:{'|'.join(one_of(name, table) for name in names)})(?=[ -])")
 
 
 def _pattern(template: str, table: Table) -> str:
