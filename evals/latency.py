@@ -6,8 +6,9 @@ From the entry of `llm_node` to the model's first chunk, with a model that answe
 recall and rendering included, nothing prefetched, no question ever asked twice. Beside it in the same run: no
 memory, the bare embedding of such words (by MiniLM as it is published, and by ours, which multiplies in 8
 bits), and `mem0.AsyncMemory.search`. Nothing is cut short: the deadline is
-lifted, and `late` counts what it would have cut. Own embedded stores in a temporary folder, so that nobody's
-data is touched.
+lifted, and `late` counts what it would have cut. Words are embedded by the host's server, as in a call;
+Mem0 and the published model compute in this process, as they do wherever they are used. Own embedded stores
+in a temporary folder, so that nobody's data is touched.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import numpy as np
+import psutil
 import typer
 from livekit.agents import ConversationItemAddedEvent, llm
 from rich.console import Console
@@ -36,6 +38,12 @@ from echoic.agent.worker.gc_tuning import freeze_gc
 from echoic.local.servers.stores import Stores, open_stores
 from echoic.memory.call import CallMemory
 from echoic.memory.config import MemorySettings, load_settings
+from echoic.memory.embedding.client import (
+    embedding_folder,
+    embedding_ready,
+    open_shared_embedder,
+    server_pid,
+)
 from echoic.memory.service import Memory, open_memory
 from evals.bench_data import USERS, caller, load
 from evals.bench_variants import Variant, open_variants
@@ -76,7 +84,7 @@ class Cell:
 
     ms: list[float] = field(default_factory=list)
     cpu_s: float = 0.0
-    """What this process computed meanwhile, in all of its threads; of the stores nothing."""
+    """What this process and the embedding server computed meanwhile; of the stores nothing."""
     late: int = 0
     """Questions whose recall took longer than the budget that ships; a call would not have waited."""
     lags: list[LoopLag] = field(default_factory=list)
@@ -119,7 +127,10 @@ async def measure(stores: Stores, plan: Plan, console: Console) -> dict[str, Any
     cells: Cells = defaultdict(Cell)
     # refreshed between cells only: a drawing thread would take the interpreter's lock while we measure
     with Progress(console=console, auto_refresh=False) as progress:
-        async with open_memory(settings) as memory:
+        async with (
+            embedding_ready(settings),
+            open_memory(settings, embedder=open_shared_embedder(settings)) as memory,
+        ):
             loading = progress.add_task(f"Loading {USERS} callers", total=None)
             progress.refresh()
             await load(memory)
@@ -165,12 +176,17 @@ async def _run_all(variants: Sequence[Variant], plan: Plan, cells: Cells, progre
         # a session keeps an event of every reply: forty thousand of them in one process are no call's
         freeze_gc()
         until = time.perf_counter() + (plan.closed_s if pace == "closed" else plan.paced_s)
-        began_cpu_s = time.process_time()
+        began_cpu_s = _computed_s()
         with watched() as lag:
             await asyncio.gather(*(_call(variant, call, asked, pace, until, cell) for call in range(calls)))
-        cell.cpu_s += time.process_time() - began_cpu_s
+        cell.cpu_s += _computed_s() - began_cpu_s
         cell.lags.append(lag)
         progress.advance(measuring)
+
+
+def _computed_s() -> float:
+    server = psutil.Process(server_pid(embedding_folder())).cpu_times()
+    return time.process_time() + server.user + server.system
 
 
 async def _ask_in_a_row(variant: Variant, call: int, asked: Iterator[str], count: int) -> None:
