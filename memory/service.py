@@ -32,7 +32,7 @@ from echoic.memory.store.turns import TurnStore
 from echoic.memory.store.versions import Versions
 from echoic.memory.stores import Stores
 from echoic.memory.text.time_words import time_words
-from echoic.memory.text.words import asked_terms
+from echoic.memory.text.words import asked_terms, is_small_talk
 from echoic.memory.types import GRAPH_TIER, Caller
 
 log = logging.getLogger("echoic.memory")
@@ -154,6 +154,11 @@ async def check_embedding(connection: Connection, embedder: Embedder) -> None:
         )
 
 
+def _read_patterns() -> None:
+    time_words("")
+    is_small_talk("yes")
+
+
 def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], datetime]) -> Memory:
     async def fits(connection: Connection) -> None:
         await check_schema(connection)
@@ -166,7 +171,7 @@ def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], dateti
     search = HybridSearch(db, versions)
     groups, (backend, fault) = GraphGroups(db, versions), _graph(settings)
     asked_terms("")  # word lists are read now, in 0.1 s, and not while the first question waits
-    Thread(target=time_words, args=("",), name="time words", daemon=True).start()  # as long once more
+    Thread(target=_read_patterns, name="language patterns", daemon=True).start()  # 0.2 s more
     recaller = Recaller(
         _tiers(search, backend, groups),
         embedder,

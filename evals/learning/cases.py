@@ -28,8 +28,12 @@ class Case:
 
     @property
     def half(self) -> Half:
-        """`open`: prompts and thresholds are chosen on it. `sealed`: run when done."""
-        return "sealed" if int(hashlib.sha256(self.case_id.encode()).hexdigest()[-1], 16) % 2 else "open"
+        return half_of(self.case_id)
+
+
+def half_of(case_id: str) -> Half:
+    """`open`: prompts and thresholds are chosen on it. `sealed`: run when done."""
+    return "sealed" if int(hashlib.sha256(case_id.encode()).hexdigest()[-1], 16) % 2 else "open"
 
 
 def read(path: Path) -> list[Case]:

@@ -4,7 +4,7 @@ nothing in them is syntax."""
 import re
 import unicodedata
 
-from echoic.memory.text.words import MAX_TERM_CHARS, STOP_WORDS, clean
+from echoic.memory.text.words import MAX_TERM_CHARS, clean, stop_words
 
 MAX_WORDS = 32
 """FalkorDB finds nothing for more than about 64."""
@@ -18,9 +18,10 @@ def asked_words(text: str) -> list[str]:
     question is."""
     plain = _APOSTROPHE.sub("", _POSSESSIVE.sub("", unicodedata.normalize("NFC", clean(text)).casefold()))
     words = "".join(letter if unicodedata.category(letter)[0] in "LMN" else " " for letter in plain).split()
+    unheld = stop_words()
     content = (
         word[:MAX_TERM_CHARS]
         for word in words
-        if word not in STOP_WORDS and (len(word) > 1 or not word.isascii())
+        if word not in unheld and (len(word) > 1 or not word.isascii())
     )
     return list(dict.fromkeys(content))[-MAX_WORDS:]

@@ -9,7 +9,6 @@ and "Works in Porto" made one would lose something.
 """
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from datetime import datetime
@@ -17,7 +16,9 @@ from functools import lru_cache
 from itertools import islice
 from uuid import UUID
 
-from echoic.memory.text.words import is_small_talk, normalise, terms
+from echoic.memory.text.canonical import has, tokens
+from echoic.memory.text.language import languages
+from echoic.memory.text.words import is_small_talk, languages_of, normalise, terms
 from echoic.memory.types import GRAPH_TIER, Item
 
 ONE_MATTER = {"turn": 0.18, "fact": 0.5}
@@ -43,10 +44,6 @@ LONG_CHARS = 800
 """Most of a text whose words are counted for a block, forty seconds of speech: new words take 40 us each."""
 CALLER = frozenset({"caller", "user"})
 """Stems for who speaks: one statement names them, another leaves them out."""
-
-_NEGATIVE = re.compile(
-    r"\b(?:no|not|never|none|nothing|without|longer|anymore|stopped|quit|cannot|(?:do|does|did|is|are|was|were|has|have|had|ca|wo|would)nt)\b"
-)
 
 
 # the same lines come up question after question: without these caches a block took twice as long
@@ -192,7 +189,9 @@ def _stems(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4_096)
 def _denies(text: str) -> bool:
-    return _NEGATIVE.search(features(text)[0]) is not None
+    """In the language of its stop words; where they tell none, in any."""
+    words = tokens(text[:LONG_CHARS])
+    return any(has(languages()[code].negation, words) for code in languages_of(text) or languages())
 
 
 def _merged(first: Item, second: Item) -> Item:

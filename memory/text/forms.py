@@ -16,7 +16,7 @@ from functools import cache
 from anyascii import anyascii
 
 from echoic.memory.text.language import languages, letters
-from echoic.memory.text.words import STOP_WORDS, UNSPACED, other_stop_words, plain_words, terms
+from echoic.memory.text.words import UNSPACED, other_stop_words, plain_words, stop_words, terms
 
 ROOT, FROM_LATIN, TO_LATIN = "*", "^", "~"
 """What a form begins with; no stored term begins so. A name is looked for in the other scripts only."""
@@ -44,7 +44,7 @@ def asked_forms(text: str, asked: Iterable[str]) -> list[str]:
         asked: the question's terms; English ones have their endings off already.
     """
     words = plain_words(text)
-    foreign = STOP_WORDS.isdisjoint(words) or bool(other_stop_words(text))
+    foreign = stop_words().isdisjoint(words) or bool(other_stop_words(text))
     names = {term for name in _NAME.findall(text) if name[0].isupper() for term in terms(name)}
     found: list[str] = []
     for term in asked:

@@ -76,6 +76,12 @@ class Language:
     """Whole sentences in which a caller asks something of their memory (agent/commands/templates.py)."""
     answers: Mapping[str, str] = field(default_factory=dict)
     """What is said to those."""
+    stop_words: frozenset[str] = frozenset()
+    """Words that no index holds, tuned with BM25; empty: stopwordsiso's, which only questions leave out."""
+    talk: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """How it keeps a talk going, and leans on what was said before (memory/text/words.py): `small_talk`, and
+    `fillers` that say nothing beside it; patterns of `sounds`, of what a follow-up begins with (`openers`),
+    of all its words (`alone`), and of the `pronouns` that make it one, but in `no_pronouns` ("is there")."""
     time: Mapping[str, Any] = field(default_factory=dict)
     """How it speaks of time (memory/text/time_words.py)."""
     frame: Mapping[str, str] = field(default_factory=dict)
@@ -187,4 +193,5 @@ def _language(code: str, data: dict[str, Any]) -> Language:
     digits = {fold(word): value for word, value in secrets.pop("digits", {}).items()}
     rest |= {"people": people, "secrets": secrets, "digits": digits}
     rest |= {key: tuple(data.get(key, ())) for key in ("zero", "ordinals", "proclitics")}
-    return Language(code, **{**rest, **words, "calendar": frozenset(data.get("calendar", "").split())})
+    rest |= {key: frozenset(data.get(key, "").split()) for key in ("calendar", "stop_words")}
+    return Language(code, **{**rest, **words})

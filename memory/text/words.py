@@ -3,34 +3,21 @@
 import re
 import threading
 import unicodedata
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import snowballstemmer
 import stopwordsiso
 
-from echoic.memory.text.language import languages
+from echoic.memory.text.language import languages, letters
 
 MAX_TERM_CHARS = 40
 """Longer "words" (keys, links) are cut: a Postgres index entry has a limit, and nobody says them twice."""
 
 MOST_TEXT_CHARS = 100_000
 """Of one turn: two hours of speech without a pause. A pasted text may have more."""
-
-# English only: in other languages the rarity of a term does the same work.
-STOP_WORDS = frozenset(
-    """
-    a about above after again all also am an and any are arent as at be because been before being below
-    between both but by can cant could couldnt did didnt do does doesnt doing dont down during each few for
-    from further get got had hadnt has hasnt have havent having he hed her here heres hers herself hes hey him
-    himself his how hows i id if ill im in into is isnt it its itself ive just let lets me more most my myself
-    no nor not now of off oh on once only or other our ours ourselves out over own really same she shed shes
-    should so some such than that thats the their theirs them themselves then there theres these they theyd
-    theyll theyre theyve this those through to too under until up us very was wasnt we wed well were werent
-    weve what whats when whens where wheres which while who whom whos why with wont would wouldnt yeah yes you
-    youd youll your youre yours yourself youve
-    """.split()
-)
 
 MOST_PIECES = 3
 """Words that one name may be heard as."""
@@ -42,6 +29,7 @@ ONE = 1
 _APOSTROPHES = "'’ʼ`"
 _POSSESSIVE = re.compile(rf"[{_APOSTROPHES}]s\b")
 _ACCENTS = re.compile("[\u0300-\u036f]")
+_ELSE = re.compile(r"[^\x00-\x7f]+")
 # Scripts without spaces, and Hangul, whose particles stick to the word: runs become pairs of characters.
 UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf"
@@ -131,9 +119,10 @@ def terms(text: str) -> list[str]:
 
 def _terms_of(words: Iterable[str]) -> list[str]:
     found: list[str] = []
+    unheld = stop_words()
     for word in words:
         if word.isascii():
-            if word not in STOP_WORDS:
+            if word not in unheld:
                 found.append(_stem(word[:MAX_TERM_CHARS]))
         else:
             found.extend(_foreign(word))
@@ -146,22 +135,33 @@ def asked_terms(text: str) -> list[str]:
     They are stored with what is said, so only the question decides which words count. Its language is the one
     whose stop words are most of it: to load what tells languages apart would cost each process 85 MB.
     """
-    without = other_stop_words(text)
+    return _terms_without(other_stop_words(text), text)
+
+
+def _terms_without(without: frozenset[str], text: str) -> list[str]:
     words = (word for word in plain_words(text) if word not in without)
     return [term for term in _terms_of(words) if term not in without]
 
 
+def stop_words() -> frozenset[str]:
+    """The English ones, which no index holds; in other languages the rarity of a term does the same work."""
+    return languages()["en"].stop_words
+
+
 def other_stop_words(text: str) -> frozenset[str]:
     """The stop words of the language that a question is in, unless it is English."""
-    code = next(iter(languages_of(text)), "en")
-    return frozenset() if code == "en" else _stop_words()[code]
+    return _stops_of(next(iter(languages_of(text)), "en"))
+
+
+def _stops_of(code: str) -> frozenset[str]:
+    return _stop_words().get(code, frozenset())
 
 
 @lru_cache(ASKED_AT_ONCE)  # seven readers look at one question
 def languages_of(text: str) -> tuple[str, ...]:
     """The languages whose stop words are most of a question; none where that tells nothing."""
     heard = {form for word in plain_words(text) for form in _forms(word)}
-    english = len(heard & STOP_WORDS)
+    english = len(heard & stop_words())
     shared = {code: len(heard & stops) for code, stops in _stop_words().items()}
     most = max(shared.values())
     if most > max(english, ONE):
@@ -172,7 +172,7 @@ def languages_of(text: str) -> tuple[str, ...]:
 def language_by_stop_words(text: str) -> str:
     """The language whose stop words are most of a text, as its ISO 639-1 code; empty where they tell none."""
     code = next(iter(languages_of(text)), "")
-    return "" if code == "en" and len(STOP_WORDS.intersection(plain_words(text))) <= ONE else code
+    return "" if code == "en" and len(stop_words().intersection(plain_words(text))) <= ONE else code
 
 
 def runs(text: str, holding: frozenset[str]) -> list[str]:
@@ -240,80 +240,121 @@ def _pairs(run: str) -> list[str]:
     return [run[at : at + 2] for at in range(len(run) - 1)] or [run]
 
 
-# Said to keep the talk going. A text made of these alone holds nothing to look up and nothing to learn.
-# A line ends after a comma: a phrase broken over two lines would match nothing.
-_FILLERS = """
-    yes, yeah, yea, yep, yup, ya, no, nope, nah, ok, okay, k, alright, all right, right, sure, fine, good,
-    great, cool, nice, perfect, lovely, wonderful, awesome, amazing, excellent, exactly, indeed, absolutely,
-    definitely, of course, got it, i see, i know, i understand, understood, makes sense, sounds good,
-    sounds great, thats it, that is it, thats all, that is all, thats good, thats great, thats nice,
-    thats right, that is right, thats fine, thanks, thank you, thank you for that, thx, cheers, very much,
-    so much, a lot, please, sorry, pardon, excuse me, no problem, no worries, never mind, nevermind,
-    youre welcome, you are welcome, welcome, hi, hello, hey, hiya, hi there, hello there, hey there, hi again,
-    hello again, good morning, good afternoon, good evening, good night, good day, morning, how are you,
-    how are you doing, how are you today, hows it going, whats up, im good, im fine, im ok, im okay, im well,
-    i am good, i am fine, i am well, nice to meet you, nice to see you, bye, goodbye, see you, see you later,
-    see you soon, see you then, see you around, see you tomorrow, see ya, talk to you later, talk to you soon,
-    take care, have a good one, have a good day, have a nice day, have a great day, have a good evening,
-    have a good night, have a good weekend, you too, and you, are you there, can you hear me, one moment,
-    one second, hold on, wait, so, well, very, really, lets see, let me see, let me think, huh, ha, haha,
-    hahaha, lol, wow, whoa, oops
-"""
-_SOUNDS = "m+|m+ ?h+m+|h+m+|u+h+|u+m+|e+r+m*|a+h+|o+h+"
-_PHRASES = "|".join(re.split(r",\s+", _FILLERS.strip()))
-_SMALL_TALK = re.compile(rf"(?:(?:{_SOUNDS}|{_PHRASES})(?: |$))+")
-_LONGEST_SMALL_TALK_CHARS = 100
-_LONGEST_FOLLOW_UP_CHARS = 120
-
-
-def is_small_talk(text: str) -> bool:
-    """Whether `text` alone says nothing worth a lookup: "mm hm", "ok thanks", "bye", a bare "yes", silence.
-
-    English only; words of any other language are never taken for small talk.
-    """
-    if not any(map(str.isalnum, text)):
-        return True
-    return len(text) <= _LONGEST_SMALL_TALK_CHARS and _SMALL_TALK.fullmatch(normalise(text)) is not None
-
-
+LONGEST_SMALL_TALK_CHARS, LONGEST_FOLLOW_UP_CHARS = 100, 120
 FOLLOW_UP_WORDS, FOLLOW_UP_TERMS = 7, 2
 """A question of more words, or of a pronoun and more content than this, names what it is about.
 
 "Did Ana sell her car?" is one.
 """
+FOLLOW_UP_SIGNS = 14
+"""Characters of such a question in a script without spaces: seven words of two."""
 
-_OPENERS = re.compile(
-    r"(?:and|or|but|also|(?:what|how) about|(?:what|who|where|anything|anyone|someone) else|which ones?)\b"
-)
-_ALONE = re.compile(
-    r"(?:why|how|when|where|who|whose|what|which|really)"
-    r"(?: not| come| so| much| many| long| old| far| often| for| to| from| with| time| day| year)?"
-    r"|(?:since|until) when|with whom?|for example|(?:like|such as)(?: what| who)?|go on"
-    r"|tell me more|more|are you sure"
-)
-_ANAPHORS = frozenset(
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Talk:
+    """How one language keeps a talk going, and how its questions lean on what was said before."""
+
+    code: str
+    unspaced: bool
+    small: re.Pattern[str]
+    follows: re.Pattern[str]
+    pronouns: re.Pattern[str]
+    no_pronouns: re.Pattern[str]
+
+    def leans(self, said: str, text: str, *, by_pronouns: bool) -> bool:
+        """Whether these words, as its patterns have them, are a question about what was said before.
+
+        Args:
+            by_pronouns: its pronouns tell that. "Son" and "one" are some, in another language.
+        """
+        if len(said) > FOLLOW_UP_SIGNS if self.unspaced else said.count(" ") >= FOLLOW_UP_WORDS:
+            return False
+        if self.follows.match(said):
+            return True
+        if not (by_pronouns and self.pronouns.search(said)):
+            return False
+        if not self.pronouns.search(self.no_pronouns.sub(" ", said)):
+            return False
+        return self.unspaced or len(_terms_without(_stops_of(self.code), text)) <= FOLLOW_UP_TERMS
+
+
+@lru_cache(ASKED_AT_ONCE)
+def is_small_talk(text: str) -> bool:
+    """Whether `text` alone says nothing worth a lookup: "mm hm", "tschüss", a bare "yes", silence.
+
+    All of it is what one language says to keep a talk going; in a language without a file nothing is.
     """
-    he she it they him her hers his its them their theirs that this those these one ones hes shes theyre thats
-    himself herself themselves there then same other others
-    """.split()
-)
-_NOT_ANAPHORIC = re.compile(
-    r"\b(?:(?:is|are|was|were) there|there (?:is|are|was|were)|(?:is )?(?:this|that) is my)\b"
-)
-
-
-def is_follow_up(text: str) -> bool:
-    """Whether `text` is short and leans on what was asked before: "and hers?", "why?", "when was that?".
-
-    English only; in other languages the embedding has to do with the words as they are.
-    """
-    if len(text) > _LONGEST_FOLLOW_UP_CHARS or is_small_talk(text):
-        return False
-    words = normalise(text)
-    if words.count(" ") >= FOLLOW_UP_WORDS:
-        return False
-    if _ALONE.fullmatch(words) or _OPENERS.match(words):
+    if not any(map(str.isalnum, text)):
         return True
-    return len(terms(text)) <= FOLLOW_UP_TERMS and not _ANAPHORS.isdisjoint(
-        _NOT_ANAPHORIC.sub(" ", words).split()
+    if len(text) > LONGEST_SMALL_TALK_CHARS:
+        return False
+    return any(talk.small.fullmatch(said) for talk, said in _read_in_each(text))
+
+
+@lru_cache(ASKED_AT_ONCE)
+def is_follow_up(text: str) -> bool:
+    """Whether `text` is short and leans on what was asked before: "and hers?", "warum?", "那她呢？".
+
+    Its language is the one of its stop words; where these tell none, it may be any. In a language without a
+    file the embedding has to do with the words as they are.
+    """
+    if len(text) > LONGEST_FOLLOW_UP_CHARS or is_small_talk(text):
+        return False
+    codes = languages_of(text)
+    return any(
+        talk.leans(said, text, by_pronouns=bool(codes) or talk.code == "en" or not said.isascii())
+        for talk, said in _read_in_each(text)
+        if not codes or talk.code in codes or talk.code == "en"  # "a red one" has more Polish stop words
+    )
+
+
+def _read_in_each(text: str) -> Iterator[tuple[_Talk, str]]:
+    """Each language that may have written `text`, and the words as its patterns have them."""
+    said = _alike(text)
+    joined = said.replace(" ", "") if UNSPACED.search(said) else ""
+    for talk in _talks():
+        if joined or not talk.unspaced:
+            yield talk, joined if talk.unspaced else said
+
+
+def _alike(text: str) -> str:
+    """The words with one letter for those that are written for one another, among them the Turkish I."""
+    said = normalise(text)
+    return said if said.isascii() else said.translate(_letters())
+
+
+@cache
+def _letters() -> dict[int, str]:
+    return letters() | {ord("ı"): "i", 0x307: ""}
+
+
+@cache
+def _talks() -> tuple[_Talk, ...]:
+    return tuple(_talk(code, known.talk) for code, known in languages().items() if known.talk)
+
+
+def _talk(code: str, data: Mapping[str, Sequence[str]]) -> _Talk:
+    unspaced = UNSPACED.search("".join(data["small_talk"])) is not None
+    space, begin, end = ("", "", "") if unspaced else (" ", r"(?<!\S)", r"(?!\S)")
+
+    def phrases(*keys: str) -> str:
+        said = {_alike(phrase).replace(" ", space) for key in keys for phrase in data.get(key, ())}
+        first = defaultdict[str, list[str]](list)  # letter by letter: a third of the time
+        for phrase in sorted(said, key=len, reverse=True):
+            first[phrase[0]].append(re.escape(phrase[1:]))
+        return "|".join(f"{letter}(?:{'|'.join(rest)})" for letter, rest in first.items()) or "(?!)"
+
+    def patterns(key: str) -> str:
+        said = "|".join(data.get(key, ())) or "(?!)"
+        return _ELSE.sub(lambda found: _alike(found[0]), said.replace("'", "").replace(" ", space))
+
+    # atomic: what could be cut in several ways is cut in one, and a text of 100 characters costs no seconds
+    small = rf"(?>(?:{phrases('small_talk', 'fillers')}|{patterns('sounds')}){end} ?)+"
+    return _Talk(
+        code,
+        unspaced,
+        re.compile(rf"(?!(?:(?:{phrases('fillers')}){end} ?)+\Z){small}"),
+        re.compile(rf"(?:{patterns('openers')}){end}|(?:{patterns('alone')})\Z"),
+        re.compile(rf"{begin}(?:{patterns('pronouns')}){end}"),
+        re.compile(rf"{begin}(?:{patterns('no_pronouns')}){end}"),
     )

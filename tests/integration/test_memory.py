@@ -75,6 +75,23 @@ async def test_found_by_meaning_without_a_shared_word(memory):
     assert ranked[0].text == "Our puppy answers to Biscuit."
 
 
+async def test_a_german_follow_up_finds_what_the_first_question_was_about(memory):
+    """ "Und seit wann?" names nothing to look for."""
+    first = await memory.open_call(caller())
+    await say(
+        first,
+        "Meine Schwester wohnt in Porto, sie ist im März hingezogen.",
+        "Seit wann die Heizung kaputt ist, weiß keiner.",
+        "Das Wetter war grau.",
+    )
+    await settled(memory)
+    second = await memory.open_call(caller())
+    asked = {"previous_user_text": "Wo wohnt meine Schwester?"}
+    ranked = (await second.recall("Und seit wann?", **asked)).tiers["facts"].items
+    assert "März" in ranked[0].text
+    assert (await second.recall("Danke, tschüss!", **asked)).tiers["facts"].status == "skipped"
+
+
 async def test_what_the_sweeper_embeds_is_found_by_meaning(memory, monkeypatch):
     """Turns whose process died before they had a vector get one later, and once."""
     with monkeypatch.context() as patch:

@@ -164,6 +164,8 @@ def test_the_fuller_words_and_the_newer_date_win():
     [
         ("Eats meat", "Does not eat meat"),
         ("Likes coffee", "Likes coffee no longer"),
+        ("Arbeitet bei der Post", "Arbeitet bei der Post nicht mehr"),
+        ("コーヒーが好き", "コーヒーが好きではない"),
         ("The dog weighs 12 kilos", "The dog weighs 14 kilos"),
         ("Ana works at the bank", "Bruno plays the trumpet"),
         ("Lives in Porto", "Ana lives in Porto"),

@@ -5,6 +5,7 @@ import pytest
 from echoic.memory.text.canonical import same, tokens
 from echoic.memory.text.language import UNKNOWN, language_of, languages
 from echoic.memory.text.people import key_of, keys_in, names
+from echoic.memory.text.words import is_follow_up, is_small_talk
 
 KIN = ("mother", "father", "sister", "brother", "son", "daughter", "friend", "doctor")
 
@@ -30,6 +31,16 @@ def test_a_file_says_how_its_language_speaks_of_time(code):
     assert set(time["units"]) == {"day", "week", "weekend", "month", "year"}
     assert all(time[kind] for kind in ("ago", "last", "this", "date", "season", "since"))
     assert all(time[kind] for kind in ("past", "before", "after", "change"))
+
+
+@pytest.mark.parametrize("code", sorted(languages()))
+def test_a_file_says_how_its_language_keeps_a_talk_going(code):
+    """All of its small talk is known as that; what says nothing only beside it is not listed twice."""
+    talk = languages()[code].talk
+    assert all(talk[key] for key in ("small_talk", "sounds", "openers", "alone", "pronouns", "no_pronouns"))
+    assert all(map(is_small_talk, talk["small_talk"]))
+    assert not any(map(is_follow_up, talk["small_talk"]))
+    assert not {*talk["small_talk"]} & {*talk.get("fillers", ())}
 
 
 @pytest.mark.parametrize("code", sorted(languages()))

@@ -153,6 +153,24 @@ def test_small_talk_asks_nothing(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        *("Danke, tschüss!", "Sí, claro.", "c'est ça, merci", "ja prima", "Olá, tudo bem?", "İyi günler!"),
+        *("はい、ありがとう。", "네, 감사합니다", "嗯，好的，谢谢", "شكراً جزيلاً", "जी हाँ", "Да, спасибо"),
+    ],
+)
+def test_small_talk_is_known_in_every_language(text: str) -> None:
+    """All of it in one of them, with spaces or without."""
+    assert is_small_talk(text)
+
+
+def test_small_talk_without_spaces_is_read_once() -> None:
+    """It could be cut in a million ways."""
+    assert is_small_talk("好好的" * 33)
+    assert not is_small_talk("好好的" * 33 + "猫")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         *(
             "yes, my name is Ana",
             "no, Lisbon",
@@ -172,23 +190,13 @@ def test_small_talk_asks_nothing(text: str) -> None:
             "fine arts",
             "no sugar please, I am diabetic",
         ),
-        *(
-            "أنا بخير",
-            "نعم",
-            "你好",
-            "是的",
-            "здравствуйте",
-            "はい",
-            "네",
-            "हाँ",
-            "gracias",
-            "sim",
-            "oui merci",
-        ),
+        *("gut, in Leeds", "no, el martes", "はい、猫が二匹います", "네, 고양이 두 마리요", "这个", "भाई"),
+        *("Ben", "Bello", "prima", "um dia", "nada", "sí, thanks"),
+        *("tack så mycket", "ευχαριστώ", "ขอบคุณ", "kiitos"),
     ],
 )
 def test_words_with_content_are_not_small_talk(text: str) -> None:
-    """Nor is anything in a language whose fillers are not known."""
+    """Nor are fillers alone, which may be a name elsewhere, and what is said in a language without a file."""
     assert not is_small_talk(text)
 
 
@@ -226,6 +234,18 @@ def test_follow_ups_lean_on_the_turn_before(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        *("Und ihre?", "¿Y cuándo fue?", "Et la sienne ?", "E dela?", "A jej?", "Почему?", "O kaç yaşında?"),
+        *("彼女は？", "그녀는요?", "那她呢？", "我弟弟呢？", "كم عمره؟", "और उसका?"),
+    ],
+)
+def test_follow_ups_are_known_in_every_language(text: str) -> None:
+    """By what they begin with, by all their words, or by a pronoun."""
+    assert is_follow_up(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         *(
             "What is my dog called?",
             "Where do I live?",
@@ -241,11 +261,12 @@ def test_follow_ups_lean_on_the_turn_before(text: str) -> None:
         ),
         "what did she tell me about the garden and the new fence last summer",
         *("yes", "ok thanks", "bye", "", "👍"),
-        *("为什么？", "لماذا", "и её?", "¿y la suya?"),
+        *("Wie alt ist Ana?", "¿Dónde vivo?", "小丽多大了？", "Kaç yaşındayım?", "Quelle langue j'étudie ?"),
+        *("varför?", "γιατί;", "ทำไม"),
     ],
 )
 def test_whole_questions_stand_alone(text: str) -> None:
-    """So do small talk, and languages whose pronouns are not known."""
+    """So do small talk, and languages without a file."""
     assert not is_follow_up(text)
 
 
