@@ -46,6 +46,12 @@ def judged_of(heard, fact="", **fields):
         ("J'ai vingt-deux ans", "J'ai vingt-deux ans", "A 22 ans"),
         ("我住在上海", "我住在上海", "住在上海"),
         ("Mi chiamo Lucia e vivo a Torino", "vivo a Torino", "Vive a Torino"),
+        ("Mam trzydzieści cztery lata", "Mam 34 lata", "Ma 34 lata"),
+        ("Мне шестьдесят три", "Мне шестьдесят три", "63 года"),
+        ("Otuzdört yaşındayım", "34 yaşındayım", "34 yaşında"),
+        ("عمري أربعة وثلاثون سنة", "عمري 34 سنة", "عمره 34 سنة"),
+        ("موعدي الساعة سبعة وثلاثين دقيقة", "الساعة سبعة وثلاثين", "موعده الساعة 7:30"),
+        ("मेरी उम्र चौंतीस साल है", "मेरी उम्र चौंतीस साल है", "उम्र 34 साल"),
     ],
 )
 def test_what_was_said_stands_in_any_words_for_it(said, quote, fact):
@@ -99,6 +105,14 @@ def test_what_was_said_stands_in_any_words_for_it(said, quote, fact):
         ("我今年三十六岁", {"fact": "今年63岁"}, "invented"),
         ("家賃は八万五千円です", {"fact": "家賃は85000円"}, ""),
         ("家賃は八万五千円です", {"fact": "家賃は58000円"}, "invented"),
+        ("Mam trzydzieści cztery lata", {"fact": "Ma 84 lata"}, "invented"),
+        ("Мне тридцать четыре года", {"fact": "84 года"}, "invented"),
+        ("Otuz dört yaşındayım", {"fact": "84 yaşında"}, "invented"),
+        ("عمري أربعة وثلاثون سنة", {"fact": "عمره 84 سنة"}, "invented"),
+        ("मेरी उम्र चौंतीस साल है", {"fact": "उम्र 84 साल"}, "invented"),
+        ("Bir köpek gördüm", {"fact": "Bir tekne aldı"}, "invented"),
+        ("Vi un perro", {"fact": "Tiene un barco"}, "invented"),
+        ("Nur ein Scherz: ich wohne auf dem Mars", {"fact": "Wohnt auf dem Mars"}, "not meant"),
         ("У мужа моей сестры аллергия", {"fact": "У сестры аллергия", "about": "сестра"}, "another's"),
     ],
 )
