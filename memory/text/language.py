@@ -41,6 +41,8 @@ class Language:
     """How a speaker names themselves."""
     others: Words = ()
     """How somebody named before is meant: he, she, they."""
+    dual: Words = ()
+    """What ends a word that says "two" of its thing."""
     negation: Words = ()
     yes: Words = ()
     no: Words = ()
@@ -138,7 +140,7 @@ def _is_indic(mark: str) -> bool:
 
 _WORDS = (
     *("self", "others", "negation", "yes", "no", "unreal", "condition", "would", "breaks", "that"),
-    *("naming",),
+    *("naming", "dual"),
 )
 
 

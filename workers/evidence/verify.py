@@ -283,7 +283,9 @@ def _was_said(word: str, operation: Operation, said: Sequence[str], spoken: Spok
         is_readable = spoken.language.reads_numbers or any(
             MASK in turn.text or spoken.numerals(turn.text) for turn in spoken.turns
         )
-        return digits <= {*_numbers_of(operation), *said, *_reckoned(operation.text, said)} or not is_readable
+        pairs = {"2"} if has(spoken.language.dual, said) else set()
+        known = {*_numbers_of(operation), *said, *_reckoned(operation.text, said), *pairs}
+        return digits <= known or not is_readable
     if word in calendar_words(spoken.language.code):
         return operation.when.begins is not None or operation.when.ends is not None
     return _is_heard_as(word, said)
