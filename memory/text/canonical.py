@@ -11,9 +11,9 @@ from functools import cache, lru_cache
 from itertools import groupby, pairwise
 
 import snowballstemmer
-from text_to_num import alpha2digit
 
 from echoic.memory.text.language import UNKNOWN, Language, Words, fold, languages
+from echoic.memory.text.numbers.spoken import with_digits
 
 # vowel signs of Indic and Thai scripts are no letters to `re`, and part of their words all the same
 _TOKEN = re.compile("[^\\W_](?:[^\\W_]|[\u0900-\u0dff\u0e00-\u0e7f\u200c\u200d])*(?:(?:[+]{2}|#)(?!\\w))?")
@@ -26,7 +26,6 @@ _UNSPACED_WORD = re.compile(f"([\u30a1-\u30ff]+|{_UNSPACED.pattern})")
 """... but for katakana, which write a foreign word at a time."""
 _HANGUL = re.compile("[\uac00-\ud7a3]")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？؟।])\s*|\n+")
-_ELIDED = re.compile(r"\b(\w{3,})['’](?=\w)")
 MYRIAD = 10_000
 _DOTTED = re.compile(r"(\w+)\.(?=\s+(\w+))")
 _CLAUSE = re.compile(r"[,，、;:：؛،]|\s[–—-]\s")
@@ -210,26 +209,6 @@ def _ordinal() -> re.Pattern[str]:
 
 def _digits(token: str) -> str:
     return "".join(str(unicodedata.digit(mark, 0)) for mark in token)
-
-
-def with_digits(text: str, language: Language) -> str:
-    """The text with its number words as digits, where the language's are known: "34", "7th"."""
-    if not language.spoken_numbers:
-        return text
-    try:
-        if language.elided:
-            text = _ELIDED.sub(lambda match: _elided_number(match, language) or match[0], text)
-        return str(alpha2digit(text, language.spoken_numbers, threshold=0))
-    except ValueError:
-        return text
-
-
-def _elided_number(match: re.Match[str], language: Language) -> str:
-    """ "Vent'anni" has lost its vowel: one with which it is a number, and a space."""
-    ways = (
-        str(alpha2digit(match[1] + vowel, language.spoken_numbers, threshold=0)) for vowel in language.elided
-    )
-    return next((f"{way} " for way in ways if way.isdigit()), "")
 
 
 def numerals(text: str, language: Language) -> list[str]:

@@ -15,8 +15,8 @@ def content(text: str, language: Language) -> list[str]:
 
 
 def tells(word: str) -> bool:
-    """Whether a word says something of its own: not "a", "is", "in"; "C#" does."""
-    return len(word) > 2 or not (word.isascii() and word.isalpha())
+    """Whether a word says something of its own: not "a", "is", nor the 1 that "un" becomes; "C#" does."""
+    return len(word) > 2 or not ((word.isascii() and word.isalpha()) or word == "1")
 
 
 @lru_cache(maxsize=64)

@@ -5,9 +5,10 @@ themselves, and where something is denied; a language without a file has none, a
 it.
 """
 
+import re
 import tomllib
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -30,6 +31,8 @@ class Language:
     """Endings of digits: "5th"."""
     spoken_numbers: str = ""
     """Its name in the text2num package, which turns "thirty four" into 34; empty: it does not know it."""
+    joint: str = ""
+    """What joins the words of a number, or is written together with the next one: "and", "و"."""
     elided: str = ""
     """Vowels that a number loses before another one: "vent'anni"."""
     drops_subject: bool = False
@@ -38,6 +41,8 @@ class Language:
     """How a speaker names themselves."""
     others: Words = ()
     """How somebody named before is meant: he, she, they."""
+    dual: Words = ()
+    """What ends a word that says "two" of its thing."""
     negation: Words = ()
     yes: Words = ()
     no: Words = ()
@@ -67,8 +72,10 @@ class Language:
     """Whether a capital letter inside a sentence is no sign of a name."""
     calendar: frozenset[str] = frozenset()
     """Names of months and weekdays, as they stand in dates."""
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    """Number words as patterns, where `spoken_numbers` is empty (memory/text/numbers/composed.py)."""
     digits: Mapping[str, int] = field(default_factory=dict)
-    """Number words, where `spoken_numbers` is empty."""
+    """Number words of scripts whose numbers are read sign by sign."""
     secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What is said before a secret: `numbers` (PIN), `words` (password) with
     the `is` that states it, `spared` (post code)."""
@@ -91,10 +98,16 @@ class Language:
     """What people are called by what they are to the speaker: kin, neighbours, doctors, pets. One key in all
     languages."""
 
+    @property
+    def reads_numbers(self) -> bool:
+        """Whether its number words are turned into digits."""
+        return bool(self.spoken_numbers or self.numbers)
+
 
 UNKNOWN = Language()
 SURE = 0.5
 """Of 3,970 English texts three ("Bye!", ";)") were taken for another language, with 0.18 at most."""
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
 _loading = Lock()
 """The embedder's threads ask at once."""
 
@@ -109,6 +122,23 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", kept)
 
 
+def written(word: str, language: Language) -> str:
+    """A word as it is told from others: without case, and with one of the letters written for one another."""
+    cased = unicodedata.normalize("NFKC", word).casefold().replace("\u0307", "")  # of "İ"
+    return cased.translate(_letters_of(language.code))
+
+
+@cache
+def _letters_of(code: str) -> dict[int, str]:
+    known = languages().get(code, UNKNOWN)
+    return {ord(one): other for one, other in known.letters.items()}
+
+
+def fold_pattern(pattern: str, fold_piece: Callable[[str], str]) -> str:
+    """A regular expression over folded words; what is ASCII may be syntax."""
+    return _FOREIGN.sub(lambda found: fold_piece(found[0]), pattern)
+
+
 def _is_indic(mark: str) -> bool:
     """Vowel signs of Devanagari and its kin are letters of their words, not accents."""
     return "\u0900" <= mark <= "\u0dff" or "\u0e00" <= mark <= "\u0eff"
@@ -116,7 +146,7 @@ def _is_indic(mark: str) -> bool:
 
 _WORDS = (
     *("self", "others", "negation", "yes", "no", "unreal", "condition", "would", "breaks", "that"),
-    *("naming",),
+    *("naming", "dual"),
 )
 
 

@@ -7,13 +7,13 @@ question with such a word. All languages at once: no language has to be known. S
 
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from text_to_num import alpha2digit
-
 from echoic.memory.text.canonical import is_unspaced
-from echoic.memory.text.language import fold, languages
+from echoic.memory.text.language import Language, fold, languages
+from echoic.memory.text.numbers.spoken import number_of, with_digits
 from echoic.memory.types import Role
 
 MASK = "•••"
@@ -26,6 +26,7 @@ NEAR = 6
 """Words from "password" to its "is"."""
 BEFORE, AFTER = 3, 15
 """Words around such a word in which its number stands."""
+_NONE: Mapping[str, str] = {}
 _WORD = re.compile("\\d+|[^\\W\\d_](?:[^\\W\\d_]|[\u0900-\u0dff\u0e00-\u0e7f])*")
 _SENTENCE_END = re.compile(r"[.!?;。！？؟।\n]")
 
@@ -61,7 +62,7 @@ def hide_secrets(text: str, asked: str = "") -> str:
     """
     words = _words_of(text)
     named = _places(words, "numbers")
-    if not named and sum(_at_most(word.text) for word in words) < LEAST_DIGITS:
+    if not named and sum(_at_most(text[word.begin : word.end]) for word in words) < LEAST_DIGITS:
         return _hidden(text, _passwords(text, words, asked))
     runs = _runs(text, words)
     spans = [_span(words, run) for run in runs if _is_card(run.digits)]
@@ -76,7 +77,7 @@ def hide_secrets(text: str, asked: str = "") -> str:
 
 def _at_most(word: str) -> int:
     """How many digits a word may stand for."""
-    return len(word) if word.isdigit() else bool(_digits(word))
+    return len(word) if word.isdigit() else bool(_read(word))
 
 
 def _near(named: list[tuple[int, int]], words: list[_Word]) -> set[int]:
@@ -181,27 +182,47 @@ def _pieces(phrase: str) -> tuple[str, ...]:
 
 
 def _runs(text: str, words: list[_Word]) -> list[_Run]:
+    """Numbers of one language each: "ich bin dreißig" is no Turkish thousand before a German thirty."""
     found: list[_Run] = []
-    first = None
-    for at in range(len(words) + 1):
-        is_number = at < len(words) and bool(words[at].text.isdigit() or _digits(words[at].text))
-        if is_number and first is None:
+    first, codes, at = 0, frozenset[str](), 0
+    while at < len(words):
+        known = _languages_of(words[at].text, text[words[at].begin : words[at].end])
+        bridged = codes and not known and _bridged(text, words, at, codes)
+        shared = bridged or (codes & known)
+        if codes and not shared:
+            found.append(_run(text, words, first, at - 1, codes))
+        if not shared:
             first = at
-        elif not is_number and first is not None:
-            spelled = text[words[first].begin : words[at - 1].end]
-            found.append(_Run(first, at - 1, _value(spelled, words[first:at])))
-            first = None
-    return found
+        codes = shared or known
+        at += 2 if bridged else 1
+    return [*found, _run(text, words, first, len(words) - 1, codes)] if codes else found
 
 
-def _value(spelled: str, words: list[_Word]) -> str:
+def _languages_of(folded: str, word: str) -> frozenset[str]:
+    return frozenset(languages()) if folded.isdigit() else frozenset(_read(word))
+
+
+def _bridged(text: str, words: list[_Word], at: int, codes: frozenset[str]) -> frozenset[str]:
+    """The languages in which this word is the "and" of one number: "vingt et un"."""
+    if not 0 < at < len(words) - 1:
+        return frozenset()
+    around = text[words[at - 1].begin : words[at + 1].end].casefold()
+    joining = (languages()[code] for code in codes if fold(languages()[code].joint) == words[at].text)
+    return frozenset(one.code for one in joining if with_digits(around, one).isdigit())
+
+
+def _run(text: str, words: list[_Word], first: int, last: int, codes: frozenset[str]) -> _Run:
     """All digits of a run, in order: "forty one eleven" is 4111 in a language whose numbers are known."""
-    plain = "".join(word.text if word.text.isdigit() else _digits(word.text) for word in words)
-    for code in _SPOKEN if len(words) <= MOST_SPOKEN else ():
-        converted = re.sub(r"\D", "", alpha2digit(fold(spelled), code, threshold=0))
-        if len(converted) in CARD and _is_card(converted):
-            return converted
-    return plain
+    run = words[first : last + 1]
+    spelled = text[run[0].begin : run[-1].end]
+    ways = []
+    for code in sorted(codes):
+        pieces = (text[word.begin : word.end] for word in run)
+        ways.append("".join(one if one.isdigit() else _read(one).get(code, "") for one in pieces))
+        if 1 < len(run) <= MOST_SPOKEN:
+            ways.append(re.sub(r"\D", "", with_digits(spelled.casefold(), languages()[code])))
+    card = next((digits for digits in ways if _is_card(digits)), "")
+    return _Run(first, last, card or max(ways, key=len))
 
 
 def _span(words: list[_Word], run: _Run) -> tuple[int, int]:
@@ -219,21 +240,16 @@ def _is_card(digits: str) -> bool:
     return total % 10 == 0
 
 
-_SPOKEN = tuple(sorted({one.spoken_numbers for one in languages().values() if one.spoken_numbers}))
-
-
 @lru_cache(maxsize=8_192)
-def _digits(word: str) -> str:
-    """The digits that a number word stands for in some language; empty if it is none."""
-    for language in languages().values():
-        if word in language.digits:
-            return str(language.digits[word])
-        if word in language.zero:
-            return "0"
-        if word in language.repeats:
-            return "0"  # "double": a part of the number, whatever it doubles
-    for code in _SPOKEN:
-        converted = alpha2digit(word, code, threshold=0)
-        if converted.isdigit():
-            return str(converted)
-    return ""
+def _read(word: str) -> Mapping[str, str]:
+    """The digits that a word stands for, by language; of a hundred and more without the zeros at its end."""
+    folded = fold(word)
+    found = {code: _digits(word, folded, language) for code, language in languages().items()}
+    return {code: digits for code, digits in found.items() if digits} or _NONE
+
+
+def _digits(word: str, folded: str, language: Language) -> str:
+    if folded in language.zero or folded in language.repeats:
+        return "0"  # "double": a part of the number, whatever it doubles
+    digits = str(language.digits.get(folded, "")) or number_of(word, language)
+    return digits.rstrip("0") if len(digits) > 2 else digits

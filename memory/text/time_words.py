@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from echoic.memory.text.canonical import with_digits
-from echoic.memory.text.language import Language, fold, languages, letters
+from echoic.memory.text.language import Language, fold, fold_pattern, languages, letters
+from echoic.memory.text.numbers.spoken import with_digits
 from echoic.memory.text.words import ASKED_AT_ONCE, languages_of, words_only
 
 UNSPACED = "none"
@@ -20,7 +20,6 @@ _DIGITS = re.compile(r"\d+")
 YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 
 _PLACE = re.compile(r"\{([a-z]+)\}")
-_ELSE = re.compile(r"[^\x00-\x7f]+")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,5 +130,5 @@ def _compiled(template: str, places: Mapping[str, str], edges: str) -> re.Patter
 
 
 def _folded(pattern: str) -> str:
-    """A pattern as `spaced` writes words; what is ASCII may be syntax."""
-    return _ELSE.sub(lambda found: fold(found[0]).translate(letters()), pattern)
+    """A pattern as `spaced` writes words."""
+    return fold_pattern(pattern, lambda piece: fold(piece).translate(letters()))

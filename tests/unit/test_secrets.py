@@ -27,6 +27,24 @@ from echoic.memory.text.secrets import MASK, hide_secrets
         ("de cvc achterop is een zeven zes en de kaart loopt tot mei", "", "zeven"),
         ("ओटीपी आया है नौ शून्य पाँच पाँच तीन एक", "", "शून्य"),
         ("le code de la carte bleue c'est sept sept quatre un", "", "quatre"),
+        ("mon code est vingt et un douze", "", "vingt"),
+        ("meine geheimzahl ist fünf fünf zwölf", "", "fünf"),
+        ("el pin es veintidós cincuenta", "", "veintidós"),
+        ("mój pin to tysiąc dwieście trzydzieści cztery", "", "tysiąc"),
+        ("mój pin to piec szesc siedem osiem", "", "piec"),
+        ("мой пин тысяча двести тридцать четыре", "", "тысяча"),
+        ("pin kodum bin iki yüz otuz dört", "", "bin"),
+        ("pin kodum binikiyüzotuzdört", "", "otuz"),
+        ("الرقم السري اثنا عشر أربعة وثلاثون", "", "اثنا"),
+        ("الرقم السري اثنا عشر أربعة و ثلاثون", "", "ثلاثون"),
+        ("मेरा पिन बारह चौंतीस", "", "बारह"),
+        ("मेरा पिन वन टू थ्री फोर", "", "वन"),
+        ("numer karty " + "cztery " + "jeden " * 15, "", "jeden"),
+        ("karta " + "czterdzieści jeden " + "jedenaście " * 7, "", "jedenaście"),
+        ("номер карты сорок один " + "одиннадцать " * 7, "", "одиннадцать"),
+        ("kart numaram kırk bir " + "on bir " * 7, "", "on bir"),
+        ("رقم البطاقة واحد وأربعون " + "أحد عشر " * 7, "", "عشر"),
+        ("मेरा कार्ड इकतालीस " + "ग्यारह " * 7, "", "ग्यारह"),
     ],
 )
 def test_what_must_never_be_kept_is_masked(said, asked, secret):
@@ -44,6 +62,13 @@ def test_what_must_never_be_kept_is_masked(said, asked, secret):
         "call me on oh seven seven double one two three",
         "call me on 07700 900123",  # "on" is ten in Turkish: 1007700900123 passes Luhn's check
         "Ich bin vierunddreißig und wohne in Kiel.",
+        "Ich habe die PIN vergessen, ich bin dreißig und ganz durcheinander.",  # Turkish: 1000
+        "Non ricordo il pin, sto male.",  # Polish: 100
+        "Mieszkam na Długiej sto piętnaście, rocznik tysiąc dziewięćset osiemdziesiąty pierwszy.",
+        "Я живу на Лесной сто пятнадцать, родился в тысяча девятьсот восемьдесят первом году.",
+        "Bağdat Caddesi yüz on beş numarada oturuyorum, bin dokuz yüz seksen birde doğdum.",
+        "أسكن في شارع النيل رقم مئة وخمسة عشر، ولدت عام ألف وتسعمئة وواحد وثمانين",
+        "मैं एक सौ पंद्रह गांधी रोड पर रहता हूँ, उन्नीस सौ इक्यासी में पैदा हुआ।",
         "I forgot my password and my dog Rex died on Monday.",
         "Ich habe mein Passwort vergessen und muss zu meiner Mutter.",
         "我忘了密码，我住在上海",

@@ -16,7 +16,7 @@ from echoic.memory.text.canonical import (
     tokens,
 )
 from echoic.memory.text.content import function_words, tells
-from echoic.memory.text.language import Language
+from echoic.memory.text.language import Language, Words
 from echoic.memory.text.people import key_of, mentions
 from echoic.memory.types import About
 from echoic.workers.evidence.spoken import Spoken, asked, canonical, places
@@ -37,7 +37,9 @@ def is_denied(fact: str, about: About, at: int, spoken: Spoken) -> bool:
     if question := asked(spoken, at):
         rest = [word for word in content if not spoken.among(word, own)]
         opening = own[:OPENING]
-        says_no = _opens_with(language.no, opening) and not _opens_with(language.yes, opening)
+        says_no = _opens_with(language.no, opening, language) and not _opens_with(
+            language.yes, opening, language
+        )
         if rest and says_no and len(rest) * 2 > len(content):
             return any(spoken.among(word, spoken.words(question)) for word in rest)
     found = _with_denial(turn.text, language)
@@ -117,5 +119,5 @@ def _from(about: About, content: Sequence[str], clause: list[str], spoken: Spoke
     return clause[begins[-1] :]
 
 
-def _opens_with(phrases: Sequence[tuple[str, ...]], opening: Sequence[str]) -> bool:
-    return any(place(canonical(phrase), opening) == 0 for phrase in phrases)
+def _opens_with(phrases: Words, opening: Sequence[str], language: Language) -> bool:
+    return any(place(canonical(phrase, language), opening) == 0 for phrase in phrases)

@@ -102,13 +102,13 @@ def places(words: Sequence[str], among: Sequence[str], spoken: Spoken) -> list[i
 
 
 @lru_cache(maxsize=4_096)
-def _canonical_of(phrase: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(tokens(" ".join(phrase)))
+def _canonical_of(phrase: tuple[str, ...], code: str) -> tuple[str, ...]:
+    return tuple(tokens(" ".join(phrase), languages().get(code, UNKNOWN)))
 
 
-def canonical(phrase: Sequence[str]) -> list[str]:
-    """A phrase of a language file in canonical form."""
-    return list(_canonical_of(tuple(phrase)))
+def canonical(phrase: Sequence[str], language: Language) -> list[str]:
+    """A phrase of a language file as the words of a turn are: "nur ein Scherz" has a 1."""
+    return list(_canonical_of(tuple(phrase), language.code))
 
 
 @lru_cache(maxsize=64)

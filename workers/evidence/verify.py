@@ -69,6 +69,7 @@ _CLOCK = re.compile(r"\b(\d{1,2})\s?[:.h時시点]\s?(\d{2})(?!\d)")
 _FRACTION = re.compile(r"\b(\d{1,2})[.,](25|5|75)(?!\d)")
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 NOON, QUARTER = 12, 15
+TENS = range(20, 60, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ def _is_unreal(fact: str, at: int, spoken: Spoken) -> bool:
         if not covered:
             continue
         before = [word for clause in found[:chosen] for word in clause] + found[chosen][: covered[-1]]
-        marks = [phrase for phrase in language.unreal if place(canonical(phrase), before) >= 0]
+        marks = [phrase for phrase in language.unreal if place(canonical(phrase, language), before) >= 0]
         if any(not _is_told(phrase, fact, spoken) for phrase in marks):
             return True
         at = _own_condition(found[: chosen + 1], language)
@@ -200,7 +201,9 @@ def _own_condition(found: Sequence[Sequence[str]], language: Language) -> int:
 
 def _is_told(phrase: Sequence[str], fact: str, spoken: Spoken) -> bool:
     """The fact itself is about the song."""
-    return any(spoken.among(word, spoken.words(fact)) for word in canonical(phrase) if tells(word))
+    return any(
+        spoken.among(word, spoken.words(fact)) for word in canonical(phrase, spoken.language) if tells(word)
+    )
 
 
 # 3. said
@@ -263,7 +266,7 @@ def _shares(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
         return True
     if any(_is_heard_as(word, said) for word in told):
         return True
-    if not spoken.language.spoken_numbers and any(map(str.isdigit, told)):
+    if not spoken.language.reads_numbers and any(map(str.isdigit, told)):
         return True  # number words of this language are not read as digits
     if sum(tells(word) and spoken.among(word, said) for word in set(told)) > 1:
         return True
@@ -277,10 +280,12 @@ def _was_said(word: str, operation: Operation, said: Sequence[str], spoken: Spok
         # number words of this language are not read as digits: nothing can be said about it, but where a
         # secret was masked, of which a model may guess the digits, or numbers are written with signs
         digits = {*_DIGITS.findall(word)}
-        is_readable = bool(spoken.language.spoken_numbers) or any(
+        is_readable = spoken.language.reads_numbers or any(
             MASK in turn.text or spoken.numerals(turn.text) for turn in spoken.turns
         )
-        return digits <= {*_numbers_of(operation), *said, *_reckoned(operation.text, said)} or not is_readable
+        pairs = {"2"} if has(spoken.language.dual, said) else set()
+        known = {*_numbers_of(operation), *said, *_reckoned(operation.text, said), *pairs}
+        return digits <= known or not is_readable
     if word in calendar_words(spoken.language.code):
         return operation.when.begins is not None or operation.when.ends is not None
     return _is_heard_as(word, said)
@@ -313,7 +318,9 @@ def _reckoned(text: str, said: Iterable[str]) -> set[str]:
     hours = {hour % 24 for number in heard for hour in (number - 1, number, number + 11, number + 12)}
     found = {str(hour) for hour in hours if hour > NOON and hour - NOON in heard}
     for hour, minute in _CLOCK.findall(text):
-        if int(hour) in hours and (int(minute) % QUARTER == 0 or 60 - int(minute) in heard):
+        # Arabic says 7:30 and 37 alike
+        is_joined = int(minute) in TENS and int(hour) % NOON + int(minute) in heard
+        if is_joined or (int(hour) in hours and (int(minute) % QUARTER == 0 or 60 - int(minute) in heard)):
             found |= {hour, str(int(hour)), minute, str(int(minute))}
     found |= {year for year in _YEAR.findall(text) if int(year[2:]) in heard}
     return found | {part for whole, part in _FRACTION.findall(text) if int(whole) in heard}
