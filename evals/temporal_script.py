@@ -8,7 +8,7 @@ from echoic.memory.errors import ModelAnswerInvalid
 from echoic.memory.profile.slots import PLAIN, ProfileSettings
 from echoic.memory.service import Memory
 from echoic.memory.types import Evidence, Fact, Turn
-from echoic.workers.learn.extractor import Ending, Extraction
+from echoic.workers.learn.extractor import Ending, Extraction, Known
 from evals.temporal_data import Learned, ScriptedFact
 
 
@@ -29,7 +29,7 @@ class ScriptedExtractor:
         self._learned[turn_id] = learned
 
     async def extract(
-        self, turns: Sequence[Turn], known: Sequence[Fact], profile: ProfileSettings = PLAIN
+        self, turns: Sequence[Turn], known: Known, profile: ProfileSettings = PLAIN
     ) -> Extraction:
         """The facts of these turns, and the closings, of any live fact: a model is shown the nearest only.
 

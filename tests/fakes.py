@@ -101,6 +101,22 @@ def operation(fact: str, *, turn: int = 1, **fields: Any) -> dict[str, Any]:
     return {"turns": [turn], "fact": fact, **plain, "topic": "person", "weight": 5, "when": ""} | fields
 
 
+def on_known(*operations: dict[str, Any]) -> Callable[[Request], Scripted]:
+    """An answer that names known facts by their text, "replace Lives in Leeds", whatever their numbers are.
+
+    One that is not shown has no number.
+    """
+
+    def answer(request: Request) -> Scripted:
+        shown = str(request["messages"][-1]["content"]).partition("Call on")[0].splitlines()
+        numbers = {text: number for number, _, text in (line.partition(". ") for line in shown)}
+        kinds = (one["op"].partition(" ") for one in operations)
+        ops = [f"{kind} {numbers.get(text, '')}".strip() for kind, _, text in kinds]
+        return {"operations": [one | {"op": op} for one, op in zip(operations, ops, strict=True)]}
+
+    return answer
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False

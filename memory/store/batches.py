@@ -105,6 +105,12 @@ async def finish(
     await connection.execute(query("finish_batch"), user_id, batch_id, facts, tokens_in, tokens_out)
 
 
+async def give_up(connection: Connection, user_id: str, turn_ids: Sequence[UUID], error: str) -> None:
+    """Turns of a batch of which nothing could be read are a dead one of their own, in the caller's
+    transaction: what the others taught stays."""
+    await connection.execute(query("give_up_turns"), user_id, uuid4(), list(turn_ids), error)
+
+
 async def is_void(connection: Connection, user_id: str, turns: Sequence[Turn]) -> bool:
     """Whether the turns' person was erased since, or wants no more to be kept, or some are gone."""
     if not turns or await connection.fetchval(query("is_stopped"), user_id):

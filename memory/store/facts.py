@@ -60,11 +60,14 @@ class FactStore:
         rows = await self._db.run(lambda connection: connection.fetch(query("names"), *args))
         return tuple(row["name"] for row in rows)
 
-    async def similar(self, user_id: str, agent_id: str, vector: Vector, limit: int) -> Facts:
-        """The live facts nearest to a vector: what a new fact may repeat or replace."""
+    async def similar(
+        self, user_id: str, agent_id: str, vector: Vector, limit: int
+    ) -> Sequence[tuple[float, Fact]]:
+        """The live facts nearest to a vector, each with how far away it is: what a new fact may repeat or
+        replace."""
         args = (user_id, agent_id, vector, limit, self._now())
         rows = await self._db.run(lambda connection: connection.fetch(query("similar_facts"), *args))
-        return [fact_from(row["id"], row["payload"]) for row in rows]
+        return [(row["away"], fact_from(row["id"], row["payload"])) for row in rows]
 
     async def add(
         self,

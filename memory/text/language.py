@@ -184,8 +184,21 @@ def language_of(texts: Sequence[str], known: str = "") -> Language:
 def other_language(text: str) -> str:
     """The code of the language that these words are surely of, empty if it is English; of very short ones
     nothing is sure."""
+    code = sure_language(text)
+    return code if code != "en" else ""
+
+
+def sure_language(text: str) -> str:
+    """The code of the language that these words are surely of; empty where that is not sure."""
     code, share = _classified(text)
-    return code if code != "en" and share > SURE else ""
+    return code if share > SURE else ""
+
+
+def likelier(text: str, *languages: Language) -> Language:
+    """The one of these languages that a text is in, however short it is."""
+    load_identifier()
+    shares = dict(_identifier().rank(text))
+    return max(languages, key=lambda language: float(shares.get(language.code, 0)))
 
 
 def load_identifier() -> None:

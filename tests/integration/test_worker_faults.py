@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, asynccontextmanager
+from datetime import timedelta
 
 import pytest
 import redis
@@ -22,10 +23,10 @@ from echoic.workers.choose_extractor import make_extractor
 from echoic.workers.learn.learner import Learner
 from echoic.workers.main import run_worker
 from echoic.workers.sweep import sweep
-from tests.fakes import ScriptedModel, facts
+from tests.fakes import ScriptedModel, facts, on_known, operation
 from tests.own_redis import OwnRedis, writes_paused
 from tests.processes import ROOT
-from tests.remembered import say
+from tests.remembered import NOW, fact, learn, say
 from tests.worker_process import table_held, wait_until, waits_for_lock, worker_process
 
 BISCUIT = "My dog is called Biscuit."
@@ -88,6 +89,21 @@ async def all_learned(memory):
     return (await learned(memory))[1] == ["learned"]
 
 
+async def learn_what_was_begun(settings, memory, step):
+    """By the next worker, twice."""
+    extractor, _ = make_extractor(settings)
+    learner = Learner(memory, extractor)
+    idle_s = 0 if step == STEPS[0] else 3_600  # a batch that was begun does not wait for the idle time
+
+    async def done():
+        await sweep(memory, learner, idle_s=idle_s)
+        return await all_learned(memory)
+
+    await wait_until(done)  # the killed process's connection may take a moment to go
+    await sweep(memory, learner, idle_s=0)
+    await extractor.close()
+
+
 STEPS = (
     "before the batch is noted",
     "while the model is asked",
@@ -104,20 +120,37 @@ async def test_killed_at_any_step_a_batch_is_learned_once(step, settings, memory
         async with at_step(step, settings, memory, model):
             process.kill()
             process.wait()
-    extractor, _ = make_extractor(settings)
-    learner = Learner(memory, extractor)
-    idle_s = 0 if step == STEPS[0] else 3_600  # a batch that was begun does not wait for the idle time
-
-    async def done():
-        await sweep(memory, learner, idle_s=idle_s)
-        return await all_learned(memory)
-
-    await wait_until(done)  # the killed process's connection may take a moment to go
-    await sweep(memory, learner, idle_s=0)
-    await extractor.close()
+    await learn_what_was_begun(settings, memory, step)
     assert await learned(memory) == (["Dog is called Biscuit"], ["learned"])
     rows = await memory.db.run(lambda connection: connection.fetch("select state, facts from batches"))
     assert [tuple(row) for row in rows] == [("done", 1)]
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_killed_at_any_step_what_is_known_changes_once(step, settings, memory, model):
+    """Replaced, ended and said again, in contradiction: what is true at the end is live, once."""
+    for text in ("Lives in Leeds", "Owns a boat", "Is a dentist", "Likes tea"):
+        await learn(memory, fact(text, said_at=NOW - timedelta(days=9), topic="person"))
+    model.otherwise = on_known(
+        operation("Moved to Lisbon", op="replace Lives in Leeds", quote="I moved from Leeds to Lisbon"),
+        operation("Moved to Porto", op="replace Lives in Leeds", quote="then on to Porto"),
+        operation("", op="end Owns a boat", quote="sold my boat"),
+        operation("", op="confirm Owns a boat", quote="my boat"),
+        operation("", op="confirm Is a dentist", quote="as a dentist"),
+    )
+    await say(memory, "I moved from Leeds to Lisbon, then on to Porto, as a dentist, and sold my boat.")
+    with worker_process(settings) as process:
+        async with at_step(step, settings, memory, model):
+            process.kill()
+            process.wait()
+    await learn_what_was_begun(settings, memory, step)
+    live = ["Is a dentist", "Likes tea", "Moved to Lisbon", "Moved to Porto"]
+    assert sorted((await learned(memory))[0]) == live
+    every = [fact.text for fact in await memory.facts.list("ana", include_closed=True)]
+    assert sorted(every) == sorted([*live, "Lives in Leeds", "Owns a boat"])
+    counted = "select change, count(*) from fact_changes where batch_id is not null group by 1 order by 1"
+    rows = await memory.db.run(lambda connection: connection.fetch(counted))
+    assert [tuple(row) for row in rows] == [("added", 2), ("confirmed", 1), ("ended", 2)]
 
 
 async def test_without_addresses_the_worker_stops_with_a_sentence():

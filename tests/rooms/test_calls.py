@@ -146,6 +146,29 @@ async def test_two_callers_at_once_never_see_each_other(
     assert not any("biscuit" in turn.text.lower() for turn in theirs)
 
 
+async def test_a_second_voice_in_the_room_is_nobodys(
+    livekit: LiveKitServer, worker: AgentWorker, voice: Voice, settings: MemorySettings
+):
+    """LiveKit links the agent's ears to the caller: who else speaks there, before them and at once with them,
+    is not answered and not stored, so nothing of it can be learned, whoever they say they are."""
+    user, sailing = a_user(), await voice("I like to go sailing.")
+    async with call(livekit, user) as caller:
+        guest = Caller(livekit, caller.room_name, "guest", attributes={"user_id": user})
+        async with guest:
+            await guest.say(sailing)
+            await say(caller, await voice("My dog is called Biscuit."), "Your dog is Biscuit")
+            spoken = guest.say(sailing), say(caller, await voice("What is the name of my dog?"), "Biscuit")
+            await asyncio.gather(*spoken)
+    turns = await turns_of(settings, user, lambda turns: len(turns) >= 4)
+    assert [turn.role for turn in turns] == ["user", "assistant"] * 2
+    assert not any("sail" in turn.text.lower() for turn in turns)
+    async with open_memory(settings) as memory:
+        rows = await memory.db.run(
+            lambda connection: connection.fetch("select user_id from turns where text ilike '%sail%'")
+        )
+    assert not [row for row in rows if row["user_id"] == user or "guest" in row["user_id"]]
+
+
 async def test_barge_in_stores_only_what_was_heard(
     livekit: LiveKitServer, worker: AgentWorker, voice: Voice, settings: MemorySettings
 ):

@@ -11,7 +11,7 @@ import pytest
 from echoic.memory.types import Fact, Turn
 from echoic.workers.evidence.operations import Answer, read_answer
 from echoic.workers.learn.conversation import Portion
-from echoic.workers.learn.extractor import Extraction, VerifiedExtractor
+from echoic.workers.learn.extractor import Extraction, VerifiedExtractor, always
 from tests.remembered import NOW, fact
 
 BOATS = tuple(replace(fact(f"Owns boat {number}"), topic="things") for number in range(3))
@@ -48,7 +48,7 @@ def turns(*texts: str) -> list[Turn]:
 async def learned(
     said: Sequence[str], *answers: list[dict[str, Any]], known: Sequence[Fact] = BOATS
 ) -> Extraction:
-    return await VerifiedExtractor(Scripted(*answers), ZoneInfo("UTC")).extract(turns(*said), known)
+    return await VerifiedExtractor(Scripted(*answers), ZoneInfo("UTC")).extract(turns(*said), always(known))
 
 
 BOTH = "I own boat 0, I sold boat 0, I own boat 1 and boat 2."
@@ -119,5 +119,5 @@ async def test_what_is_taken_back_in_a_call_can_be_said_again() -> None:
     said = [text + " Well, well." * 220 for text in ("I own boat 9.", "I sold boat 9.", "I own boat 9.")]
     add, end = op("add", text="Owns boat 9", quote="I own boat 9."), op("end", "Owns boat 9")
     extraction = VerifiedExtractor(Scripted([add], [end], [add]), ZoneInfo("UTC"))
-    found = await extraction.extract(turns(*said), ())
+    found = await extraction.extract(turns(*said), always(()))
     assert [one.valid_until is None for one in found.facts] == [False, True]

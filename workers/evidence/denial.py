@@ -42,7 +42,7 @@ def is_denied(fact: str, about: About, at: int, spoken: Spoken) -> bool:
         )
         if rest and says_no and len(rest) * 2 > len(content):
             return any(spoken.among(word, spoken.words(question)) for word in rest)
-    found = _with_denial(turn.text, language)
+    found = spoken.once(_with_denial, turn.text)
     found = [_from(about, content, clause, spoken) for clause in found]
     shared = [places(content, clause, spoken) for clause in found]
     most = max(map(len, shared), default=0)
@@ -112,9 +112,12 @@ def _others(words: Sequence[str], telling: Sequence[str], spoken: Spoken) -> int
 
 def _from(about: About, content: Sequence[str], clause: list[str], spoken: Spoken) -> list[str]:
     """From where somebody else is named: "not me, I don't smoke, my husband does" denies nothing of him."""
-    key, denied_at = key_of(about.role), first_of(spoken.language.negation, clause)
+    denied_at = first_of(spoken.language.negation, clause)
+    if denied_at < 0:  # most clauses: to look for people in each took a second a fact in a monologue
+        return clause
+    key = key_of(about.role)
     begins = [one.begin for one in mentions(clause, spoken.language) if one.key == key]
-    if denied_at < 0 or not begins or not places(content, clause[denied_at : begins[-1]], spoken):
+    if not begins or not places(content, clause[denied_at : begins[-1]], spoken):
         return clause
     return clause[begins[-1] :]
 

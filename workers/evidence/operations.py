@@ -24,6 +24,8 @@ undertook, the agent included."""
 AGENT = "agent"
 """The role of an undertaking that the agent made."""
 MOST_TAG_CHARS = 200
+MOST_QUOTE_CHARS, MOST_NAME_CHARS = 2_000, 200
+"""Of an element's evidence, and of a person or the words that say when: what is longer was never said so."""
 MOST_OPERATIONS = 200
 """Of one answer; a model that gives more has lost itself."""
 
@@ -229,7 +231,7 @@ def _operation(element: Any, turns: int, known: int, asked: Asked) -> Operation 
     return Operation(
         kind=kind,
         turns=_turns(element, turns),
-        quote=_words(element.get("quote")),
+        quote=_words(element.get("quote"))[:MOST_QUOTE_CHARS],
         text=text,
         known=fact if kind != "add" else None,
         about=_about(element.get("about")),
@@ -238,12 +240,12 @@ def _operation(element: Any, turns: int, known: int, asked: Asked) -> Operation 
         sub_topic="" if asked.sub_topics is None else unified(_words(element.get("sub_topic")))[:100],
         importance=_importance(element.get("weight")),
         when=_when(element.get("when")),
-        names=tuple(one for name in _list(element.get("names")) if (one := _words(name)) and one in text),
+        names=tuple(dict.fromkeys(_names(element.get("names"), text))),
     )
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _names(value: Any, text: str) -> list[str]:
+    return [one for name in value if (one := _words(name)) and one in text] if isinstance(value, list) else []
 
 
 def _text_of(element: Mapping[Any, Any]) -> str:
@@ -288,6 +290,7 @@ def _about(value: Any) -> About:
         role, name = _words(value.get("role")), _words(value.get("name"))
     else:
         role, _, name = (part.strip() for part in _words(value).partition(","))
+    role, name = role[:MOST_NAME_CHARS], name[:MOST_NAME_CHARS]
     if role.lower() in _CALLER_NAMES and (role or not name):
         return CALLER
     return About(role, name)
@@ -297,10 +300,9 @@ def _when(value: Any) -> When:
     """ "2026-05-02/2026-05-09 day: for a week", or an object with from, until, precision and words."""
     if isinstance(value, Mapping):
         precision = _one_of(value.get("precision"), get_args(Precision), "")
-        return When(
-            _words(value.get("words")), _date(value.get("from")), _date(value.get("until")), precision
-        )
-    dates, _, words = _words(value).partition(": ")
+        words = _words(value.get("words"))[:MOST_NAME_CHARS]
+        return When(words, _date(value.get("from")), _date(value.get("until")), precision)
+    dates, _, words = _words(value)[:MOST_NAME_CHARS].partition(": ")
     found = [date_of for part in re.split(r"[\s/]+", dates) if (date_of := _date(part)) is not None]
     precision = next((part for part in dates.lower().split() if part in get_args(Precision)), "")
     if not (found or precision):

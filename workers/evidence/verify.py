@@ -59,7 +59,6 @@ from echoic.workers.evidence.whose import (
 )
 
 Reason = Literal["", "unsaid", "not meant", "invented", "denied", "another's", "unlike"]
-MOST_QUOTE_CHARS = 2_000
 MOST_FACT_CHARS = 500
 LEAST_MENDED, MENDED = 6, 0.85
 """Letters of a name, and how much of them must be equal, for it to be the one that was heard."""
@@ -86,7 +85,10 @@ class Verdict:
 
 def judged(operation: Operation, spoken: Spoken) -> Verdict:
     """Whether an operation is borne out, and by which turns."""
+    if len(operation.text) > MOST_FACT_CHARS:
+        return Verdict("invented")
     turns = _evidence_turns(operation, spoken)
+    spoken = spoken.in_language_of(operation.text or operation.quote, turns)
     reason = _refused(operation, spoken, turns)
     if reason == "unlike" and operation.kind == "replace":
         return Verdict(_fact_refused(operation, spoken, turns), turns, keeps=True)
@@ -111,8 +113,6 @@ def _refused(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> Reas
 
 
 def _fact_refused(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> Reason:
-    if len(operation.text) > MOST_FACT_CHARS:
-        return "invented"
     if all(_is_unreal(operation.text, at, spoken) for at in turns):
         return "not meant"
     if all(is_denied(operation.text, operation.about, at, spoken) for at in turns):
@@ -133,7 +133,7 @@ def _fact_refused(operation: Operation, spoken: Spoken, turns: Sequence[int]) ->
 
 def _evidence_turns(operation: Operation, spoken: Spoken) -> tuple[int, ...]:
     """The turns that hold the quote, of whoever may say so."""
-    quote = spoken.words(operation.quote[:MOST_QUOTE_CHARS])
+    quote = spoken.words(operation.quote)
     own = [at for at in range(len(spoken.turns)) if _may_say(operation, spoken, at)]
     named = [at for at in operation.turns if at in own]
     if not quote:
@@ -174,7 +174,7 @@ def _is_unreal(fact: str, at: int, spoken: Spoken) -> bool:
     """Whether the fact's words stand behind "pretend", in an "if" that is not so, or in what would follow."""
     language, told = spoken.language, spoken.content(fact)
     for sentence in sentences(spoken.turns[at].text):
-        found = clauses_of_sentence(sentence, language)
+        found = spoken.once(clauses_of_sentence, sentence)
         chosen = best(told, found, spoken) if found else 0
         covered = places(told, found[chosen], spoken) if found else []
         if not covered:

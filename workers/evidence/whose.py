@@ -25,7 +25,7 @@ MOST_BETWEEN = 2
 def is_anothers(fact: str, at: int, spoken: Spoken) -> bool:
     """Whether the clause that the fact is made of is about somebody of whom the fact says nothing."""
     language, told = spoken.language, spoken.content(fact)
-    found = clauses(spoken.turns[at].text, language)
+    found = spoken.once(clauses, spoken.turns[at].text)
     if not found or not language.self:
         return False
     clause = found[best(told, found, spoken)]
@@ -93,7 +93,7 @@ def _belongs_to(operation: Operation, at: int, spoken: Spoken) -> bool:
     How a language says whose somebody is (an ending, a word, the order) need not be known.
     """
     language, told = spoken.language, spoken.words(operation.text)
-    found = clauses(spoken.turns[at].text, language)
+    found = spoken.once(clauses, spoken.turns[at].text)
     if not found:
         return False
     clause = found[best(spoken.content(operation.text), found, spoken)]

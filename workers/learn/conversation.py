@@ -13,7 +13,8 @@ from echoic.workers.evidence.spoken import language_of_turns
 
 TOKENS_AT_ONCE = 900
 """Of turns in one question; a small model loses facts in more, and its context is 4,096 with the examples."""
-TURNS_AT_ONCE = 24
+TURNS_AT_ONCE = 25
+"""A whole batch as it is cut by default: with 24, each had a second question about its last turn."""
 CONTEXT_TURNS, CONTEXT_TOKENS = 2, 300
 """Turns before a portion that are shown with it, so that an answer stands beside its question."""
 DAYS_BEFORE, DAYS_AFTER = 3, 7
@@ -48,7 +49,7 @@ def most_operations(portion: Portion) -> int:
 def portions(turns: Sequence[Turn], profile: ProfileSettings = PLAIN) -> Iterator[Portion]:
     """The turns in groups that fit one question, each with the turns before it."""
     language = language_of_turns(turns)
-    turns, start = [part for turn in turns for part in _parts(turn)], 0
+    turns, start = [part for turn in turns for part in parts(turn, LONGEST_TURN)], 0
     while start < len(turns):
         end, size = start, 0
         while end < len(turns) and end - start < TURNS_AT_ONCE:
@@ -61,12 +62,12 @@ def portions(turns: Sequence[Turn], profile: ProfileSettings = PLAIN) -> Iterato
         start = end
 
 
-def _parts(turn: Turn) -> Iterator[Turn]:
-    """A turn as it is; a longer one in parts, cut behind sentences where it has any."""
+def parts(turn: Turn, longest: int) -> Iterator[Turn]:
+    """A turn as it is; one of more characters in parts, cut behind sentences where it has any."""
     text = turn.text
-    while len(text) > LONGEST_TURN:
-        ends = (max(text.rfind(mark, 0, LONGEST_TURN) for mark in marks) for marks in _ENDS)
-        cut = next((end + 1 for end in ends if end > 0), LONGEST_TURN)
+    while len(text) > longest:
+        ends = (max(text.rfind(mark, 0, longest) for mark in marks) for marks in _ENDS)
+        cut = next((end + 1 for end in ends if end > 0), longest)
         yield replace(turn, text=text[:cut])
         text = text[cut:]
     yield replace(turn, text=text) if text != turn.text else turn

@@ -1,19 +1,21 @@
 """Asks a model for the operations of a batch, and keeps those that its turns bear out."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from typing import Protocol
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
+from echoic.memory.errors import ModelAnswerInvalid
 from echoic.memory.model_verdict import Grade
 from echoic.memory.profile.slots import PLAIN, ProfileSettings
 from echoic.memory.text.canonical import tokens
 from echoic.memory.types import CALLER, Evidence, Fact, Turn
 from echoic.workers.evidence.operations import Answer, Operation, When, read_answer, schema
-from echoic.workers.evidence.spoken import Spoken
+from echoic.workers.evidence.spoken import Spoken, foreign_sentences
 from echoic.workers.evidence.verify import is_dated, judged
 from echoic.workers.learn.conversation import Portion, halves, most_operations, portions
 from echoic.workers.learn.prompt import messages
@@ -56,6 +58,21 @@ class Extraction:
     """Operations that were not carried out, by reason."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """What the model says of the conversation, by name of the tag."""
+    unread: Mapping[UUID, str] = field(default_factory=dict)
+    """Turns of portions to which the model gave no usable answer, and why."""
+
+
+Known = Callable[[Sequence[Turn]], Awaitable[Sequence[Fact]]]
+"""Looks up what is known near some turns."""
+
+
+def always(known: Sequence[Fact]) -> Known:
+    """These facts, whatever was said."""
+
+    async def shown(_: Sequence[Turn]) -> Sequence[Fact]:
+        return known
+
+    return shown
 
 
 class Extractor(Protocol):
@@ -64,13 +81,13 @@ class Extractor(Protocol):
     name: str
 
     async def extract(
-        self, turns: Sequence[Turn], known: Sequence[Fact], profile: ProfileSettings = PLAIN
+        self, turns: Sequence[Turn], known: Known, profile: ProfileSettings = PLAIN
     ) -> Extraction:
         """What these turns teach; `profile` says in which slots, and how the conversation is tagged.
 
         Raises:
             ModelUnavailable: the provider is down or slow; costs no attempt.
-            ModelAnswerInvalid: the model answered garbage; counts as a failure of the batch.
+            ModelAnswerInvalid: the model answered garbage and nothing else; counts as a failure of the batch.
         """
         ...
 
@@ -112,9 +129,10 @@ class ModelSource:
         turns, asked = len(portion.turns), asked_of(portion.profile)
         whole = read_answer(cut.partial, turns, len(known), asked) if cut.partial else Answer(())
         done = max((at for one in whole.operations for at in one.turns), default=portion.new - 1)
-        if whole.operations and portion.new <= done < turns - 1:
-            # the last one that is whole may not be the last of its turn, so that turn is asked about again
-            rest = await self.operations(replace(portion, new=max(done, portion.new)), known)
+        if whole.operations and portion.new < done < turns - 1:
+            # the last one that is whole may not be the last of its turn, so that turn is asked about again;
+            # where it is the first, that would be the same question
+            rest = await self.operations(replace(portion, new=done), known)
             return replace(rest, operations=tuple(dict.fromkeys(whole.operations + rest.operations)))
         parts = halves(portion)
         if parts is None:
@@ -142,23 +160,35 @@ class VerifiedExtractor:
         self.name = source.name
 
     async def extract(
-        self, turns: Sequence[Turn], known: Sequence[Fact], profile: ProfileSettings = PLAIN
+        self, turns: Sequence[Turn], known: Known, profile: ProfileSettings = PLAIN
     ) -> Extraction:
         """See `Extractor`."""
-        found = _Found(self._grade, self._zone)
+        found, answered = _Found(self._grade, self._zone), 0
         for portion in portions(turns, profile):
-            # who may not end facts is shown none: small models write them down again (half of their answers)
-            shown = [*known, *found.facts[-RECENT_FACTS:]] if self._grade == "full" else []
-            answer = await self._source.operations(portion, shown)
-            found.refused["unreadable"] += answer.unreadable
-            found.tags = {**answer.tags, **found.tags}
-            spoken = Spoken(portion.turns, portion.language, shown)
-            for operation in answer.operations:
-                found.take(operation, spoken, portion.new)
+            try:
+                await self._read(portion, known, found)
+                answered += 1
+            except ModelAnswerInvalid as exc:  # the others are asked all the same
+                found.unread |= {turn.turn_id: exc for turn in portion.turns[portion.new :]}
+        if found.unread and not answered:
+            raise next(iter(found.unread.values()))
         whole = found.extraction()
         if self._checker is None:
             return whole
         return replace(whole, facts=await well_placed(self._checker, whole.facts, profile))
+
+    async def _read(self, portion: Portion, known: Known, found: "_Found") -> None:
+        # who may not end facts is shown none: small models write them down again (half of their answers)
+        shown: list[Fact] = []
+        if self._grade == "full":
+            shown = [*await known(portion.turns), *found.facts[-RECENT_FACTS:]]
+        answer = await self._source.operations(portion, shown)
+        found.refused["unreadable"] += answer.unreadable
+        found.tags = {**answer.tags, **found.tags}
+        foreign = await asyncio.to_thread(foreign_sentences, portion.turns, portion.language)
+        spoken = Spoken(portion.turns, portion.language, shown, foreign)
+        for operation in answer.operations:
+            found.take(operation, spoken, portion.new)
 
     async def close(self) -> None:
         await self._source.close()
@@ -176,6 +206,7 @@ class _Found:
         """New facts that ended in the same batch."""
         self.refused: Counter[str] = Counter()
         self.tags: dict[str, str] = {}
+        self.unread: dict[UUID, ModelAnswerInvalid] = {}
 
     @property
     def facts(self) -> list[Fact]:
@@ -206,9 +237,9 @@ class _Found:
     def extraction(self) -> Extraction:
         """All of it."""
         confirmed = tuple(one for key, one in self._confirmed.items() if key not in self._endings)
-        return Extraction(
-            tuple(self.facts), tuple(self._endings.values()), confirmed, +self.refused, self.tags
-        )
+        unread = {turn_id: str(exc) for turn_id, exc in self.unread.items()}
+        endings = tuple(self._endings.values())
+        return Extraction(tuple(self.facts), endings, confirmed, +self.refused, self.tags, unread)
 
     def _add(self, fact: Fact, spoken: Spoken) -> UUID:
         """The id of the fact, or of the live one that says the same in the same words."""

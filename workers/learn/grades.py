@@ -20,7 +20,7 @@ from echoic.memory.errors import ModelAnswerInvalid
 from echoic.memory.model_verdict import Grade, Verdict, keep_verdict, verdict_on
 from echoic.memory.service import Memory
 from echoic.memory.types import CALLER, Fact, Turn
-from echoic.workers.learn.extractor import Extraction, ModelSource, VerifiedExtractor
+from echoic.workers.learn.extractor import Extraction, ModelSource, VerifiedExtractor, always
 from echoic.workers.learn.prompt import fingerprint
 from echoic.workers.model.chat import ChatModel
 
@@ -88,7 +88,7 @@ async def _skills(model: ChatModel, grade: Grade, on_progress: Progress | None) 
             on_progress(number, len(_calls()) + 1)
         known = [_fact(number, text) for number, text in enumerate(call.get("known", []))]
         try:
-            found = await extractor.extract(_turns(call["turns"]), known)
+            found = await extractor.extract(_turns(call["turns"]), always(known))
         except ModelAnswerInvalid:
             found = None
         right["answers"].append(found is not None)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from uuid import UUID
 
 import numpy as np
 
@@ -10,11 +9,15 @@ from echoic.memory.embedding.embedder import Vector
 from echoic.memory.service import Memory
 from echoic.memory.text.words import is_small_talk
 from echoic.memory.types import Fact, Turn
+from echoic.workers.learn.conversation import parts
 from echoic.workers.learn.extractor import Confirmation, Extraction, says_same
 
 MOST = 12
-"""Live facts shown to the extractor; more distract a small model."""
+"""Live facts shown to the extractor beside a portion; more distract a small model."""
 A_TURN = 6
+LONGEST_QUESTION = 200
+"""Characters; of a longer turn each part is looked up: a vector says what most of a text is about, and
+nothing of what stands behind its first 256 tokens."""
 SHORT_CHARS = 60
 """A shorter turn ("no, Brisket") is looked up together with the agent's words before it."""
 NEAREST = 4
@@ -26,18 +29,16 @@ def says_nothing(turns: Sequence[Turn]) -> bool:
 
 
 async def known_facts(memory: Memory, turns: Sequence[Turn]) -> list[Fact]:
-    """The live facts nearest to what was said: the nearest of each turn first, then the second nearest."""
+    """The live facts nearest to what was said: what is nearest to each part of it first, the nearest of all
+    before the others."""
     asked = _questions(turns)
     vectors = await memory.embedder.embed_batch([text for _, text in asked])
-    ranked = [
-        await memory.facts.similar(turn.user_id, turn.agent_id, vector, A_TURN)
-        for (turn, _), vector in zip(asked, vectors, strict=True)
-    ]
-    found: dict[UUID, Fact] = {}
-    for place in range(A_TURN):
-        for facts in ranked:
-            if place < len(facts):
-                found.setdefault(facts[place].fact_id, facts[place])
+    near: list[tuple[int, float, Fact]] = []
+    for (turn, _), vector in zip(asked, vectors, strict=True):
+        facts = await memory.facts.similar(turn.user_id, turn.agent_id, vector, A_TURN)
+        near += [(place, away, fact) for place, (away, fact) in enumerate(facts)]
+    near.sort(key=lambda one: one[:2])
+    found = {fact.fact_id: fact for _, _, fact in near}
     return list(found.values())[:MOST]
 
 
@@ -55,7 +56,7 @@ async def only_new(
     kept, confirmed = [], list(extraction.confirmed)
     for place, fact in enumerate(extraction.facts):
         near = await memory.facts.similar(turns[0].user_id, turns[0].agent_id, vectors[place], NEAREST)
-        twin = next((one for one in near if one.fact_id not in ending and says_same(fact, one)), None)
+        twin = next((one for _, one in near if one.fact_id not in ending and says_same(fact, one)), None)
         if twin is None:
             kept.append(place)
         else:
@@ -65,12 +66,13 @@ async def only_new(
 
 
 def _questions(turns: Sequence[Turn]) -> list[tuple[Turn, str]]:
-    """Turns that say something, each with the text that is looked up for it."""
+    """What callers say, each part with the text that is looked up for it."""
     found = []
     before = ""
     for turn in turns:
         if turn.role == "user" and turn.text.strip():
             short = len(turn.text) < SHORT_CHARS
-            found.append((turn, f"{before} {turn.text}".strip() if short else turn.text))
+            said = [part.text for part in parts(turn, LONGEST_QUESTION)]
+            found += [(turn, f"{before} {text}".strip() if short else text) for text in said]
         before = turn.text if turn.role == "assistant" else ""
     return found

@@ -7,12 +7,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import asyncpg
 
 from echoic.memory.embedding.embedder import Vector
-from echoic.memory.errors import StoreUnavailable
+from echoic.memory.errors import ModelAnswerInvalid, StoreUnavailable
 from echoic.memory.graph import ledger as graph_ledger
 from echoic.memory.privacy.locked_connection import LEARNING, locked, within
 from echoic.memory.profile.episodes import note_episode
@@ -25,7 +26,7 @@ from echoic.memory.store.database import UNAVAILABLE, unreachable
 from echoic.memory.store.facts import notify
 from echoic.memory.store.queries import query
 from echoic.memory.types import Fact, Turn
-from echoic.workers.attempts import Attempts
+from echoic.workers.attempts import MOST_FAILURES, Attempts
 from echoic.workers.learn.extractor import Extraction, Extractor
 from echoic.workers.learn.known_facts import known_facts, only_new, says_nothing
 from echoic.workers.model.chat import SPENT, Spent
@@ -152,14 +153,15 @@ class Learner:
         file = self._memory.settings.profile_file
         profile = await within(connection, read_profile(connection, file))
         extraction, vectors = await self._extract(turns, profile)
+        if extraction.unread and batch.failures + 1 < MOST_FAILURES:
+            raise ModelAnswerInvalid(next(iter(extraction.unread.values())))
         learned = Learned(turns, extraction, vectors, profile, spent)
         await within(connection, self._commit(connection, user_id, batch, learned, report))
 
     async def _extract(self, turns: Sequence[Turn], profile: ProfileSettings) -> tuple[Extraction, Vector]:
         extraction = Extraction()
         if not says_nothing(turns):
-            known = await known_facts(self._memory, turns)
-            extraction = await self._extractor.extract(turns, known, profile)
+            extraction = await self._extractor.extract(turns, partial(known_facts, self._memory), profile)
         return await only_new(self._memory, turns, extraction)
 
     async def _commit(
@@ -194,11 +196,16 @@ class Learner:
             await graph_ledger.mark_due(connection, user_id, turns[0].agent_id, ended)
             spent = (learned.spent.tokens_in, learned.spent.tokens_out)
             await batches.finish(connection, user_id, batch.batch_id, len(extraction.facts), *spent)
+            if extraction.unread:
+                why = next(iter(extraction.unread.values()))
+                await batches.give_up(connection, user_id, list(extraction.unread), why)
             if extraction.facts or closed:
                 await notify(connection, user_id)
+        report.dead += bool(extraction.unread)
         report.batches, report.turns = report.batches + 1, report.turns + len(turns)
         report.facts, report.closed = report.facts + len(extraction.facts), report.closed + closed
         counts = {"turns": len(turns), "facts": len(extraction.facts), "closed": closed}
+        counts |= {"unread": len(extraction.unread)} if extraction.unread else {}
         refused = {reason.replace(" ", "_"): count for reason, count in extraction.refused.items()}
         log.info("learn.done", extra={"batch_id": str(batch.batch_id), **counts, "refused": refused})
 

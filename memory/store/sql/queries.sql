@@ -190,7 +190,7 @@ group by name order by max((payload ->> 'importance')::real) desc nulls last,
 
 -- name: similar_facts
 -- Live facts nearest to a vector, whoever keeps them: for learning, never for a prompt. $2 agent $3 vector $4 how many $5 now
-select id, payload from facts join (
+select id, payload, away from facts join (
     select ref, vector <#> (select $3::vector::halfvec) as away from fact_index
     where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $5)
     order by 2 limit $4
@@ -436,6 +436,13 @@ with failed as (
     update turns set state = 'dead' from failed where user_id = $1 and failed.state = 'dead' and turn_id = any(failed.turn_ids)
 )
 select state = 'dead' from failed
+
+-- name: give_up_turns
+-- $2 batch id $3 turn ids $4 error (no words in it)
+with given_up as (
+    insert into batches (user_id, batch_id, turn_ids, state, error, finished_at) values ($1, $2, $3, 'dead', $4, now())
+)
+update turns set state = 'dead' where user_id = $1 and turn_id = any($3)
 
 -- name: put_batch_back
 -- $2 batch id
