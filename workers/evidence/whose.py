@@ -1,6 +1,7 @@
 """Whose a fact is: the caller's, or that of somebody whom the words name."""
 
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 
 from echoic.memory.text.canonical import clauses, has, is_unspaced, same, same_stem
 from echoic.memory.text.content import function_words, tells
@@ -62,19 +63,36 @@ def _is_earlier(told: Sequence[str], clause: Sequence[str], at: int, spoken: Spo
 
 
 def names_subject(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
-    """Whether somebody else is named in the words, and in the fact; and it is not their teacher, mother, …"""
+    """Whether the fact names somebody else whom the words name, and is not about their teacher, mother, …"""
+    told = spoken.words(operation.text)
+    people = keys_in(told, spoken.language)
+    if not (people or is_named(operation.about, told, spoken)):
+        return False
+    if any(_is_kin_of_kin(operation.about, at, spoken) for at in turns):
+        return True
     heard = spoken.heard()
     if operation.known is not None:
         heard += spoken.words(spoken.known[operation.known].text)
     heard += [word for at in turns for word in spoken.words(asked(spoken, at))]
-    told = spoken.words(operation.text)
     # "my sister's little one" is the sister's daughter: who is named with them counts too
-    others = keys_in(told, spoken.language) & keys_in(heard, spoken.language)
-    if not (is_named(operation.about, heard, spoken) or others) or not is_named(
-        operation.about, told, spoken
-    ):
-        return False
-    return not all(_belongs_to(operation, at, spoken) for at in turns)
+    if people & keys_in(heard, spoken.language) or is_named(operation.about, heard, spoken):
+        return not all(_belongs_to(operation, at, spoken) for at in turns)
+    return any(_names_nobody(at, spoken) for at in turns)
+
+
+def _is_kin_of_kin(about: About, at: int, spoken: Spoken) -> bool:
+    """ "My daughter's husband" is the son-in-law: two people side by side may be told of as a third."""
+    words, key = spoken.words(spoken.turns[at].text), key_of(about.role)
+    found = mentions(words, spoken.language)
+    return key not in {one.key for one in found} and any(
+        _is_beside(one, other.begin, words, (), spoken.language) for one, other in pairwise(found)
+    )
+
+
+def _names_nobody(at: int, spoken: Spoken) -> bool:
+    """Neither the speaker nor anybody by a word that is known: "the big one starts school" is of a child."""
+    words = spoken.words(spoken.turns[at].text)
+    return not (mentions(words, spoken.language) or speaks_of_self(words, spoken.language))
 
 
 def is_named(about: About, words: Sequence[str], spoken: Spoken) -> bool:
