@@ -236,13 +236,14 @@ def _answers(fact: str, at: int, spoken: Spoken) -> bool:
     if chosen and not any(spoken.among(word, told) for word in chosen):
         return False
     denies = has(language.negation, own) or has(language.no, own[:OPENING])
-    if has(language.negation, told):
+    agrees = has(language.yes, own[:OPENING])
+    if has(language.negation, told) and (denies or agrees):
         return denies
-    if is_question(spoken.turns[at].text) and not has(language.yes, own[:OPENING]):
+    if is_question(spoken.turns[at].text) and not agrees:
         return False
     functions = function_words(language.code)
     says_little = sum(tells(word) and word not in functions for word in own) <= 1 + (len(own) <= OPENING)
-    return has(language.yes, own[:OPENING]) or (says_little and not denies)
+    return agrees or (says_little and not denies)
 
 
 def _names_what_ends(operation: Operation, spoken: Spoken) -> bool:

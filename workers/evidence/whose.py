@@ -68,8 +68,6 @@ def names_subject(operation: Operation, spoken: Spoken, turns: Sequence[int]) ->
     people = keys_in(told, spoken.language)
     if not (people or is_named(operation.about, told, spoken)):
         return False
-    if any(_is_kin_of_kin(operation.about, at, spoken) for at in turns):
-        return True
     heard = spoken.heard()
     if operation.known is not None:
         heard += spoken.words(spoken.known[operation.known].text)
@@ -77,22 +75,19 @@ def names_subject(operation: Operation, spoken: Spoken, turns: Sequence[int]) ->
     # "my sister's little one" is the sister's daughter: who is named with them counts too
     if people & keys_in(heard, spoken.language) or is_named(operation.about, heard, spoken):
         return not all(_belongs_to(operation, at, spoken) for at in turns)
-    return any(_names_nobody(at, spoken) for at in turns)
+    return any(_may_be_another(spoken.words(spoken.turns[at].text), spoken.language) for at in turns)
 
 
-def _is_kin_of_kin(about: About, at: int, spoken: Spoken) -> bool:
-    """ "My daughter's husband" is the son-in-law: two people side by side may be told of as a third."""
-    words, key = spoken.words(spoken.turns[at].text), key_of(about.role)
-    found = mentions(words, spoken.language)
-    return key not in {one.key for one in found} and any(
-        _is_beside(one, other.begin, words, (), spoken.language) for one, other in pairwise(found)
-    )
+def _may_be_another(words: Sequence[str], language: Language) -> bool:
+    """Whether words may mean somebody by other words than the fact's.
 
-
-def _names_nobody(at: int, spoken: Spoken) -> bool:
-    """Neither the speaker nor anybody by a word that is known: "the big one starts school" is of a child."""
-    words = spoken.words(spoken.turns[at].text)
-    return not (mentions(words, spoken.language) or speaks_of_self(words, spoken.language))
+    "My daughter's husband" is the son-in-law; "the big one starts school" names neither the speaker nor anybody
+    by a word that is known.
+    """
+    found = mentions(words, language)
+    if any(_is_beside(one, other.begin, words, (), language) for one, other in pairwise(found)):
+        return True
+    return not (found or speaks_of_self(words, language))
 
 
 def is_named(about: About, words: Sequence[str], spoken: Spoken) -> bool:
