@@ -210,16 +210,16 @@ def _is_said(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool
     """At least one of the fact's words was said there, or answers what was asked; every number, date and name
     was said somewhere."""
     near = [spoken.turns[at].text for at in turns]
-    near += [
+    answered = [
         question for at in turns if (question := asked(spoken, at)) and _answers(operation.text, at, spoken)
     ]
-    said = spoken.said(near)
+    said = spoken.said([*near, *answered])
     everywhere = [*said, *spoken.heard(), *spoken.said(asked(spoken, at) for at in turns)]
     if operation.about != CALLER:
         said = [*said, *spoken.heard()]
     # how the agent should talk is asked for in the second person, and written down in other words
     is_wish = operation.topic == "assistant" and bool(operation.quote)
-    if not (is_wish or _shares(operation.text, said, spoken) or _names_what_ends(operation, spoken)):
+    if not (is_wish or answered or _shares(operation.text, said, spoken) or _names_what_ends(operation, spoken)):
         return False
     return all(
         _was_said(word, operation, everywhere, spoken) for word in _exact_words(operation.text, spoken)
