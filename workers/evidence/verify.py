@@ -348,7 +348,7 @@ def _is_like(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool
         return is_same(operation.about, known.about)
     whose = about_in(known.text, spoken)
     if operation.about == CALLER:
-        return whose == CALLER and not all(is_anothers(known.text, at, spoken) for at in turns)
+        return not all(is_anothers(known.text, at, spoken) for at in turns)
     return (
         is_same(operation.about, whose)
         if whose != CALLER
