@@ -81,8 +81,8 @@ def names_subject(operation: Operation, spoken: Spoken, turns: Sequence[int]) ->
 def _may_be_another(words: Sequence[str], language: Language) -> bool:
     """Whether words may mean somebody by other words than the fact's.
 
-    "My daughter's husband" is the son-in-law; "the big one starts school" names neither the speaker nor anybody
-    by a word that is known.
+    "My daughter's husband" is the son-in-law; "the big one starts school" names neither the speaker nor
+    anybody by a word that is known.
     """
     found = mentions(words, language)
     if any(_is_beside(one, other.begin, words, (), language) for one, other in pairwise(found)):
