@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from echoic.memory.text.language import Language, fold, fold_pattern, languages, letters
+from echoic.memory.text.language import UNKNOWN, Language, fold, fold_pattern, languages, letters
 from echoic.memory.text.numbers.spoken import with_digits
 from echoic.memory.text.words import ASKED_AT_ONCE, languages_of, words_only
 
@@ -53,7 +53,7 @@ class TimeWords:
 def time_words(text: str) -> list[TimeWords]:
     """Those of the language a question is in; of all languages where no word tells."""
     codes = languages_of(text) or sorted(languages())
-    return [_of_language(code) for code in codes]
+    return [time_words_of(code) for code in codes]
 
 
 def speaks_of(kind: str, text: str) -> bool:
@@ -68,8 +68,9 @@ def _spaced(text: str) -> str:
 
 
 @cache
-def _of_language(code: str) -> TimeWords:
-    language = languages()[code]
+def time_words_of(code: str) -> TimeWords:
+    """One language's; nothing is found by those of a language without a file."""
+    language = languages().get(code, UNKNOWN)
     data = language.time
     if not data:
         return TimeWords(language, {}, {})
@@ -84,6 +85,7 @@ def _of_language(code: str) -> TimeWords:
     places["year"] = r"(?P<year>(?:19|20)\d\d)"
     edges = data.get("edges", "")
     templates = _PLAIN | {kind: data[kind] for kind in _KINDS if kind in data}
+    templates["this_weekday"] = [one.replace("{unit}", "{weekday}") for one in data.get("this", ())]
     return TimeWords(
         language,
         {kind: [_compiled(one, places, edges) for one in said] for kind, said in templates.items()},

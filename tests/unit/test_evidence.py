@@ -231,3 +231,64 @@ def test_a_quote_of_any_length_is_read(length):
 def test_any_words_can_be_held_against(said):
     """Three languages in a turn, right-to-left text, nothing at all."""
     assert verdict(spoken(f"U: {said}"), "Is from Mars", quote="Mars") in ("unsaid", "invented")
+
+
+@pytest.mark.parametrize(
+    ("said", "fact", "about", "reason"),
+    [
+        ("my daughter's husband is a plumber", "Son-in-law is a plumber", "son-in-law", ""),
+        ("母の姉が長野に住んでいます", "伯母は長野に住んでいる", "伯母", ""),
+        ("Córka mojej siostry mieszka w Krakowie", "Siostrzenica mieszka w Krakowie", "siostrzenica", ""),
+        ("큰애가 내년에 중학교 들어가요", "첫째 아이가 중학교에 들어감", "첫째 아이", ""),
+        ("my mother-in-law's eighty two", "Mother is 82", "mother", "another's"),
+        ("my wife lives in Rome", "Sister lives in Rome", "sister", "another's"),
+    ],
+)
+def test_kin_of_kin_may_be_told_of_by_one_word(said, fact, about, reason):
+    """Two people side by side are a third; one alone is nobody else."""
+    assert verdict(spoken(f"U: {said}"), fact, about=about) == reason
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "fact", "reason"),
+    [
+        ("Quer de manhã ou à tarde?", "tanto faz", "Não tem preferência de horário", ""),
+        ("您要靠窗还是靠过道?", "都行", "对座位没有偏好", ""),
+        ("Do you smoke?", "yes", "Does not smoke", "invented"),
+        ("Do you smoke?", "no", "Does not smoke", ""),
+    ],
+)
+def test_an_answer_says_what_the_question_left_open(question, answer, fact, reason):
+    """It need not repeat a word; a yes says no "not"."""
+    assert verdict(spoken(f"A: {question}", f"U: {answer}"), fact) == reason
+
+
+@pytest.mark.parametrize(
+    ("known", "said", "reason"),
+    [
+        ("Goes to yoga on Wednesdays", "no yoga for me this week", "unlike"),
+        ("Goes to yoga on Wednesdays", "no yoga for me today", "unlike"),
+        ("Goes to yoga on Wednesdays", "I gave up the yoga", ""),
+        ("Ходит на танцы по средам", "в эту среду танцев не будет", "unlike"),
+        ("수요일마다 요가를 한다", "이번 주 수요일은 요가 선생님이 아프대요", "unlike"),
+        ("Works at Boots", "I left Boots this week", ""),
+    ],
+)
+def test_one_occasion_ends_no_habit(known, said, reason):
+    """What is off this week goes on next week."""
+    assert verdict(spoken(f"U: {said}", known=[known]), op="end 1", quote=said) == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "fact", "reason"),
+    [
+        ("my appointment is in January", "Appointment on 14 January 2027", "invented"),
+        ("my appointment is in January", "Appointment in January 2027", ""),
+        ("my appointment is on the fourteenth of January", "Appointment on 14 January 2027", ""),
+        ("my appointment is on the second Thursday in January", "Appointment on 14 January 2027", ""),
+        ("tenho consulta em janeiro", "Consulta em 14 de janeiro de 2027", "invented"),
+    ],
+)
+def test_a_month_alone_has_no_day(said, fact, reason):
+    """Whatever date a model gives it."""
+    assert verdict(spoken(f"U: {said}"), fact, when=f"2027-01-14 day: {said}") == reason

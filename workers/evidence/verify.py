@@ -14,7 +14,7 @@ the checks that need them say nothing.
 5. `another's`: it is told of the caller, in a clause about somebody whom it leaves out; or of somebody whom
 the
    words do not name.
-6. `unlike`: the known fact it touches does not exist, or is another person's.
+6. `unlike`: the known fact it touches does not exist, or is not what the words are about (`known.py`).
 """
 
 import re
@@ -35,8 +35,10 @@ from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language
 from echoic.memory.text.people import keys_in, names
 from echoic.memory.text.secrets import MASK
-from echoic.memory.types import CALLER, Fact
+from echoic.memory.text.time_words import time_words_of
+from echoic.memory.types import CALLER
 from echoic.workers.evidence.denial import OPENING, is_denied
+from echoic.workers.evidence.known import is_like, is_named_in
 from echoic.workers.evidence.operations import AGENT, NOT_MEANT, Operation
 from echoic.workers.evidence.spoken import (
     NAME,
@@ -50,12 +52,8 @@ from echoic.workers.evidence.spoken import (
     places,
 )
 from echoic.workers.evidence.whose import (
-    about_in,
     is_anothers,
-    is_named,
-    is_same,
     names_subject,
-    speaks_of_self,
 )
 
 Reason = Literal["", "unsaid", "not meant", "invented", "denied", "another's", "unlike"]
@@ -107,7 +105,7 @@ def _refused(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> Reas
         return "not meant"
     if not turns:
         return "unsaid"
-    if operation.kind != "add" and not _is_like(operation, spoken, turns):
+    if operation.kind != "add" and not is_like(operation, spoken, turns):
         return "unlike"
     return _fact_refused(operation, spoken, turns) if operation.kind in ("add", "replace") else ""
 
@@ -213,16 +211,18 @@ def _is_said(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool
     """At least one of the fact's words was said there, or answers what was asked; every number, date and name
     was said somewhere."""
     near = [spoken.turns[at].text for at in turns]
-    near += [
+    answered = [
         question for at in turns if (question := asked(spoken, at)) and _answers(operation.text, at, spoken)
     ]
-    said = spoken.said(near)
+    said = spoken.said([*near, *answered])
     everywhere = [*said, *spoken.heard(), *spoken.said(asked(spoken, at) for at in turns)]
     if operation.about != CALLER:
         said = [*said, *spoken.heard()]
     # how the agent should talk is asked for in the second person, and written down in other words
     is_wish = operation.topic == "assistant" and bool(operation.quote)
-    if not (is_wish or _shares(operation.text, said, spoken) or _names_what_ends(operation, spoken)):
+    if not (
+        is_wish or answered or _shares(operation.text, said, spoken) or _names_what_ends(operation, spoken)
+    ):
         return False
     return all(
         _was_said(word, operation, everywhere, spoken) for word in _exact_words(operation.text, spoken)
@@ -239,13 +239,14 @@ def _answers(fact: str, at: int, spoken: Spoken) -> bool:
     if chosen and not any(spoken.among(word, told) for word in chosen):
         return False
     denies = has(language.negation, own) or has(language.no, own[:OPENING])
-    if has(language.negation, told):
+    agrees = has(language.yes, own[:OPENING])
+    if has(language.negation, told) and (denies or agrees):
         return denies
-    if is_question(spoken.turns[at].text) and not has(language.yes, own[:OPENING]):
+    if is_question(spoken.turns[at].text) and not agrees:
         return False
     functions = function_words(language.code)
     says_little = sum(tells(word) and word not in functions for word in own) <= 1 + (len(own) <= OPENING)
-    return has(language.yes, own[:OPENING]) or (says_little and not denies)
+    return agrees or (says_little and not denies)
 
 
 def _names_what_ends(operation: Operation, spoken: Spoken) -> bool:
@@ -253,7 +254,7 @@ def _names_what_ends(operation: Operation, spoken: Spoken) -> bool:
     named."""
     if operation.kind != "replace" or operation.known is None or operation.known >= len(spoken.known):
         return False
-    return _is_named_in(spoken.words(operation.quote), spoken.known[operation.known].text, spoken)
+    return is_named_in(spoken.words(operation.quote), spoken.known[operation.known].text, spoken)
 
 
 def _shares(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
@@ -284,7 +285,7 @@ def _was_said(word: str, operation: Operation, said: Sequence[str], spoken: Spok
             MASK in turn.text or spoken.numerals(turn.text) for turn in spoken.turns
         )
         pairs = {"2"} if has(spoken.language.dual, said) else set()
-        known = {*_numbers_of(operation), *said, *_reckoned(operation.text, said), *pairs}
+        known = {*_numbers_of(operation, spoken), *said, *_reckoned(operation.text, said), *pairs}
         return digits <= known or not is_readable
     if word in calendar_words(spoken.language.code):
         return operation.when.begins is not None or operation.when.ends is not None
@@ -326,67 +327,24 @@ def _reckoned(text: str, said: Iterable[str]) -> set[str]:
     return found | {part for whole, part in _FRACTION.findall(text) if int(whole) in heard}
 
 
-def _numbers_of(operation: Operation) -> frozenset[str]:
+def _numbers_of(operation: Operation, spoken: Spoken) -> frozenset[str]:
     """The numbers that a fact's dates explain."""
     found: set[str] = set()
+    is_month = _names_month_alone(operation.when.words, spoken)
     for moment in (operation.when.begins, operation.when.ends):
         if moment is not None:
-            found |= {str(moment.day), str(moment.month), str(moment.year), str(moment.year)[2:]}
+            found |= {str(moment.month), str(moment.year), str(moment.year)[2:]}
+            found |= set() if is_month else {str(moment.day)}
             for part in ("hour", "minute"):
                 value = getattr(moment, part, None)
                 found |= {str(value), f"{value:02}", str(value % 12)} if value is not None else set()
     return frozenset(found)
 
 
-# 6. the known fact
-
-
-def _is_like(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
-    """Whether the known fact may be touched: it exists, and is about the same person."""
-    if operation.known is None or operation.known >= len(spoken.known):
+def _names_month_alone(words: str, spoken: Spoken) -> bool:
+    """ "In January" has no day, whatever date a model gives it."""
+    time = time_words_of(spoken.language.code)
+    told = time.words(words)
+    if any(map(str.isdigit, told)) or not any(time.find("month", told)):
         return False
-    known = spoken.known[operation.known]
-    if operation.kind == "replace" and not _is_of_one_matter(operation, known, spoken, turns):
-        return False
-    if operation.kind == "end" and not _touches(operation.quote, known.text, spoken):
-        return False
-    if known.about is not None:
-        return is_same(operation.about, known.about)
-    whose = about_in(known.text, spoken)
-    if operation.about == CALLER:
-        return whose == CALLER and not all(is_anothers(known.text, at, spoken) for at in turns)
-    return (
-        is_same(operation.about, whose)
-        if whose != CALLER
-        else is_named(operation.about, spoken.words(known.text), spoken)
-    )
-
-
-def _is_of_one_matter(operation: Operation, known: Fact, spoken: Spoken, turns: Sequence[int]) -> bool:
-    """Whether a fact may give way to another: they are of one topic, share words, or what gives way is named.
-
-    "I'm in Hamburg for the fair" replaces no "Lives in Kassel". Facts of other systems have no topic.
-    """
-    if known.topic in ("", operation.topic):
-        return True
-    evidence = [operation.quote] if operation.quote else [spoken.turns[at].text for at in turns]
-    words = spoken.said([*evidence, operation.text, *(asked(spoken, at) for at in turns)])
-    return _is_named_in(words, known.text, spoken)
-
-
-def _touches(quote: str, known: str, spoken: Spoken) -> bool:
-    """Whether words may end this fact: they name something of it, or the caller speaks of themselves.
-
-    "My cleaner's divorced now" does not end "Is married".
-    """
-    language, words = spoken.language, spoken.words(quote)
-    if not quote or not language.self or speaks_of_self(words, language):
-        return True
-    return _is_named_in(words, known, spoken)
-
-
-def _is_named_in(words: Sequence[str], known: str, spoken: Spoken) -> bool:
-    """Whether words name something of a known fact; a day of the week is none: two things are on Mondays."""
-    calendar = calendar_words(spoken.language.code)
-    named = (word for word in spoken.content(known) if spoken.among(word, words))
-    return any(not spoken.among(word, calendar) for word in named)
+    return not (any(time.find("weekday", told)) or any(time.find("near", told)))

@@ -1,6 +1,7 @@
 """Whose a fact is: the caller's, or that of somebody whom the words name."""
 
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 
 from echoic.memory.text.canonical import clauses, has, is_unspaced, same, same_stem
 from echoic.memory.text.content import function_words, tells
@@ -62,19 +63,31 @@ def _is_earlier(told: Sequence[str], clause: Sequence[str], at: int, spoken: Spo
 
 
 def names_subject(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
-    """Whether somebody else is named in the words, and in the fact; and it is not their teacher, mother, …"""
+    """Whether the fact names somebody else whom the words name, and is not about their teacher, mother, …"""
+    told = spoken.words(operation.text)
+    people = keys_in(told, spoken.language)
+    if not (people or is_named(operation.about, told, spoken)):
+        return False
     heard = spoken.heard()
     if operation.known is not None:
         heard += spoken.words(spoken.known[operation.known].text)
     heard += [word for at in turns for word in spoken.words(asked(spoken, at))]
-    told = spoken.words(operation.text)
     # "my sister's little one" is the sister's daughter: who is named with them counts too
-    others = keys_in(told, spoken.language) & keys_in(heard, spoken.language)
-    if not (is_named(operation.about, heard, spoken) or others) or not is_named(
-        operation.about, told, spoken
-    ):
-        return False
-    return not all(_belongs_to(operation, at, spoken) for at in turns)
+    if people & keys_in(heard, spoken.language) or is_named(operation.about, heard, spoken):
+        return not all(_belongs_to(operation, at, spoken) for at in turns)
+    return any(_may_be_another(spoken.words(spoken.turns[at].text), spoken.language) for at in turns)
+
+
+def _may_be_another(words: Sequence[str], language: Language) -> bool:
+    """Whether words may mean somebody by other words than the fact's.
+
+    "My daughter's husband" is the son-in-law; "the big one starts school" names neither the speaker nor
+    anybody by a word that is known.
+    """
+    found = mentions(words, language)
+    if any(_is_beside(one, other.begin, words, (), language) for one, other in pairwise(found)):
+        return True
+    return not (found or speaks_of_self(words, language))
 
 
 def is_named(about: About, words: Sequence[str], spoken: Spoken) -> bool:
