@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from itertools import groupby, pairwise
+from threading import Lock
 
 import snowballstemmer
 
@@ -35,6 +36,10 @@ SYLLABLES = 2
 """... and syllables of Hangul, whose particles stick to the word."""
 ENDING = 2
 """Letters that the shorter one may have after that: "Erdnüsse" and "Erdnussallergie"."""
+
+
+_stemming = Lock()
+"""A stemmer keeps the word it works on in itself."""
 
 
 class Joined(str):
@@ -260,7 +265,8 @@ def _spelled_digits(found: list[str], language: Language) -> list[str]:
 
 @lru_cache(maxsize=16_384)
 def _stem(stemmer: str, word: str) -> str:
-    return str(_stemmer(stemmer).stemWord(word))
+    with _stemming:
+        return str(_stemmer(stemmer).stemWord(word))
 
 
 @lru_cache(maxsize=32)

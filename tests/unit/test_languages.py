@@ -1,8 +1,10 @@
 """The language files: what they hold is whole, and a language is added by adding one file."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from echoic.memory.text.canonical import same, tokens
+from echoic.memory.text.canonical import _stem, same, same_stem, tokens
 from echoic.memory.text.language import UNKNOWN, language_of, languages
 from echoic.memory.text.people import key_of, keys_in, names
 from echoic.memory.text.words import is_follow_up, is_small_talk
@@ -95,3 +97,13 @@ def test_forms_of_a_word(one, other, is_same):
 def test_no_words_have_no_language(texts):
     """And nothing is told apart then."""
     assert language_of(texts) == UNKNOWN
+
+
+def test_threads_stem_alike():
+    # a fact is held against its words in a thread, and every batch of a worker in one of its own
+    german = languages()["de"]
+    forms = [f"{word}{number}" for number in range(400) for word in ("häuser", "nationen", "spielten")]
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda form: same_stem(f"{form}en", form, german), forms))
+    _stem.cache_clear()
+    assert found == [same_stem(f"{form}en", form, german) for form in forms]

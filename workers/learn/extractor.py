@@ -185,10 +185,8 @@ class VerifiedExtractor:
         answer = await self._source.operations(portion, shown)
         found.refused["unreadable"] += answer.unreadable
         found.tags = {**answer.tags, **found.tags}
-        foreign = await asyncio.to_thread(foreign_sentences, portion.turns, portion.language)
-        spoken = Spoken(portion.turns, portion.language, shown, foreign)
-        for operation in answer.operations:
-            found.take(operation, spoken, portion.new)
+        # two hundred operations on a long turn take seconds, and others share this loop
+        await asyncio.to_thread(found.take_all, answer.operations, portion, shown)
 
     async def close(self) -> None:
         await self._source.close()
@@ -211,6 +209,13 @@ class _Found:
     @property
     def facts(self) -> list[Fact]:
         return list(self._new.values())
+
+    def take_all(self, operations: Sequence[Operation], portion: Portion, shown: Sequence[Fact]) -> None:
+        """Carry out those that the portion's turns bear out."""
+        foreign = foreign_sentences(portion.turns, portion.language)
+        spoken = Spoken(portion.turns, portion.language, shown, foreign)
+        for operation in operations:
+            self.take(operation, spoken, portion.new)
 
     def take(self, operation: Operation, spoken: Spoken, new: int) -> None:
         """Carry out one operation, or count why not. Where a replacement's evidence is of another person, the
