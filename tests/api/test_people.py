@@ -75,11 +75,10 @@ async def test_who_is_erased_is_gone_everywhere(served, admin):
 
 
 async def test_learning_is_asked_for_and_followed(served, admin):
-    """202 at once, with where to look; idle when nothing waits."""
+    """202 before anything is learned, with where to look; idle when nothing waits."""
     await say(served.memory, "My dog is called Biscuit.")
-    began = datetime.now(UTC)
     task = await admin.post("/v1/users/ana/learn")
-    assert task.status_code == 202 and datetime.now(UTC) - began < timedelta(seconds=1)
+    assert task.status_code == 202
     assert task.json() == {"open_turns": 1, "queued": True, "follow": task.headers["location"]}
     assert (await admin.get(task.headers["location"])).json()["state"] == "waiting"
     turn = (await served.memory.turns.list("ana"))[0]
