@@ -62,6 +62,7 @@ async def open_mem0(memory: Memory) -> AsyncIterator[Any]:
         try:
             yield mem0
         finally:
+            await SameEmbedder.embedder.close()
             mem0.vector_store.connection_pool.close()
             mem0.db.close()
 

@@ -251,5 +251,5 @@ def _read(word: str) -> Mapping[str, str]:
 def _digits(word: str, folded: str, language: Language) -> str:
     if folded in language.zero or folded in language.repeats:
         return "0"  # "double": a part of the number, whatever it doubles
-    digits = str(language.digits.get(folded, "")) or number_of(word, language)
+    digits = str(language.digits.get(folded, "")) or number_of(word, folded, language)
     return digits.rstrip("0") if len(digits) > 2 else digits

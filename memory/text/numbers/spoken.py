@@ -7,7 +7,7 @@ import re
 
 from text_to_num import alpha2digit
 
-from echoic.memory.text.language import Language, fold
+from echoic.memory.text.language import Language
 from echoic.memory.text.numbers.composed import counted, with_composed
 
 _ELIDED = re.compile(r"\b(\w{3,})['’](?=\w)")
@@ -27,11 +27,15 @@ def with_digits(text: str, language: Language) -> str:
         return text
 
 
-def number_of(word: str, language: Language) -> str:
-    """The digits of one number word, also where "and" is written together with it; empty if it is none."""
+def number_of(word: str, folded: str, language: Language) -> str:
+    """The digits of one number word, also where "and" is written together with it; empty if it is none.
+
+    Args:
+        folded: the same word, as it is typed without accents.
+    """
     if language.numbers:
         return counted(word, language)
-    for form in dict.fromkeys((word.casefold(), fold(word))) if language.spoken_numbers else ():
+    for form in dict.fromkeys((word.casefold(), folded)) if language.spoken_numbers else ():
         digits = alpha2digit(form, language.spoken_numbers, threshold=0)
         if digits.isdigit():
             return str(digits)
