@@ -24,12 +24,15 @@ while True:
 
 
 def child(folder: Path, script: str, name: str = "child", **options: object) -> Child:
-    return Child(name, [sys.executable, "-c", script], folder / f"{name}.log", bool, **options)  # type: ignore[arg-type]
+    """One that is ready once it said a whole line: unbuffered, `print` writes a line in pieces."""
+    command = [sys.executable, "-c", script]
+    return Child(name, command, folder / f"{name}.log", lambda said: "\n" in said, **options)  # type: ignore[arg-type]
 
 
 def pids(of: Child) -> list[int]:
     """The processes that it has been so far."""
-    return [int(line.split()[1]) for line in of.log.read_text().splitlines() if line.startswith("pid")]
+    lines = of.log.read_text().splitlines(keepends=True)
+    return [int(line.split()[1]) for line in lines if line.startswith("pid") and line.endswith("\n")]
 
 
 def interrupt() -> None:
