@@ -18,7 +18,7 @@ from echoic.workers.evidence.whose import about_in
 from echoic.workers.learn.conversation import Portion
 from evals.learning.cases import Case
 
-DAYS_AWAY = 400
+DAYS_AWAY = 1200
 
 
 class Replay:

@@ -162,18 +162,28 @@ def parts(sentence: str) -> list[str]:
 
 
 def cut(words: list[str], language: Language) -> list[list[str]]:
-    """Words in clauses, at conjunctions and pronouns."""
-    begins = [*language.breaks, *language.self, *language.others]
-    starts = sorted(
-        {
-            at
-            for phrase in map(_spelled, begins)
-            for at in range(1, len(words))
-            if words[at : at + len(phrase)] == phrase and not isinstance(words[at], Joined)
-        }
-    )
-    edges = [0, *starts, len(words)]
+    """Words in clauses, at conjunctions and pronouns, and behind a verb that comes last."""
+    begins = [one for one in (*language.breaks, *language.self, *language.others) if one not in language.ends]
+    starts = {
+        at
+        for phrase in map(_spelled, begins)
+        for at in range(1, len(words))
+        if words[at : at + len(phrase)] == phrase and not isinstance(words[at], Joined)
+    }
+    edges = [0, *sorted(starts | _behind_verbs(words, language)), len(words)]
     return [words[begin:end] for begin, end in pairwise(edges) if begin < end]
+
+
+def _behind_verbs(words: Sequence[str], language: Language) -> set[int]:
+    """Places behind what ends a clause; what denies it belongs to it: "है नहीं"."""
+    found = set()
+    for phrase in language.ends:
+        spelled, at = _spelled(phrase), 0
+        while (at := place(spelled, words, at)) >= 0:
+            at += len(spelled)
+            if first_of(language.negation, words[at:]) != 0:
+                found.add(at)
+    return found
 
 
 def is_unspaced(word: str) -> bool:

@@ -56,6 +56,8 @@ class Language:
     """What makes a condition and its consequence unreal: "if I were", "I'd"."""
     breaks: Words = ()
     """What begins another clause."""
+    ends: Words = ()
+    """What ends one, where the verb comes last: speech recognition writes no commas."""
     that: Words = ()
     """What begins the clause that says what was said: "I never told you that …"."""
     naming: Words = ()
@@ -145,8 +147,8 @@ def _is_indic(mark: str) -> bool:
 
 
 _WORDS = (
-    *("self", "others", "negation", "yes", "no", "unreal", "condition", "would", "breaks", "that"),
-    *("naming", "dual"),
+    *("self", "others", "negation", "yes", "no", "unreal", "condition", "would", "breaks", "ends"),
+    *("that", "naming", "dual"),
 )
 
 

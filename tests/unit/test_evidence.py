@@ -292,3 +292,61 @@ def test_one_occasion_ends_no_habit(known, said, reason):
 def test_a_month_alone_has_no_day(said, fact, reason):
     """Whatever date a model gives it."""
     assert verdict(spoken(f"U: {said}"), fact, when=f"2027-01-14 day: {said}") == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "fact", "when", "reason"),
+    [
+        (
+            "meine Frau kommt am siebzehnten Dezember zurück",
+            "Ehefrau kommt am 17. Dezember 2026 zurück",
+            "2026-12-17 day: am siebzehnten Dezember",
+            "",
+        ),
+        (
+            "meine Frau kommt am siebzehnten Dezember zurück",
+            "Ehefrau kommt am 27. Dezember 2026 zurück",
+            "2026-12-27 day: am siebzehnten Dezember",
+            "invented",
+        ),
+        ("we fly on March 3", "Flies on 13 March 2027", "2027-03-13 day: on March 3", "invented"),
+        ("volamos el tres de marzo", "Vuela el 3 de marzo de 2027", "2027-03-03 day: el tres de marzo", ""),
+        ("we fly next Friday", "Flies on 4 December 2026", "2026-12-04 day: next Friday", ""),
+    ],
+)
+def test_a_day_that_is_said_with_its_month_is_that_day(said, fact, when, reason):
+    """A model may work out a date, and not another than was said."""
+    about = "Ehefrau" if "Ehefrau" in fact else "caller"
+    assert verdict(spoken(f"U: {said}"), fact, quote=said, when=when, about=about) == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "fact", "reason"),
+    [
+        ("वो दुकान तो बेच दी थी अब घर पर सिलाई करती हूँ", "घर पर सिलाई करती है", ""),
+        ("मेरी बहन घर पर सिलाई करती है", "घर पर सिलाई करती है", "another's"),
+        ("회는 못 먹어요 고기는 좋아해요", "고기를 좋아한다", ""),
+        ("अगर लॉटरी लगी तो गोवा में रहेंगे", "गोवा में रहता है", "not meant"),
+    ],
+)
+def test_a_verb_that_comes_last_ends_its_clause_and_says_who_is_meant(said, fact, reason):
+    """Nobody writes commas where speech is recognised."""
+    assert verdict(spoken(f"U: {said}"), fact, quote=said) == reason
+
+
+def test_a_correction_denies_no_date_that_was_worked_out():
+    """Of "not tomorrow, on Friday week" the model writes the day: it does not stand in the answer."""
+    heard = spoken("A: Kiedy zdejmują gips, jutro?", "U: nie nie jutro tylko w przyszły piątek o ósmej")
+    fields = {
+        "quote": "w przyszły piątek o ósmej",
+        "said": "answered",
+        "when": "2026-12-04 day: w przyszły piątek",
+    }
+    assert verdict(heard, "Zdjęcie gipsu w piątek 4 grudnia 2026 o 8:00", **fields) == ""
+
+
+def test_days_a_week_are_no_day_of_the_week():
+    """ "Since this month three days" may replace "four days a week"."""
+    heard = spoken("U: 今月から週三日に減らしてもらいました", known=["パン屋で週四日働いている"])
+    found = judged_of(heard, "パン屋で週三日働いている", quote="今月から週三日", op="replace 1")
+    assert (found.reason, found.keeps) == ("", False)

@@ -19,7 +19,7 @@ from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language, Words
 from echoic.memory.text.people import key_of, mentions
 from echoic.memory.types import About
-from echoic.workers.evidence.spoken import Spoken, asked, canonical, places
+from echoic.workers.evidence.spoken import Spoken, asked, calendar_words, canonical, places
 from echoic.workers.evidence.whose import LONGEST_ARTICLE, MOST_BETWEEN
 
 TELLING = 3
@@ -35,7 +35,9 @@ def is_denied(fact: str, about: About, at: int, spoken: Spoken) -> bool:
         return False
     own, content = spoken.words(turn.text), spoken.content(fact)
     if question := asked(spoken, at):
-        rest = [word for word in content if not spoken.among(word, own)]
+        # "not tomorrow, on Friday week" denies no date that the model worked out
+        dated = calendar_words(language.code)
+        rest = [word for word in content if not (spoken.among(word, own) or word.isdigit() or word in dated)]
         opening = own[:OPENING]
         says_no = _opens_with(language.no, opening, language) and not _opens_with(
             language.yes, opening, language

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from echoic.memory.text.canonical import is_unspaced
 from echoic.memory.text.time_words import time_words_of
 from echoic.memory.types import CALLER, Fact
 from echoic.workers.evidence.operations import Operation
@@ -35,13 +36,14 @@ def is_like(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
 def _is_one_occasion(quote: str, known: str, spoken: Spoken) -> bool:
     """ "No yoga this week" ends no "Goes to yoga on Wednesdays"."""
     time = time_words_of(spoken.language.code)
-    days = [one for one in calendar_words(spoken.language.code) if not any(time.find("month", one))]
-    if not any(spoken.among(word, days) for word in spoken.words(known)):
+    days = [one for one in spoken.language.calendar if not any(time.find("month", one))]
+    words = spoken.words(known)
+    if not any(one in known if is_unspaced(one) else spoken.among(one, words) for one in days):
         return False
-    words = time.words(quote)
-    near = [time.value(one, "near") for one in time.find("near", words)]
-    units = [time.value(one, "unit") for one in time.find("this", words)]
-    return 0 in near or bool({"week", "day"} & {*units}) or any(time.find("this_weekday", words))
+    said = time.words(quote)
+    near = [time.value(one, "near") for one in time.find("near", said)]
+    units = [time.value(one, "unit") for one in time.find("this", said)]
+    return 0 in near or bool({"week", "day"} & {*units}) or any(time.find("this_weekday", said))
 
 
 def _is_of_one_matter(operation: Operation, known: Fact, spoken: Spoken, turns: Sequence[int]) -> bool:

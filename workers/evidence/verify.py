@@ -18,6 +18,7 @@ the
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -330,15 +331,27 @@ def _reckoned(text: str, said: Iterable[str]) -> set[str]:
 def _numbers_of(operation: Operation, spoken: Spoken) -> frozenset[str]:
     """The numbers that a fact's dates explain."""
     found: set[str] = set()
-    is_month = _names_month_alone(operation.when.words, spoken)
+    is_month, days = (
+        _names_month_alone(operation.when.words, spoken),
+        _days_said(operation.when.words, spoken),
+    )
     for moment in (operation.when.begins, operation.when.ends):
         if moment is not None:
             found |= {str(moment.month), str(moment.year), str(moment.year)[2:]}
-            found |= set() if is_month else {str(moment.day)}
+            is_another = moment.day not in days.get(moment.month, {moment.day})
+            found |= set() if is_month or is_another else {str(moment.day)}
             for part in ("hour", "minute"):
                 value = getattr(moment, part, None)
                 found |= {str(value), f"{value:02}", str(value % 12)} if value is not None else set()
     return frozenset(found)
+
+
+def _days_said(words: str, spoken: Spoken) -> dict[int, set[int]]:
+    """Days of each month that are said with it: "the seventeenth of December" is not the 27th."""
+    time, days = time_words_of(spoken.language.code), defaultdict(set)
+    for found in time.find("date", time.words(words)):
+        days[time.value(found, "month")].add(time.value(found, "day"))
+    return days
 
 
 def _names_month_alone(words: str, spoken: Spoken) -> bool:

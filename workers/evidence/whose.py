@@ -31,7 +31,11 @@ def is_anothers(fact: str, at: int, spoken: Spoken) -> bool:
         return False
     clause = found[best(told, found, spoken)]
     covered = places(told, clause, spoken)
-    if not covered or speaks_of_self(clause[: covered[-1] + 1], language):
+    if not covered:
+        return False
+    # where the verb comes last, it says there that the speaker is meant: "काम करती हूँ"
+    reach = clause if language.negation_follows else clause[: covered[-1] + 1]
+    if speaks_of_self(reach, language):
         return False
     before = clause[: covered[0] + 1]
     if has(language.naming, before):
