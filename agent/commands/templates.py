@@ -8,7 +8,7 @@ none, spaces count.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 
 from echoic.memory.text.canonical import Joined, tokens, undotted
@@ -23,6 +23,8 @@ WISHES = (
 """In the order in which they are tried."""
 FORGETTING = ("forget", "wipe")
 """Lists of words for deleting."""
+KEEPING = ("keep_imperative", "keep_infinitive")
+"""Lists of words for keeping something in memory."""
 LONGEST_WORDS = 40
 """Whoever says more speaks of something else."""
 READ_CHARS = 1_000
@@ -109,9 +111,9 @@ def one_of(name: str, table: Table) -> str:
     return "|".join(_pattern(template, table) for template in table.get(name, ())) or "(?!)"
 
 
-def has_any(name: str, sentence: str) -> bool:
-    """Whether words of one list stand anywhere in a canonical sentence, in any language."""
-    return any(_anywhere((name,), code).search(f"{sentence} ") for code in languages())
+def has_any(name: str, sentence: str, codes: Iterable[str]) -> bool:
+    """Whether words of one list stand anywhere in a canonical sentence, in one of these languages."""
+    return any(_anywhere((name,), code).search(f"{sentence} ") for code in codes)
 
 
 @cache

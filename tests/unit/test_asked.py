@@ -225,9 +225,29 @@ def test_half_a_yes_erases_nothing(words: str):
         ("Please delete my phone number", True),
         ("Könntest du das irgendwie löschen, ja?", True),
         ("能不能帮我删除一下", True),
+        ("Und die Sache mit der Firma, die hol bitte wieder aus deinem Gedächtnis.", True),
+        ("é que eu prefiro que você não guarde isso", True),
+        ("Remember that I take my tea with milk", False),
         ("My dog is called Biscuit.", False),
     ],
 )
 def test_words_that_a_model_might_take_for_a_deed(words: str, speaks: bool):
     """In any language, wherever in a sentence they stand."""
     assert speaks_of_forgetting(words) == speaks
+
+
+@pytest.mark.parametrize(
+    ("words", "wish"),
+    [
+        ("I made a mistake. Forget that, please.", "forget_that"),
+        ("Das war falsch. Vergiss das bitte.", "forget_that"),
+        ("我说错了。请忘掉这个。", "forget_that"),
+        ("Is it raining? Forget that, please.", None),
+        ("Forget what I just said. I will call again.", None),
+        ("He told them to delete it. They did not.", None),
+    ],
+)
+def test_the_last_of_several_sentences_may_be_a_wish(words: str, wish: str | None):
+    """What stands before it gives the reason; what stands behind it may correct it."""
+    found = parse_memory_command(words)
+    assert (found.wish if found else None) == wish
