@@ -350,3 +350,15 @@ def test_days_a_week_are_no_day_of_the_week():
     heard = spoken("U: 今月から週三日に減らしてもらいました", known=["パン屋で週四日働いている"])
     found = judged_of(heard, "パン屋で週三日働いている", quote="今月から週三日", op="replace 1")
     assert (found.reason, found.keeps) == ("", False)
+
+
+@pytest.mark.parametrize(
+    ("said", "fact"),
+    [
+        ("daar moet ik het met mijn man over hebben", "Is overgestapt op een warmtepomp"),
+        ("da muss ich über alles noch mal schlafen", "Hat Geld überwiesen"),
+    ],
+)
+def test_a_word_that_hangs_others_together_is_no_form_of_a_long_one(said, fact):
+    """ "over" is not "overgestapt"."""
+    assert verdict(spoken(f"U: {said}"), fact, quote=said) == "invented"

@@ -260,9 +260,10 @@ def _names_what_ends(operation: Operation, spoken: Spoken) -> bool:
 
 def _shares(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
     """A word of its own, two common ones, a number that was spelled out, or a person by another word."""
-    run, told = squash(said), spoken.words(fact)
+    run, told, functions = squash(said), spoken.words(fact), function_words(spoken.language.code)
+    telling = [word for word in said if word not in functions]
     if any(
-        spoken.among(word, said) or (len(word) > 2 and word.isdigit() and word in run)
+        word in said or spoken.among(word, telling) or (len(word) > 2 and word.isdigit() and word in run)
         for word in spoken.content(fact)
     ):
         return True
