@@ -11,6 +11,7 @@ from typing import Any
 
 from echoic.memory.text.canonical import clauses, has, same, sentences, tokens
 from echoic.memory.text.language import Language, language_of
+from echoic.memory.text.time_words import time_words_of
 from echoic.memory.types import CALLER, Fact, Turn
 from echoic.workers.evidence.operations import Answer, read_answer
 from echoic.workers.evidence.spoken import Spoken
@@ -101,7 +102,9 @@ def when_of(fact: str, turn: Mapping[str, Any], language: Language) -> dict[str,
     told, said = tokens(fact, language), tokens(turn["text"], language)
     new = {word for word in told if word.isdigit() and word not in said}
     calendar = {word for name in language.calendar for word in tokens(name)}
-    if not new or not (calendar & set(told) or any(len(word) == 4 for word in new)):
+    time = time_words_of(language.code)
+    is_dated = calendar & set(told) or any(time.find("month", time.words(fact)))
+    if not new or not (is_dated or any(len(word) == 4 for word in new)):
         return None
     today = date.fromisoformat(turn["said_at"][:10])
     days = [today + timedelta(days=number) for number in range(-DAYS_AWAY, DAYS_AWAY + 1)]
