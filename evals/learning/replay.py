@@ -108,6 +108,10 @@ def when_of(fact: str, turn: Mapping[str, Any], language: Language) -> dict[str,
         return None
     today = date.fromisoformat(turn["said_at"][:10])
     days = [today + timedelta(days=number) for number in range(-DAYS_AWAY, DAYS_AWAY + 1)]
+    named = {
+        (time.value(one, "day"), time.value(one, "month")) for one in time.find("date", time.words(fact))
+    }
+    days = [day for day in days if (day.day, day.month) in named] or days
     best = max(days, key=lambda day: (len(new & _numbers(day)), -abs((day - today).days)))
     return {"words": turn["text"], "from": best.isoformat(), "until": "", "precision": "day"}
 
