@@ -4,6 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from echoic.api.mcp import reading
+from echoic.api.mem0.memo import facts_of
+from echoic.api.schemas.recall import RecallAnswer
+from echoic.memory.graph.types import Relation, item_of
 from echoic.memory.profile.context import Shape, compile_context
 from echoic.memory.review.corrections import create_fact, edit_fact
 from echoic.memory.review.facts import fact as stored_fact
@@ -12,6 +16,7 @@ from echoic.memory.store.database import Database
 from echoic.memory.store.reembed import reembed
 from echoic.memory.types import About
 from echoic.workers.choose_extractor import make_extractor
+from echoic.workers.graph.triplets import triplets_of
 from echoic.workers.learn.learner import Learner
 from tests.embedders import WordEmbedder
 from tests.fakes import ScriptedModel, operation
@@ -88,3 +93,20 @@ async def test_embedded_anew_it_is_still_found_by_whom_it_is_about(settings):
     async with open_memory(settings, embedder=new) as memory:
         after = await memory.facts.similar("ana", "echoic", await new.embed("[Mutter] Ist 73"), 1)
     assert [round(away, 3) for away, _ in (*before, *after)] == [-1, -1]
+
+
+async def test_whoever_reads_it_reads_whom_it_is_about(memory):
+    """A model by MCP, a program by an API that has no field for it, and a graph; once each."""
+    made = await create_fact(memory, fact("Ist 73", about=MOTHER), by_whom="hand")
+    _, results = await reading.search(memory, "ana", "Mutter", None, max_tokens=400, max_items=8)
+    assert [one["memory"] for one in results] == ["[Mutter] Ist 73"]
+    assert await reading.profile_text(memory, "ana") == "- t: Mutter - Ist 73"
+    answer = RecallAnswer.of(await asked(memory, "Wie alt ist meine Mutter?"))
+    assert [one.text for one in answer.used] == ["[Mutter] Ist 73"]
+    assert [one.text for one in await facts_of(memory, "ana")] == ["[Mutter] Ist 73"]
+    triplets = triplets_of("g", [made.fact])
+    (edge,) = triplets.edges.values()
+    told = Relation(
+        edge.edge_id, made.fact.text, "", triplets.nodes[edge.source].name, "t", made.fact.said_at
+    )
+    assert item_of(told).about == MOTHER
