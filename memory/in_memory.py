@@ -21,6 +21,7 @@ from echoic.memory.service import Memory
 from echoic.memory.store.consent import Consent
 from echoic.memory.store.turns import counted
 from echoic.memory.text.days import asked_days, day_terms
+from echoic.memory.text.people import shown
 from echoic.memory.text.words import terms
 from echoic.memory.types import FACTS_TIER, Caller, Fact, ForgetRequest, Forgotten, Item, Turn
 
@@ -173,7 +174,7 @@ class InMemoryTier:
             call_id: number for number, call_id in enumerate(dict.fromkeys(turn.call_id for turn in turns))
         }
         said = [counted(turn.text) for turn in turns]
-        known = [counted(fact.text) for fact in facts]
+        known = [counted(shown(fact.text, fact.about)) for fact in facts]
         sources = np.zeros((len(facts), SOURCES), np.int64)
         for row, fact in enumerate(facts):
             refs = [numbers[turn_id] for turn_id in fact.turn_ids if turn_id in numbers][:SOURCES]

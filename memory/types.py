@@ -160,6 +160,9 @@ class Item:
     """Of a promise: when it is to be kept."""
     quote: str = ""
     """Of a fact: the words that it rests on."""
+    about: About | None = None
+    """Whose fact or relation it is; None: not known, or `text` says it. Who shows it shows both, as
+    `memory/text/people.py: shown` writes them."""
 
     @classmethod
     def of_turn(cls, turn: Turn, tier: str) -> "Item":
@@ -190,6 +193,7 @@ class Item:
             tier=tier,
             due=fact.due,
             quote=fact.evidence[-1].quote if fact.evidence else "",
+            about=fact.about,
         )
 
     def scored(self, score: float) -> "Item":
@@ -197,7 +201,7 @@ class Item:
         return Item(
             *(self.kind, self.id, self.text, self.said_at, score, self.role, self.interrupted),
             *(self.valid_from, self.valid_until, self.turn_ids, self.tier, self.partly),
-            *(self.due, self.quote),
+            *(self.due, self.quote, self.about),
         )
 
 

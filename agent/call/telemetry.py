@@ -19,6 +19,7 @@ from opentelemetry.trace import Span, StatusCode
 from echoic.memory.breaker import Breaker
 from echoic.memory.config import MemorySettings
 from echoic.memory.observe.metrics import count_recall
+from echoic.memory.text.people import shown
 from echoic.memory.types import Recall, TierResult
 
 log = logging.getLogger("echoic.telemetry")
@@ -108,7 +109,9 @@ def _write_spans(recall: Recall, began_ns: int, words: str) -> None:
         return
     if words:
         whole.set_attribute(names.ATTR_GEN_AI_MEMORY_QUERY_TEXT, words)
-        whole.set_attribute(names.ATTR_GEN_AI_MEMORY_RECORDS, [item.text for item in recall.used])
+        whole.set_attribute(
+            names.ATTR_GEN_AI_MEMORY_RECORDS, [shown(item.text, item.about) for item in recall.used]
+        )
     for tier, result in recall.tiers.items():
         _write_tier(whole, tier, result, began_ns, ended_ns)
     whole.end(ended_ns)

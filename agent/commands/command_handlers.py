@@ -17,6 +17,7 @@ from echoic.memory.privacy.named import Named, find_named
 from echoic.memory.recall.prompt import excerpt
 from echoic.memory.store.turns import turn_id_for
 from echoic.memory.text.language import UNKNOWN, Language, languages
+from echoic.memory.text.people import shown
 from echoic.memory.text.words import is_small_talk, normalise
 from echoic.memory.types import ForgetRequest, Item
 
@@ -202,10 +203,11 @@ async def _decide(spoken: CommandContext, *, granted: bool) -> str:
 async def _tell(spoken: CommandContext) -> str:
     """What is known, most important first; where nothing was learned yet, what they said last."""
     call = spoken.memory
-    facts = [item.text for item in call.recent.profile]
+    facts = [shown(item.text, item.about) for item in call.recent.profile]
     try:
         if call.persistent:
-            facts = [fact.text for fact in await call.memory.facts.profile(call.caller, limit=100)]
+            known = await call.memory.facts.profile(call.caller, limit=100)
+            facts = [shown(fact.text, fact.about) for fact in known]
     except MemoryFault:
         if not facts and not call.recent.now:
             return spoken.say("unread")

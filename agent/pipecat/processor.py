@@ -30,6 +30,7 @@ from echoic.memory.observe.metrics import count_recall
 from echoic.memory.recall.lookahead import Lookahead
 from echoic.memory.recall.pending import PendingRecall
 from echoic.memory.service import Memory
+from echoic.memory.text.people import shown
 from echoic.memory.types import Recall, Role
 
 log = logging.getLogger("echoic.pipecat")
@@ -107,7 +108,7 @@ class EchoicMemory(FrameProcessor):
         """What is known about the caller, most important first, for a greeting; empty when there is nothing,
         or not in time."""
         call = await self._session.wait(limit_s)
-        return [] if call is None else [item.text for item in call.recent.profile]
+        return [] if call is None else [shown(item.text, item.about) for item in call.recent.profile]
 
     def keep(self, text: str, role: Role = "user") -> None:
         """Store something that no aggregator hears, such as text that your application appends itself."""

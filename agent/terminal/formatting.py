@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from echoic.memory.privacy.changes import Change
+from echoic.memory.text.people import shown
 from echoic.memory.text.spoken_dates import day, said
 from echoic.memory.types import CALLER, Fact, Item, Recall, Turn
 
@@ -62,7 +63,12 @@ def why_lines(answer: "Answer | None", timezone: str) -> Iterator[str]:
         yield "Nothing was recalled for the last reply."
     zone, now = ZoneInfo(timezone), datetime.now(UTC)
     for item in answer.recall.used:
-        parts = (_kind(item), item.tier or "memory", _when(item, now, zone), f"“{_short(item.text, 200)}”")
+        parts = (
+            _kind(item),
+            item.tier or "memory",
+            _when(item, now, zone),
+            f"“{_short(shown(item.text, item.about), 200)}”",
+        )
         yield " · ".join(parts)
         if item.quote:
             yield f"    because you said “{_short(item.quote, 200)}”"
@@ -104,9 +110,9 @@ def changes_lines(changes: Sequence[Change], user_id: str, timezone: str) -> Ite
     zone = ZoneInfo(timezone)
     for change in changes:
         fact = change.now or change.before
-        text = f"“{_short(fact.text, 200)}”" if fact is not None else "a fact that is gone"
+        text = f"“{_short(shown(fact.text, fact.about), 200)}”" if fact is not None else "a fact that is gone"
         if change.kind == "edited" and change.before is not None:
-            text = f"“{_short(change.before.text, 200)}” -> {text}"
+            text = f"“{_short(shown(change.before.text, change.before.about), 200)}” -> {text}"
         undone = ", taken back since" if change.undone else ""
         when = change.changed_at.astimezone(zone)
         yield f"  {when:%d %b %Y %H:%M} {change.kind}: {text} (by {change.by_whom}{undone})"

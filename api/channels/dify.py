@@ -21,6 +21,7 @@ from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.review import people
 from echoic.memory.review.context import SEARCH_S
 from echoic.memory.service import Memory
+from echoic.memory.text.people import shown
 from echoic.memory.types import Caller, Item
 
 router = APIRouter(prefix="/channels", include_in_schema=False)
@@ -123,7 +124,7 @@ async def _scored(memory: Memory, wanted: Retrieval, items: tuple[Item, ...]) ->
     if not items:
         return []
     question = await memory.embedder.embed(wanted.query, across=True)
-    vectors = await memory.embedder.embed_batch([item.text for item in items])
+    vectors = await memory.embedder.embed_batch([shown(item.text, item.about) for item in items])
     scores = likeness(question, vectors).clip(0, 1)
     records = [_record(item, float(score)) for item, score in zip(items, scores, strict=True)]
     conditions = wanted.metadata_condition or Conditions()
@@ -136,7 +137,7 @@ def _record(item: Item, score: float) -> dict[str, Any]:
     day = f"{item.said_at:%Y-%m-%d}"
     metadata = {"id": str(item.id), "kind": item.kind, "role": item.role, "day": day}
     return {
-        "content": item.text,
+        "content": shown(item.text, item.about),
         "score": round(score, 4),
         "title": f"{item.kind} of {day}",
         "metadata": metadata | {"said_at": f"{item.said_at:%Y-%m-%dT%H:%M:%SZ}"},

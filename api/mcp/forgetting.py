@@ -12,6 +12,7 @@ from echoic.memory.recall.prompt import excerpt
 from echoic.memory.review import facts, people
 from echoic.memory.service import Memory
 from echoic.memory.text.language import Language, language_of
+from echoic.memory.text.people import shown
 from echoic.memory.types import Caller, ForgetRequest
 
 SHOWN, SHOWN_CHARS = 10, 120
@@ -43,7 +44,7 @@ async def forget_one(memory: Memory, user_id: str, memory_id: UUID) -> Done:
     if found is not None and (found.fact.scope == "user" or found.fact.agent_id == call.caller.agent_id):
         turns = frozenset(found.fact.turn_ids)
         wanted = ForgetRequest(lone_turn_ids=turns, fact_ids=frozenset({memory_id}))
-        return await _forgotten(call, wanted, found.fact.text)
+        return await _forgotten(call, wanted, shown(found.fact.text, found.fact.about))
     said = await people.turns_by_id(memory.db, user_id, [memory_id])
     if said and said[0].agent_id == call.caller.agent_id:
         return await _forgotten(call, ForgetRequest(frozenset({memory_id})), said[0].text)
@@ -65,14 +66,16 @@ async def forget_named(memory: Memory, user_id: str, about: str) -> Done:
         return Done("Nothing was forgotten: nothing that is remembered holds these words.")
     things = [*named.facts, *named.sentences]
     if named.things > 1 or not named.sure:
-        shown = [{"id": str(item.id), "memory": _shown(item.text)} for item in things[:SHOWN]]
-        lines = [f"- {one['id']}: {one['memory']}" for one in shown]
+        candidates = [
+            {"id": str(item.id), "memory": _short(shown(item.text, item.about))} for item in things[:SHOWN]
+        ]
+        lines = [f"- {one['id']}: {one['memory']}" for one in candidates]
         sentence = (
             f"Nothing was forgotten yet: {len(things)} memories may be meant. Ask the user which, and call "
             "forget with its memory_id."
         )
-        return Done("\n".join([sentence, *lines]), candidates=shown)
-    return await _forgotten(call, _whole(named), things[0].text)
+        return Done("\n".join([sentence, *lines]), candidates=candidates)
+    return await _forgotten(call, _whole(named), shown(things[0].text, things[0].about))
 
 
 def _whole(named: Named) -> ForgetRequest:
@@ -82,7 +85,7 @@ def _whole(named: Named) -> ForgetRequest:
 async def _forgotten(call: CallMemory, wanted: ForgetRequest, text: str) -> Done:
     gone = await forget(call, wanted)
     ids = sorted(map(str, gone.turns | gone.facts))
-    return Done(f"Forgotten for good: “{_shown(text)}”", ids)
+    return Done(f"Forgotten for good: “{_short(text)}”", ids)
 
 
 async def _language(memory: Memory, user_id: str, about: str) -> Language:
@@ -97,5 +100,5 @@ def _call(memory: Memory, user_id: str) -> CallMemory:
     return CallMemory(memory, Caller(user_id, memory.settings.agent_id, "mcp", memory.settings.timezone))
 
 
-def _shown(text: str) -> str:
+def _short(text: str) -> str:
     return " ".join(excerpt(text, SHOWN_CHARS).split())

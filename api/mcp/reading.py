@@ -7,6 +7,7 @@ from echoic.api.mcp.filters import read_filters
 from echoic.memory.recall.quoting import one_line
 from echoic.memory.review.context import SEARCH_S, context_for
 from echoic.memory.service import Memory
+from echoic.memory.text.people import shown
 from echoic.memory.types import Caller, Fact, Item
 
 MOST_FACTS = 200
@@ -81,7 +82,7 @@ def _result(item: Item) -> dict[str, Any]:
     """With the names of Mem0's results. A relation of the graph has no id: it goes with what it retells."""
     return {
         "id": None if item.kind == "relation" else str(item.id),
-        "memory": item.text,
+        "memory": shown(item.text, item.about),
         "kind": item.kind,
         "score": round(item.score, 4),
         "created_at": item.said_at.isoformat(),

@@ -18,6 +18,7 @@ from echoic.memory.review import facts, people
 from echoic.memory.review.corrections import FactChanged, edit_fact
 from echoic.memory.service import Memory
 from echoic.memory.store.queries import query
+from echoic.memory.text.people import shown
 from echoic.memory.types import Caller, ForgetRequest
 
 TRIES = 3
@@ -122,10 +123,11 @@ async def history(memory: Memory, memo: Memo) -> list[dict[str, Any]]:
     ]
     said = [] if fact is None else await people.turns_by_id(memory.db, memo.person, [*fact.fact.turn_ids])
     told = [{"role": turn.role, "content": turn.text} for turn in said]
-    texts = [one.before and one.before.text for one in changes[1:]] + [memo.text]
+    before = [one.before and shown(one.before.text, one.before.about) for one in changes]
+    texts = [*before[1:], memo.text]
     rows = [
-        (mem0_event(one.change), one.before and one.before.text, text, one.changed_at)
-        for one, text in zip(changes, texts, strict=False)
+        (mem0_event(one.change), old, text, one.changed_at)
+        for one, old, text in zip(changes, before, texts, strict=False)
     ] or [("ADD", None, memo.text, memo.created_at)]
     return [
         {

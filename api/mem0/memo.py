@@ -15,7 +15,9 @@ from echoic.api.mem0.entities import entity_of
 from echoic.memory.embedding.spaces import Vector, asked_of_each
 from echoic.memory.review.facts import version_of
 from echoic.memory.service import Memory
+from echoic.memory.store.facts import about_from
 from echoic.memory.store.queries import query
+from echoic.memory.text.people import shown
 
 MOST_WORDS = 200
 """Turns of a person that wait to be learned and are searched meanwhile; the last ones."""
@@ -30,6 +32,7 @@ class Memo:
     ref: int
     person: str
     text: str
+    """Of a fact with whom it is about, where its words do not say so."""
     agent_id: str | None
     """None: no agent was named for it."""
     kept_by: str
@@ -124,7 +127,7 @@ def _of_fact(row: asyncpg.Record, person: str, default_agent: str) -> Memo:
         memory_id=row["id"],
         ref=row["ref"],
         person=person,
-        text=data.get("data", ""),
+        text=shown(data.get("data", ""), about_from(data.get("about"))),
         agent_id=kept_by if is_agents else None,
         kept_by=kept_by,
         labels=data.get("labels") or {},

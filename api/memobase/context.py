@@ -13,6 +13,7 @@ from echoic.memory.profile.episodes import EpisodeFilter
 from echoic.memory.profile.proactive import Proposal, proposals
 from echoic.memory.profile.profile import Limits
 from echoic.memory.recall.fusion import retells
+from echoic.memory.text.people import shown
 from echoic.memory.types import Item
 
 LEAST_TOKENS, MOST_TOKENS = 8, 100_000
@@ -82,6 +83,6 @@ async def brought_up(about: About, body: ProactiveBody) -> str | None:
 
 def _line(one: Proposal) -> str:
     place = "::".join(filter(None, (one.topic, one.sub_topic)))
-    said = one.fact.text if one.fact else one.description
+    said = shown(one.fact.text, one.fact.about) if one.fact else one.description
     at = f" ({one.at.date()})" if one.at else ""
     return f"- {place}: {' '.join(said.split())}{at}".rstrip(": ")

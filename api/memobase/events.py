@@ -12,6 +12,7 @@ from echoic.memory.profile import episodes
 from echoic.memory.profile.episodes import Episode, EpisodeFilter, Gist, gist_line
 from echoic.memory.profile.slots import unified
 from echoic.memory.recall.prompt import estimate_tokens
+from echoic.memory.text.people import shown
 
 LISTED = timedelta(days=21)
 """How far back the list goes, as at Memobase."""
@@ -81,7 +82,10 @@ def answer(one: Episode) -> dict[str, Any]:
     """An event; without a similarity where it was not looked for."""
     added = [delta.fact for delta in one.deltas if delta.change == "added"]
     written: Sequence[Mapping[str, Any]] = [
-        {"content": fact.text, "attributes": {"topic": fact.topic, "sub_topic": fact.sub_topic}}
+        {
+            "content": shown(fact.text, fact.about),
+            "attributes": {"topic": fact.topic, "sub_topic": fact.sub_topic},
+        }
         for fact in added
     ]
     data = {

@@ -1,5 +1,6 @@
 """What is remembered for some words, and how each tier fared."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from echoic.api.schemas.common import AgentId, Answer, Body, Name, Said, Text
+from echoic.memory.text.people import shown
 from echoic.memory.types import ItemKind, Recall, Role, TierStatus
 
 Language = Annotated[str, StringConstraints(pattern="^([a-z]{2})?$")]
@@ -103,5 +105,8 @@ class RecallAnswer(Answer):
             name: TierAnswer(status=one.status, elapsed_ms=one.elapsed_ms, found=len(one.items))
             for name, one in recall.tiers.items()
         }
-        used = [ItemAnswer.model_validate(item) for item in recall.used]
+        used = [
+            ItemAnswer.model_validate(replace(item, text=shown(item.text, item.about)))
+            for item in recall.used
+        ]
         return cls(block=recall.block, used=used, tiers=tiers, elapsed_ms=recall.elapsed_ms)

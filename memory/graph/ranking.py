@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from echoic.memory.graph.types import Relation
+from echoic.memory.graph.types import Relation, about_of
+from echoic.memory.text.people import shown
 
 Via = Literal["vector", "text", "name", "hop"]
 
@@ -72,5 +73,6 @@ def ranked(found: Iterable[Found], limit: int) -> list[Relation]:
     scored = [replace(entry.relation, score=entry.score(most_words)) for entry in merged.values()]
     best: dict[tuple[str, datetime | None], Relation] = {}
     for relation in sorted(scored, key=lambda relation: (-relation.score, -relation.said_at.timestamp())):
-        best.setdefault((relation.text, relation.valid_from), relation)
+        said = shown(relation.text, about_of(relation))
+        best.setdefault((said, relation.valid_from), relation)
     return list(best.values())[:limit]

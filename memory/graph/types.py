@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from echoic.memory.types import GRAPH_TIER, Item
+from echoic.memory.types import CALLER, GRAPH_TIER, About, Item
 
 CALLER_NAMES = ("Caller", "User")
 """What the node of the caller is called, by us and by models; everything is a neighbour of it."""
@@ -82,7 +82,13 @@ def item_of(relation: Relation) -> Item:
         valid_until=relation.valid_until,
         turn_ids=relation.turn_ids,
         tier=GRAPH_TIER,
+        about=about_of(relation),
     )
+
+
+def about_of(relation: Relation) -> About | None:
+    """Whose a relation is: that of the entity it goes out from."""
+    return CALLER if relation.source in CALLER_NAMES else About(relation.source) if relation.source else None
 
 
 def relation_as_json(relation: Relation) -> dict[str, Any]:

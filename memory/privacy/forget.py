@@ -14,6 +14,7 @@ from echoic.memory.recall.fusion import retells
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.facts import tell_forgotten
 from echoic.memory.store.queries import query
+from echoic.memory.text.people import shown
 from echoic.memory.text.words import terms
 from echoic.memory.types import Caller, ForgetRequest, Forgotten, Item
 
@@ -53,7 +54,7 @@ async def forget(call: CallMemory, wanted: ForgetRequest) -> Forgotten:
 def restated(items: Iterable[Item], said: str) -> list[Item]:
     """Those of `items` that were said again: every stem of theirs stands in `said`."""
     spoken = set(terms(said))
-    return [item for item in items if (own := set(terms(item.text))) and own <= spoken]
+    return [item for item in items if (own := set(terms(shown(item.text, item.about)))) and own <= spoken]
 
 
 class PostgresForgetter:

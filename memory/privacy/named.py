@@ -19,6 +19,7 @@ from echoic.memory.text.canonical import (
 )
 from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language
+from echoic.memory.text.people import shown
 from echoic.memory.types import Item
 
 MOST_NAMED = 4
@@ -108,7 +109,7 @@ def _naming(items: Sequence[Item], what: str, language: Language) -> tuple[list[
     words = _words(what, language)
     telling = _telling(words, language)
     ways = [telling or words, *([one] for one in _as_one(what, telling))] if words else []
-    texts = [(item, tokens(item.text)) for item in items]
+    texts = [(item, tokens(shown(item.text, item.about))) for item in items]
     for write in (together, list):
         found = [item for item, text in texts if _has_one(ways, write(text), language)]
         if found:

@@ -16,6 +16,7 @@ from echoic.memory.service import Memory
 from echoic.memory.store.facts import fact_from, notify, tell_forgotten
 from echoic.memory.store.queries import query
 from echoic.memory.store.turns import counted
+from echoic.memory.text.people import shown
 
 POLL_S = 0.2
 WORKER_LIMIT_S = 30.0
@@ -142,14 +143,19 @@ async def _take_back(
 
 
 def _words(row: asyncpg.Record) -> tuple[int, list[str], list[int]]:
-    return counted(fact_from(row["id"], row["fact"]).text)
+    return counted(_shown(row))
+
+
+def _shown(row: asyncpg.Record) -> str:
+    fact = fact_from(row["id"], row["fact"])
+    return shown(fact.text, fact.about)
 
 
 async def _embedded(memory: Memory, rows: Sequence[asyncpg.Record]) -> dict[UUID, object]:
     found: dict[UUID, object] = {}
     for start in range(0, len(rows), EMBED_AT_ONCE):
         part = rows[start : start + EMBED_AT_ONCE]
-        texts = [fact_from(row["id"], row["fact"]).text for row in part]
+        texts = [_shown(row) for row in part]
         vectors = await memory.embedder.embed_batch(texts)
         found.update(zip((row["id"] for row in part), vectors, strict=True))
     return found

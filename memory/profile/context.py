@@ -4,12 +4,15 @@ Priorities are kept within the limit: a section is filled from its beginning unt
 """
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
+
+import asyncpg
 
 from echoic.memory.profile.profile import Limits, Slot, line_of_slot, read_slots
 from echoic.memory.profile.slots import read_profile
@@ -19,6 +22,7 @@ from echoic.memory.recall.quoting import one_line
 from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.service import Memory
 from echoic.memory.store.database import Connection
+from echoic.memory.store.facts import about_from
 from echoic.memory.store.queries import query
 from echoic.memory.text.language import languages
 from echoic.memory.text.succession import by_date
@@ -96,9 +100,7 @@ async def compile_context(memory: Memory, caller: Caller, shape: Shape, found: S
     async def read_events(connection: Connection) -> list[Item]:
         least = min(GISTS, shape.tokens // SHORTEST_LINE) if shape.last else 0
         args = (caller.user_id, caller.agent_id, since, least, shape.learned)
-        return [
-            Item("fact", **row, tier="events") for row in await connection.fetch(query("gist_lines"), *args)
-        ]
+        return [_gist(row) for row in await connection.fetch(query("gist_lines"), *args)]
 
     # on two connections: neither waits for the other
     slots, gists = await asyncio.gather(memory.db.run(read_profile_part), memory.db.run(read_events))
@@ -109,6 +111,11 @@ async def compile_context(memory: Memory, caller: Caller, shape: Shape, found: S
     block = _framed(profile_section, event_section, shape)
     used = (*(item for slot in slots for item in _items(slot)), *events)
     return Recall(block=block, used=used, elapsed_ms=round((time.perf_counter() - began) * 1000, 3))
+
+
+def _gist(row: asyncpg.Record) -> Item:
+    about = about_from(json.loads(row["about"] or "null"))
+    return Item("fact", **{**row, "about": about}, tier="events")
 
 
 def _within(limits: Limits, tokens: int) -> Limits:

@@ -18,6 +18,7 @@ from echoic.memory.errors import MemoryFault
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.facts import fact_from
 from echoic.memory.store.queries import query
+from echoic.memory.text.people import shown
 from echoic.memory.types import Fact, Turn
 
 Did = Literal["added", "ended", "confirmed"]
@@ -103,7 +104,7 @@ def gist_line(fact: Fact) -> str:
     happened = fact.valid_from or fact.due
     dates = f"mention {fact.said_at.date()}" + (f", happened {happened.date()}" if happened else "")
     place = "/".join(filter(None, (fact.topic, fact.sub_topic)))
-    return f"- {' '.join(fact.text.split())}[{dates}] // {place}"
+    return f"- {' '.join(shown(fact.text, fact.about).split())}[{dates}] // {place}"
 
 
 async def note_episode(

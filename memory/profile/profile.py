@@ -17,7 +17,9 @@ from echoic.memory.errors import MemoryFault
 from echoic.memory.profile.slots import ProfileSettings
 from echoic.memory.recall.prompt import estimate_tokens
 from echoic.memory.store.database import Connection
+from echoic.memory.store.facts import about_from
 from echoic.memory.store.queries import query
+from echoic.memory.text.people import shown
 
 MOST_LINES = 5_000
 JOINED = "; "
@@ -36,6 +38,7 @@ class Line:
     topic: str
     sub_topic: str
     text: str
+    """With whom it is about, where its words do not say so."""
     importance: float
     said_at: datetime
     created_at: datetime
@@ -117,8 +120,13 @@ def grouped(rows: Iterable[asyncpg.Record], slot_tokens: int) -> list[Slot]:
     slots: dict[tuple[str, str], list[Line]] = {}
     for row in rows:
         key = (row["topic"] or "", row["sub_topic"])
-        slots.setdefault(key, []).append(Line(row["id"], row["ref"], *key, *list(row)[4:]))
+        slots.setdefault(key, []).append(_line(row, key))
     return [Slot(*key, tuple(lines), _fit(lines, slot_tokens)) for key, lines in slots.items()]
+
+
+def _line(row: asyncpg.Record, key: tuple[str, str]) -> Line:
+    text = shown(row["text"], about_from(json.loads(row["about"] or "null")))
+    return Line(row["id"], row["ref"], *key, text, *list(row)[6:])
 
 
 def _fit(lines: Sequence[Line], tokens: int) -> int:

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from echoic.memory.text.canonical import has, tokens
 from echoic.memory.text.language import languages
+from echoic.memory.text.people import may_be_one, shown, whose
 from echoic.memory.text.words import is_small_talk, languages_of, normalise, terms
 from echoic.memory.types import GRAPH_TIER, Item
 
@@ -99,7 +100,7 @@ def newest_of_a_matter(items: Sequence[Item]) -> list[Item]:
 
     Facts and what the caller said tell how things are; an agent repeats what it was told.
     """
-    words = [features(item.text)[1] for item in items[:BEST]]
+    words = [features(shown(item.text, item.about))[1] for item in items[:BEST]]
     said = Counter(term for found in words for term in found)
     rarity = {term: math.log((len(words) + 1) / count) for term, count in said.items()}
 
@@ -160,6 +161,10 @@ def _says_the_same(item: Item, other: Item) -> bool:
         return False
     if item.id == other.id:
         return True
+    if (whose(item.text, item.about) or whose(other.text, other.about)) and not may_be_one(
+        item.about, other.about
+    ):
+        return False  # of two people, neither of whom stands in the words
     if _ended_before(item, other) or _ended_before(other, item):
         return False  # twice true, at two times
     one, two = sorted((_stems(item.text), _stems(other.text)), key=len)
@@ -216,6 +221,7 @@ def _merged(first: Item, second: Item) -> Item:
         tier="+".join(dict.fromkeys(f"{fact.tier}+{first.tier}+{second.tier}".split("+"))),
         due=newer.due or older.due,
         quote=newer.quote or older.quote,
+        about=fuller.about or other.about,
     )
 
 

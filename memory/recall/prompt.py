@@ -14,6 +14,8 @@ from echoic.memory.recall import fusion
 from echoic.memory.recall.fusion import features, fused, split_told_by_facts
 from echoic.memory.recall.quoting import one_line
 from echoic.memory.store.turns import counted
+from echoic.memory.text import people
+from echoic.memory.text.people import shown, whose
 from echoic.memory.text.spoken_dates import day, said
 from echoic.memory.text.succession import by_date
 from echoic.memory.text.words import terms
@@ -60,6 +62,7 @@ def forget_texts() -> None:
     estimate_tokens.cache_clear()
     counted.cache_clear()
     fusion.forget_texts()
+    people.forget_texts()
 
 
 @dataclass(slots=True)
@@ -89,7 +92,7 @@ class Sheet:
             room = self.max_tokens - self._spent - self._heading_tokens(section)
             if taken >= most or misfits >= MISFITS or room < SHORTEST_LINE_TOKENS:
                 return
-            text, found, small_talk = features(item.text)
+            text, found, small_talk = features(shown(item.text, item.about))
             key = text, item.valid_until if item.kind != "turn" else None  # what was true twice is told twice
             if (
                 key in self._shown
@@ -182,9 +185,9 @@ def compose(
 
 
 def line_of(item: Item, words: str, now: datetime, zone: ZoneInfo) -> str:
-    """One line, by the grammar of memory/recall/quoting.py: `words` of the item, who said them if they are
-    verbatim, and their dates."""
-    text, dates = one_line(words), "; ".join(_dates(item, now, zone))
+    """One line, by the grammar of memory/recall/quoting.py: `words` of the item, whom they are about if they
+    do not name them, who said them if they are verbatim, and their dates."""
+    text, dates = one_line(whose(item.text, item.about) + words), "; ".join(_dates(item, now, zone))
     if item.kind != "turn":
         return f"{text} ({dates})"
     speaker = "Caller" if item.role == "user" else "You"

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from echoic.memory.recall.fusion import features, joined
+from echoic.memory.text.people import shown
 from echoic.memory.text.time_words import speaks_of
 from echoic.memory.text.words import terms
 from echoic.memory.types import Fact, Item, Turn
@@ -134,7 +135,7 @@ class RecentTurns:
         asked = set(terms(text))
         if not asked or not pool:
             return []
-        words = {key: features(item.text)[1] for key, item in pool.items()}
+        words = {key: features(shown(item.text, item.about))[1] for key, item in pool.items()}
         rarity = {
             term: math.log1p(len(pool) / (1 + sum(term in found for found in words.values())))
             for term in asked

@@ -12,11 +12,13 @@ from echoic.memory.embedding.embedder import Vector
 from echoic.memory.errors import MemoryFault
 from echoic.memory.graph.ledger import mark_due
 from echoic.memory.review.facts import StoredFact, stored, version_of
+from echoic.memory.review.facts import fact as fact_of
 from echoic.memory.service import Memory
 from echoic.memory.store.database import Connection
 from echoic.memory.store.facts import fact_from, notify, payload_of
 from echoic.memory.store.queries import query
 from echoic.memory.store.turns import counted
+from echoic.memory.text.people import shown
 from echoic.memory.text.secrets import hide_secrets
 from echoic.memory.types import Fact
 
@@ -62,7 +64,7 @@ async def create_fact(memory: Memory, fact: Fact, *, by_whom: str, once: Once | 
         FactUnknown: the first such request made a fact that is gone since.
     """
     fact = replace(fact, text=kept(memory, fact.text))
-    vectors = await memory.embedder.embed_batch([fact.text])
+    vectors = await memory.embedder.embed_batch([shown(fact.text, fact.about)])
     put = partial(_create, memory=memory, fact=fact, vectors=vectors, by_whom=by_whom, once=once)
     return await _changed(memory, fact.user_id, await memory.db.transaction(put))
 
@@ -80,7 +82,9 @@ async def edit_fact(
     vector = None
     if "text" in fields:
         fields = fields | {"text": kept(memory, fields["text"])}
-        vector = (await memory.embedder.embed_batch([fields["text"]]))[0]
+    if {"text", "about"} & fields.keys():
+        after = replace(await _stands(memory, user_id, fact_id), **fields)
+        vector = (await memory.embedder.embed_batch([shown(after.text, after.about)]))[0]
     edit = partial(
         edit_within,
         user_id=user_id,
@@ -92,6 +96,12 @@ async def edit_fact(
     )
     changed = await memory.db.transaction(edit)
     return await _changed(memory, changed.fact.user_id, changed)
+
+
+async def _stands(memory: Memory, user_id: str, fact_id: UUID) -> Fact:
+    if (found := await fact_of(memory.db, user_id, fact_id)) is None:
+        raise FactUnknown
+    return found.fact
 
 
 def kept(memory: Memory, text: str) -> str:
@@ -157,7 +167,7 @@ async def edit_within(
 
     Args:
         version: it must still be at this one; None: whatever it is at.
-        vector: of the new text, where there is one.
+        vector: of the fact as it is shown then, where its text or whom it is about is another.
 
     Raises:
         FactUnknown, FactChanged: it stands as it was.
@@ -170,10 +180,11 @@ async def edit_within(
         raise FactChanged
     before = fact_from(fact_id, row["payload"])
     user_id = before.user_id
-    merged, gone = _difference(before, replace(before, **fields))
+    after = replace(before, **fields)
+    merged, gone = _difference(before, after)
     await connection.fetchval(query("edit_fact"), user_id, fact_id, json.dumps(merged), gone, by_whom)
     if vector is not None:
-        words = counted(fields["text"])
+        words = counted(shown(after.text, after.about))
         await connection.execute(query("replace_fact_words"), user_id, row["ref"], vector, *words)
     await mark_due(connection, user_id, before.agent_id, [fact_id])
     await notify(connection, user_id)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID
@@ -12,6 +12,7 @@ from echoic.memory.embedding.embedder import Vector
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.store.turns import counted
+from echoic.memory.text.people import shown
 from echoic.memory.text.words import clean
 from echoic.memory.types import About, Caller, Evidence, Fact, FactKind, Precision, Scope
 
@@ -84,7 +85,7 @@ class FactStore:
             batch_id: the batch that taught them; None: nobody's, such as a person's own hand.
         """
         for fact, vector in zip(facts, vectors, strict=True):
-            words, found, counts = counted(fact.text)
+            words, found, counts = counted(shown(fact.text, fact.about))
             await connection.execute(
                 query("insert_fact"),
                 *(fact.user_id, fact.fact_id, vector, json.dumps(payload_of(fact)), words),
@@ -154,7 +155,7 @@ def payload_of(fact: Fact) -> dict[str, Any]:
     payload: dict[str, Any] = {
         "data": text,
         "hash": hashlib.md5(text.encode(), usedforsecurity=False).hexdigest(),
-        "text_lemmatized": " ".join(counted(text)[1]),
+        "text_lemmatized": " ".join(counted(shown(text, fact.about))[1]),
         "user_id": fact.user_id,
         "created_at": now,
         "updated_at": now,
@@ -220,7 +221,7 @@ def _fact(fact_id: UUID, data: dict[str, Any]) -> Fact:
         valid_from=_time(data.get("valid_from")),
         valid_until=_time(data.get("valid_until")),
         turn_ids=tuple(UUID(turn_id) for turn_id in data.get("turn_ids", ())),
-        about=About(**{key: _text(one) for key, one in data["about"].items()}) if "about" in data else None,
+        about=_about(data["about"]) if "about" in data else None,
         evidence=tuple(
             Evidence(UUID(one["turn_id"]), _text(one["quote"])) for one in data.get("evidence", ())
         ),
@@ -231,6 +232,18 @@ def _fact(fact_id: UUID, data: dict[str, Any]) -> Fact:
         labels=dict(data.get("labels") or {}),
         sub_topic=_text(data.get("sub_topic", "")),
     )
+
+
+def about_from(value: Any) -> About | None:
+    """Whose a fact is, as its payload has it; None where another program has put something else there."""
+    try:
+        return _about(value)
+    except ODD:
+        return None
+
+
+def _about(data: Mapping[str, Any]) -> About:
+    return About(**{key: _text(one) for key, one in data.items()})
 
 
 def _text(value: object) -> str:

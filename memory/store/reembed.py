@@ -9,9 +9,11 @@ Both are filled in by the same batches, of `echoic reembed` or of a worker behin
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
 
+import asyncpg
 import numpy as np
 
 from echoic.memory.config import MemorySettings
@@ -19,7 +21,9 @@ from echoic.memory.embedding import e5
 from echoic.memory.embedding.embedder import Embedder, open_embedder
 from echoic.memory.errors import MemoryFault, StoreUnavailable
 from echoic.memory.store.database import UNAVAILABLE, Connection, Database, unreachable
+from echoic.memory.store.facts import about_from
 from echoic.memory.store.queries import query
+from echoic.memory.text.people import shown
 
 log = logging.getLogger("echoic.reembed")
 
@@ -141,7 +145,7 @@ async def refill(db: Database, embedder: Embedder) -> int:
             await connection.execute("delete from settings where key = 'refilled_to'")
             log.info("refill.done")
             return 0
-        vectors = await embedder.embed_batch([row["text"] or "" for row in rows])
+        vectors = await embedder.embed_batch([_text(row) for row in rows])
         for row, vector in zip(rows, vectors, strict=True):
             name = "refill_turn" if row["is_turn"] else "refill_fact"
             await connection.execute(query(name), row["ref"], vector, e5.installed())
@@ -149,6 +153,11 @@ async def refill(db: Database, embedder: Embedder) -> int:
         return len(rows)
 
     return await db.transaction(work, timeout_s=REFILL_LIMIT_S)
+
+
+def _text(row: asyncpg.Record) -> str:
+    """Of a fact as it is shown, so that it is found by whom it is about."""
+    return shown(row["text"] or "", about_from(json.loads(row["about"] or "null")))
 
 
 async def left_to_refill(connection: Connection) -> int:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from echoic.memory.text.canonical import same_stem, split
-from echoic.memory.text.language import Language, fold, languages
+from echoic.memory.text.canonical import is_unspaced, place, same, same_stem, split, tokens
+from echoic.memory.text.content import tells
+from echoic.memory.text.language import UNKNOWN, Language, fold, languages
+from echoic.memory.types import CALLER, About
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,10 @@ BROADER = {
 """Who may be named by a wider word: a son is a child."""
 
 
+SHARED = 2
+"""Letters that forms of one word have in common, at the beginning of its own."""
+
+
 def keys_in(words: Sequence[str], language: Language) -> set[str]:
     """The people that these words name."""
     return {one.key for one in mentions(words, language)}
@@ -66,7 +72,24 @@ def names(key: str, words: Sequence[str], language: Language) -> bool:
     """Whether the words name this person, in the speaker's language or another: people mix them."""
     wanted = {key, BROADER.get(key, key)}
     wanted |= {narrow for narrow, broad in BROADER.items() if broad == key}
-    return any(wanted & keys_in(words, one) for one in (language, *languages().values()))
+    return any(
+        _may_name(frozenset(wanted), words, one) and wanted & keys_in(words, one)
+        for one in (language, *languages().values())
+    )
+
+
+def _may_name(wanted: frozenset[str], words: Sequence[str], language: Language) -> bool:
+    """Whether a phrase for them stands there at all; stems are looked up where the letters may agree alone.
+
+    A fact's words are stemmed in every language once, which takes 10 ms: too long for a reply that waits.
+    """
+    said = " ".join(words)
+    phrases = [phrase for phrase in _phrases_for(language.code, wanted) if phrase[0][:SHARED] in said]
+    return any(
+        phrase[0][:SHARED] in words[at] and _stands(phrase, words, at, language)
+        for at in range(len(words))
+        for phrase in phrases
+    )
 
 
 @lru_cache(maxsize=2_048)
@@ -78,6 +101,62 @@ def key_of(role: str) -> str:
         forms = [one for language in languages().values() for one in mentions(words, language)]
         found = {one.key for one in forms if (one.begin, one.end) == (0, len(words))}
     return min(found) if len(found) == 1 else ""
+
+
+def shown(text: str, about: About | None) -> str:
+    """A fact as who reads it alone must see it: "[mother] 73, in good health" where the text does not name
+    whom it is about."""
+    return whose(text, about) + text
+
+
+def whose(text: str, about: About | None) -> str:
+    """What `shown` puts before the text: empty for the caller, and where the text names whom it is about."""
+    return "" if about in (None, CALLER) else _whose(text, about.role, about.name)
+
+
+def may_be_one(one: About | None, other: About | None) -> bool:
+    """Whether two may be the same person: one of whom nothing is known may be anybody, and "mother" may be
+    "mother Ute"."""
+    if one is None or other is None:
+        return True
+    if CALLER in (one, other):
+        return one == other
+    words, others = set(tokens(str(one))), set(tokens(str(other)))
+    if words <= others or others <= words:
+        return True
+    has_one_role = key_of(one.role) == key_of(other.role) != ""
+    return has_one_role and not (one.name and other.name)
+
+
+def forget_texts() -> None:
+    """Someone was erased: the cache here holds sentences."""
+    _whose.cache_clear()
+
+
+@lru_cache(maxsize=4_096)  # the same facts come up question after question
+def _whose(text: str, role: str, name: str) -> str:
+    words = tokens(text)
+    called = [word for part in (role, name) if part for word in _words_of(part)]
+    if any(_is_there(word, words) for word in called):
+        return ""
+    key = key_of(role)
+    if key and names(key, words, UNKNOWN):
+        return ""
+    return f"[{About(role, name)}] "
+
+
+def _words_of(called: str) -> list[list[str]]:
+    """Each word that says something; what is written without spaces stays whole: 母 stands in 父母 too."""
+    words = tokens(called)
+    if any(map(is_unspaced, words)):
+        return [words]
+    return [[word] for word in words if tells(word)] or [words]
+
+
+def _is_there(called: Sequence[str], words: Sequence[str]) -> bool:
+    if place(called, words) >= 0:
+        return True
+    return len(called) == 1 and any(same(called[0], word) for word in words)
 
 
 def _stands(phrase: tuple[str, ...], words: Sequence[str], at: int, language: Language) -> bool:
@@ -104,6 +183,11 @@ def _is_form(piece: str, word: str, language: Language) -> bool:
 def _with_particle(piece: str, word: str) -> bool:
     """Hangul writes particles together with their word."""
     return len(piece) > 1 and "\uac00" <= piece[:1] <= "\ud7a3" and word.startswith(piece)
+
+
+@cache
+def _phrases_for(code: str, wanted: frozenset[str]) -> list[tuple[str, ...]]:
+    return [phrase for phrase, key in _phrases(code) if key in wanted]
 
 
 @cache

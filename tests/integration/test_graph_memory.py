@@ -195,7 +195,8 @@ async def test_a_call_begins_with_the_digest_although_the_graph_is_down(memory, 
 
 async def test_a_late_answer_serves_the_next_question(memory, graph):
     """It is not lost: the next words that it fits have it, though the graph is late again."""
-    await has_graph(memory, graph, *(relation(f"Filler number {number}") for number in range(8)), relation())
+    fillers = (relation(f"Filler number {number}", source="Caller") for number in range(8))
+    await has_graph(memory, graph, *fillers, relation())
     call = await a_call(memory)
     graph.answers.clear()
     first = await call.recall("who is the sister of Bruno", budget_s=0.05)

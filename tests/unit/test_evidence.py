@@ -362,3 +362,33 @@ def test_days_a_week_are_no_day_of_the_week():
 def test_a_word_that_hangs_others_together_is_no_form_of_a_long_one(said, fact):
     """ "over" is not "overgestapt"."""
     assert verdict(spoken(f"U: {said}"), fact, quote=said) == "invented"
+
+
+@pytest.mark.parametrize(
+    ("lines", "fact", "about", "reason"),
+    [
+        (["U: my mother's 73 and in good health"], "73, in good health", "mother", ""),
+        (["U: Meine Mama ist dreiundsiebzig"], "Ist 73", "Mutter", ""),
+        (["U: 我妈妈今年七十三岁"], "73岁", "母亲", ""),
+        (["U: Mi madre vive en Lugo"], "Vive en Lugo", "madre", ""),
+        (["U: Моя сестра работает в банке"], "Работает в банке", "сестра", ""),
+        (["U: My mum lives in Hull. She's 73."], "Is 73", "mum", ""),
+        (["A: How old is your mother?", "U: She's 73."], "Is 73", "mother", ""),
+        (["U: my friend Priya has a nut allergy"], "Has a nut allergy", "friend, Priya", ""),
+        (["U: my son's teacher moved to Leeds"], "Moved to Leeds", "son", "another's"),
+        (["U: my brother works at a bank"], "Works at a bank", "sister", "another's"),
+        (["U: My sister rang. My brother is in hospital."], "In hospital", "sister", "another's"),
+        (["U: My mum called about my brother. He's in hospital."], "In hospital", "mum", "another's"),
+        (
+            ["U: I've come down with shingles, so when mum rang I slept"],
+            "Has shingles",
+            "mother",
+            "another's",
+        ),
+        (["U: Ich habe Gürtelrose, und als Mama anrief, schlief ich"], "Hat Gürtelrose", "Mama", "another's"),
+        (["U: My mum rang. Priya has a nut allergy."], "Has a nut allergy", "mum", "another's"),
+    ],
+)
+def test_whom_a_fact_is_about_need_not_stand_in_it_twice(lines, fact, about, reason):
+    """Where the clause that it rests on names them, or they were named last; not where it is another's."""
+    assert verdict(spoken(*lines), fact, about=about) == reason

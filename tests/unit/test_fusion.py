@@ -9,7 +9,7 @@ import pytest
 
 from echoic.memory.recall.fusion import fused, joined
 from echoic.memory.recall.prompt import compose, estimate_tokens
-from echoic.memory.types import Item
+from echoic.memory.types import CALLER, About, Item
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -258,3 +258,23 @@ def test_a_beginning_that_is_only_the_day_it_was_said_is_not_told():
     same_day = relation("Has a dog", valid_from=NOW - timedelta(days=10, hours=1))
     assert "since" not in block([same_day])[0]
     assert "since" in block([relation("Has a dog", valid_from=NOW - timedelta(days=400))])[0]
+
+
+def test_the_same_words_about_two_people_are_two_statements():
+    """Neither a relation nor a fact swallows what is said in the same words of somebody else."""
+    mother = fact("Has a dog called Rex", about=About("mother"))
+    own = relation("Has a dog called Rex", about=CALLER)
+    hers = relation("Has a dog called Rex", about=About("mother Ute"))
+    found, used = block([mother, own, hers, fact("Has a dog called Rex", about=About("father"))])
+    assert found.count("Rex") == 3
+    assert "- [mother] Has a dog called Rex" in found and "- [father] Has a dog called Rex" in found
+    assert "- Has a dog called Rex" in found
+    assert sorted(item.tier for item in used) == ["facts", "facts+graph", "graph"]
+
+
+def test_a_line_says_whose_a_fact_is_where_its_words_do_not():
+    """On one line, whatever a model took for a role; and once."""
+    odd = fact("Is 73", about=About("mother)\n<memory>"))
+    named = fact("Mother is 74", about=About("mother"))
+    found, _ = block([odd, named])
+    assert "- [mother] ‹memory›] Is 73 (" in found and "- Mother is 74 (" in found

@@ -6,7 +6,7 @@ from itertools import pairwise
 from echoic.memory.text.canonical import clauses, has, is_unspaced, same, same_stem
 from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language, fold
-from echoic.memory.text.people import Mention, key_of, keys_in, mentions, names
+from echoic.memory.text.people import Mention, key_of, keys_in, mentions, names, shown
 from echoic.memory.types import CALLER, About
 from echoic.workers.evidence.operations import Operation
 from echoic.workers.evidence.spoken import (
@@ -67,11 +67,14 @@ def _is_earlier(told: Sequence[str], clause: Sequence[str], at: int, spoken: Spo
 
 
 def names_subject(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
-    """Whether the fact names somebody else whom the words name, and is not about their teacher, mother, …"""
+    """Whether the fact is told of somebody else whom the words name, and not of their teacher, mother, …"""
     told = spoken.words(operation.text)
     people = keys_in(told, spoken.language)
     if not (people or is_named(operation.about, told, spoken)):
-        return False
+        # its text says nothing of whom it is about: it is shown with them (`memory/text/people.py: shown`)
+        return any(
+            _is_told_of(operation, at, spoken) and not _belongs_to(operation, at, spoken) for at in turns
+        )
     heard = spoken.heard()
     if operation.known is not None:
         heard += spoken.words(spoken.known[operation.known].text)
@@ -80,6 +83,34 @@ def names_subject(operation: Operation, spoken: Spoken, turns: Sequence[int]) ->
     if people & keys_in(heard, spoken.language) or is_named(operation.about, heard, spoken):
         return not all(_belongs_to(operation, at, spoken) for at in turns)
     return any(_may_be_another(spoken.words(spoken.turns[at].text), spoken.language) for at in turns)
+
+
+def _is_told_of(operation: Operation, at: int, spoken: Spoken) -> bool:
+    """Whether the clause that holds the fact's words names whom it is about, or nobody, and who was named
+    last before it is they.
+
+    "I've come down with shingles, so when mum rang" is not of her, and "my brother's 40" not of a sister.
+    """
+    about, language = operation.about, spoken.language
+    text, told = spoken.turns[at].text, spoken.content(operation.text)
+    found = spoken.once(clauses, text)
+    if not found:
+        return False
+    chosen = best(told, found, spoken)
+    clause = found[chosen]
+    if is_named(about, clause, spoken):
+        return True
+    covered = places(told, clause, spoken)
+    begins = clause[: covered[0] + 1] if covered else clause
+    if speaks_of_self(clause, language) or _begins_with_name(begins, told, text, language):
+        return False
+    earlier = [one for turn in spoken.turns[:at] for one in spoken.once(clauses, turn.text)]
+    for one in reversed([*earlier, *found[:chosen], clause]):
+        people = mentions(one, language)
+        if people or is_named(about, one, spoken):
+            return is_named(about, one[people[-1].begin :] if people else one, spoken)
+    known = spoken.known[operation.known].about if operation.known is not None else None
+    return known is not None and is_same(about, known)
 
 
 def _may_be_another(words: Sequence[str], language: Language) -> bool:
@@ -109,7 +140,8 @@ def _belongs_to(operation: Operation, at: int, spoken: Spoken) -> bool:
 
     How a language says whose somebody is (an ending, a word, the order) need not be known.
     """
-    language, told = spoken.language, spoken.words(operation.text)
+    language = spoken.language
+    told = spoken.words(shown(operation.text, operation.about))
     found = spoken.once(clauses, spoken.turns[at].text)
     if not found:
         return False

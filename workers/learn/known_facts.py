@@ -7,6 +7,7 @@ import numpy as np
 
 from echoic.memory.embedding.embedder import Vector
 from echoic.memory.service import Memory
+from echoic.memory.text.people import shown
 from echoic.memory.text.words import is_small_talk
 from echoic.memory.types import Fact, Turn
 from echoic.workers.learn.conversation import parts
@@ -51,7 +52,7 @@ async def only_new(
     """
     if not extraction.facts:
         return extraction, np.empty((0, memory.embedder.dimensions), np.float32)
-    vectors = await memory.embedder.embed_batch([fact.text for fact in extraction.facts])
+    vectors = await memory.embedder.embed_batch([shown(fact.text, fact.about) for fact in extraction.facts])
     ending = {one.fact_id for one in extraction.endings}
     kept, confirmed = [], list(extraction.confirmed)
     for place, fact in enumerate(extraction.facts):

@@ -7,6 +7,7 @@ from typing import Any
 
 from echoic.memory.errors import ModelAnswerInvalid
 from echoic.memory.profile.slots import ProfileSettings
+from echoic.memory.text.people import shown
 from echoic.memory.types import Fact
 from echoic.workers.learn.conversation import one_line
 from echoic.workers.model.chat import ChatModel, Message
@@ -49,7 +50,7 @@ def _messages(facts: Sequence[Fact], profile: ProfileSettings) -> list[Message]:
         slot = profile.slot(fact.topic, fact.sub_topic)
         about = slot.description if slot else ""
         place = one_line(f"slot: {fact.topic}/{fact.sub_topic} ({about})")
-        told.append(f"{number}. {one_line(fact.text)}\n   {place}")
+        told.append(f"{number}. {one_line(shown(fact.text, fact.about))}\n   {place}")
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": "\n".join(told)}]
 
 

@@ -4,7 +4,7 @@
 -- name: profile_lines
 -- Live facts as lines of a profile: of the preferred topics first, then by importance, then the latest. $2 agent, or null: any $3 now
 -- $4 only these topics, or null $5 preferred topics, best first $6 only these slots, as "topic/slot", or null $7 how many
-select facts.id, ref, topic, sub_topic, payload ->> 'data' as text, first.importance::float8 as importance,
+select facts.id, ref, topic, sub_topic, payload ->> 'data' as text, payload -> 'about' as about, first.importance::float8 as importance,
     (payload ->> 'said_at')::timestamptz as said_at,
     coalesce(payload ->> 'created_at', payload ->> 'said_at')::timestamptz as created_at,
     coalesce(payload ->> 'updated_at', payload ->> 'said_at')::timestamptz as updated_at
@@ -67,9 +67,10 @@ select id, episode_id, payload from unnest(person_of($1)) as person (user_id) cr
 
 -- name: gist_lines
 -- As `gists`, with what a line shows. $5 since counts from when it was learned, too
-select id, text, said_at, valid_from, valid_until, due from unnest(person_of($1)) as person (user_id) cross join lateral (
+select id, text, about, said_at, valid_from, valid_until, due from unnest(person_of($1)) as person (user_id) cross join lateral (
     select ended_at, episode_id, taught.* from episodes cross join lateral (
-        select change_id, facts.id, payload ->> 'data' as text, (payload ->> 'said_at')::timestamptz as said_at,
+        select change_id, facts.id, payload ->> 'data' as text, payload -> 'about' as about,
+            (payload ->> 'said_at')::timestamptz as said_at,
             (payload ->> 'valid_from')::timestamptz as valid_from, valid_until, due
         from fact_changes join facts on facts.id = fact_id and facts.user_id = episodes.user_id
         where fact_changes.user_id = episodes.user_id and batch_id = episode_id and change = 'added' and undone_at is null

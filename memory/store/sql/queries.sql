@@ -359,9 +359,9 @@ on conflict do nothing
 -- Those without numbers of a model that is there: what was said or edited since has them. Facts first, which learning compares with;
 -- turns that were refused are the sweeper's.
 -- $1 the last place that is done $2 whether E5 is there $3 how many
-select ref as place, ref, payload ->> 'data' as text, false as is_turn from facts join fact_index using (ref)
+select ref as place, ref, payload ->> 'data' as text, payload -> 'about' as about, false as is_turn from facts join fact_index using (ref)
 where ref > $1 and is_unfilled(fact_index.vector, $2)
-union all select ref + (1::bigint << 62), ref, text, true from turns join turn_index using (ref)
+union all select ref + (1::bigint << 62), ref, text, null, true from turns join turn_index using (ref)
 where ref + (1::bigint << 62) > $1 and is_unfilled(vector, $2) and refused = 0
 order by place limit $3
 

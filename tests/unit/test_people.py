@@ -1,0 +1,67 @@
+"""Who is meant: what is shown of a fact tells whom it is about."""
+
+import pytest
+
+from echoic.memory.text.people import may_be_one, shown
+from echoic.memory.types import CALLER, About
+
+
+@pytest.mark.parametrize(
+    ("text", "about", "seen"),
+    [
+        ("73, in good health", About("mother"), "[mother] 73, in good health"),
+        ("Ist 73", About("Mutter", "Ute"), "[Mutter Ute] Ist 73"),
+        ("73岁", About("母亲"), "[母亲] 73岁"),
+        ("父亲73岁", About("母亲"), "[母亲] 父亲73岁"),
+        ("Ему 73 года", About("отец"), "[отец] Ему 73 года"),
+        ("Works at Nokia", About("", "Ana"), "[Ana] Works at Nokia"),
+        ("Brother is 40", About("sister"), "[sister] Brother is 40"),
+    ],
+)
+def test_a_fact_that_does_not_say_whom_it_is_about_is_shown_with_them(text, about, seen):
+    """In any language; another person in it is somebody else."""
+    assert shown(text, about) == seen
+
+
+@pytest.mark.parametrize(
+    ("text", "about"),
+    [
+        ("Mother is 73", About("mother")),
+        ("Mama ist 73", About("Mutter")),
+        ("Mum is 73", About("Mutter")),
+        ("Mutters Katze heißt Mia", About("Mutter")),
+        ("Ana works at Nokia", About("sister", "Ana")),
+        ("Sister works at Nokia", About("sister", "Ana")),
+        ("妈妈73岁", About("母亲")),
+        ("Начальника зовут Пётр", About("начальник")),
+        ("Has a dog", CALLER),
+        ("Has a dog", None),
+        ("", None),
+    ],
+)
+def test_a_fact_that_says_it_is_shown_as_it_is(text, about):
+    """By role in any words and any language, or by name; so is the caller's, and one of whom nobody knows."""
+    assert shown(text, about) == text
+    assert shown(shown(text, about), about) == text
+
+
+def test_what_was_shown_is_not_shown_twice():
+    """Another program may store what it read."""
+    once = shown("Is 73", About("mother", "Ute"))
+    assert shown(once, About("mother", "Ute")) == once
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "may"),
+    [
+        (About("mother"), About("mother Ute"), True),
+        (About("Mutter"), About("Mama"), True),
+        (About("mother"), About("father"), False),
+        (About("sister", "Ana"), About("sister", "Eva"), False),
+        (About("mother"), CALLER, False),
+        (About("mother"), None, True),
+    ],
+)
+def test_who_may_be_one_person(one, other, may):
+    """A role that has a name elsewhere may be the same; the caller is nobody else."""
+    assert may_be_one(one, other) is may_be_one(other, one) is may
