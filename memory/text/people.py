@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 
 from echoic.memory.text.canonical import is_unspaced, place, same, same_stem, split, tokens
 from echoic.memory.text.content import tells
-from echoic.memory.text.language import UNKNOWN, Language, fold, languages
+from echoic.memory.text.language import Language, fold, languages
 from echoic.memory.types import CALLER, About
 
 
@@ -59,10 +59,6 @@ BROADER = {
 """Who may be named by a wider word: a son is a child."""
 
 
-SHARED = 2
-"""Letters that forms of one word have in common, at the beginning of its own."""
-
-
 def keys_in(words: Sequence[str], language: Language) -> set[str]:
     """The people that these words name."""
     return {one.key for one in mentions(words, language)}
@@ -72,24 +68,7 @@ def names(key: str, words: Sequence[str], language: Language) -> bool:
     """Whether the words name this person, in the speaker's language or another: people mix them."""
     wanted = {key, BROADER.get(key, key)}
     wanted |= {narrow for narrow, broad in BROADER.items() if broad == key}
-    return any(
-        _may_name(frozenset(wanted), words, one) and wanted & keys_in(words, one)
-        for one in (language, *languages().values())
-    )
-
-
-def _may_name(wanted: frozenset[str], words: Sequence[str], language: Language) -> bool:
-    """Whether a phrase for them stands there at all; stems are looked up where the letters may agree alone.
-
-    A fact's words are stemmed in every language once, which takes 10 ms: too long for a reply that waits.
-    """
-    said = " ".join(words)
-    phrases = [phrase for phrase in _phrases_for(language.code, wanted) if phrase[0][:SHARED] in said]
-    return any(
-        phrase[0][:SHARED] in words[at] and _stands(phrase, words, at, language)
-        for at in range(len(words))
-        for phrase in phrases
-    )
+    return any(wanted & keys_in(words, one) for one in (language, *languages().values()))
 
 
 @lru_cache(maxsize=2_048)
@@ -139,10 +118,16 @@ def _whose(text: str, role: str, name: str) -> str:
     called = [word for part in (role, name) if part for word in _words_of(part)]
     if any(_is_there(word, words) for word in called):
         return ""
-    key = key_of(role)
-    if key and names(key, words, UNKNOWN):
+    # no stems here, which take 15 ms for a new text, and a reply waits: "[Mutter] Mutters Haus" does no harm
+    if any(_is_there(phrase, words) for phrase in _called(key_of(role))):
         return ""
     return f"[{About(role, name)}] "
+
+
+@cache
+def _called(key: str) -> list[list[str]]:
+    """What they are called in any language."""
+    return [list(phrase) for code in languages() for phrase, one in _phrases(code) if one == key]
 
 
 def _words_of(called: str) -> list[list[str]]:
@@ -183,11 +168,6 @@ def _is_form(piece: str, word: str, language: Language) -> bool:
 def _with_particle(piece: str, word: str) -> bool:
     """Hangul writes particles together with their word."""
     return len(piece) > 1 and "\uac00" <= piece[:1] <= "\ud7a3" and word.startswith(piece)
-
-
-@cache
-def _phrases_for(code: str, wanted: frozenset[str]) -> list[tuple[str, ...]]:
-    return [phrase for phrase, key in _phrases(code) if key in wanted]
 
 
 @cache
