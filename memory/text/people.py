@@ -75,7 +75,7 @@ def names(key: str, words: Sequence[str], language: Language) -> bool:
 def key_of(role: str) -> str:
     """The key of a role in whatever language; empty for one that is of no closed group."""
     words = tuple(piece for word in role.split() for piece in split(fold(word)))
-    found = {key for code in languages() for phrase, key in _phrases(code) if phrase == words}
+    found = set(_keys().get(words, ()))
     if not found:  # a form of it
         forms = [one for language in languages().values() for one in mentions(words, language)]
         found = {one.key for one in forms if (one.begin, one.end) == (0, len(words))}
@@ -103,8 +103,7 @@ def may_be_one(one: About | None, other: About | None) -> bool:
     words, others = set(tokens(str(one))), set(tokens(str(other)))
     if words <= others or others <= words:
         return True
-    has_one_role = key_of(one.role) == key_of(other.role) != ""
-    return has_one_role and not (one.name and other.name)
+    return bool(_keys_of(one.role) & _keys_of(other.role)) and not (one.name and other.name)
 
 
 def forget_texts() -> None:
@@ -118,10 +117,25 @@ def _whose(text: str, role: str, name: str) -> str:
     called = [word for part in (role, name) if part for word in _words_of(part)]
     if any(_is_there(word, words) for word in called):
         return ""
-    # no stems here, which take 15 ms for a new text, and a reply waits: "[Mutter] Mutters Haus" does no harm
-    if any(_is_there(phrase, words) for phrase in _called(key_of(role))):
+    # no stems here, which take 15 ms for new words, and a reply waits: "[Mutter] Mutters Haus" does no harm
+    if any(_is_there(phrase, words) for key in _keys_of(role) for phrase in _called(key)):
         return ""
     return f"[{About(role, name)}] "
+
+
+def _keys_of(role: str) -> set[str]:
+    """As `key_of`, but of a role as it is listed, not of forms of it."""
+    return _keys().get(tuple(tokens(role)), set())
+
+
+@cache
+def _keys() -> dict[tuple[str, ...], set[str]]:
+    """Keys by what people are called in any language."""
+    found: dict[tuple[str, ...], set[str]] = {}
+    for code in languages():
+        for phrase, key in _phrases(code):
+            found.setdefault(phrase, set()).add(key)
+    return found
 
 
 @cache
