@@ -26,6 +26,8 @@ _UNSPACED = re.compile(
 _UNSPACED_WORD = re.compile(f"([\u30a1-\u30ff]+|{_UNSPACED.pattern})")
 """... but for katakana, which write a foreign word at a time."""
 _HANGUL = re.compile("[\uac00-\ud7a3]")
+_COUNTER = re.compile("(?<=\\d)(?=[\uac00-\ud7a3])")
+"""Where what is counted in Hangul sticks to its number: "34살"."""
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？؟।])\s*|\n+")
 MYRIAD = 10_000
 _DOTTED = re.compile(r"(\w+)\.(?=\s+(\w+))")
@@ -192,9 +194,10 @@ def is_unspaced(word: str) -> bool:
 
 
 def split(word: str) -> list[str]:
-    """A run without spaces as its characters, and words in katakana; any other word as it is."""
+    """A run without spaces as its characters, and words in katakana; what is counted in Hangul apart from its
+    number; any other word as it is."""
     if not _UNSPACED.search(word):
-        return [word]
+        return _COUNTER.split(word)
     return [part for part in _UNSPACED_WORD.split(word) if part]
 
 

@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 
 from echoic.memory.text.canonical import is_unspaced
 from echoic.memory.text.language import Language, fold, languages
+from echoic.memory.text.numbers.composed import signs
 from echoic.memory.text.numbers.spoken import number_of, with_digits
 from echoic.memory.types import Role
 
@@ -77,7 +78,7 @@ def hide_secrets(text: str, asked: str = "") -> str:
 
 def _at_most(word: str) -> int:
     """How many digits a word may stand for."""
-    return len(word) if word.isdigit() else bool(_read(word))
+    return len(word) if word.isdigit() else max(map(len, _read(word).values()), default=0)
 
 
 def _near(named: list[tuple[int, int]], words: list[_Word]) -> set[int]:
@@ -251,5 +252,7 @@ def _read(word: str) -> Mapping[str, str]:
 def _digits(word: str, folded: str, language: Language) -> str:
     if folded in language.zero or folded in language.repeats:
         return "0"  # "double": a part of the number, whatever it doubles
+    if row := signs(folded, language):
+        return row
     digits = str(language.digits.get(folded, "")) or number_of(word, folded, language)
     return digits.rstrip("0") if len(digits) > 2 else digits

@@ -56,6 +56,10 @@ def judged_of(heard, fact="", **fields):
         ("عمري أربعة وثلاثون سنة", "عمري 34 سنة", "عمره 34 سنة"),
         ("موعدي الساعة سبعة وثلاثين دقيقة", "الساعة سبعة وثلاثين", "موعده الساعة 7:30"),
         ("मेरी उम्र चौंतीस साल है", "मेरी उम्र चौंतीस साल है", "उम्र 34 साल"),
+        ("저는 서른네살이에요", "저는 서른네살이에요", "34세이다"),
+        ("매일 여섯 시 반에 일어나요", "여섯 시 반에 일어나요", "6시 30분에 일어난다"),
+        ("월세가 팔십오만 원이에요", "월세가 팔십오만 원", "월세는 85만원이다"),
+        ("딸이 구십구년생이에요", "딸이 구십구년생", "딸은 1999년생이다"),
     ],
 )
 def test_what_was_said_stands_in_any_words_for_it(said, quote, fact):
@@ -114,6 +118,8 @@ def test_what_was_said_stands_in_any_words_for_it(said, quote, fact):
         ("Otuz dört yaşındayım", {"fact": "84 yaşında"}, "invented"),
         ("عمري أربعة وثلاثون سنة", {"fact": "عمره 84 سنة"}, "invented"),
         ("मेरी उम्र चौंतीस साल है", {"fact": "उम्र 84 साल"}, "invented"),
+        ("저는 서른네 살이에요", {"fact": "84세이다"}, "invented"),
+        ("월세가 팔십오만 원이에요", {"fact": "월세는 58만원이다"}, "invented"),
         ("Bir köpek gördüm", {"fact": "Bir tekne aldı"}, "invented"),
         ("Vi un perro", {"fact": "Tiene un barco"}, "invented"),
         ("Nur ein Scherz: ich wohne auf dem Mars", {"fact": "Wohnt auf dem Mars"}, "not meant"),

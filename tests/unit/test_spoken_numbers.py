@@ -12,6 +12,8 @@ from echoic.memory.text.language import languages
 from echoic.memory.text.numbers.spoken import with_digits
 
 READ = sorted(code for code, language in languages().items() if language.numbers)
+ALONE = [code for code in READ if code != "ko"]
+"""Whose numbers are read wherever they stand: in Korean 1, 2 and 4 are "work", "this" and "yes" too."""
 SAMPLE = [*range(101), 115, 342, *range(200, 1000, 100), 1981, 2024, 15_000, 123_456, 250_000, 1_500_000]
 MISSPELT = ("третьому", "восемьдесят")
 """By Unicode, in ordinals: it is "третьему" and "восьмидесят-"."""
@@ -34,7 +36,7 @@ def spelled(code, kind, numbers):
                 yield number, text.replace("\u00ad", "")
 
 
-@pytest.mark.parametrize("code", READ)
+@pytest.mark.parametrize("code", ALONE)
 def test_every_number_below_ten_thousand_is_read(code):
     """As it is counted."""
     engine = RbnfEngine.for_language(code)
@@ -43,7 +45,34 @@ def test_every_number_below_ten_thousand_is_read(code):
     assert [read(text.replace("\u00ad", ""), code) for text in said] == list(map(str, range(10_000)))
 
 
-@pytest.mark.parametrize("code", READ)
+@pytest.mark.parametrize(
+    ("rules", "counter"),
+    [
+        ("spellout-numbering", " 달러"),
+        ("spellout-numbering", "년"),
+        ("spellout-cardinal-financial", " 퍼센트"),
+        ("spellout-cardinal-native-attributive", "살"),
+        ("spellout-cardinal-native-attributive", " 명"),
+    ],
+)
+def test_every_korean_number_is_read_before_what_it_counts(rules, counter):
+    """Sino-Korean and native, with a space and without."""
+    engine = RbnfEngine.for_language("ko")
+    said = {at: engine.format_number(at, ruleset_names=[rules]).text + counter for at in range(1, 10_000)}
+    assert not {at for at, text in said.items() if read(text, "ko") != f"{at}{counter}"}
+
+
+def test_korean_numbers_that_are_no_other_words_are_read_alone():
+    """Two towns, a bag and a hundred days are other words."""
+    engine = RbnfEngine.for_language("ko")
+    said = {
+        at: engine.format_number(at, ruleset_names=["spellout-numbering"]).text for at in range(11, 10_000)
+    }
+    unread = {said[at] for at in said if read(said[at], "ko") != str(at)}
+    assert unread == set("이천 이천이 사천 사천이 백 백일 백이 백사 백구 천 천일 천이 천사 천구".split())
+
+
+@pytest.mark.parametrize("code", ALONE)
 def test_every_form_of_a_number_is_read(code):
     """Genders, cases, and for Hindi a word for each number up to a hundred."""
     wrong = [
@@ -54,7 +83,7 @@ def test_every_form_of_a_number_is_read(code):
     assert not wrong
 
 
-@pytest.mark.parametrize("code", [code for code in READ if code != "pl"])
+@pytest.mark.parametrize("code", [code for code in ALONE if code != "pl"])
 def test_every_form_of_an_ordinal_is_read(code):
     """They say days and hours."""
     wrong = [
@@ -101,6 +130,26 @@ def test_every_form_of_an_ordinal_is_read(code):
         ("hi", "डेढ़ सौ", "150"),
         ("hi", "तीसरी मंज़िल", "3 मंज़िल"),
         ("hi", "फ़ाइव सिक्स", "5 6"),
+        ("ko", "서른네살이에요", "34살이에요"),
+        ("ko", "삼십사 세 어머니", "34 세 어머니"),
+        ("ko", "스무 살, 열한 시에", "20 살, 11 시에"),
+        ("ko", "오후 네 시 반", "오후 4 시 반"),
+        ("ko", "백스물한 명", "121 명"),
+        ("ko", "만 서른네 살", "만 34 살"),  # by the calendar, not by years begun
+        ("ko", "이천이십육년 삼월 십일에", "2026년 3월 10일에"),
+        ("ko", "오월 이십일이에요", "5월 20일이에요"),
+        ("ko", "유월에, 시월 삼 일", "6월에, 10월 3 일"),
+        ("ko", "만 오천 원", "15000 원"),
+        ("ko", "3만 5천원", "35000원"),
+        ("ko", "1억 2천만 원", "120000000 원"),
+        ("ko", "이 년 전에 이 층에서", "2 년 전에 이 층에서"),  # "on this floor"
+        ("ko", "이박 삼일로", "2박 3일로"),
+        ("ko", "두세 명, 이삼 년", "2 3 명, 2 3 년"),
+        ("ko", "삼십이 넘었어요", "30이 넘었어요"),
+        ("ko", "한 시간 반, 사흘 동안", "1 시간 30, 3 동안"),
+        ("ko", "두 아들과 세 딸, 삼남매", "2 아들과 3 딸, 3남매"),
+        ("ko", "주 오일 근무, 칠 점 이", "주 5일 근무, 7 점 2"),
+        ("ko", "공일공에 삼사오육", "0 1 0에 3 4 5 6"),
     ],
 )
 def test_numbers_are_read_as_they_are_said(code, said, number):
@@ -135,6 +184,17 @@ def test_digits_that_are_spelled_stay_apart(code, said):
         ("ar", "ألست من رسم التنين"),
         ("hi", "छवि में दवा का सेवन"),
         ("pl", "mój pesel 007 i 1.500"),
+        ("ko", "네, 알겠어요. 네 살고 있어요"),
+        ("ko", "저만 가요, 이만 끊을게요"),
+        ("ko", "이 일은 제 일이에요, 이번 일요일"),
+        ("ko", "한국 사람이고 이사 왔어요, 이사이에"),
+        ("ko", "이수만, 한구, 오천식, 천명관, 오세훈"),
+        ("ko", "이천에 살아요, 천만에요, 만일 오시면"),
+        ("ko", "천사 같고, 구조대, 사회, 공원, 사장님"),
+        ("ko", "열이 나요, 팔이 아파요, 열심히 일해요"),
+        ("ko", "하나도 없어요, 왜 그렇게 해야 하나요"),
+        ("ko", "한번 해 볼게요, 한참, 두통, 세배, 네덜란드"),
+        ("ko", "이 분은 제 동생, 이 사람, 이 년이"),
     ],
 )
 def test_what_only_looks_like_a_number_stays(code, said):
@@ -155,6 +215,8 @@ def test_what_is_typed_without_accents_is_read_in_a_row():
         ("tr", "bir kardeş", "1 kardeş"),
         ("ar", "أربعة وثلاثون سنة", "34 سنة"),
         ("hi", "चौंतीस साल", "३४ साल"),
+        ("ko", "서른네살", "34 살"),
+        ("ko", "오만 원", "5만원"),
     ],
 )
 def test_a_number_is_equal_in_words_and_in_digits(code, said, told):
@@ -170,6 +232,7 @@ def test_a_number_is_equal_in_words_and_in_digits(code, said, told):
         ("yirmi üç mayıs günü ne demiştim", "@05-23"),
         ("ماذا قلت لك في ثلاثة وعشرين مايو", "@05-23"),
         ("तेईस मई को मैंने क्या कहा था", "@05-23"),
+        ("오월 이십삼일에 제가 뭐라고 했죠", "@05-23"),
     ],
 )
 def test_days_are_asked_for_in_words(said, day):

@@ -36,7 +36,7 @@ from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language
 from echoic.memory.text.people import keys_in, names
 from echoic.memory.text.secrets import MASK
-from echoic.memory.text.time_words import time_words_of
+from echoic.memory.text.time_words import YEAR, time_words_of
 from echoic.memory.types import CALLER
 from echoic.workers.evidence.denial import OPENING, is_denied
 from echoic.workers.evidence.known import is_like, is_named_in
@@ -65,7 +65,6 @@ LEAST_MENDED, MENDED = 6, 0.85
 _DIGITS = re.compile(r"\d+")
 _CLOCK = re.compile(r"\b(\d{1,2})\s?[:.h時시点]\s?(\d{2})(?!\d)")
 _FRACTION = re.compile(r"\b(\d{1,2})[.,](25|5|75)(?!\d)")
-_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 NOON, QUARTER = 12, 15
 TENS = range(20, 60, 10)
 
@@ -325,7 +324,7 @@ def _reckoned(text: str, said: Iterable[str]) -> set[str]:
         is_joined = int(minute) in TENS and int(hour) % NOON + int(minute) in heard
         if is_joined or (int(hour) in hours and (int(minute) % QUARTER == 0 or 60 - int(minute) in heard)):
             found |= {hour, str(int(hour)), minute, str(int(minute))}
-    found |= {year for year in _YEAR.findall(text) if int(year[2:]) in heard}
+    found |= {year for year in YEAR.findall(text) if int(year[2:]) in heard}
     return found | {part for whole, part in _FRACTION.findall(text) if int(whole) in heard}
 
 

@@ -3,12 +3,16 @@
 One grammar for all. A word adds to the place that the one before left empty ("sto dwa"), unless the sum has a
 word of its own ("dziesięć dwa" is 10 and 2), or multiplies what is smaller ("iki bin"). Of number-parser 0.3,
 ovos-number-parser 0.19 and text2num 3.1 none reads all five languages, and none an inflected ordinal.
+
+Where number words are ordinary syllables too, and stick to what they count ("서른네살"), the file says in
+`where` what a number stands among, and nothing else is one.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import Any
 
 from echoic.memory.text.language import Language, fold, fold_pattern, languages, written
 
@@ -64,21 +68,45 @@ def with_composed(text: str, language: Language) -> str:
     for number in _numbers(text, language):
         if number.digits and not text[number.begin : number.end].isdigit():
             before = text[at : number.begin]
-            out += [before, " " if before[-1:].isalpha() else "", number.digits]  # "و 6", and not "و6"
+            is_close = before[-1:].isalpha() or (at > 0 and not before)
+            out += [before, " " if is_close else "", number.digits]  # "و 6", and not "و6"
             at = number.end
     return "".join([*out, text[at:]])
 
 
 def counted(word: str, language: Language) -> str:
     """The digits of one number word, with "and" or without; empty if it is none."""
+    if _table(language.code).where:
+        return next((number.digits for number in _numbers(word, language) if not number.begin), "")
     value, _ = _joined_value(word, language)
     return str(round(value.number)) if value and value.number == round(value.number) else ""
 
 
+def signs(word: str, language: Language) -> str:
+    """The digits of a word that spells them one by one ("일이삼사예요"); empty if it does not."""
+    row = _table(language.code).row if language.numbers else None
+    if not (found := row and row.fullmatch(word)):
+        return ""
+    return "".join(str(round(one.value.number)) for one in _pieces(word, found.span(1), language))
+
+
 def _numbers(text: str, language: Language) -> Iterator[_Number]:
+    if where := _table(language.code).where:
+        for found in where.finditer(text):
+            yield from _composed(_pieces(text, found.span(), language), language)
+        return
     for run in _runs(text, language):
         if len(run) >= UNSURE or any(word.value.is_sure for word in run):
             yield from _composed(run, language)
+
+
+def _pieces(text: str, span: tuple[int, int], language: Language) -> list[_Word]:
+    """The number words that stand between two places, with spaces or without."""
+    table = _table(language.code)
+    return [
+        _Word(*found.span(), _Value(table.number(found), is_sure=True), is_joined=False)
+        for found in table.piece.finditer(text, *span)
+    ]
 
 
 def _runs(text: str, language: Language) -> Iterator[list[_Word]]:
@@ -155,8 +183,8 @@ def _grown(
 
 
 def _multiplies(value: float, own: frozenset[float]) -> bool:
-    """A power of ten does, but a hundred where three hundred are a word: "сорок один сто" is 41 and 100."""
-    return value >= 100 and value == _place(value) and 3 * value not in own
+    """A power of ten does, but where three of it are a word: "сорок один сто" is 41 and 100."""
+    return value >= 10 and value == _place(value) and 3 * value not in own
 
 
 def _fits(product: float, kept: Sequence[tuple[float, float]]) -> bool:
@@ -184,9 +212,14 @@ class _Table:
     """Those that are other words too, and all of them as they are typed without accents."""
     together: re.Pattern[str] | None
     own: frozenset[float]
-    """Numbers that have a word."""
+    """Numbers that have a word; none where the file says what surrounds a number."""
     letters: frozenset[str]
     """What a number word may begin with: most words of other scripts are none at a glance."""
+    piece: re.Pattern[str]
+    """Any number word, or digits."""
+    where: re.Pattern[str] | None
+    row: re.Pattern[str] | None
+    """A word that spells digits one by one, which are its first group."""
 
     def value(self, word: str) -> _Value | None:
         """What one number word counts."""
@@ -194,7 +227,11 @@ class _Table:
             return None
         sure = self.sure.fullmatch(word)
         found = sure or self.unsure.fullmatch(fold(word))
-        return _Value(self.numbers[int((found.lastgroup or "")[1:])], sure is not None) if found else None
+        return _Value(self.number(found), sure is not None) if found else None
+
+    def number(self, found: re.Match[str]) -> float:
+        """What was found counts: digits stand for themselves."""
+        return self.numbers[int(found.lastgroup[1:])] if found.lastgroup else float(found[0])
 
 
 @cache
@@ -208,15 +245,26 @@ def _table(code: str) -> _Table:
         for _, words in (*said, *unsure)
     ]
     plain = [fold_pattern(one, fold) for one in every]
+    sure, where = _any_of(dict(enumerate(every[: len(said)])), language), data.get("where", ())
     others = {at: one for at, one in enumerate(plain) if at >= len(said) or one != every[at]}
     return _Table(
         [number for number, _ in (*said, *unsure)],
-        _any_of(dict(enumerate(every[: len(said)])), language),
+        sure,
         _any_of(others, language),
         re.compile(f"(?:{'|'.join(every)}){{2,}}") if data.get("together") else None,
-        frozenset(number for number, _ in said),
+        frozenset(number for number, _ in said) if not where else frozenset(),
         frozenset("".join([data.get("before", ""), *every, *plain])),
+        re.compile(rf"{sure.pattern}|\d+"),
+        re.compile("|".join(_filled(one, data) for one in where)) if where else None,
+        re.compile(_filled(data["row"], data)) if "row" in data else None,
     )
+
+
+def _filled(pattern: str, data: Mapping[str, Any]) -> str:
+    """A pattern with the keys of its table in their places, and theirs in those."""
+    while _PLACE.search(pattern):
+        pattern = _PLACE.sub(lambda found: f"(?:{data[found[1]]})", pattern)
+    return pattern
 
 
 def _any_of(patterns: Mapping[int, str], language: Language) -> re.Pattern[str]:
