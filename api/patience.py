@@ -25,12 +25,15 @@ class Patient(H11Protocol):
     """uvicorn's protocol, which by itself waits for headers for ever."""
 
     _waiting: asyncio.TimerHandle | None = None
+    _is_let_go = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_let_go:
+            return
         if self._waiting is None and (self.cycle is None or self.cycle.response_complete):
             self._wait()
         before = self.cycle
@@ -58,8 +61,12 @@ class Patient(H11Protocol):
     def _give_up(self) -> None:
         self._waiting = None
         if not self.transport.is_closing():
+            self._is_let_go = True
             self.transport.write(ANSWER)
-            self.transport.close()
+            if self.transport.can_write_eof():  # TLS cannot
+                self.transport.write_eof()
+            # closed at once, what still arrives would be answered by a reset, which takes the answer with it
+            self.loop.call_later(LINGER_S, self.transport.close)
 
 
 class Body:

@@ -10,6 +10,7 @@ from echoic.memory.service import Memory
 from echoic.memory.store.database import Connection
 from echoic.memory.store.facts import notify
 from echoic.memory.store.turns import turn_id_for
+from echoic.memory.text.people import shown
 from echoic.memory.types import Caller, Fact, Role, Turn
 
 NOW = datetime.now(UTC)
@@ -34,11 +35,11 @@ def fact(text: str, user_id: str = "ana", **fields: Any) -> Fact:
 
 async def learn(memory: Memory, *facts: Fact) -> None:
     """Put facts into Postgres, and tell every process that holds these users' memories."""
+    # the first vector starts the host's server, which takes longer than a transaction may
+    vectors = await memory.embedder.embed_batch([shown(fact.text, fact.about) for fact in facts])
 
     async def add(connection: Connection) -> None:
-        await memory.facts.add(
-            connection, facts, await memory.embedder.embed_batch([fact.text for fact in facts])
-        )
+        await memory.facts.add(connection, facts, vectors)
         for fact in facts:
             await notify(connection, fact.user_id)
 
