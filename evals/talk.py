@@ -4,10 +4,11 @@
 Twenty texts in each of fifteen languages (evals/data/talk.jsonl), half of them neither, and hard: answers
 that begin like small talk, short questions that name their thing. They were written before the word lists.
 Wishes (evals/data/wishes.jsonl) are 22 in each of eleven languages, as people say them in passing: with
-reasons, fillers and corrections around, half of them none. A text is `open` or `sealed` by a hash of its id;
-what is reported is sealed.
+reasons, fillers and corrections around, half of them none. A text is `open` or `sealed` by a hash of its id,
+a wish by one of its words, as in tests/unit/wishes; what is reported is sealed.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -46,7 +47,8 @@ def main(
 
 def measure(half: str) -> dict[str, Any]:
     """The figures of a half, and each text that is taken for something else."""
-    cases = [case | {"taken_for": kind_of(case["text"])} for case in read(DATA, half)]
+    cases = [case | {"taken_for": kind_of(case["text"])} for case in read(DATA)]
+    cases = [case for case in cases if half in ("all", half_of(case["id"]))]
     report: dict[str, Any] = {"half": half, "wish": wishes(half)}
     for kind in KINDS:
         taken = [case["kind"] == kind for case in cases if case["taken_for"] == kind]
@@ -56,15 +58,20 @@ def measure(half: str) -> dict[str, Any]:
     return report | {"misses": [case for case in cases if case["kind"] != case["taken_for"]]}
 
 
-def read(file: Path, half: str) -> list[dict[str, Any]]:
-    cases = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    return [case for case in cases if half in ("all", half_of(case["id"]))]
+def read(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def half_of_wish(text: str) -> Half:
+    """`open`: what was read to see which are missed."""
+    return "sealed" if hashlib.sha256(text.encode()).digest()[0] % 2 else "open"
 
 
 def wishes(half: str) -> dict[str, Any]:
     """How many are carried out at once, of how many others the model is told that nothing was done, and how
     many sentences that wish nothing do something at once."""
-    told = [(case, parse_memory_command(case["text"])) for case in read(WISHES, half)]
+    cases = [case for case in read(WISHES) if half in ("all", half_of_wish(case["text"]))]
+    told = [(case, parse_memory_command(case["text"])) for case in cases]
     at_once = [
         (case["wish"], found.wish if found and not found.perhaps else "nothing", case["text"])
         for case, found in told

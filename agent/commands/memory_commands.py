@@ -17,9 +17,9 @@ from echoic.agent.commands.templates import (
     LONGEST_WORDS,
     answers_of,
     canonical,
-    has_any,
     is_had,
     one_of,
+    stands_in,
     wish_in,
 )
 from echoic.memory.privacy.named import names_something
@@ -97,19 +97,24 @@ def speaks_of_forgetting(words: str) -> bool:
     """Whether a word for deleting or for memory stands there, or one for keeping with a "not", in any
     language: the model might say that it did."""
     sentence = canonical(words[-LONGEST_CHARS:])
-    if any(has_any(name, sentence, languages()) for name in (*FORGETTING, "memory")):
+    if stands_in(sentence, (*FORGETTING, "memory")):
         return True
-    said = sentence.replace(" ,", "").replace("-", " ").split()
-    denied = [code for code, one in languages().items() if has(one.negation, said)]
-    return any(has_any(name, sentence, denied) for name in KEEPING)
+    keeping = stands_in(sentence, KEEPING)
+    said = sentence.replace(" ,", "").replace("-", " ").split() if keeping else []
+    return any(has(languages()[code].negation, said) for code in keeping)
 
 
 @cache
 def warm() -> threading.Thread:
-    """Read the language files now, beside whatever else is going on: no reply waits for that 0.1 s."""
-    thread = threading.Thread(target=parse_memory_command, args=("not a wish",), daemon=True, name="wishes")
+    """Read the language files now, beside whatever else is going on: no reply waits for those 0.2 s."""
+    thread = threading.Thread(target=_read_files, daemon=True, name="wishes")
     thread.start()
     return thread
+
+
+def _read_files() -> None:
+    parse_memory_command("not a wish")
+    speaks_of_forgetting("not a wish")
 
 
 def _wish(sentence: str, code: str) -> MemoryCommand | None:

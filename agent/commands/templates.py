@@ -8,7 +8,7 @@ none, spaces count.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 
 from echoic.memory.text.canonical import Joined, tokens, undotted
@@ -111,9 +111,9 @@ def one_of(name: str, table: Table) -> str:
     return "|".join(_pattern(template, table) for template in table.get(name, ())) or "(?!)"
 
 
-def has_any(name: str, sentence: str, codes: Iterable[str]) -> bool:
-    """Whether words of one list stand anywhere in a canonical sentence, in one of these languages."""
-    return any(_anywhere((name,), code).search(f"{sentence} ") for code in codes)
+def stands_in(sentence: str, names: tuple[str, ...]) -> list[str]:
+    """The languages in which words of one of these lists stand anywhere in a canonical sentence."""
+    return [code for code in languages() if _anywhere(names, code).search(f"{sentence} ")]
 
 
 @cache
