@@ -66,16 +66,19 @@ class Database:
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
         self._running: set[asyncio.Task] = set()
+        self._answered = 0  # connections that were given back, their work done
 
     async def run(self, work: Callable[[Connection], Awaitable[T]], *, timeout_s: float | None = None) -> T:
         """Run `work(connection)` and return what it returns.
 
         A hung server does not answer a cancel either, so `asyncio.wait_for` would hang with it (measured:
         still blocked after 12 s). Past the limit the connection is terminated instead, which ends the
-        statement at once on our side.
+        statement at once on our side. Who waits for a connection waits on while others are given back: a
+        crowd on a busy machine is no store that hangs.
 
         Raises:
-            StoreTimeout: over `timeout_s` (default: the pool's hard limit).
+            StoreTimeout: over `timeout_s` (default: the pool's hard limit) on a connection, or waiting for one
+                while none is given back.
             StoreUnavailable: not reachable, shutting down, or out of resources.
             StoreRefused: it answers, and this statement or value will not do.
         """
@@ -85,11 +88,14 @@ class Database:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         try:
-            done, _ = await asyncio.wait({task}, timeout=limit_s)
+            waiting, before = True, -1
+            while not task.done() and waiting and before != self._answered:
+                waiting, before = not held, self._answered
+                await asyncio.wait({task}, timeout=limit_s)
         except asyncio.CancelledError:
             self._abandon(task, held)
             raise
-        if done:
+        if task.done():
             return task.result()
         self._abandon(task, held)
         raise StoreTimeout(f"Postgres did not answer within {limit_s:g} s")
@@ -191,7 +197,9 @@ class Database:
             async with pool.acquire() as connection:
                 held.append(connection)
                 async with self.fence(connection):
-                    return await work(connection)
+                    result = await work(connection)
+            self._answered += 1
+            return result
         except (*UNAVAILABLE, asyncpg.PostgresError) as exc:
             raise fault_of(exc) from exc
 

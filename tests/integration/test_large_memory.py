@@ -1,5 +1,6 @@
 """A person with very many facts: a call begins with the important ones, a page that hangs is a sentence."""
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ import pytest
 from echoic.memory.errors import StoreTimeout
 from echoic.memory.service import open_memory
 from echoic.memory.store import database as database_module
+from echoic.memory.store.database import Database
 from echoic.memory.store.queries import query
 from echoic.memory.types import Caller
 from tests.embedders import WordEmbedder
@@ -91,3 +93,21 @@ async def test_what_the_reader_meets_stays_its_own(memory):
     with pytest.raises(OSError, match="no space"):
         async with memory.db.snapshot():
             raise OSError("no space")
+
+
+async def test_a_crowd_on_one_connection_is_no_store_that_hangs(memory_settings):
+    """Who waits for a connection waits on while others get and return it: ten times 0.2 s, with 0.5 s for
+    each; behind a statement that hangs, nobody waits longer than that."""
+    database = Database(memory_settings.database_url.get_secret_value(), pool_size=1, timeout_s=0.5)
+
+    def sleeping(seconds):
+        return database.run(lambda connection: connection.fetchval("select 1 from pg_sleep($1)", seconds))
+
+    try:
+        await database.ping()
+        assert await asyncio.gather(*(sleeping(0.2) for _ in range(10))) == [1] * 10
+        failed = await asyncio.gather(*(sleeping(20) for _ in range(3)), return_exceptions=True)
+        assert [type(one) for one in failed] == [StoreTimeout] * 3
+        await database.ping()
+    finally:
+        await database.close()
