@@ -42,7 +42,7 @@ from echoic.memory.types import Fact, Turn
 from echoic.workers.choose_extractor import make_extractor
 from echoic.workers.learn.extractor import VerifiedExtractor
 from echoic.workers.learn.learner import Learner
-from evals.learning.cases import Case, Half, read
+from evals.learning.cases import Case, Half, drawn, read
 from evals.learning.replay import Replay
 from evals.learning.score import Score, figures, score_case
 from evals.machine import commit, hardware
@@ -74,12 +74,14 @@ def main(
     extractor: Annotated[str, typer.Option(help="`echoic` (one call) or `mem0`.")] = "echoic",
     grade: Annotated[str, typer.Option(help="How far the model is trusted: `full` or `adds`.")] = "full",
     only: Annotated[str, typer.Option(help="Cases whose id starts with this.")] = "",
+    one_in: Annotated[int, typer.Option(help="Of these, every n-th, drawn by a hash.", min=1)] = 1,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print what went wrong in each case.")] = False,
 ) -> None:
     """Measure precision and recall of what is learned, and how often an old fact is closed rightly."""
     if half not in get_args(Half):
         raise typer.BadParameter("One of open, sealed, all.", param_hint="--half")
     cases = [case for case in read(data) if half in ("all", case.half) and case.case_id.startswith(only)]
+    cases = [case for case in cases if drawn(case.case_id, one_in)]
     if replay:
         cases = [case for case in cases if case.model.get("facts") or case.model.get("ends")]
     console = Console(stderr=True)
@@ -109,7 +111,7 @@ def main(
     print(json.dumps(found))
     if json_file is not None:
         ran = {"extractor": extractor, "half": half, "commit": commit(), "hardware": hardware()}
-        ran |= {"date": f"{datetime.now(UTC):%d %b %Y}", "grade": grade, "only": only}
+        ran |= {"date": f"{datetime.now(UTC):%d %b %Y}", "grade": grade, "only": only, "one_in": one_in}
         json_file.write_text(json.dumps(found | ran, indent=2) + "\n")
 
 

@@ -36,6 +36,11 @@ def half_of(case_id: str) -> Half:
     return "sealed" if int(hashlib.sha256(case_id.encode()).hexdigest()[-1], 16) % 2 else "open"
 
 
+def drawn(case_id: str, one_in: int) -> bool:
+    """Whether it is among the n-th part that its id's hash draws: a fair sample where a model is slow."""
+    return int(hashlib.sha256(case_id.encode()).hexdigest()[:8], 16) % one_in == 0
+
+
 def read(path: Path) -> list[Case]:
     """The cases of a file, or of all files of a folder; a known fact is a text, or an object with `text`."""
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
