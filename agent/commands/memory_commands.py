@@ -21,6 +21,7 @@ from echoic.agent.commands.templates import (
     one_of,
     stands_in,
     wish_in,
+    words_of,
 )
 from echoic.memory.privacy.named import names_something
 from echoic.memory.text.canonical import has, sentences
@@ -100,7 +101,7 @@ def speaks_of_forgetting(words: str) -> bool:
     if stands_in(sentence, (*FORGETTING, "memory")):
         return True
     keeping = stands_in(sentence, KEEPING)
-    said = sentence.replace(" ,", "").replace("-", " ").split() if keeping else []
+    said = words_of(sentence) if keeping else []
     return any(has(languages()[code].negation, said) for code in keeping)
 
 
@@ -141,7 +142,7 @@ def _answer(sentence: str, asked: Asked) -> MemoryCommand | None:
     if len({kind for kind, _, _ in found}) != 1 or found[0][0] == "doubt":
         return None
     kind, rest, language = min(found, key=lambda one: len(one[1]))
-    rest = "" if is_small_talk(rest) else rest.replace(" ,", "").strip()
+    rest = "" if is_small_talk(rest) else " ".join(words_of(rest))
     return MemoryCommand(_MEANT[asked, kind], rest=rest, language=language)
 
 

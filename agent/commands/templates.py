@@ -2,7 +2,8 @@
 
 In a template `(a|b)` is one of them, `[a]` may be there, `{name}` is one of the list of that name in the same
 table, `{what}` is what somebody names, `{mine}` something that a person has, `{said}` whatever follows,
-`{memory}` that the sentence says "from your memory", wherever it does, and a comma a pause.
+`{memory}` that the sentence says "from your memory", wherever it does, and a comma a pause. A pause may follow
+any word, the end of a sentence only a whole template: "forget that. I meant Tuesday" names nothing to forget.
 Both sides are canonical words, so neither case, accents, punctuation nor, where a script has
 none, spaces count.
 """
@@ -33,11 +34,12 @@ LEAST_WORDS = 2
 """Of a wish that names no deleting: "off the record"; a bare "ok" is none."""
 MOST_AROUND = 6
 """Greetings, thanks and other politeness on either side of a wish."""
-_PAUSE = re.compile(r"[,;:.!?…–—]+(?=\s|$)|[，、；：。！？؟؛،।]+")
+_PAUSE = re.compile(r"([,;:.!?…–—]+)(?=\s|$)|([，、；：。！？؟؛،।]+)")
+_ENDS = frozenset(".!?…。！？؟।")
 _PARTS = re.compile(r"[()\[\]|,]|\{\w+\}|[^()\[\]|{},]+")
 _NAME = re.compile(r"\{\w+\}")
-_MARKS = {"(": "(?:", ")": ")", "[": "(?:", "]": ")?", "|": "|", ",": " ,"}
-_SLOTS = {"what": "((?: [^ ,*]+){1,10}?)(?: ,)?", "said": "(.+)", "memory": r"(?=.* \*$)"}
+_MARKS = {"(": "(?:", ")": ")", "[": "(?:", "]": ")?", "|": "|", ",": " [,.]"}
+_SLOTS = {"what": "((?: [^ ,.*]+){1,10}?)(?: ,)?", "said": "(.+)", "memory": r"(?=.* \*$)"}
 _CAUGHT = ("mine",)
 _OF_MEMORY = " *"
 """Ends a sentence that says "from your memory"."""
@@ -46,9 +48,19 @@ _OF_MEMORY = " *"
 @lru_cache(ASKED_AT_ONCE)  # a reply's plan looks twice
 def canonical(text: str) -> str:
     """Each word after a space, or a hyphen where it is written together with the one before it; each pause as
-    a comma."""
-    parts = (tokens(part) for part in _PAUSE.split(undotted(text[:READ_CHARS])))
-    return " ,".join(" " + "".join(map(_before_next, part)).rstrip() for part in parts if part)
+    a comma, or a full stop where a sentence ends."""
+    read = ""
+    for part in _PAUSE.split(undotted(text[:READ_CHARS])):
+        if words := tokens(part or ""):
+            read += " " + "".join(map(_before_next, words)).rstrip()
+        elif part and part.strip() and read and read[-1] not in ",.":
+            read += " ." if _ENDS.intersection(part) else " ,"
+    return read.rstrip(" ,.")
+
+
+def words_of(sentence: str) -> list[str]:
+    """The words of a canonical sentence, without its pauses."""
+    return [word for word in sentence.replace("-", " ").split() if word not in ",."]
 
 
 def _before_next(word: str) -> str:
@@ -58,7 +70,7 @@ def _before_next(word: str) -> str:
 def may_wish(sentence: str, code: str) -> bool:
     """Whether its words allow for a wish in this language: a pattern takes 0.1 s to make, once in a process,
     and whoever never speaks a language does not wait for its."""
-    words = sentence.replace(" ,", "").replace("-", " ").split()
+    words = words_of(sentence)
     if _anywhere((*FORGETTING, "nothing"), code).search(f"{sentence} "):
         return True
     return len(words) >= LEAST_WORDS and _vocabulary(code).issuperset(words)
@@ -103,7 +115,7 @@ def answers_of(code: str, which: str) -> re.Pattern[str]:
     table = {**language.wishes, which: [*map(" ".join, plain), *language.wishes.get(which, ())]}
     breaks = "|".join(re.escape(canonical(" ".join(phrase))) for phrase in language.breaks)
     said, polite = one_of(which, table), one_of("after", table)
-    return re.compile(f"(?:{said})(?:{said}|{polite}){{0,4}}(?: ,|(?=(?:{breaks or '$'})(?: |$))|$)")
+    return re.compile(f"(?:{said})(?:{said}|{polite}){{0,4}}(?: [,.]|(?=(?:{breaks or '$'})(?: |$))|$)")
 
 
 def one_of(name: str, table: Table) -> str:
@@ -123,7 +135,7 @@ def _anywhere(names: tuple[str, ...], code: str) -> re.Pattern[str]:
 
 
 def _pattern(template: str, table: Table) -> str:
-    return "".join(_part(part, table) for part in _PARTS.findall(fold(template)))
+    return "".join(_part(part, table) for part in _PARTS.findall(fold(template))) + r"(?: \.)?"
 
 
 def _part(part: str, table: Table) -> str:

@@ -74,3 +74,11 @@ def test_a_language_file_is_whole(code: str) -> None:
 
 def _slots(text: str) -> set[str]:
     return set(re.findall(r"\{\w+\}", text))
+
+
+def test_a_sentence_ends_where_it_ends() -> None:
+    """ "Forget that." takes back what was just said; what comes after its full stop is not named by it."""
+    assert parse_memory_command("Forget that. I meant Tuesday.") is None
+    assert parse_memory_command("Forget that I have a dog.").about
+    for words in ("Please. Forget that. Thanks.", "Hello, forget that, please.", "忘记这个。谢谢。"):
+        assert wish_of(parse_memory_command(words)) == "forget_that", words
