@@ -2,8 +2,8 @@
 
 In a template `(a|b)` is one of them, `[a]` may be there, `{name}` is one of the list of that name in the same
 table, `{what}` is what somebody names, `{mine}` something that a person has, `{said}` whatever follows,
-`{memory}` that the sentence says "from your memory", wherever it does, and a comma a pause. A pause may follow
-any word, the end of a sentence only a whole template: "forget that. I meant Tuesday" names nothing to forget.
+`{memory}` that the sentence says "from your memory", wherever it does, and a comma a pause. A pause may
+follow any word, the end of a sentence only a whole template: "forget that. I meant Tuesday" names nothing.
 Both sides are canonical words, so neither case, accents, punctuation nor, where a script has
 none, spaces count.
 """

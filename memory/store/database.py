@@ -77,8 +77,8 @@ class Database:
         crowd on a busy machine is no store that hangs.
 
         Raises:
-            StoreTimeout: over `timeout_s` (default: the pool's hard limit) on a connection, or waiting for one
-                while none is given back.
+            StoreTimeout: over `timeout_s` (default: the pool's hard limit) on a connection, or waiting for
+                one while none is given back.
             StoreUnavailable: not reachable, shutting down, or out of resources.
             StoreRefused: it answers, and this statement or value will not do.
         """
