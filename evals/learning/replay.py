@@ -98,22 +98,30 @@ def about_of(fact: Mapping[str, Any], case: Case, language: Language) -> Any:
 
 
 def when_of(fact: str, turn: Mapping[str, Any], language: Language) -> dict[str, str] | None:
-    """The day near the turn whose numbers stand in the fact and not in the turn, if the fact names a date."""
+    """The day near the turn whose numbers or month stand in the fact and not in the turn, if the fact names a
+    date."""
     told, said = tokens(fact, language), tokens(turn["text"], language)
     new = {word for word in told if word.isdigit() and word not in said}
     calendar = {word for name in language.calendar for word in tokens(name)}
     time = time_words_of(language.code)
     is_dated = calendar & set(told) or any(time.find("month", time.words(fact)))
-    if not new or not (is_dated or any(len(word) == 4 for word in new)):
-        return None
     today = date.fromisoformat(turn["said_at"][:10])
     days = [today + timedelta(days=number) for number in range(-DAYS_AWAY, DAYS_AWAY + 1)]
+    if not new:
+        months = {time.value(one, "month") for one in time.find("month", time.words(fact))}
+        near = [day for day in days if day.month in months and day.day == 1]
+        best = min(near, key=lambda day: abs(day - today), default=None)
+        if best is None:
+            return None
+        return {"words": turn["text"], "from": best.isoformat(), "precision": "month"}
+    if not (is_dated or any(len(word) == 4 for word in new)):
+        return None
     named = {
         (time.value(one, "day"), time.value(one, "month")) for one in time.find("date", time.words(fact))
     }
     days = [day for day in days if (day.day, day.month) in named] or days
-    best = max(days, key=lambda day: (len(new & _numbers(day)), -abs((day - today).days)))
-    return {"words": turn["text"], "from": best.isoformat(), "until": "", "precision": "day"}
+    found = max(days, key=lambda day: (len(new & _numbers(day)), -abs((day - today).days)))
+    return {"words": turn["text"], "from": found.isoformat(), "until": "", "precision": "day"}
 
 
 def _numbers(day: date) -> set[str]:

@@ -31,7 +31,8 @@ _COUNTER = re.compile("(?<=\\d)(?=[\uac00-\ud7a3])")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？؟।])\s*|\n+")
 MYRIAD = 10_000
 _DOTTED = re.compile(r"(\w+)\.(?=\s+(\w+))")
-_CLAUSE = re.compile(r"[,，、;:：؛،]|\s[–—-]\s")
+_CLAUSE = re.compile(rf"[,，、;:：؛،]|\s[–—-]\s|(?<={_UNSPACED.pattern})\s+(?={_UNSPACED.pattern})")
+"""A space is a pause, too, in scripts that write none between words."""
 SAME_START = 4
 """Letters in which two forms of a word must agree: "wohne" and "wohnt", "allergy" and "allergic"."""
 SYLLABLES = 2

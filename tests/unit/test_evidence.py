@@ -99,6 +99,12 @@ def test_what_was_said_stands_in_any_words_for_it(said, quote, fact):
             {"fact": "Eniştesi Şükrü pansiyon işletiyor", "about": "enişte, Şükrü"},
             "",
         ),
+        (
+            "il mio capo, il dottor Rossi, va in pensione a marzo",
+            {"fact": "Il capo, Rossi, smette di lavorare", "about": "capo, Rossi"},
+            "",
+        ),
+        ("姓陈 不是成 在南京教书", {"fact": "在南京教书"}, ""),
         ("it's at half past three, two and a half hours", {"fact": "Is at 15:30 for 2.5 hours"}, ""),
         ("My wife lives in Rome", {"fact": "Lives in Rome"}, "another's"),
         ("Meine Frau wohnt in Rom", {"fact": "Wohnt in Rom"}, "another's"),

@@ -8,12 +8,11 @@ the checks that need them say nothing.
 1. `unsaid`: the quote stands in the turns it names, which are the caller's; an answer also rests on its
    question, and what the agent undertook on the agent's own words.
 2. `not meant`: the model itself says so ("hypothetical", "playful"), or the words stand behind "pretend" or
-"if".
+   "if".
 3. `invented`: every number, date and name was said, and something of the rest.
 4. `denied`: the fact repeats words that stand under a negation, without it.
 5. `another's`: it is told of the caller, in a clause about somebody whom it leaves out; or of somebody whom
-the
-   words do not name.
+   the words do not name.
 6. `unlike`: the known fact it touches does not exist, or is not what the words are about (`known.py`).
 """
 

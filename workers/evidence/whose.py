@@ -164,9 +164,10 @@ def _belongs_to(operation: Operation, at: int, spoken: Spoken) -> bool:
 def _is_beside(
     one: Mention, place: int, clause: Sequence[str], exact: Collection[str], language: Language
 ) -> bool:
-    """With no more than an article or two between them; "Şükrü abi" is one person, "Utes Mann" are two."""
+    """With no more than an article or two between them; "Şükrü abi" and "Dr Ferrante" are one person, "Utes
+    Mann" are two."""
     between = clause[one.end : place] if one.begin < place else clause[place + 1 : one.begin]
-    if place == one.begin - 1 and clause[place] in exact and not is_unspaced(clause[place]):
+    if place in (one.begin - 1, one.end) and clause[place] in exact and not is_unspaced(clause[place]):
         return False
     return len(between) <= MOST_BETWEEN and all(
         len(word) <= LONGEST_ARTICLE or _is_function_word(word, language) for word in between
