@@ -3,6 +3,7 @@
 Nothing here writes.
 """
 
+import asyncio
 import inspect
 import logging
 import time
@@ -86,7 +87,9 @@ async def reply(
     """
     # lists of our own: LiveKit shows its list to the next tool step, and blocks would stack up there
     await call.wait_identified(call.call_memory.memory.settings.recall_budget_s)
-    plan = _plan(call, call.shown(chat_ctx.items), tools)
+    items = call.shown(chat_ctx.items)
+    await _look_ahead(call, items)
+    plan = _plan(call, items, tools)
     spoke = has_words(plan.prefix)
     if plan.prefix is not None:
         yield plan.prefix
@@ -99,6 +102,23 @@ async def reply(
                 yield chunk
     if spoke and plan.asks:
         yield await consent_question(plan.items, call.call_memory.choices.language_code)
+
+
+async def _look_ahead(call: Call, items: Sequence[llm.ChatItem]) -> None:
+    """The words are with the embedding server, another process, while wishes are looked for (1 ms)."""
+    if (at := unanswered(items)) is None:
+        return
+    try:
+        started = call.call_memory.prefetch(
+            items[at].text_content or "",  # type: ignore[union-attr]
+            context_item_ids=_ids(items),
+            previous_user_text=previous_words(items[:at]),
+        )
+    except Exception as exc:
+        log.error("turn.recall_broke", extra={"error": type(exc).__name__})
+        return
+    if started is not None:
+        await asyncio.sleep(0)  # its tasks begin
 
 
 def _plan(call: Call, items: list[llm.ChatItem], tools: list[llm.Tool]) -> ReplyPlan:
@@ -145,13 +165,17 @@ def _rendered(call: Call, recall: Recall) -> str:
         return recall.block
 
 
+def _ids(items: Sequence[llm.ChatItem]) -> frozenset[str]:
+    return frozenset(item.id for item in items if item.type == "message")
+
+
 async def _recall(call: Call, message: llm.ChatMessage, items: Sequence[llm.ChatItem], at: int) -> Recall:
     began_ns, words, recall = time.time_ns(), message.text_content or "", UNREACHED
     try:
         memory = call.call_memory.memory
         recall = await call.call_memory.recall(
             words,
-            context_item_ids=frozenset(item.id for item in items if item.type == "message"),
+            context_item_ids=_ids(items),
             previous_user_text=previous_words(items[:at]),
         )
         record_recall(

@@ -58,9 +58,10 @@ def canonical(text: str) -> str:
     return read.rstrip(" ,.")
 
 
-def words_of(sentence: str) -> list[str]:
+@lru_cache(ASKED_AT_ONCE)  # every language looks at them
+def words_of(sentence: str) -> tuple[str, ...]:
     """The words of a canonical sentence, without its pauses."""
-    return [word for word in sentence.replace("-", " ").split() if word not in ",."]
+    return tuple(word for word in sentence.replace("-", " ").split() if word not in ",.")
 
 
 def _before_next(word: str) -> str:
@@ -71,9 +72,9 @@ def may_wish(sentence: str, code: str) -> bool:
     """Whether its words allow for a wish in this language: a pattern takes 0.1 s to make, once in a process,
     and whoever never speaks a language does not wait for its."""
     words = words_of(sentence)
-    if _anywhere((*FORGETTING, "nothing"), code).search(f"{sentence} "):
+    if _stands(sentence, (*FORGETTING, "nothing"), code):
         return True
-    return len(words) >= LEAST_WORDS and _vocabulary(code).issuperset(words)
+    return len(words) >= LEAST_WORDS and _words(tuple(languages()[code].wishes), code).issuperset(words)
 
 
 def wish_in(sentence: str, code: str) -> re.Match[str] | None:
@@ -89,12 +90,6 @@ def wish_in(sentence: str, code: str) -> re.Match[str] | None:
 def is_had(what: str, code: str) -> bool:
     """Whether this is something that a person has, as the language's file lists it: "e mail"."""
     return re.fullmatch(one_of("mine", languages()[code].wishes), f" {what}") is not None
-
-
-@cache
-def _vocabulary(code: str) -> frozenset[str]:
-    lists = (" ".join(templates) for templates in languages()[code].wishes.values())
-    return frozenset(tokens(_NAME.sub(" ", " ".join(lists))))
 
 
 @cache
@@ -125,7 +120,22 @@ def one_of(name: str, table: Table) -> str:
 
 def stands_in(sentence: str, names: tuple[str, ...]) -> list[str]:
     """The languages in which words of one of these lists stand anywhere in a canonical sentence."""
-    return [code for code in languages() if _anywhere(names, code).search(f"{sentence} ")]
+    return [code for code in languages() if _stands(sentence, names, code)]
+
+
+def _stands(sentence: str, names: tuple[str, ...], code: str) -> bool:
+    """Looks first whether any of their words is said: fifteen languages' patterns took 0.3 ms a reply."""
+    said = not _words(names, code).isdisjoint(words_of(sentence))
+    return said and _anywhere(names, code).search(f"{sentence} ") is not None
+
+
+@cache
+def _words(names: tuple[str, ...], code: str) -> frozenset[str]:
+    """Every word of some lists, and of the lists that they name."""
+    templates = " ".join(one for name in names for one in languages()[code].wishes.get(name, ()))
+    named = tuple(_NAME.findall(templates))
+    within = _words(tuple(name[1:-1] for name in named), code) if named else frozenset()
+    return within.union(tokens(_NAME.sub(" ", templates)))
 
 
 @cache
