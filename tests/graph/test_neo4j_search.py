@@ -17,6 +17,8 @@ from echoic.memory.graph.neo4j import queries as queries
 from echoic.memory.graph.neo4j.driver import GRACE_S
 
 LIMIT_S = 1.0
+SLACK_S = 5.0
+"""Of a busy machine; a server that is halted would never answer."""
 EDGES = queries.EXACT_EDGES + 250
 ENDLESS = (
     "UNWIND range(1, 9999) AS a UNWIND range(1, 9999) AS b UNWIND range(1, 9999) AS c "
@@ -175,10 +177,10 @@ async def test_hung_server(neo4j, hasty, group):
         began = time.monotonic()
         with pytest.raises(StoreUnavailable):
             await ask(hasty, group, vectors(1)[0], EDGES)
-        assert time.monotonic() - began < LIMIT_S + GRACE_S + 0.5
+        assert time.monotonic() - began < LIMIT_S + GRACE_S + SLACK_S
     began = time.monotonic()
     await hasty.close()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < SLACK_S
     neo4j.resume_conversation()
     assert await hasty.count(group) == 0
 

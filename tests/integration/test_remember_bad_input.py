@@ -66,7 +66,7 @@ async def test_stores_that_are_away_at_the_start(
         assert await reply_to(session, "My dog is called Biscuit.") == "Nice name."
         began = time.monotonic()
         assert await reply_to(session, "What is my dog called?") == "Biscuit."
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 2.0  # when a store is given up
     assert nowhere.data_dir is not None
     spooled = "".join(path.read_text() for path in nowhere.data_dir.rglob("*") if path.is_file())
     assert "My dog is called Biscuit." in spooled

@@ -138,7 +138,7 @@ async def test_a_database_that_hangs_holds_no_call_up(chosen):
         hangs = chosen.model_copy(update={"database_url": url})
         began = time.monotonic()
         assert await with_stored(hangs, limit_s=CALL_S) == hangs
-        assert time.monotonic() - began < 2 * CALL_S
+        assert time.monotonic() - began < 4 * CALL_S
 
 
 async def test_reading_it_counts_as_nobody_who_is_connected(chosen):
