@@ -41,8 +41,8 @@ class Language:
     """How a speaker names themselves."""
     others: Words = ()
     """How somebody named before is meant: he, she, they."""
-    dual: Words = ()
-    """What ends a word that says "two" of its thing."""
+    amounts: Mapping[str, Words] = field(default_factory=dict)
+    """Numbers that are said without a number word: "a dozen", "half an hour", the ending of a dual."""
     negation: Words = ()
     yes: Words = ()
     no: Words = ()
@@ -148,7 +148,7 @@ def _is_indic(mark: str) -> bool:
 
 _WORDS = (
     *("self", "others", "negation", "yes", "no", "unreal", "condition", "would", "breaks", "ends"),
-    *("that", "naming", "dual"),
+    *("that", "naming"),
 )
 
 
@@ -231,12 +231,13 @@ def _identifier() -> Any:
 def _language(code: str, data: dict[str, Any]) -> Language:
     words = {key: tuple(tuple(phrase.split()) for phrase in data.get(key, ())) for key in _WORDS}
     rest = {key: value for key, value in data.items() if key not in _WORDS}
-    people = {
-        key: tuple(tuple(word.split()) for word in words) for key, words in data.get("people", {}).items()
+    tables = {
+        name: {key: tuple(tuple(one.split()) for one in words) for key, words in data.get(name, {}).items()}
+        for name in ("people", "amounts")
     }
     secrets = dict(data.get("secrets", {}))
     digits = {fold(word): value for word, value in secrets.pop("digits", {}).items()}
-    rest |= {"people": people, "secrets": secrets, "digits": digits}
+    rest |= {**tables, "secrets": secrets, "digits": digits}
     rest |= {key: tuple(data.get(key, ())) for key in ("zero", "ordinals", "proclitics")}
     rest |= {key: frozenset(data.get(key, "").split()) for key in ("calendar", "stop_words")}
     return Language(code, **{**rest, **words})

@@ -346,6 +346,49 @@ def test_a_verb_that_comes_last_ends_its_clause_and_says_who_is_meant(said, fact
     assert verdict(spoken(f"U: {said}"), fact, quote=said) == reason
 
 
+@pytest.mark.parametrize(
+    ("said", "fact", "reason"),
+    [
+        ("I've got a dozen hens", "Has 12 hens", ""),
+        ("I've got a dozen hens", "Has 20 hens", "invented"),
+        ("ich laufe jeden Tag eine halbe Stunde", "Läuft täglich 30 Minuten", ""),
+        ("ich laufe jeden Tag eine halbe Stunde", "Läuft täglich 45 Minuten", "invented"),
+        ("on part une quinzaine de jours en Corse", "Part 15 jours en Corse", ""),
+        ("tardo una hora y media en llegar", "Tarda 90 minutos en llegar", ""),
+        ("ci metto mezz'ora a piedi", "Impiega 30 minuti a piedi", ""),
+        ("tenho meia dúzia de galinhas", "Tem 6 galinhas", ""),
+        ("ik reis anderhalf uur met de trein", "Reist 90 minuten met de trein", ""),
+        ("mieszkam tu półtora roku", "Mieszka tu 18 miesięcy", ""),
+        ("я живу здесь полгода", "Живёт здесь 6 месяцев", ""),
+        ("işe yarım saat yürüyorum", "İşe 30 dakika yürüyor", ""),
+        ("駅まで半時間歩きます", "駅まで30分歩く", ""),
+        ("我上班要半个小时", "上班要30分钟", ""),
+        ("여기 산 지 반년 됐어요", "여기 산 지 6개월", ""),
+        ("أمشي نصف ساعة كل يوم", "يمشي 30 دقيقة كل يوم", ""),
+        ("मैं रोज़ आधा घंटा चलता हूँ", "रोज़ 30 मिनट चलता है", ""),
+    ],
+)
+def test_amounts_need_no_number_word(said, fact, reason):
+    """A dozen is twelve and half an hour thirty minutes, as each language's file has it."""
+    assert verdict(spoken(f"U: {said}"), fact, quote=said) == reason
+
+
+def test_a_weekday_that_was_off_yesterday_ends_no_habit():
+    """ "No cards last night" says nothing of next Wednesday."""
+    said = "Gestern war nichts mit Skat, das Lokal hatte zu."
+    heard = spoken(f"U: {said}", known=["Spielt jeden Mittwoch Skat"])
+    found = judged_of(heard, "Spielt keinen Skat mehr", quote=said, op="replace 1")
+    assert found.keeps or found.reason
+
+
+def test_a_known_fact_is_told_of_whoever_the_quote_is_about():
+    """What else the turn says of others is no evidence about the caller's own job."""
+    said = "Из аптеки я ушла ещё летом. Сижу с внуком, дочка на работу вышла."
+    heard = spoken(f"U: {said}", known=["Работает провизором в аптеке."])
+    found = judged_of(heard, "Уволилась из аптеки", quote="Из аптеки я ушла ещё летом.", op="replace 1")
+    assert (found.reason, found.keeps) == ("", False)
+
+
 def test_a_correction_denies_no_date_that_was_worked_out():
     """Of "not tomorrow, on Friday week" the model writes the day: it does not stand in the answer."""
     heard = spoken("A: Kiedy zdejmują gips, jutro?", "U: nie nie jutro tylko w przyszły piątek o ósmej")

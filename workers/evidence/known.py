@@ -25,7 +25,7 @@ def is_like(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
         return is_same(operation.about, known.about)
     whose = about_in(known.text, spoken)
     if operation.about == CALLER:
-        return not all(is_anothers(known.text, at, spoken) for at in turns)
+        return not all(is_anothers(known.text, at, spoken, operation.quote) for at in turns)
     return (
         is_same(operation.about, whose)
         if whose != CALLER
@@ -34,7 +34,7 @@ def is_like(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
 
 
 def _is_one_occasion(quote: str, known: str, spoken: Spoken) -> bool:
-    """ "No yoga this week" ends no "Goes to yoga on Wednesdays"."""
+    """ "No yoga this week", or "yesterday", ends no "Goes to yoga on Wednesdays"."""
     time = time_words_of(spoken.language.code)
     days = [one for one in spoken.language.calendar if not any(time.find("month", one))]
     words = spoken.words(known)
@@ -43,7 +43,7 @@ def _is_one_occasion(quote: str, known: str, spoken: Spoken) -> bool:
     said = time.words(quote)
     near = [time.value(one, "near") for one in time.find("near", said)]
     units = [time.value(one, "unit") for one in time.find("this", said)]
-    return 0 in near or bool({"week", "day"} & {*units}) or any(time.find("this_weekday", said))
+    return bool(near) or bool({"week", "day"} & {*units}) or any(time.find("this_weekday", said))
 
 
 def _is_of_one_matter(operation: Operation, known: Fact, spoken: Spoken, turns: Sequence[int]) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from echoic.memory.text.canonical import numerals, place, same, sentences, squash, tokens
+from echoic.memory.text.canonical import has, numerals, place, same, sentences, squash, tokens
 from echoic.memory.text.content import content
 from echoic.memory.text.language import UNKNOWN, Language, language_of, languages, likelier, sure_language
 from echoic.memory.types import Fact, Turn
@@ -75,9 +75,16 @@ class Spoken:
         return self.said([*said, *(fact.text for fact in self.known)])
 
     def said(self, texts: Iterable[str]) -> list[str]:
-        """The words of texts, with numbers as digits and as they are written."""
-        texts = list(texts)
-        return [word for way in (self.words, tokens, self.numerals) for text in texts for word in way(text)]
+        """The words of texts, with numbers as digits and as they are written, and those that need no number
+        word."""
+        texts, ways = list(texts), (self.words, tokens, self.numerals, self.amounts)
+        return [word for way in ways for text in texts for word in way(text)]
+
+    def amounts(self, text: str) -> list[str]:
+        """Numbers that are said as "a dozen" or "half an hour"; both parts of "1.5"."""
+        words = self.words(text)
+        said = (number for number, phrases in self.language.amounts.items() if has(phrases, words))
+        return [part for number in said for part in number.split(".")]
 
     def numerals(self, text: str) -> list[str]:
         """The words of a text with numbers in signs as digits; none where it has no such numbers."""

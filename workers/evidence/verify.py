@@ -284,8 +284,7 @@ def _was_said(word: str, operation: Operation, said: Sequence[str], spoken: Spok
         is_readable = spoken.language.reads_numbers or any(
             MASK in turn.text or spoken.numerals(turn.text) for turn in spoken.turns
         )
-        pairs = {"2"} if has(spoken.language.dual, said) else set()
-        known = {*_numbers_of(operation, spoken), *said, *_reckoned(operation.text, said), *pairs}
+        known = {*_numbers_of(operation, spoken), *said, *_reckoned(operation.text, said)}
         return digits <= known or not is_readable
     if word in calendar_words(spoken.language.code):
         return operation.when.begins is not None or operation.when.ends is not None

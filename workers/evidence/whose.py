@@ -23,10 +23,10 @@ MOST_BETWEEN = 2
 """Words between two people who belong together: "the mother of my friend"."""
 
 
-def is_anothers(fact: str, at: int, spoken: Spoken) -> bool:
+def is_anothers(fact: str, at: int, spoken: Spoken, quote: str = "") -> bool:
     """Whether the clause that the fact is made of is about somebody of whom the fact says nothing."""
     language, told = spoken.language, spoken.content(fact)
-    found = spoken.once(clauses, spoken.turns[at].text)
+    found = spoken.once(clauses, quote or spoken.turns[at].text)
     if not found or not language.self:
         return False
     clause = found[best(told, found, spoken)]
