@@ -225,6 +225,7 @@ def _extraction(results: list[dict[str, Any]]) -> Iterator[str]:
         model = ", ".join(str(result[key]) for key in ("model", "extractor", "grade") if result.get(key))
         cost = f"{result['seconds_per_case']:.1f}, {result['tokens_per_case']}"
         kind = f" `{result['only']}…`" if result.get("only") else ""
+        kind += f", one in {result['one_in']}" if result.get("one_in", 1) > 1 else ""
         where = f"{result.get('half', 'all')}{kind}, {result['cases']}"
         lines.append(f"| {model} | {where} | {shares} | {result['wrongly_closed']} | {replayed} | {cost} |")
     yield "\n".join(lines) + "\n"
