@@ -166,7 +166,8 @@ def parts(sentence: str) -> list[str]:
 
 def cut(words: list[str], language: Language) -> list[list[str]]:
     """Words in clauses, at conjunctions and pronouns, and behind a verb that comes last."""
-    begins = [one for one in (*language.breaks, *language.self, *language.others) if one not in language.ends]
+    heads = (*language.breaks, *language.cause, *language.self, *language.others)
+    begins = [one for one in heads if one not in language.ends]
     starts = {
         at
         for phrase in map(_spelled, begins)

@@ -56,6 +56,8 @@ class Language:
     """What makes a condition and its consequence unreal: "if I were", "I'd"."""
     breaks: Words = ()
     """What begins another clause."""
+    cause: Words = ()
+    """What begins the clause that gives a reason; it is so, whatever is wished because of it."""
     ends: Words = ()
     """What ends one, where the verb comes last: speech recognition writes no commas."""
     that: Words = ()
@@ -148,7 +150,7 @@ def _is_indic(mark: str) -> bool:
 
 _WORDS = (
     *("self", "others", "negation", "yes", "no", "unreal", "condition", "would", "breaks", "ends"),
-    *("that", "naming"),
+    *("that", "naming", "cause"),
 )
 
 

@@ -373,6 +373,26 @@ def test_amounts_need_no_number_word(said, fact, reason):
     assert verdict(spoken(f"U: {said}"), fact, quote=said) == reason
 
 
+@pytest.mark.parametrize(
+    ("said", "fact", "reason"),
+    [
+        ("If you could, I'd take the ground floor because I use a wheelchair", "Uses a wheelchair", ""),
+        (
+            "wenn es ginge hätte ich gern unten ein Zimmer weil ich im Rollstuhl sitze",
+            "Sitzt im Rollstuhl",
+            "",
+        ),
+        ("si pudieran me vendría bien abajo porque uso silla de ruedas", "Usa silla de ruedas", ""),
+        ("jeśli by się dało wolałbym parter bo jeżdżę na wózku", "Jeździ na wózku", ""),
+        ("If I won I'd buy a boat because I love the sea", "Buys a boat", "not meant"),
+        ("If I won I'd be glad because I'd buy a boat", "Buys a boat", "not meant"),
+    ],
+)
+def test_the_reason_for_a_wish_is_so(said, fact, reason):
+    """Whatever stands in the "if" before it."""
+    assert verdict(spoken(f"U: {said}"), fact, quote=said) == reason
+
+
 def test_a_weekday_that_was_off_yesterday_ends_no_habit():
     """ "No cards last night" says nothing of next Wednesday."""
     said = "Gestern war nichts mit Skat, das Lokal hatte zu."

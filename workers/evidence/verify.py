@@ -25,6 +25,7 @@ from typing import Literal
 
 from echoic.memory.text.canonical import (
     clauses_of_sentence,
+    first_of,
     has,
     place,
     sentences,
@@ -181,8 +182,10 @@ def _is_unreal(fact: str, at: int, spoken: Spoken) -> bool:
         if any(not _is_told(phrase, fact, spoken) for phrase in marks):
             return True
         at = _own_condition(found[: chosen + 1], language)
-        # of "if I won, I'd move" neither is so
-        if at >= 0 and has(language.would, [word for clause in found[at:] for word in clause]):
+        # of "if I won, I'd move" neither is so; "because I use a wheelchair" behind it is
+        reasons = [one for one in range(at + 1, chosen + 1) if first_of(language.cause, found[one]) == 0]
+        wished = found[reasons[-1] : chosen + 1] if reasons else found[at:]
+        if at >= 0 and has(language.would, [word for clause in wished for word in clause]):
             return True
     return False
 
