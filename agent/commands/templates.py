@@ -34,7 +34,7 @@ LEAST_WORDS = 2
 """Of a wish that names no deleting: "off the record"; a bare "ok" is none."""
 MOST_AROUND = 6
 """Greetings, thanks and other politeness on either side of a wish."""
-_PAUSE = re.compile(r"([,;:.!?…–—]+)(?=\s|$)|([，、；：。！？؟؛،।]+)")
+_PAUSE = re.compile(r"([,;:.!?…–—]+(?=\s|$)|[，、；：。！？؟؛،।]+)")
 _ENDS = frozenset(".!?…。！？؟।")
 _PARTS = re.compile(r"[()\[\]|,]|\{\w+\}|[^()\[\]|{},]+")
 _NAME = re.compile(r"\{\w+\}")
@@ -51,9 +51,9 @@ def canonical(text: str) -> str:
     a comma, or a full stop where a sentence ends."""
     read = ""
     for part in _PAUSE.split(undotted(text[:READ_CHARS])):
-        if words := tokens(part or ""):
+        if words := tokens(part):
             read += " " + "".join(map(_before_next, words)).rstrip()
-        elif part and part.strip() and read and read[-1] not in ",.":
+        elif part.strip() and read and read[-1] not in ",.":
             read += " ." if _ENDS.intersection(part) else " ,"
     return read.rstrip(" ,.")
 

@@ -73,25 +73,30 @@ class Database:
 
         A hung server does not answer a cancel either, so `asyncio.wait_for` would hang with it (measured:
         still blocked after 12 s). Past the limit the connection is terminated instead, which ends the
-        statement at once on our side. Who waits for a connection waits on while others are given back: a
-        crowd on a busy machine is no store that hangs.
+        statement at once on our side. The pool's hard limit is for the answer: who waits for a connection
+        waits on while others are given back, since a crowd on a busy machine is no store that hangs.
 
         Raises:
-            StoreTimeout: over `timeout_s` (default: the pool's hard limit) on a connection, or waiting for
-                one while none is given back.
+            StoreTimeout: over `timeout_s` in all, or the pool's hard limit on a connection or waiting for one
+                while none is given back.
             StoreUnavailable: not reachable, shutting down, or out of resources.
             StoreRefused: it answers, and this statement or value will not do.
         """
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        held: list[Connection] = []
+        held: list[tuple[Connection, float]] = []
         task = asyncio.create_task(self._on_connection(work, held), name="db.run")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        now_s = asyncio.get_running_loop().time
+        since_s = now_s()
         try:
-            waiting, before = True, -1
-            while not task.done() and waiting and before != self._answered:
-                waiting, before = not held, self._answered
-                await asyncio.wait({task}, timeout=limit_s)
+            while not task.done() and (left_s := since_s + limit_s - now_s()) > 0:
+                answered = self._answered
+                await asyncio.wait({task}, timeout=left_s)
+                if timeout_s is None and held:
+                    since_s = held[0][1]  # when it was lent
+                elif timeout_s is None and self._answered > answered:
+                    since_s = now_s()
         except asyncio.CancelledError:
             self._abandon(task, held)
             raise
@@ -190,12 +195,14 @@ class Database:
             closing.add_done_callback(_read_error)
         await asyncio.sleep(0)  # an aborted transport closes its socket in the loop's next round
 
-    async def _on_connection(self, work: Callable[[Connection], Awaitable[T]], held: list[Connection]) -> T:
+    async def _on_connection(
+        self, work: Callable[[Connection], Awaitable[T]], held: list[tuple[Connection, float]]
+    ) -> T:
         try:
             pool = await self._opened()
             # no timeout of its own, which costs a task: `run` has the limit
             async with pool.acquire() as connection:
-                held.append(connection)
+                held.append((connection, asyncio.get_running_loop().time()))
                 async with self.fence(connection):
                     result = await work(connection)
             self._answered += 1
@@ -225,8 +232,8 @@ class Database:
         asked_s = moment()
         self.clock.set(await connection.fetchval("select clock_timestamp()"), asked_s)
 
-    def _abandon(self, task: asyncio.Task, held: list[Connection]) -> None:
-        for connection in held:
+    def _abandon(self, task: asyncio.Task, held: list[tuple[Connection, float]]) -> None:
+        for connection, _ in held:
             try:
                 connection.terminate()
             except asyncpg.InterfaceError:

@@ -111,3 +111,35 @@ async def test_a_crowd_on_one_connection_is_no_store_that_hangs(memory_settings)
         await database.ping()
     finally:
         await database.close()
+
+
+async def test_among_others_that_are_answered_a_statement_that_hangs_has_its_limit(memory_settings):
+    """And who names a limit means all of it, the wait for a connection too."""
+    database = Database(memory_settings.database_url.get_secret_value(), pool_size=2, timeout_s=3)
+    lent, more = asyncio.Event(), []
+
+    async def hang(connection):
+        lent.set()
+        await connection.fetchval("select pg_sleep(20)")
+
+    async def crowd():
+        while True:
+            await database.run(lambda connection: connection.fetchval("select pg_sleep(0.05)"))
+
+    others = asyncio.create_task(crowd())
+    try:
+        async with asyncio.timeout(5.5):  # twice the limit would be six
+            with pytest.raises(StoreTimeout):
+                await database.run(hang)
+        lent.clear()
+        hung = asyncio.create_task(database.run(hang))
+        await lent.wait()
+        more = [asyncio.create_task(database.run(hang, timeout_s=20)) for _ in range(2)]
+        with pytest.raises(StoreTimeout, match=r"within 0\.3 s"):
+            await database.run(hang, timeout_s=0.3)
+        with pytest.raises(StoreTimeout):
+            await hung
+    finally:
+        for task in (others, *more):
+            task.cancel()
+        await database.close()

@@ -43,7 +43,7 @@ def _is_one_occasion(quote: str, known: str, spoken: Spoken) -> bool:
     said = time.words(quote)
     near = [time.value(one, "near") for one in time.find("near", said)]
     units = [time.value(one, "unit") for one in time.find("this", said)]
-    return bool(near) or bool({"week", "day"} & {*units}) or any(time.find("this_weekday", said))
+    return bool(near or {"week", "day"} & {*units} or any(time.find("this_weekday", said)))
 
 
 def _is_of_one_matter(operation: Operation, known: Fact, spoken: Spoken, turns: Sequence[int]) -> bool:

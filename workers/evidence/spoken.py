@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from echoic.memory.text.canonical import has, numerals, place, same, sentences, squash, tokens
+from echoic.memory.text.canonical import numerals, place, same, sentences, squash, tokens
 from echoic.memory.text.content import content
 from echoic.memory.text.language import UNKNOWN, Language, language_of, languages, likelier, sure_language
 from echoic.memory.types import Fact, Turn
@@ -81,10 +81,23 @@ class Spoken:
         return [word for way in ways for text in texts for word in way(text)]
 
     def amounts(self, text: str) -> list[str]:
-        """Numbers that are said as "a dozen" or "half an hour"; both parts of "1.5"."""
+        """Numbers that are said as "a dozen" or "half an hour", each between those words, so that no two of
+        them are read as one; of "half a dozen" only the six, and the 1 of 1.5."""
         words = self.words(text)
-        said = (number for number, phrases in self.language.amounts.items() if has(phrases, words))
-        return [part for number in said for part in number.split(".")]
+        said = [
+            (number.split(".")[0], phrase)
+            for number, phrases in self.language.amounts.items()
+            for phrase in (
+                list(one) if one[0][0] == "-" else canonical(one, self.language) for one in phrases
+            )
+            if place(phrase, words) >= 0
+        ]
+        return [
+            word
+            for number, phrase in said
+            if not any(len(other) > len(phrase) and other[-len(phrase) :] == phrase for _, other in said)
+            for word in (*phrase, number, *phrase)
+        ]
 
     def numerals(self, text: str) -> list[str]:
         """The words of a text with numbers in signs as digits; none where it has no such numbers."""
@@ -151,8 +164,9 @@ def _canonical_of(phrase: tuple[str, ...], code: str) -> tuple[str, ...]:
 
 
 def canonical(phrase: Sequence[str], language: Language) -> list[str]:
-    """A phrase of a language file as the words of a turn are: "nur ein Scherz" has a 1."""
-    return list(_canonical_of(tuple(phrase), language.code))
+    """A phrase of a language file as the words of a turn are: "nur ein Scherz" has a 1; an ending ("-ين")
+    stays one."""
+    return list(phrase if phrase[0][0] == "-" else _canonical_of(tuple(phrase), language.code))
 
 
 @lru_cache(maxsize=64)
