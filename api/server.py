@@ -23,6 +23,9 @@ from echoic.memory.settings.model_files import ModelShelf
 log = logging.getLogger("echoic.api")
 PARTING_S = 3
 """Streams of events never end by themselves."""
+KEEP_S = 20
+"""For a further request on a connection. Clients keep theirs for 5 s (httpx) or 15 (aiohttp): a server that
+hangs up first may do so just as they ask again, and they read nothing."""
 BACKLOG = 2_048
 
 
@@ -102,6 +105,7 @@ def configured(app: FastAPI) -> uvicorn.Config:
         access_log=False,  # paths hold user ids
         server_header=False,
         proxy_headers=False,  # anybody could name an address
+        timeout_keep_alive=KEEP_S,
         timeout_graceful_shutdown=PARTING_S,
         lifespan="off",
         ws_max_size=MOST_BODY_BYTES,

@@ -190,3 +190,14 @@ async def test_who_takes_long_to_read_or_waits_is_not_let_go(impatient, served_t
         await client.post("/v1/users/ana/facts", json={"text": "Has a dog."})
     assert b"fact.added" in await asyncio.wait_for(reader.readuntil(b"fact.added"), 10)
     writer.close()
+
+
+async def test_a_connection_is_kept_for_longer_than_clients_keep_it(served_to_many):
+    """Else the server may hang up just as a client asks again, beside a load, and it reads nothing."""
+    address, headers = served_to_many
+    reader, writer = await raw(address)
+    for pause_s in (0, 5.5):  # httpx and uvicorn would part after five
+        await asyncio.sleep(pause_s)
+        writer.write(request_head("GET /livez HTTP/1.1", headers))
+        assert b"200 OK" in await reader.readuntil(b"}")
+    writer.close()
