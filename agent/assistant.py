@@ -9,7 +9,7 @@ from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
 from livekit.agents.voice import SpeechHandle
 
 from echoic.agent.call.registry import call_of
-from echoic.agent.commands.memory_commands import warm
+from echoic.agent.commands.warm import warm
 from echoic.agent.livekit_api import current_session
 from echoic.agent.reply import known_block, remembering
 from echoic.agent.window import fit

@@ -19,7 +19,7 @@ from echoic.agent.call.key_terms import KeyTerms
 from echoic.agent.call.prefetch import Prefetch
 from echoic.agent.call.registry import attach, detach
 from echoic.agent.call.turn_log import TurnLog
-from echoic.agent.commands.memory_commands import warm
+from echoic.agent.commands.warm import warm
 from echoic.agent.config import load_agent_settings
 from echoic.agent.identity.identity import CONSOLE_USER, Identified, Rules, anonymous, awaited
 from echoic.agent.livekit_api import check_version, room_io_of, said_by
@@ -89,6 +89,7 @@ async def remember(
         return known
     if user_id is not None:
         check_user_id(user_id)
+    warm()
     shared = SharedMemory(memory) if memory is not None else await share_memory(settings)
     settings = settings or shared.memory.settings
     try:
@@ -230,7 +231,6 @@ class Remembered:
 
     def _enter(self, agent: Any) -> None:
         """An agent begins to speak in this session."""
-        warm()
         if not isinstance(agent, Remembers) and not hasattr(agent.llm_node, "remembers"):
             agent.llm_node = remembering(agent, agent.llm_node)
         self._agents.add(agent)

@@ -6,7 +6,6 @@ is none.
 """
 
 import re
-import threading
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -103,19 +102,6 @@ def speaks_of_forgetting(words: str) -> bool:
     keeping = stands_in(sentence, KEEPING)
     said = words_of(sentence) if keeping else []
     return any(has(languages()[code].negation, said) for code in keeping)
-
-
-@cache
-def warm() -> threading.Thread:
-    """Read the language files now, beside whatever else is going on: no reply waits for those 0.2 s."""
-    thread = threading.Thread(target=_read_files, daemon=True, name="wishes")
-    thread.start()
-    return thread
-
-
-def _read_files() -> None:
-    parse_memory_command("not a wish")
-    speaks_of_forgetting("not a wish")
 
 
 def _wish(sentence: str, code: str) -> MemoryCommand | None:

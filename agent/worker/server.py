@@ -131,6 +131,7 @@ server = EchoicServer(
     # and nobody would be heard meanwhile
     preload_modules=[
         "echoic.agent.worker.server",
+        "echoic.agent.worker.preloaded",
         *("openai.resources.audio", "openai.resources.chat", "httpcore2"),
     ],
     load_fnc=load.reported,
