@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -225,7 +224,6 @@ async def test_stores_that_are_away_are_said(served, service, monkeypatch):
 
 async def test_a_program_in_python_asks_the_same_of_a_pair(memory):
     """Of this character alone; where nothing is known the prompt stays as it is."""
-    memory = replace(memory, settings=memory.settings.model_copy(update={"recall_budget_ms": 5_000}))
     told = OpenMemory(memory)
     await told.record("ana", "My dog is called Biscuit.", scope="Luna")
     asked = ("ana", "Luna", "What is my dog called?")

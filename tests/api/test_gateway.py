@@ -31,7 +31,7 @@ def server():
 @pytest.fixture
 def memory_settings(memory_settings, server):
     model = {"llm_url": server.url, "llm_api_key": SecretStr("model-key"), "llm_model": "ours"}
-    return memory_settings.model_copy(update={"recall_budget_ms": 2_000, **model})
+    return memory_settings.model_copy(update=model)
 
 
 @pytest.fixture

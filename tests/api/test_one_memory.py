@@ -47,7 +47,7 @@ def model():
 @pytest.fixture
 def memory_settings(memory_settings, model):
     asked = {"llm_url": model.url, "llm_api_key": SecretStr("key"), "llm_model": "ours"}
-    return memory_settings.model_copy(update={"recall_budget_ms": 5_000, **asked})
+    return memory_settings.model_copy(update=asked)
 
 
 @pytest.fixture

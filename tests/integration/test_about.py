@@ -39,7 +39,6 @@ def settings(memory_settings, model):
 
 @pytest.fixture
 async def memory(settings):
-    settings = settings.model_copy(update={"recall_budget_ms": 10_000})
     async with open_memory(settings, embedder=WordEmbedder()) as memory:
         yield memory
 

@@ -33,7 +33,7 @@ TABLES = ("turns", "turn_index", "facts", "postings")
 
 @pytest.fixture
 async def memory(memory_settings: MemorySettings) -> AsyncIterator[Memory]:
-    async with open_memory(memory_settings.model_copy(update={"recall_budget_ms": 10_000})) as opened:
+    async with open_memory(memory_settings) as opened:
         yield opened
 
 

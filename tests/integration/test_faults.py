@@ -105,9 +105,9 @@ async def test_what_is_held_answers_while_postgres_hangs(memory, stop):
     """A call whose memory was read before does not notice, and finds what is said as soon as it is said."""
     call, other = await two_calls(memory)
     stop("postgres")
-    assert (await other.recall("What is my dog called?")).tiers["facts"].status == "ok"
+    assert (await other.recall("What is my dog called?", budget_s=5)).tiers["facts"].status == "ok"
     await other.record("during", "user", "The alarm code is behind the zebra painting.")
-    found = (await other.recall("Where is the alarm code?")).tiers["facts"].items
+    found = (await other.recall("Where is the alarm code?", budget_s=5)).tiers["facts"].items
     assert found[0].text.startswith("The alarm code")
     stop.resume()
     await asyncio.wait_for(memory.recorder._replaying, 20)

@@ -25,9 +25,7 @@ DOG, TOWN = "My dog is called Xylquor.", "I live in Porto."
 
 @pytest.fixture
 async def memory(memory_settings):
-    async with open_memory(
-        memory_settings.model_copy(update={"recall_budget_ms": 10_000}), embedder=WordEmbedder()
-    ) as opened:
+    async with open_memory(memory_settings, embedder=WordEmbedder()) as opened:
         yield opened
 
 
@@ -109,9 +107,7 @@ async def test_it_is_recalled_no_more_in_this_call_and_in_others(memory, memory_
     first = await a_call(memory)
     (dog,) = await say(first, DOG)
     await learn(memory)
-    async with open_memory(
-        memory_settings.model_copy(update={"recall_budget_ms": 10_000}), embedder=WordEmbedder()
-    ) as elsewhere:
+    async with open_memory(memory_settings, embedder=WordEmbedder()) as elsewhere:
         other, same = await a_call(elsewhere), await a_call(memory)
         for call in (first, same, other):
             await call.memory.search.wait_held(call.caller.call_id)

@@ -102,7 +102,7 @@ def graph(monkeypatch) -> ScriptedGraph:
 
 @pytest.fixture
 def settings(memory_settings):
-    return memory_settings.model_copy(update={"graph": "on", "recall_budget_ms": 2_000})
+    return memory_settings.model_copy(update={"graph": "on"})
 
 
 @pytest.fixture

@@ -37,7 +37,6 @@ async def memory(memory_settings, falkordb_url):
         update={
             "graph": "on",
             "falkordb_url": type(memory_settings.falkordb_url)(falkordb_url),
-            "recall_budget_ms": 5_000,
         }
     )
     async with open_memory(settings, embedder=WordEmbedder()) as opened:

@@ -47,8 +47,7 @@ class GatedEmbedder(LocalEmbedder):
 
 @pytest.fixture
 async def memory(memory_settings: MemorySettings) -> AsyncIterator[Memory]:
-    patient = memory_settings.model_copy(update={"recall_budget_ms": 5_000})
-    async with open_memory(patient, embedder=GatedEmbedder()) as memory:
+    async with open_memory(memory_settings, embedder=GatedEmbedder()) as memory:
         yield memory
 
 

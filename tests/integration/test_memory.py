@@ -18,10 +18,7 @@ from tests.remembered import NOW, caller, fact, learn
 
 @pytest.fixture
 async def memory(memory_settings, embedder):
-    """With a budget that a busy machine keeps: what is found is tested here, not how fast."""
-    async with open_memory(
-        memory_settings.model_copy(update={"recall_budget_ms": 10_000}), embedder=embedder
-    ) as memory:
+    async with open_memory(memory_settings, embedder=embedder) as memory:
         yield memory
 
 

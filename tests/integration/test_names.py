@@ -15,9 +15,7 @@ from tests.remembered import NOW, caller, fact, learn
 
 @pytest.fixture
 async def memory(memory_settings):
-    settings = memory_settings.model_copy(
-        update={"recall_budget_ms": 10_000, "embedding_model": "words", "embedding_dimensions": 64}
-    )
+    settings = memory_settings.model_copy(update={"embedding_model": "words", "embedding_dimensions": 64})
     async with open_memory(settings, embedder=WordEmbedder()) as memory:
         yield memory
 

@@ -36,8 +36,7 @@ def server():
 
 @pytest.fixture
 async def memory(memory_settings):
-    settings = memory_settings.model_copy(update={"recall_budget_ms": 5_000})  # a busy machine is no fault
-    async with open_memory(settings, embedder=WordEmbedder()) as memory:
+    async with open_memory(memory_settings, embedder=WordEmbedder()) as memory:
         await learn(memory, fact("Has a dog called Biscuit", "maya"))
         yield memory
 

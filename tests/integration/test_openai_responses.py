@@ -25,8 +25,7 @@ def server():
 
 @pytest.fixture
 async def memory(memory_settings):
-    settings = memory_settings.model_copy(update={"recall_budget_ms": 2_000})
-    async with open_memory(settings, embedder=WordEmbedder()) as memory:
+    async with open_memory(memory_settings, embedder=WordEmbedder()) as memory:
         await learn(memory, fact("Has a dog called Biscuit", "maya"))
         yield memory
 

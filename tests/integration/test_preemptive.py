@@ -88,7 +88,7 @@ async def test_prefetch_is_adopted_with_and_without_preemptive_generation(
 ):
     """On real stores: what was looked up while the caller spoke is what the model's question gets."""
     model = ThinkingLLM()
-    async with open_memory(memory_settings.model_copy(update={"recall_budget_ms": 10_000})) as memory:
+    async with open_memory(memory_settings) as memory:
         before = await memory.open_call(Caller("maya", "echoic", "before"))
         await before.record("1", "user", "My dog is called Biscuit.")
         call_memory = await memory.open_call(Caller("maya", "echoic", "now"))

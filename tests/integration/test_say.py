@@ -49,9 +49,7 @@ class Talk:
 
 @pytest.fixture
 async def memory(memory_settings):
-    async with open_memory(
-        memory_settings.model_copy(update={"recall_budget_ms": 10_000}), embedder=WordEmbedder()
-    ) as opened:
+    async with open_memory(memory_settings, embedder=WordEmbedder()) as opened:
         yield opened
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from echoic.local.dev.livekit_server import LiveKitServer
-from tests.processes import ROOT
+from tests.processes import PATIENT, ROOT
 from tests.rooms.worker import REGISTERED, AgentWorker
 
 BIN = Path(sys.executable).parent
@@ -33,7 +33,7 @@ def example_worker(
                 *("python", f"examples/{name}", "dev", "--no-reload"),
             ],
             cwd=ROOT,
-            env={**kept, "PATH": path, **livekit.environment, **env},
+            env={**kept, "PATH": path, **PATIENT, **livekit.environment, **env},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -27,7 +27,7 @@ from tests.rooms.worker import AgentWorker, agent_worker, environment_of
 pytestmark = pytest.mark.timeout(180)  # a worker needs 6-21 s to register, and some tests need two
 ENTRY = "tests/rooms/takeover_worker.py"
 BACK = "I am back"
-AIM_S = 3.0
+HUNG_S = 15.0  # how fast it is, 3 s at most on a quiet machine, is for evals/takeover.py
 FADES_S = 0.5  # what was sent before the agent died is heard for so long
 
 Start = Callable[..., AgentWorker]
@@ -142,14 +142,14 @@ def turns_of(settings: MemorySettings) -> list[tuple[str, str]]:
 async def test_job_killed(
     named: bool, start: Start, alice: Callable[..., Listener], room: str, memory_settings: MemorySettings
 ):
-    """Within the aim another agent speaks and knows the call, dispatched by name or automatically."""
+    """Another agent speaks and knows the call, dispatched by name or automatically."""
     worker = start(name=room if named else "")
     async with alice(room if named else "") as caller:
         old = await spoken_with(caller, "My dog is Biscuit")
         await wait_warm(worker, 2)
         killed = time.monotonic()
         process_in_call(worker).kill()
-        assert await went_on(caller, old, killed) < AIM_S
+        assert await went_on(caller, old, killed) < HUNG_S
     await wait_true(lambda: not leases_of(memory_settings))
     said = [text for role, text in turns_of(memory_settings) if role == "user"]
     assert said == ["My dog is Biscuit", "again"]
@@ -164,8 +164,7 @@ async def test_worker_killed(start: Start, alice: Callable[..., Listener]):
         second = await asyncio.to_thread(start)
         killed = time.monotonic()
         first.send(signal.SIGKILL)
-        # the aim is met on a machine that is not busy
-        assert await went_on(caller, old, killed) < AIM_S + 1.0
+        assert await went_on(caller, old, killed) < HUNG_S
         assert second.output().count('"call.rescued"') == 1
 
 
@@ -252,13 +251,13 @@ async def test_emptied_room(start: Start, alice: Callable[..., Listener], memory
 async def test_hang_up_ends_the_call(
     start: Start, alice: Callable[..., Listener], memory_settings: MemorySettings
 ):
-    """A caller who hangs up leaves no lease, and nobody is sent to the empty room; it takes two seconds."""
+    """A caller who hangs up leaves no lease, and nobody is sent to the empty room."""
     worker = start()
     async with alice() as caller:
         await spoken_with(caller, "My dog is Biscuit")
     left = time.monotonic()
     await wait_true(lambda: not leases_of(memory_settings))
-    assert time.monotonic() - left < 4.0
+    assert time.monotonic() - left < HUNG_S
     print("ended in", time.monotonic() - left)
     await asyncio.sleep(2.0)  # eight looks
     assert "call.rescued" not in worker.output() and worker.output().count('"received job request"') == 1

@@ -14,12 +14,11 @@ from pydantic import BaseModel
 from echoic.api.access.keys import add_key
 from echoic.local.dev.run_command import addresses
 from tests.api.conftest import address, memory, served
-from tests.api.test_gateway import memory_settings as gateway_settings
-from tests.api.test_gateway import server
+from tests.api.test_gateway import memory_settings, server
 from tests.openai_server import Tool
 from tests.remembered import fact, learn, said_of
 
-__all__ = ["address", "gateway_settings", "memory", "served", "server"]  # fixtures
+__all__ = ["address", "memory", "memory_settings", "served", "server"]  # fixtures
 QUESTION = [{"role": "user", "content": "What is my dog called?"}]
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 PROGRAM = """
@@ -33,12 +32,6 @@ print(*sorted(name for name in sys.modules if name.split(".")[0] in ("livekit", 
 
 class Dog(BaseModel):
     name: str
-
-
-@pytest.fixture
-def memory_settings(gateway_settings):
-    """A busy machine is no fault."""
-    return gateway_settings.model_copy(update={"recall_budget_ms": 5_000})
 
 
 @pytest.fixture

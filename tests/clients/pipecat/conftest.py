@@ -12,9 +12,7 @@ from tests.inference_gateway import Gateway
 
 @pytest.fixture
 async def stored(memory_settings: MemorySettings) -> AsyncIterator[Memory]:
-    """With a budget that a busy machine keeps: what is found is tested here, not how fast."""
-    settings = memory_settings.model_copy(update={"recall_budget_ms": 5_000})
-    async with open_memory(settings, embedder=WordEmbedder()) as memory:
+    async with open_memory(memory_settings, embedder=WordEmbedder()) as memory:
         yield memory
 
 

@@ -231,7 +231,7 @@ async def test_a_conversation_that_was_kept_with_a_block_comes_back_without(stor
 
 async def test_who_is_asked_first_is_stored_after_a_yes(memory_settings, gateway):
     """With ECHOIC_CONSENT=ask the bot asks; what was said before the answer is kept with it."""
-    settings = memory_settings.model_copy(update={"consent": "ask", "recall_budget_ms": 5_000})
+    settings = memory_settings.model_copy(update={"consent": "ask"})
     async with open_memory(settings, embedder=WordEmbedder()) as stored:
         memory = EchoicMemory("maya", memory=stored)
         async with talking(memory, gateway) as talk:
@@ -267,9 +267,8 @@ async def test_in_a_pipeline_within_a_pipeline(stored, gateway, caplog, told):
 async def test_opened_by_its_settings(memory_settings, gateway, monkeypatch):
     """Without an open memory it opens the process's own, and closes it with the last pipeline."""
     monkeypatch.setattr(process_memory, "open_shared_embedder", lambda _: WordEmbedder())
-    settings = memory_settings.model_copy(update={"recall_budget_ms": 5_000})
     for words in ("My dog is called Biscuit.", "What is my dog called?"):
-        memory = EchoicMemory("maya", settings=settings)
+        memory = EchoicMemory("maya", settings=memory_settings)
         async with talking(memory, gateway) as talk:
             answer = await talk.say(words)
             assert memory.fault == "" and process_memory._open
