@@ -7,13 +7,13 @@ from pathlib import Path
 from tests.processes import environment
 
 ASKED = """
-import asyncio, re._compiler, threading
+import asyncio, re._compiler
 import echoic.testing
 from echoic.agent.commands.memory_commands import parse_memory_command, speaks_of_forgetting
 from echoic.agent.commands.warm import warm
 from echoic.memory.types import Caller
 warm().join()
-made, opened, compile_one = [], [], re._compiler.compile
+made, compile_one = [], re._compiler.compile
 def noticed(pattern, flags=0):
     made.append(str(pattern)[:80])
     return compile_one(pattern, flags)
@@ -21,6 +21,7 @@ async def ask(question):
     call = await memory.open_call(Caller("maya", "echoic", "call"))
     await call.record("1", "user", "My dog is called Biscuit.")
     assert parse_memory_command(question) is None and not speaks_of_forgetting(question)
+    assert parse_memory_command("No.", asked="may_forget").wish == "nothing"
     assert "Biscuit" in str(await call.recall(question, previous_user_text="My dog is called Biscuit."))
 memory = echoic.testing.memory()
 re._compiler.compile = noticed

@@ -87,9 +87,7 @@ class Spoken:
         said = [
             (number.split(".")[0], phrase)
             for number, phrases in self.language.amounts.items()
-            for phrase in (
-                list(one) if one[0][0] == "-" else canonical(one, self.language) for one in phrases
-            )
+            for phrase in (canonical(one, self.language) for one in phrases)
             if place(phrase, words) >= 0
         ]
         return [
