@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Annotated
 
 import typer
@@ -15,7 +15,7 @@ from echoic.commands.options import DEFAULT_USER, AsJson, DataDir, User
 def talk(user: User = DEFAULT_USER, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Talk to an agent that remembers you: typed here, or one line a turn through a pipe."""
     # 3 s, which pass while the stores start
-    threading.Thread(target=_import_livekit, name="import", daemon=True).start()
+    threading.Thread(target=_get_ready, name="import", daemon=True).start()
     from echoic.local.command_resources import opened_model, opened_stores
     from echoic.local.dev.background_worker import learner_beside
     from echoic.memory.identity.ids import check_user_id
@@ -116,8 +116,9 @@ def dev(
     run_dev(data_dir, port, typer.echo)
 
 
-def _import_livekit() -> None:
-    try:
+def _get_ready() -> None:
+    from echoic.agent.commands.warm import warm
+
+    warm()
+    with suppress(ImportError):  # said again, where it is needed
         import livekit.agents  # noqa: F401
-    except ImportError:
-        return  # said again, where it is needed
