@@ -5,7 +5,6 @@ import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from echoic.agent.commands.warm import warm
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.embedding.client import SharedEmbedder, open_shared_embedder
 from echoic.memory.errors import MemoryFault
@@ -70,7 +69,6 @@ async def share_memory(settings: MemorySettings | None = None) -> SharedMemory:
     as it lasts, and `fault` says why.
     """
     given, settings = settings, settings or load_settings()
-    warm()
     if not settings.database_url.get_secret_value():
         log.error(NO_ADDRESS)
         return SharedMemory(open_in_memory(settings), NO_ADDRESS)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import uuid
 
+from echoic.agent.commands.warm import warm
 from echoic.agent.process_memory import SharedMemory, share_memory
 from echoic.memory.call import CallMemory, start_call
 from echoic.memory.config import MemorySettings, load_settings
@@ -73,6 +74,7 @@ class Session:
             await self._shared.close()
 
     async def _open(self) -> CallMemory:
+        warm()
         self._shared = await self._share()
         settings = self._shared.memory.settings
         call_id = f"pipecat.{uuid.uuid4().hex}"
