@@ -103,7 +103,8 @@ class OpenMemory:
         memory = self._memory
         both = asyncio.gather(memory.choices.read(user_id), memory.links.read_along(user_id))
         try:
-            return await asyncio.wait_for(both, limit_s)
+            async with asyncio.timeout(limit_s):
+                return await both
         except (MemoryFault, TimeoutError):
             return Choices(), ()
 

@@ -120,7 +120,8 @@ class Call:
         """Return when it is known who is speaking, or after `limit_s` seconds."""
         if not self.identity_known.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.identity_known.wait(), limit_s)
+                async with asyncio.timeout(limit_s):
+                    await self.identity_known.wait()
 
     @property
     def paused(self) -> bool:

@@ -95,7 +95,8 @@ async def _send(provider: TracerProvider) -> None:
 
     threading.Thread(target=send, name="telemetry.send", daemon=True).start()
     try:
-        await asyncio.wait_for(sent.wait(), PARTING_S)
+        async with asyncio.timeout(PARTING_S):
+            await sent.wait()
     except TimeoutError:
         log.warning("telemetry.not_sent", extra={"after_s": PARTING_S})
 

@@ -130,7 +130,8 @@ class _Async(_Remembering):
     async def _waited(self, work: Work[T], timeout_s: float) -> T | None:
         done = self._echoic.background().submit(work)
         with suppress(Exception):
-            return await asyncio.wait_for(asyncio.wrap_future(done), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.wrap_future(done)
         return None
 
 

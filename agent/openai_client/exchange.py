@@ -45,7 +45,8 @@ class Exchange:
         """As `recalled`, without blocking the loop of the client."""
         asked, limit_s = self._ask()
         with suppress(Exception):
-            return (await asyncio.wait_for(asyncio.wrap_future(asked), limit_s)).block
+            async with asyncio.timeout(limit_s):
+                return (await asyncio.wrap_future(asked)).block
         return ""
 
     def with_block(self, options: Any, block: str) -> Any:

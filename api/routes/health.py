@@ -46,7 +46,8 @@ async def _off() -> PartState:
 
 async def _state(asked: Awaitable[object]) -> PartState:
     try:
-        await asyncio.wait_for(asked, PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            await asked
     except (MemoryFault, TimeoutError):
         return "failed"
     return "ok"

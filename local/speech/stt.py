@@ -176,7 +176,8 @@ class _Caller(stt.RecognizeStream):
         if self._said is None:
             return await moments.get()
         try:
-            return await asyncio.wait_for(moments.get(), STALLED_S)
+            async with asyncio.timeout(STALLED_S):
+                return await moments.get()
         except TimeoutError:
             return "end"
 

@@ -119,7 +119,8 @@ class Conversations:
         began = time.monotonic()
         async with self._talking(whom) as talk:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(talk.call.wait_loaded(), budget_s)
+                async with asyncio.timeout(budget_s):
+                    await talk.call.wait_loaded()
             found = await talk.call.recall(
                 asked.text,
                 context_item_ids=self._context(whom, asked),

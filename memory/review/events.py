@@ -167,6 +167,8 @@ async def _until_lost(connection: asyncpg.Connection) -> None:
     connection.add_termination_listener(lambda _: lost.set())
     while not lost.is_set():
         with suppress(TimeoutError):
-            await asyncio.wait_for(lost.wait(), PING_S)
+            async with asyncio.timeout(PING_S):
+                await lost.wait()
         if not lost.is_set():
-            await asyncio.wait_for(connection.execute("select 1"), PING_S)
+            async with asyncio.timeout(PING_S):
+                await connection.execute("select 1")

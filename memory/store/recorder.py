@@ -145,7 +145,8 @@ class Recorder:
     async def _embed(self, turn: Turn, after_s: float = 0.0) -> None:
         """Best effort: what fails here is embedded by the sweeper, and until then found by its words."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._closing.wait(), after_s)
+            async with asyncio.timeout(after_s):
+                await self._closing.wait()
         try:
             async with asyncio.timeout(EMBED_TIMEOUT_S), self._embedding:
                 self._on_embedded(turn, await self._turns.embed_turn(turn))

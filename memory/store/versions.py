@@ -130,7 +130,8 @@ class Versions:
         await self.on_reconnect()
         while not connection.is_closed():
             await asyncio.sleep(PING_S)
-            await asyncio.wait_for(connection.execute("select 1"), PING_S)
+            async with asyncio.timeout(PING_S):
+                await connection.execute("select 1")
 
 
 async def _nothing_missed() -> None:

@@ -171,6 +171,12 @@ def test_importing_reads_no_environment() -> None:
     assert not wrong
 
 
+def test_nothing_forgets_that_it_is_cancelled() -> None:
+    """Python 3.11's `asyncio.wait_for` does, where what it waits for is there at that moment."""
+    paths = [path for package in SHIPPED if (ROOT / package).is_dir() for path in modules(package)]
+    assert not [path for path in paths if "asyncio.wait_for(" in path.read_text()]
+
+
 # a fresh interpreter imports LiveKit and Mem0: 5 s, and 25 s on a machine that is busy fourfold
 @pytest.mark.timeout(180)
 def test_server_install_is_enough_for_agent_and_worker() -> None:

@@ -87,7 +87,8 @@ async def happenings(
                 yield None
                 continue
             with suppress(TimeoutError):
-                event = await asyncio.wait_for(queue.get(), left_s)
+                async with asyncio.timeout(left_s):
+                    event = await queue.get()
                 if order(event.place) > order(place):
                     yield event
     finally:

@@ -88,7 +88,8 @@ async def _follow(socket: WebSocket, hello: Hello, user_id: str | None) -> None:
 
 async def _hello(socket: WebSocket) -> Hello:
     try:
-        message = await asyncio.wait_for(socket.receive(), HELLO_S)
+        async with asyncio.timeout(HELLO_S):
+            message = await socket.receive()
     except TimeoutError:
         raise Problem(408, "hello-missing", "The first message was not sent in time.") from None
     if message["type"] == "websocket.disconnect":
