@@ -12,7 +12,7 @@ from echoic.memory.settings.system import rotate
 from echoic.memory.settings.vault import new_key
 from tests.remembered import fact, learn
 
-SECRET = "sk-very-secret-1234"
+SECRET = "sk-very-secret-wxyz"
 OURS = {
     "kind": "extractor",
     "type": "echoic",

@@ -24,7 +24,7 @@ from tests.embedders import WordEmbedder
 from tests.fakes import ScriptedModel
 from tests.remembered import caller, fact, learn, say
 
-SECRET = "sk-very-secret-1234"
+SECRET = "sk-very-secret-wxyz"
 MINE = "/v1/users/ana/settings"
 
 

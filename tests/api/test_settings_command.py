@@ -9,7 +9,7 @@ from tests.api.test_command import echoic, served, variables
 
 __all__ = ["variables"]
 pytestmark = pytest.mark.timeout(240)  # each process imports for two seconds, ten on a busy machine
-SECRET = "sk-very-secret-1234"
+SECRET = "sk-very-secret-wxyz"
 
 
 def listed(variables):
