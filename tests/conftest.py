@@ -147,11 +147,12 @@ def memory_settings(
 ) -> MemorySettings:
     """Settings that point at the test's own stores, with the local embedding model.
 
-    A scripted model learns without a trial. Recall may take what a busy machine needs: with the 150 ms that
-    users have, what was not found was often only late.
+    A scripted model learns without a trial. Recall and stores may take what a busy machine needs: with the
+    150 ms and 2 s that users have, what was not found was often only late.
     """
     return load_settings(
         recall_budget_ms=10_000,
+        store_timeout_ms=10_000,
         database_url=database_url,
         redis_url=redis_url,
         data_dir=data_dir,

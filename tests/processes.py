@@ -109,7 +109,7 @@ def clients() -> Iterator[Callable[..., Client]]:
             wait_until(lambda: not has_daemon(folder), limit_s=20)  # noqa: B023 (used at once)
 
 
-PATIENT = {"ECHOIC_RECALL_BUDGET_MS": "5000", "ECHOIC_STORE_TIMEOUT_MS": "5000"}
+PATIENT = {"ECHOIC_RECALL_BUDGET_MS": "10000", "ECHOIC_STORE_TIMEOUT_MS": "10000"}
 """For processes that are asked what they remember. With the 150 ms and 2 s that users have, one talk in six
 beside ten busy processes was told `late` or `failed`, as it should be."""
 
