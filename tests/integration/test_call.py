@@ -24,6 +24,7 @@ from echoic.memory.errors import ConfigInvalid, StoreUnavailable
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.types import Caller, Fact
 from tests.agents import ScriptedLLM, text_session
+from tests.remembered import said_of
 
 SECRET, KEY = "s" * 32, "k" * 32
 STANDARD, SIP = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD, rtc.ParticipantKind.PARTICIPANT_KIND_SIP
@@ -55,7 +56,7 @@ def said(capture: Capture, *texts: str, role: str = "user", at: float | None = N
 
 
 async def texts(memory: Memory, user_id: str) -> list[str]:
-    return [turn.text for turn in await memory.turns.list(user_id)]
+    return [text for _, text, _ in await said_of(memory, user_id)]
 
 
 async def recalled(call: Call, question: str) -> str:

@@ -18,7 +18,7 @@ from tests.agents import ScriptedLLM, text_session
 from tests.embedders import WordEmbedder
 from tests.fakes import ScriptedModel, facts
 from tests.integration.test_account import dump, settled
-from tests.remembered import caller
+from tests.remembered import caller, said_of
 
 CARD, PIN = "4111 1111 1111 1111", "831597"
 
@@ -51,7 +51,7 @@ async def told(memory, *lines):
 
 
 async def stored(memory):
-    return [turn.text for turn in await memory.turns.list("ana")]
+    return [text for _, text, _ in await said_of(memory, "ana")]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from echoic.memory.types import Caller, Fact
 from echoic.workers.learn.learner import Learner, LearnReport
 from tests.agents import ScriptedLLM, text_session
 from tests.embedders import WordEmbedder
+from tests.remembered import said_of
 from tests.voices import voice_session
 
 DOG, TOWN = "My dog is called Xylquor.", "I live in Porto."
@@ -78,7 +79,7 @@ async def talk(
 
 
 async def stored(memory: Memory, user_id: str = "ana") -> list[str]:
-    return [turn.text for turn in await memory.turns.list(user_id)]
+    return [text for _, text, _ in await said_of(memory, user_id)]
 
 
 async def learned(memory: Memory, text: str, *, said: str = "", importance: float = 0.5) -> Fact:
