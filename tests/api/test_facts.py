@@ -183,8 +183,8 @@ async def test_what_must_never_be_kept_is_masked(admin):
     edit = {"text": "Pays with card 5500 0000 0000 0004."}
     edited = await admin.patch(path, json=edit, headers=match)
     shown = created.text + edited.text + (await admin.get(f"{path}/history")).text
-    # Times and ids have digits of their own.
-    assert not re.search(r"(?<![-.\w])(1111|0004)(?!\w)", shown) and "•••" in shown
+    sentences = " ".join(re.findall('"[^"]* [^"]*"', shown))  # times and ids have digits of their own
+    assert "1111" not in sentences and "0004" not in sentences and sentences.count("•••") >= 2
 
 
 async def test_nothing_new_is_kept_of_who_said_no(served, admin):
