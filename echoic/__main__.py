@@ -1,4 +1,4 @@
-"""`python -m echoic`, and the command `echoic`: Ctrl-C ends it without a word, also during its imports."""
+"""`python -m echoic`, and the command `echoic`: Ctrl-C ends it without a word, at any moment."""
 
 import os
 import signal
@@ -13,8 +13,14 @@ def main() -> None:
     sys.unraisablehook = _interrupt_again
     from echoic.cli import main as run
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    run()
+    try:
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            run()
+        finally:
+            signal.signal(signal.SIGINT, _leave)  # and when all has been ended in order
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

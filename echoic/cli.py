@@ -91,8 +91,6 @@ def main() -> None:
     try:
         _read_dotenv()
         app()
-    except KeyboardInterrupt:
-        sys.exit(130)
     except MemoryFault as exc:
         _fail(str(exc))
     except OSError as exc:

@@ -314,9 +314,12 @@ async def test_a_postgres_that_is_just_starting_is_waited_for(memory_settings, m
         await db.close()
 
 
+INTERRUPTED = {130, -signal.SIGINT}  # a shell says 130 of both
+
 COMMAND = """
-import sys
+import signal, sys
 import echoic.__main__ as door
+signal.signal(signal.SIGINT, door._leave)  # first thing in main: what comes before is the interpreter's
 print("begun", flush=True)
 sys.argv = ["echoic", *sys.argv[1:]]
 door.main()
@@ -334,8 +337,47 @@ def test_ctrl_c_in_the_first_moments_ends_it_without_a_traceback(after_s, tmp_pa
     time.sleep(after_s)  # which moment it is does not matter
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=40)
-    assert "Traceback" not in errors and process.returncode in (0, 1, 130), errors
+    assert "Traceback" not in errors and process.returncode in (0, 1, *INTERRUPTED), errors
     assert errors.count("\n") <= 2
+
+
+AT_EACH_LINE = """
+import os, signal, sys
+import echoic.cli, echoic.__main__ as door
+
+def interrupted_at(step):
+    steps = iter(range(step, -1, -1))
+    def trace(frame, event, arg):
+        if frame.f_code.co_name != "main" or "echoic" not in frame.f_code.co_filename:
+            return None
+        if event != "call" and next(steps, None) == 0:
+            signal.raise_signal(signal.SIGINT)
+        return trace
+    sys.settrace(trace)
+    door.main()
+
+sys.argv = ["echoic", "jobs", "--help"]
+for step in range(1, 1_000):  # 0 is the line that takes the signal
+    if (pid := os.fork()) == 0:
+        interrupted_at(step)
+    print(ended := os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=sys.stderr)
+    if ended == 0:
+        break
+"""
+
+
+def test_ctrl_c_at_each_line_between_python_and_a_command_ends_it_without_a_traceback():
+    """Also where nothing is there yet that would end in order, and where all has ended."""
+    ended = subprocess.run(
+        [sys.executable, "-c", AT_EACH_LINE],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        timeout=60,
+    )
+    *codes, last = map(int, ended.stderr.split())
+    assert last == 0 and len(codes) > 20 and set(codes) <= INTERRUPTED
 
 
 @pytest.mark.parametrize(
