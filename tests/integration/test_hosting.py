@@ -95,12 +95,12 @@ def test_all_clients_read_why_and_the_next_look_tries_again(folder: Path):
 
 def test_servers_linger_for_who_comes_soon_and_leave_no_zombie(folder: Path):
     """The next user finds the same ones; once they end, their starter has no dead child."""
-    first = member(folder, linger_s=0.5)
+    first = member(folder, linger_s=2.0)
     began = first.wait_ready(20)
     first.leave()
-    second = member(folder, linger_s=0.5)
+    second = member(folder, linger_s=2.0)
     assert second.wait_ready(20) == began
-    time.sleep(1.0)  # it is used: nothing ends
+    time.sleep(3.0)  # it is used: nothing ends
     assert is_alive(began.daemon)
     second.leave()
     wait_until(lambda: not any(exists(pid) for pid in [began.daemon, *began.pids.values()]))
