@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from echoic.memory.embedding.bert_graph import Array, Floats, Graph, bert_graph, levelled
+from echoic.memory.embedding.bert_graph import Array, Floats, Graph, bert_session, levelled
 from echoic.memory.embedding.files import verified
 from echoic.memory.errors import ConfigInvalid
 
@@ -72,8 +72,6 @@ class E5:
     """
 
     def __init__(self, model: bytes) -> None:
-        import onnxruntime
-
         file = _File(model)
         self._ids, self._scores, self._special = file.pieces, file.scores.tolist(), file.special
         self._letters = file.letters
@@ -85,11 +83,7 @@ class E5:
         self._level = file.floats("emb.ln.w"), file.floats("emb.ln.b"), file.epsilon
         with as_file(files("echoic.memory.embedding") / "model" / "e5-centre.npy") as path:
             self._centre = np.load(io.BytesIO(verified(path, CENTRE_SHA256)), allow_pickle=False)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self._session: Any = onnxruntime.InferenceSession(
-            bert_graph(file), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = bert_session(file)
 
     def encode(self, texts: Sequence[str], kind: str = STORED) -> Floats:
         """One vector a text; together they would take no less time."""

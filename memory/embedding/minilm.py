@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from echoic.memory.embedding.bert_graph import Array, Floats, Graph, bert_graph, levelled, tensors_of
+from echoic.memory.embedding.bert_graph import Array, Floats, Graph, bert_session, levelled, tensors_of
 from echoic.memory.embedding.files import verified
 from echoic.memory.errors import ConfigInvalid
 
@@ -92,14 +92,10 @@ class _Loaded(NamedTuple):
 
 
 def _load() -> _Loaded:
-    import onnxruntime
     from tokenizers import Tokenizer
 
     file = tensors_of(verified(_model_path(), MODEL_SHA256))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    graph = bert_graph(Bert(file))
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = bert_session(Bert(file))
     with as_file(files("echoic.memory.embedding") / "model" / "tokenizer.json") as path:
         tokenizer = Tokenizer.from_str(verified(path, TOKENIZER_SHA256).decode())
     tokenizer.enable_truncation(MAX_TOKENS)
