@@ -8,7 +8,7 @@ import inspect
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -95,11 +95,12 @@ async def reply(
         yield plan.prefix
     if plan.call_model:
         context = llm.ChatContext(plan.items)
-        await _remember(call, context.items, plan.note)
-        async with aclosing(_stream(node(context, plan.tools, model_settings))) as chunks:
-            async for chunk in chunks:
-                spoke = spoke or has_words(chunk)
-                yield chunk
+        with ExitStack() as after:  # what no caller waits for
+            await _remember(call, context.items, plan.note, after)
+            async with aclosing(_stream(node(context, plan.tools, model_settings))) as chunks:
+                async for chunk in chunks:
+                    spoke = spoke or has_words(chunk)
+                    yield chunk
     if spoke and plan.asks:
         yield await consent_question(plan.items, call.call_memory.choices.language_code)
 
@@ -129,14 +130,14 @@ def _plan(call: Call, items: list[llm.ChatItem], tools: list[llm.Tool]) -> Reply
         return ReplyPlan(items, [tool for tool in tools if tool not in TOOLS])
 
 
-async def _remember(call: Call, items: list[llm.ChatItem], note: str) -> None:
+async def _remember(call: Call, items: list[llm.ChatItem], note: str, after: ExitStack) -> None:
     at = unanswered(items)
     if at is None:
         _begin(call, items)
         return
     message = items[at]
     assert isinstance(message, llm.ChatMessage)
-    recall = await _recall(call, message, items, at)
+    recall = await _recall(call, message, items, at, after)
     if block := noted(_rendered(call, recall), note):
         # the items are history itself, only the list is ours: never edit one
         items[at] = message.model_copy(update={"content": [block, *message.content]})
@@ -169,7 +170,9 @@ def _ids(items: Sequence[llm.ChatItem]) -> frozenset[str]:
     return frozenset(item.id for item in items if item.type == "message")
 
 
-async def _recall(call: Call, message: llm.ChatMessage, items: Sequence[llm.ChatItem], at: int) -> Recall:
+async def _recall(
+    call: Call, message: llm.ChatMessage, items: Sequence[llm.ChatItem], at: int, after: ExitStack
+) -> Recall:
     began_ns, words, recall = time.time_ns(), message.text_content or "", UNREACHED
     try:
         memory = call.call_memory.memory
@@ -178,7 +181,8 @@ async def _recall(call: Call, message: llm.ChatMessage, items: Sequence[llm.Chat
             context_item_ids=_ids(items),
             previous_user_text=previous_words(items[:at]),
         )
-        record_recall(
+        after.callback(
+            record_recall,
             recall,
             began_ns=began_ns,
             settings=memory.settings,

@@ -38,8 +38,8 @@ def record_recall(
     breakers: Mapping[str, Breaker],
     words: str = "",
 ) -> None:
-    """Count a recall and write its spans, begun and ended: to be called when `recall` has returned, before
-    the reply's first word.
+    """Count a recall and write its spans, begun and ended: to be called when the reply has ended, so that no
+    caller waits for it.
 
     Never raises: what watches a reply may not cost it.
 

@@ -1,10 +1,11 @@
 """A question to memory while it is being answered: what is asked, of whom, and what has come of it."""
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
+from uuid import UUID
 
 from echoic.memory.recall.query_vector import QueryVector
 from echoic.memory.text.time_words import speaks_of
@@ -39,6 +40,23 @@ Composed = tuple[str, tuple[Item, ...]]
 """A block, and the items in it."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ingredients:
+    """What a block was made of: of the context, what the items have in common with it."""
+
+    items: Sequence[Item]
+    context: Collection[UUID]
+    timezone: str
+
+    def make_the_same(self, other: "Ingredients") -> bool:
+        """Whether both give one block. Looked at only where there is one already: it takes 0.1 ms."""
+        return self._key() == other._key()
+
+    def _key(self) -> tuple[list[UUID], set[UUID], str]:
+        said = {turn_id for item in self.items for turn_id in item.turn_ids}
+        return [item.id for item in self.items], said.intersection(self.context), self.timezone
+
+
 @dataclass(slots=True)
 class TierLookup:
     """One tier being asked one question; shared by everyone who asks the same."""
@@ -63,7 +81,7 @@ class PendingRecall:
     """What the first `recall` for these words met: every answer there, or still under way. None: nobody has
     asked yet."""
     claimed_at: float = 0.0
-    composed: tuple[Hashable, Composed] | None = None
+    composed: tuple[Ingredients, Composed] | None = None
     """The block, made when the lookups ended, and what it was made of."""
 
     @property

@@ -15,7 +15,7 @@ from echoic.memory.config import MemorySettings
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.errors import MemoryFault
 from echoic.memory.recall.lookahead import Pace
-from echoic.memory.recall.pending import Composed, PendingRecall, Question, Tier, TierLookup
+from echoic.memory.recall.pending import Composed, Ingredients, PendingRecall, Question, Tier, TierLookup
 from echoic.memory.recall.prompt import LAST_CALL_LINES, compose
 from echoic.memory.recall.query_vector import QueryVector
 from echoic.memory.recall.recent_turns import RecentTurns
@@ -327,9 +327,8 @@ class Recaller:
     ) -> Composed:
         due = recent.due(self._now())
         items = [item for part in (due, found, recent.profile, recent.last_call) for item in part]
-        said = {turn_id for item in items for turn_id in item.turn_ids}
-        made_of = (tuple(item.id for item in items), frozenset(said.intersection(context)), caller.timezone)
-        if asked is not None and asked.composed is not None and asked.composed[0] == made_of:
+        made_of = Ingredients(items, context, caller.timezone)
+        if asked is not None and asked.composed is not None and asked.composed[0].make_the_same(made_of):
             return asked.composed[1]
         composed = self._made(caller, text, found, recent, context)
         if asked is not None:

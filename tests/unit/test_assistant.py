@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from livekit.agents import Agent, RunContext, function_tool, llm
+from livekit.agents import Agent, ModelSettings, RunContext, function_tool, llm
 
 from echoic.agent.assistant import MemoryAgent, Remembers
 from echoic.agent.call.call import Call
@@ -87,6 +87,21 @@ async def test_a_fault_in_memory_does_not_cost_the_reply(fault: Exception):
         result.expect.next_event().is_message(role="assistant")
     assert model.texts() == ["Be kind.", "I am Maya."]
     assert call_of(session).recalls.last is UNREACHED
+
+
+async def test_a_recall_is_counted_when_its_reply_has_ended(monkeypatch: pytest.MonkeyPatch):
+    """Broken off, too; no caller waits for what is counted and traced."""
+    counted: list[str] = []
+    monkeypatch.setattr("echoic.agent.reply.record_recall", lambda *_, words, **__: counted.append(words))
+    agent = memory_agent()
+    async with text_session(ScriptedLLM("Hello."), FakeCallMemory()) as session:
+        await session.start(agent, record=False)
+        context = agent.chat_ctx.copy()
+        context.add_message(role="user", content="I am Maya.")
+        reply = agent.llm_node(context, [], ModelSettings())
+        assert await anext(reply) and not counted
+        await reply.aclose()
+    assert counted == ["I am Maya."]
 
 
 async def test_an_agent_without_memory_still_replies():
