@@ -1,12 +1,13 @@
 """What is timed: the same words of the same callers on each path to the model's first word."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -34,31 +35,42 @@ CALL_SO_FAR = (
 )
 
 
-class Variant(Protocol):
+class Variant(ABC):
     """One path.
 
     `ask` returns when the model's first word would be out; its result is the ms that a deadline covers.
+    `end` closes what is left of that reply, as a call does while the caller listens: it is not timed.
     """
 
     name: str
 
+    @abstractmethod
     async def ask(self, call: int, text: str) -> float: ...
 
+    async def end(self, call: int) -> None:  # noqa: B027 - nothing is left of a vector or a search
+        """Close what is left."""
 
-class LLMNode:
+
+class LLMNode(Variant):
     """The real `llm_node` of a running session for each call, from its entry to the model's first chunk."""
 
     def __init__(self, name: str, agents: Sequence[Agent]) -> None:
         self.name, self._agents = name, agents
+        self._replies: dict[int, Any] = {}
 
     async def ask(self, call: int, text: str) -> float:
         agent = self._agents[call]
         context = agent.chat_ctx.copy()
         for role, words in (*CALL_SO_FAR, ("user", text)):
             context.add_message(role=role, content=words)  # type: ignore[arg-type]
-        async for _ in agent.llm_node(context, [], ModelSettings()):  # type: ignore[union-attr]
+        self._replies[call] = agent.llm_node(context, [], ModelSettings())
+        async for _ in self._replies[call]:
             break
         return self.last_recall(call).elapsed_ms
+
+    async def end(self, call: int) -> None:
+        """The rest of the reply."""
+        await self._replies.pop(call).aclose()
 
     def last_recall(self, call: int) -> Recall:
         """What memory gave to this call's last question; an empty one without memory."""
@@ -66,7 +78,7 @@ class LLMNode:
         return (found and found.recalls.last) or Recall()
 
 
-class BareEmbedding:
+class BareEmbedding(Variant):
     """Only the vector of the words, which every search by meaning needs."""
 
     name = "embedding"
@@ -79,7 +91,7 @@ class BareEmbedding:
         return 0
 
 
-class PublishedMiniLM:
+class PublishedMiniLM(Variant):
     """The same of the model's file as its own package runs it: in 32 bits, on one thread."""
 
     name = "published_minilm"
@@ -103,7 +115,7 @@ class PublishedMiniLM:
         return mean / np.linalg.norm(mean)
 
 
-class Mem0Search:
+class Mem0Search(Variant):
     """`mem0.AsyncMemory.search` as an agent would await it before the model."""
 
     name = "mem0_async_search"

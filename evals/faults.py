@@ -277,6 +277,7 @@ async def _cell(case: Case, count: int, seconds: float) -> Cell:
                 for number in range(count):
                     for _ in range(WARM_UP):
                         await node.ask(number, next(asked))
+                        await node.end(number)
                 await stack.enter_async_context(case.fault(case.state))
             until = time.perf_counter() + seconds
             await asyncio.gather(*(_ask(case, node, number, asked, until, cell) for number in range(count)))
@@ -310,6 +311,7 @@ async def _ask(
         cell.outcomes[tier.status if tier else "off"] += 1
         cell.used.append(len(recall.used))
         cell.waited[number] += case.state in IN_VAIN and recall_ms >= WAITED * case.settings.recall_budget_ms
+        await node.end(number)
 
 
 def _row(case: Case, calls: int, cell: Cell) -> dict[str, Any]:

@@ -192,6 +192,7 @@ def _computed_s() -> float:
 async def _ask_in_a_row(variant: Variant, call: int, asked: Iterator[str], count: int) -> None:
     for _ in range(count):
         await variant.ask(call, next(asked))
+        await variant.end(call)
 
 
 async def _call(
@@ -207,6 +208,7 @@ async def _call(
         recall_ms = await variant.ask(call, text)
         cell.ms.append((time.perf_counter() - began) * 1000)
         cell.late += recall_ms > MemorySettings.model_fields["recall_budget_ms"].default
+        await variant.end(call)
         if pace == "paced":
             await asyncio.sleep(pauses.uniform(*PAUSE_S))
 
