@@ -6,16 +6,19 @@ user's others).
    gets half of what its neighbours in the call have, a quarter from two away, an eighth from three: a window
    that fades.
 2. A turn also gets what its best fact has: a fact says the same in words closer to those of a later question.
-3. The score by meaning is divided by its root mean square over the turns, that by words by a constant, then
-   both are added: unlike ranks, that keeps how clearly the best stands above the rest. What a word counts
-   for is then how rare it is; by its own root mean square, a common word that alone matched counted for as
-   much as a name.
+3. The score by meaning is divided by its root mean square over the turns, that by words by the same, but by
+   no less than a constant, then both are added: unlike ranks, that keeps how clearly the best stands above
+   the rest. What a word counts for is then how rare it is; by its own root mean square alone, a common word
+   that alone matched counted for as much as a name. By the constant alone, the many words that a long
+   question shares with every long turn counted for more than what it means.
 4. A fact that matches at least half as well as its turn stands just before that turn; another keeps a place
   of its own.
 
 The constant of 3, offline: categories 1-4 of five LoCoMo conversations, recall@10 / hit@10, .828/.895; open
 half of evals/languages.py, hit@1 / hit@5 in 14 languages, .750/.955, in English .88/1.00. Both by root mean
 square: .824/.893, .708/.951, .78/1.00. By 1.5: .816/.882, .732/.951; by 3: .820/.887, .770/.958.
+As the least instead of alone, by evals/locomo.py .826/.891 -> .829/.896 and by evals/beam.py, whose turns are
+long, .449/.654 -> .503/.692.
 
 Measured before it on the same conversations, 997 questions: .837/.888 (evals/locomo.py). The same arithmetic
 offline: without 1 .765/.812; a plain 3-turn window for 1 .808/.865; without 2 .805/.856; reciprocal rank (k =
@@ -137,7 +140,8 @@ class Ranking:
                 vector.
         """
         out = _standing_out(likeness)[None]
-        scores = by_words / WORDS + self._level((self._lent(out) + self._told(out))[0])
+        near = (self._lent(out) + self._told(out))[0]
+        scores = by_words / max(WORDS, self._size(by_words)) + near / (self._size(near) or 1.0)
         scores[: self._facts] = _beside_their_turns(scores, self._fact, self._turn, self._facts)
         scores += LAST * np.where(np.isnan(likeness), 0, 2 + likeness)
         best = _best(scores, limit)
@@ -171,10 +175,10 @@ class Ranking:
             gets[:, :-distance] += same * turns[:, distance:]
         return lent
 
-    def _level(self, scores: Floats) -> Floats:
+    def _size(self, scores: Floats) -> float:
+        """Root mean square over the turns."""
         yard = scores[self._yard]
-        size = math.sqrt(yard @ yard / max(yard.size, 1))
-        return scores / size if size > 0 else scores.copy()
+        return math.sqrt(yard @ yard / max(yard.size, 1))
 
 
 class _Places:

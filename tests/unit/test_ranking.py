@@ -112,6 +112,15 @@ def test_a_common_word_does_not_outweigh_what_is_nearest_by_meaning() -> None:
     assert order([*turns, [("I bake bread", 0.5)]], question="What is my job this week?")[0] == 40
 
 
+def test_many_words_of_long_turns_do_not_outweigh_what_is_nearest_by_meaning() -> None:
+    """A long question shares some words with every long turn: together they tell no more than a few do."""
+    words = "lake boat harbour sail anchor rope tide chart storm pier crew oar buoy mast deck hull keel wind wave reef".split()
+    spoken = [" ".join(words[(3 * n + k) % len(words)] for k in range(8)) for n in range(44)]
+    turns = [[(text, 0.1 + n * 7 % 44 / 150)] for n, text in enumerate(spoken)]
+    asked = f"Of {' and '.join(words)}, what do I like?"
+    assert 45 in order([*turns, [("I like the pier", 0.4)]], question=asked)[:8]
+
+
 def test_rarity_holds_among_facts_alone() -> None:
     """A caller whose turns are gone still has facts that tell common words from rare ones."""
     facts = [
