@@ -114,9 +114,8 @@ def test_a_common_word_does_not_outweigh_what_is_nearest_by_meaning() -> None:
 
 def test_many_words_of_long_turns_do_not_outweigh_what_is_nearest_by_meaning() -> None:
     """A long question shares some words with every long turn: together they tell no more than a few do."""
-    words = (
-        "lake boat harbour sail anchor rope tide chart storm pier crew oar buoy mast deck hull keel wind wave reef"
-    ).split()
+    words = "lake boat harbour sail anchor rope tide chart storm pier crew oar buoy mast".split()
+    words += "deck hull keel wind wave reef".split()
     spoken = [" ".join(words[(3 * n + k) % len(words)] for k in range(8)) for n in range(44)]
     turns = [[(text, 0.1 + n * 7 % 44 / 150)] for n, text in enumerate(spoken)]
     asked = f"Of {' and '.join(words)}, what do I like?"
