@@ -4,6 +4,7 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.embedding.client import SharedEmbedder, open_shared_embedder
@@ -19,7 +20,7 @@ NO_ADDRESS = (
     "run -- python src/agent.py dev`, which brings stores of its own, or name a Postgres with pgvector."
 )
 
-Key = tuple[int, MemorySettings, bool]
+Key = tuple[asyncio.AbstractEventLoop, MemorySettings, bool]
 """Event loop, settings, and whether those of the database count before them."""
 
 
@@ -56,7 +57,10 @@ class SharedMemory:
 
 
 _open: dict[Key, _Open] = {}
-_opening = asyncio.Lock()
+_opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+"""Two sessions of a loop open one memory. What another loop is opening is no concern of theirs, and that loop
+may be gone: a process that is forked meanwhile would wait for ever.
+"""
 
 
 async def share_memory(settings: MemorySettings | None = None) -> SharedMemory:
@@ -72,9 +76,10 @@ async def share_memory(settings: MemorySettings | None = None) -> SharedMemory:
     if not settings.database_url.get_secret_value():
         log.error(NO_ADDRESS)
         return SharedMemory(open_in_memory(settings), NO_ADDRESS)
-    key = id(asyncio.get_running_loop()), settings, given is None
+    loop = asyncio.get_running_loop()
+    key = loop, settings, given is None
     try:
-        async with _opening:
+        async with _opening.setdefault(loop, asyncio.Lock()):
             held = _open.get(key)
             if held is None:
                 held = await _opened(given or await with_stored(settings, limit_s=CALL_S))

@@ -1,5 +1,6 @@
 """The memory that all sessions of a process share (agent/process_memory.py)."""
 
+import asyncio
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,4 +46,29 @@ async def test_sessions_with_the_same_settings_share_and_the_last_closes(
     assert first.memory is second.memory and third.memory is not first.memory
     for shared in (first, first, second, third):
         await shared.close()
+    assert not process_memory._open
+
+
+async def test_a_process_that_is_forked_while_memory_opens_opens_its_own(
+    memory_settings: MemorySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop that was opening it is gone there: a server that loads the program before it forks."""
+    begun, may_open, opened = asyncio.Event(), asyncio.Event(), process_memory._opened
+
+    async def slowly(settings: MemorySettings) -> process_memory._Open:
+        begun.set()
+        await may_open.wait()
+        return await opened(settings)
+
+    async def at_once() -> None:
+        async with asyncio.timeout(20):
+            await (await share_memory(memory_settings)).close()
+
+    monkeypatch.setattr(process_memory, "_opened", slowly)
+    opening = asyncio.create_task(share_memory(memory_settings))
+    await begun.wait()
+    monkeypatch.setattr(process_memory, "_opened", opened)
+    await asyncio.to_thread(asyncio.run, at_once())  # as there: another loop
+    may_open.set()
+    await (await opening).close()
     assert not process_memory._open
