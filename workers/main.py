@@ -32,6 +32,7 @@ from echoic.workers.sweep import sweep, sweep_for_ever, sweep_graphs
 log = logging.getLogger("echoic.worker")
 
 POLL_S = 0.2
+PUT_BACK_S = 2.0  # that a job which ends may need for its batch before it is told to end again
 JOB_LIMIT_S = 900
 AT_ONCE = 4
 """Users learned at the same time; each mostly waits for a model, and holds one Postgres connection."""
@@ -187,11 +188,11 @@ async def _work(
             await _stop(task)
 
 
-async def _stop(task: asyncio.Future[Any]) -> None:
+async def _stop(task: asyncio.Future[Any], patience_s: float = POLL_S) -> None:
     """Cancel until it is heard: arq swallows a cancellation that comes while it connects to Redis."""
     while not task.done():
         task.cancel()
-        await asyncio.wait({task}, timeout=POLL_S)
+        await asyncio.wait({task}, timeout=patience_s)
     if not task.cancelled():
         task.exception()  # read: what ended the work is raised by whoever waited for it first
 
@@ -215,16 +216,18 @@ async def _take_jobs(memory: Memory, learner: Learner | None, ingester: GraphIng
         except Exception as exc:  # a job that arq cannot read; the sweeper does its work
             log.error("worker.jobs_defect", exc_info=exc)
         finally:
-            await _end(worker)
+            ending = asyncio.create_task(_end(worker))
+            while not ending.done():  # `_stop` cancels again meanwhile, and what is open would stay so
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({ending})
+            ending.result()
         await asyncio.sleep(RECONNECT_S)
 
 
 async def _end(worker: Worker) -> None:
     """Stop the jobs that run; each puts its batch back. arq's own `close` needs a Redis that answers."""
     jobs = [*worker.tasks.values(), *worker.job_tasks.values()]
-    for job in jobs:
-        job.cancel()
-    await asyncio.gather(*jobs, return_exceptions=True)
+    await asyncio.gather(*(_stop(job, PUT_BACK_S) for job in jobs))
     await worker.pool.aclose(close_connection_pool=True)
 
 

@@ -18,7 +18,7 @@ import redis
 import echoic.workers.main
 import echoic.workers.sweep
 from echoic.memory.service import open_memory
-from echoic.memory.store.jobs import QUEUE, JobQueue
+from echoic.memory.store.jobs import QUEUE, JobQueue, open_redis
 from echoic.workers.choose_extractor import make_extractor
 from echoic.workers.learn.learner import Learner
 from echoic.workers.main import run_worker
@@ -209,6 +209,35 @@ async def test_turns_of_a_wiped_queue_are_found(settings, memory, quick_sweeps):
         client.flushdb()
     async with running(settings):
         await wait_until(lambda: all_learned(memory))
+
+
+async def test_a_worker_that_is_slow_to_end_leaves_nothing_open(memory, monkeypatch):
+    """It is cancelled again meanwhile, as long as nobody knows whether it heard: it ends in order all the same."""
+    opened = []
+
+    def slow_to_close(url):
+        client = open_redis(url)
+        close = client.aclose
+
+        async def aclose(**how):
+            await asyncio.sleep(2 * echoic.workers.main.POLL_S)
+            await close(**how)
+
+        client.aclose = aclose
+        opened.append(client.connection_pool)
+        return client
+
+    def connected():
+        return [one for pool in opened for one in (*pool._in_use_connections, *pool._available_connections)]
+
+    monkeypatch.setattr(echoic.workers.main, "open_redis", slow_to_close)
+    taking = asyncio.create_task(echoic.workers.main._take_jobs(memory, None, None))
+    async with asyncio.timeout(10):
+        while not connected():
+            await asyncio.sleep(0.01)
+    held = connected()
+    await echoic.workers.main._stop(taking)
+    assert held and not any(one.is_connected for one in (*held, *connected()))
 
 
 async def test_jobs_carry_ids_only_as_json(settings, memory):
