@@ -212,7 +212,7 @@ async def test_turns_of_a_wiped_queue_are_found(settings, memory, quick_sweeps):
 
 
 async def test_a_worker_that_is_slow_to_end_leaves_nothing_open(memory, monkeypatch):
-    """It is cancelled again meanwhile, as long as nobody knows whether it heard: it ends in order all the same."""
+    """It is cancelled again meanwhile, as nobody knows whether it heard, and ends in order all the same."""
     opened = []
 
     def slow_to_close(url):
