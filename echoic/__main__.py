@@ -13,7 +13,7 @@ def main() -> None:
     sys.unraisablehook = _interrupt_again
     from echoic.cli import main as run
 
-    try:
+    try:  # around the other one's `finally`, too: a Ctrl-C may come at each of these lines
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             run()

@@ -39,12 +39,12 @@ class Weights(Protocol):
 
 
 def bert_session(bert: Weights) -> Any:
-    """The model in ONNX Runtime, on one thread: `words` of shape (1, n, width), read by all layers."""
+    """The model in ONNX Runtime, on one thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    # more would make one node of sum and level again (see below)
+    # the next level makes one node of each sum and levelling again, the slow one (see `_layer`)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     return onnxruntime.InferenceSession(bert_graph(bert), options, providers=["CPUExecutionProvider"])
 

@@ -18,7 +18,7 @@ The constant of 3, offline: categories 1-4 of five LoCoMo conversations, recall@
 half of evals/languages.py, hit@1 / hit@5 in 14 languages, .750/.955, in English .88/1.00. Both by root mean
 square: .824/.893, .708/.951, .78/1.00. By 1.5: .816/.882, .732/.951; by 3: .820/.887, .770/.958.
 As the least instead of alone, by evals/locomo.py .826/.891 -> .829/.896 and by evals/beam.py, whose turns are
-long, .449/.654 -> .503/.692.
+long, .449/.654 -> .503/.692: the six chats in which it was noticed.
 
 Measured before it on the same conversations, 997 questions: .837/.888 (evals/locomo.py). The same arithmetic
 offline: without 1 .765/.812; a plain 3-turn window for 1 .808/.865; without 2 .805/.856; reciprocal rank (k =
@@ -48,7 +48,7 @@ SOURCES = 3
 OWN_SHARE = 0.5
 """A fact below this share of its turn's score is another fact of the same turn, not what was asked for."""
 WORDS = 2.0
-"""BM25 that counts for as much as the root mean square of the scores by meaning: their own, in LoCoMo."""
+"""The least BM25 that counts for as much as the root mean square of the scores by meaning: LoCoMo's own."""
 SOUND = 0.7
 """What a word counts for that only sounds like one of the question."""
 TIE, LAST = 1e-6, 1e-9
