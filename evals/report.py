@@ -111,8 +111,8 @@ def _locomo(result: dict[str, Any]) -> str:
         "",
         f"One search takes {_ms(result['p50_ms'])} ms at p50 and {_ms(result['p95_ms'])} ms at p95, "
         f"of which embedding the question alone is {_ms(result['embedding_p50_ms'])} ms. "
-        "No language model and no re-ranker stand on this path. The ranking's form and constants were chosen on "
-        "these conversations: expect less elsewhere.",
+        "No language model and no re-ranker stand on this path. The ranking's form and constants were chosen "
+        "on these conversations: expect less elsewhere.",
     ]
     return "\n".join(lines) + "\n"
 
