@@ -203,6 +203,7 @@ def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], dateti
     )
     memory.graph, memory.graph_fault, memory.clock = backend, fault, db.clock
     memory.choices, memory.links = PersonalStore(db), LinkStore(db)
+    versions.on_changed = search.read_changed
     versions.on_erased, versions.on_reconnect, versions.on_forgotten, versions.on_unlinked = (
         memory.forget_erased,
         memory.check_erased,

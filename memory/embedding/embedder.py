@@ -1,8 +1,10 @@
 """Words -> vectors: the local models in threads of their own, or any OpenAI-compatible endpoint."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from threading import Thread
 from typing import Protocol
@@ -27,6 +29,8 @@ MAX_CHARS = (
 BATCH = 16  # a larger batch gains nothing on a CPU (27 ms at 4, 90 ms at 16) and keeps questions waiting
 REMOTE_BATCH = 128
 REMOTE_TIMEOUT_S = 10.0
+
+Others = Future[tuple[UniversalEncoder, e5.E5 | None]]
 
 
 class Embedder(Protocol):
@@ -159,18 +163,10 @@ class LocalEmbedder(_InThreads):
 
     def __init__(self, *, workers: int = 2) -> None:
         super().__init__(workers)
-        self._english, files = MiniLM(), (*universal_files(), e5.e5_file() if e5.installed() else None)
-        self._others: Future[tuple[UniversalEncoder, e5.E5 | None]] = Future()
-        # three seconds, in which English questions are answered
-        Thread(target=self._load, args=files, name="embed load", daemon=True).start()
-
-    def _load(self, weights: bytes, vocabulary: bytes, model: bytes | None) -> None:
-        try:
-            load_identifier()
-            universal = load_universal(weights, vocabulary)
-            self._others.set_result((universal, e5.load_e5(model) if model else None))
-        except Exception as exc:  # whoever asks reads it
-            self._others.set_exception(exc)
+        self._english, self._others = _english(), _others()
+        if self._others.done() and self._others.exception():  # for an earlier memory: try again
+            _others.cache_clear()
+            self._others = _others()
 
     def embed_question(self, text: str, across: bool = False) -> Vector:
         """As `embed`, in the calling thread; English alone is known until the other models are loaded."""
@@ -201,6 +197,41 @@ class LocalEmbedder(_InThreads):
             vectors[known, UNIVERSAL] = universal.encode([texts[at] for at in known])
         if multilingual:
             vectors[:, E5] = multilingual.encode(texts, kind)
+
+
+@cache
+def _english() -> MiniLM:
+    """Loaded once in a process, whose next memory opens without it."""
+    return MiniLM()
+
+
+@cache
+def _others() -> Others:
+    """The models for other languages, likewise.
+
+    They load in the background for three seconds, in which English questions are answered.
+    """
+    files, loaded = (*universal_files(), e5.e5_file() if e5.installed() else None), Others()
+    Thread(target=_load, args=(loaded, *files), name="embed load", daemon=True).start()
+    return loaded
+
+
+def _load(loaded: Others, weights: bytes, vocabulary: bytes, model: bytes | None) -> None:
+    try:
+        load_identifier()
+        universal = load_universal(weights, vocabulary)
+        loaded.set_result((universal, e5.load_e5(model) if model else None))
+    except Exception as exc:  # whoever asks reads it
+        loaded.set_exception(exc)
+
+
+def _forget_loaded() -> None:
+    """A forked process loads its own: threads, with what they were loading, stay with its parent."""
+    _english.cache_clear()
+    _others.cache_clear()
+
+
+os.register_at_fork(after_in_child=_forget_loaded)
 
 
 class RemoteEmbedder:

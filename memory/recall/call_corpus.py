@@ -3,7 +3,7 @@ any store.
 
 200 facts and 500 turns take 1 MB and are read in some 15 ms, while the caller is being greeted. Turns of this
 call are added as they are said; any other change of this user's memory makes it old
-(memory/store/versions.py), and it is read again.
+(memory/store/versions.py), and it is read again at once.
 """
 
 import math

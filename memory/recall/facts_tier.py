@@ -26,6 +26,8 @@ FOUND = 40
 """Items handed on: more than any block holds, so that what stands in the context already can be left out."""
 MAX_TERMS = 48
 """Distinct terms looked up of one question; a monologue's first words are not its question."""
+CHANGES_PAUSE_S = 0.25
+"""Between two readings of a memory that goes on changing: a batch is learned, a file is taken over."""
 DEAF_PATIENCE_S = 0.05
 """How long Postgres may take for a question while its notices are not heard; then what is held answers, as
 old as the silence."""
@@ -112,6 +114,12 @@ class HybridSearch:
         if hold is not None and hold.reading is not None:
             await asyncio.wait({hold.reading})
 
+    def read_changed(self, user_id: str) -> None:
+        """This user's memory has changed: read it now, and not when the next question waits."""
+        for hold in self._holds.values():
+            if user_id in hold.caller.ids and not self._fresh(hold):
+                self._read_again(hold)
+
     def add(self, turn: Turn) -> None:
         """A turn of a call that is held, as it is said."""
         if (hold := self._holds.get(turn.call_id)) is not None:
@@ -131,9 +139,7 @@ class HybridSearch:
         """The person was erased."""
         for hold in self._holds.values():
             if user_id in hold.caller.ids:
-                hold.memory = hold.version = None
-                if hold.reading is not None:
-                    hold.reading.cancel()  # it may have read them
+                self._let_go(hold)
             if user_id == hold.caller.user_id:
                 hold.said.clear()
                 hold.vectors.clear()
@@ -143,12 +149,10 @@ class HybridSearch:
         Postgres."""
         for hold in self._holds.values():
             if user_id in hold.caller.ids:
-                hold.memory = hold.version = None
+                self._let_go(hold)
                 for turn_id in ids:
                     hold.said.pop(turn_id, None)
                     hold.vectors.pop(turn_id, None)
-                if hold.reading is not None:
-                    hold.reading.cancel()  # it may have read them
 
     def drop(self, call_id: str) -> None:
         """The call ended."""
@@ -174,11 +178,22 @@ class HybridSearch:
             hold.caller.user_id, hold.caller.call_id
         )
 
+    def _let_go(self, hold: Hold) -> None:
+        hold.memory = hold.version = None
+        if hold.reading is not None:
+            hold.reading.cancel()  # it may have read what is gone
+            hold.reading = None
+
     def _read_again(self, hold: Hold) -> None:
         if not hold.too_large and (hold.reading is None or hold.reading.done()):
-            hold.reading = asyncio.create_task(self._read(hold), name="search.hold")
+            hold.reading = asyncio.create_task(self._read_until_fresh(hold), name="search.hold")
 
-    async def _read(self, hold: Hold) -> None:
+    async def _read_until_fresh(self, hold: Hold) -> None:
+        while await self._read(hold) and not self._fresh(hold):  # it changed while it was read
+            await asyncio.sleep(CHANGES_PAUSE_S)
+
+    async def _read(self, hold: Hold) -> bool:
+        """Hold what this call may recall; False if it cannot be read, or is too large."""
         caller = hold.caller
         try:
             await self._versions.wait_heard()
@@ -187,10 +202,10 @@ class HybridSearch:
             memory = await load_corpus(self._db, caller)
         except MemoryFault as exc:
             log.info("search.not_held", extra={"error": type(exc).__name__})
-            return
+            return False
         if memory is None:
             hold.too_large = True
-            return
+            return False
         for turn in hold.said.values():
             if not memory.holds(turn.turn_id):
                 memory.add(turn)
@@ -198,3 +213,4 @@ class HybridSearch:
                     memory.embedded(turn.turn_id, hold.vectors[turn.turn_id])
         if self._holds.get(caller.call_id) is hold:
             hold.memory, hold.version = memory, version
+        return True

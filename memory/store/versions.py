@@ -42,6 +42,8 @@ class Versions:
         self._heard = asyncio.Event()
         self._task: asyncio.Task | None = None
 
+        self.on_changed: Callable[[str], None] = lambda user_id: None
+        """Called with each user whose memory has changed, and after a silence with all of them."""
         self.on_erased: Callable[[str], None] = lambda user_id: None
         """Called with the id of a person who was erased."""
         self.on_forgotten: Callable[[str, Collection[UUID]], None] = lambda user_id, ids: None
@@ -105,6 +107,7 @@ class Versions:
                     self.on_forgotten(user_id, frozenset(map(UUID, gone)))
                 if notice.get("unlinked"):
                     self.on_unlinked(user_id)
+                self.on_changed(user_id)
 
     @property
     def _followed(self) -> set[str]:
@@ -128,6 +131,8 @@ class Versions:
         self._salt = salt
         self._heard.set()
         await self.on_reconnect()
+        for user_id in self._followed:
+            self.on_changed(user_id)
         while not connection.is_closed():
             await asyncio.sleep(PING_S)
             async with asyncio.timeout(PING_S):

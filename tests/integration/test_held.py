@@ -55,15 +55,15 @@ async def ask(memory, who, text):
 
 
 async def learn_elsewhere(memory, who, *facts):
-    """Another process learns; its notice has come, and what it made old was read again."""
+    """Another process learns; its notice has come, and what it made old was read again: no question asks for
+    it."""
     before = memory.versions.of(who.user_id, who.call_id)
     await learn(memory, *facts)
     async with asyncio.timeout(10):
         while memory.versions.of(who.user_id, who.call_id) == before:
             await asyncio.sleep(0.005)
         while not memory.search._fresh(memory.search._holds[who.call_id]):
-            await ask(memory, who, "anything")
-            await memory.search.wait_held(who.call_id)
+            await asyncio.sleep(0.005)
 
 
 def forbid_store(monkeypatch):
@@ -148,11 +148,33 @@ async def test_turns_of_this_call_are_found_as_they_are_said(memory, monkeypatch
     assert (await ask(memory, call.caller, "zebra"))[0].text.startswith("The alarm code")
 
 
-async def test_what_another_process_learns_is_found(memory):
-    """A notice makes what is held old; the question goes to Postgres, and the memory is read again."""
+async def test_what_another_process_learns_is_found(memory, monkeypatch):
+    """A notice makes what is held old, and it is read again at once: the next question asks no store."""
     call = await open_held(memory, caller())
     await learn_elsewhere(memory, call.caller, fact("plays the violin"))
+    forbid_store(monkeypatch)
     assert "violin" in (await call.recall("who plays the violin")).block
+
+
+async def test_what_changes_while_it_is_read_is_read_too(memory, monkeypatch):
+    """A batch is learned fact by fact, and each has its notice."""
+    call = await open_held(memory, caller())
+    load, readings = held.load_corpus, []
+
+    async def slowly(db, who):
+        read = await load(db, who)
+        readings.append(read)
+        if len(readings) == 1:
+            before = memory.versions.of(who.user_id, who.call_id)
+            await learn(memory, fact("plays the piano"))
+            while memory.versions.of(who.user_id, who.call_id) == before:
+                await asyncio.sleep(0.005)
+        return read
+
+    monkeypatch.setattr("echoic.memory.recall.facts_tier.load_corpus", slowly)
+    await learn_elsewhere(memory, call.caller, fact("plays the violin"))
+    forbid_store(monkeypatch)
+    assert len(readings) == 2 and "piano" in (await call.recall("who plays the piano")).block
 
 
 async def test_turns_said_while_it_was_read_again_are_kept_once(memory):
@@ -204,9 +226,10 @@ async def test_an_erased_person_is_gone_at_once(memory):
     """Nothing that is held survives the notice of an erasure."""
     await say(memory, await memory.open_call(caller()), "My dog is called Biscuit.")
     call = await open_held(memory, caller())
+    held = memory.search._holds[call.caller.call_id].memory
     await erase_user(memory, "ana")
     async with asyncio.timeout(10):
-        while memory.search._holds[call.caller.call_id].memory is not None:
+        while memory.search._holds[call.caller.call_id].memory is held:
             await asyncio.sleep(0.01)
     assert await ask(memory, call.caller, "dog Biscuit") == []
 

@@ -1,6 +1,7 @@
 """The local model is the pinned one and measures meaning; an endpoint's answer is checked."""
 
 import asyncio
+import multiprocessing
 import threading
 
 import numpy as np
@@ -109,6 +110,7 @@ async def test_english_is_answered_while_the_second_model_is_loaded(monkeypatch)
 
     load = module.load_universal
     monkeypatch.setattr(module, "load_universal", slow)
+    module._others.cache_clear()
     embedder = LocalEmbedder()
     assert await asyncio.to_thread(begun.wait, 30)
     asked = await embedder.embed("What is my dog called?", across=True)
@@ -125,12 +127,44 @@ async def test_a_model_that_cannot_be_read_is_a_fault_of_what_is_stored(monkeypa
     def broken(weights, vocabulary):
         raise ValueError("damaged")
 
+    load = module.load_universal
     monkeypatch.setattr(module, "load_universal", broken)
+    module._others.cache_clear()
     embedder = LocalEmbedder()
     with pytest.raises(ValueError, match="damaged"):
         await embedder.embed_batch(["I have a dog."])
     assert (await embedder.embed("What is my dog called?"))[ENGLISH].any()
     await embedder.close()
+    monkeypatch.setattr(module, "load_universal", load)
+    again = LocalEmbedder()
+    assert len(await again.embed_batch(["I have a dog."])) == 1
+    await again.close()
+
+
+async def test_a_process_loads_its_models_once(monkeypatch):
+    """However often it opens memory: four seconds of a core each, and a thread that outlives a command."""
+    loaded = []
+    for name in ("MiniLM", "load_universal"):
+        load = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *of, name=name, load=load: loaded.append(name) or load(*of))
+    module._forget_loaded()
+    for _ in range(3):
+        embedder = LocalEmbedder()
+        await embedder.embed_batch(["I have a dog."])
+        await embedder.close()
+    assert loaded == ["MiniLM", "load_universal"]
+
+
+def test_a_forked_process_loads_its_own():
+    """What its parent was loading is finished there alone."""
+    ours = LocalEmbedder()._others
+    answer = multiprocessing.get_context("fork").Queue()
+    child = multiprocessing.get_context("fork").Process(
+        target=lambda: answer.put(module._others() is not ours)
+    )
+    child.start()
+    assert answer.get(timeout=30)
+    child.join(30)
 
 
 async def test_vectors_are_unit_and_do_not_depend_on_their_batch(local):
