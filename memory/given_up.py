@@ -64,7 +64,7 @@ async def rerun(memory: Stores, element_id: UUID | None = None) -> Sequence[Dead
 async def _in_spool(spool: Spool) -> list[DeadBatch]:
     return [
         DeadBatch(
-            *(one.element_id, "spool", one.user_id, len(one.lines), one.reason),
+            *(one.element_id, "spool", one.user_id, one.count, one.reason),
             *(one.set_aside_at, one.set_aside_at),
         )
         for one in await spool.set_aside()

@@ -31,12 +31,17 @@ class SetAside:
     set_aside_at: datetime | None
     user_id: str
     """Whose; empty when that cannot be seen."""
-    content: bytes
-    """The line or lines as they were."""
+    content: bytes | None
+    """The line or lines as they were; None while the file cannot be read."""
 
     @property
     def lines(self) -> list[Line]:
-        return lines_in(self.content)
+        return lines_in(self.content or b"")
+
+    @property
+    def count(self) -> int:
+        """How many lines; one where that cannot be seen."""
+        return 1 if self.content is None else len(self.lines)
 
 
 class Quarantine:
@@ -61,14 +66,14 @@ class Quarantine:
         fsync_folder(self._folder)
 
     def all(self) -> list[SetAside]:
-        """Everything that is set aside, by id; what cannot be read is left out, and stays."""
+        """Everything that is set aside, by id."""
         return [element for _, element in self._elements()]
 
     def remove(self, gone: Callable[[SetAside], bool]) -> list[SetAside]:
-        """Take these out, and return them."""
+        """Take these out, and return them; what cannot be read stays."""
         removed = []
         for path, element in self._elements():
-            if gone(element):
+            if element.content is not None and gone(element):
                 path.unlink(missing_ok=True)
                 removed.append(element)
         return removed
@@ -78,7 +83,9 @@ class Quarantine:
             try:
                 with open_own(path, os.O_RDONLY) as file:
                     content = file.read()
-            except OSError:
+            except OSError as exc:
+                why = f"the file {path.name} in the spool's folder aside cannot be read ({exc.strerror})"
+                yield path, SetAside(_number(path.stem), why, 0, None, "", None)
                 continue
             yield path, _element(path.stem, content)
 
@@ -91,5 +98,8 @@ def _element(name: str, content: bytes) -> SetAside:
         return SetAside(UUID(name), str(told["reason"]), int(told["tries"]), at, str(told["user_id"]), lines)
     except Exception:  # whatever it is that Python makes of bytes
         whose = next((line.user_id for line in lines_in(content) if line.user_id), "")
-        number = UUID(bytes=hashlib.sha256(os.fsencode(name)).digest()[:16])
-        return SetAside(number, DAMAGED, 0, None, whose, content)
+        return SetAside(_number(name), DAMAGED, 0, None, whose, content)
+
+
+def _number(name: str) -> UUID:
+    return UUID(bytes=hashlib.sha256(os.fsencode(name)).digest()[:16])

@@ -164,11 +164,11 @@ async def _forget_spooled(spool: Spool, user_id: str) -> tuple[int, str]:
             while await spool.of_user(user_id):
                 await asyncio.sleep(SPOOL_POLL_S)
                 forgotten += await spool.forget(user_id)
-        if nobodys := sum(len(one.lines) for one in await spool.set_aside("")):
+        if nobodys := sum(one.count for one in await spool.set_aside("")):
             return (
                 forgotten,
-                f"{nobodys} damaged lines of the spool do not say whose they are, and are kept: see "
-                "`echoic jobs`.",
+                f"{nobodys} damaged or unreadable lines of the spool do not say whose they are, and are "
+                "kept: see `echoic jobs`.",
             )
     except TimeoutError:
         return (

@@ -129,7 +129,7 @@ class Spool:
         """What lies here."""
         lines = await self._in_thread(self._lines)
         waiting = sum(line.turn is not None for line in lines)
-        aside = sum(len(element.lines) for element in await self.set_aside())
+        aside = sum(element.count for element in await self.set_aside())
         named = await self._in_thread(lambda: len(list(self._folder.glob("*.jsonl"))))
         files = await self._in_thread(self._files)
         return Found(waiting, len(lines) - waiting, aside, named - len(files) + len(self._odd))

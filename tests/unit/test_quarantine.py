@@ -1,5 +1,6 @@
 """One bad line or turn is set aside with its reason, and everybody behind it arrives."""
 
+import errno
 import json
 import os
 import random
@@ -10,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from echoic.memory.disk import quarantine
 from echoic.memory.disk.lines import line_of, read_line
 from echoic.memory.errors import StoreRefused, StoreUnavailable
 from echoic.memory.store import recorder as recorder_module
@@ -217,6 +219,25 @@ async def test_a_damaged_note_hides_nothing(spool, orphan, tmp_path):
     (element,) = await spool.set_aside()
     assert element.user_id == "mallory" and element.reason
     assert await spool.forget("mallory") > 0 and await spool.set_aside() == []
+
+
+async def test_a_file_that_cannot_be_read_is_told_of_and_stays(spool, orphan, tmp_path, monkeypatch):
+    """Whose words it holds nobody can say: it is listed with the reason, and no rerun or erasure drops it."""
+    orphan(line_with(mood="glad"))
+    await spool.replay(Shelf().record)
+    (path,) = (tmp_path / "spool" / "aside").iterdir()
+
+    def refused(*_args):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(quarantine, "open_own", refused)
+        (element,) = await spool.set_aside()
+        assert path.name in element.reason and "Permission denied" in element.reason
+        assert (await spool.inspect()).set_aside == 1
+        assert await spool.rerun() == 0 and await spool.forget("mallory") == 0
+    assert path.exists()
+    assert await spool.forget("mallory") == 1, "once it can be read again"
 
 
 def folder(path):
