@@ -68,32 +68,33 @@ class HybridSearch:
         asked += asked_forms(question.text, asked)
         asked += asked_days(question.text, now, ZoneInfo(caller.timezone))
         hold = self._holds.get(caller.call_id)
-        if hold is not None and self._fresh(hold):
-            assert hold.memory is not None
-            return await hold.memory.search(
-                asked, question.text, question.vector, past=past, now=now, limit=FOUND
-            )
-        if hold is not None:
-            self._read_again(hold)
         deaf = hold is not None and hold.memory is not None and not self._versions.hears
-        try:
-            patience_s = DEAF_PATIENCE_S if deaf else None
-            return await search_postgres(
-                self._db,
-                caller,
-                asked,
-                question.vector,
-                past=past,
-                now=now,
-                limit=FOUND,
-                timeout_s=patience_s,
+        if hold is None or not self._fresh(hold):
+            in_postgres = asyncio.create_task(
+                search_postgres(
+                    self._db,
+                    caller,
+                    asked,
+                    question.vector,
+                    past=past,
+                    now=now,
+                    limit=FOUND,
+                    timeout_s=DEAF_PATIENCE_S if deaf else None,
+                ),
+                name="search.postgres",
             )
-        except StoreUnavailable:
-            if not deaf or hold is None or hold.memory is None:
-                raise
-            return await hold.memory.search(
-                asked, question.text, question.vector, past=past, now=now, limit=FOUND
-            )
+            try:
+                if hold is None or not await self._read_first(hold, in_postgres):
+                    return await in_postgres
+            except StoreUnavailable:
+                if not deaf or hold is None or hold.memory is None:
+                    raise
+            finally:
+                in_postgres.cancel()
+        assert hold is not None and hold.memory is not None
+        return await hold.memory.search(
+            asked, question.text, question.vector, past=past, now=now, limit=FOUND
+        )
 
     def may_hold_other_languages(self, caller: Caller) -> bool:
         """Whether this caller's memory may have words of another language than English; True until it is
@@ -103,7 +104,7 @@ class HybridSearch:
 
     def hold(self, caller: Caller) -> None:
         """A call begins, or knows more ids of its caller: read their memory in the background; until that is
-        done, questions go to Postgres."""
+        done, questions go to Postgres too."""
         self.drop(caller.call_id)
         hold = self._holds[caller.call_id] = Hold(caller)
         self._read_again(hold)
@@ -187,6 +188,14 @@ class HybridSearch:
     def _read_again(self, hold: Hold) -> None:
         if not hold.too_large and (hold.reading is None or hold.reading.done()):
             hold.reading = asyncio.create_task(self._read_until_fresh(hold), name="search.hold")
+
+    async def _read_first(self, hold: Hold, in_postgres: asyncio.Task[list[Item]]) -> bool:
+        """Whether a memory was read before Postgres had the answer: on a busy machine this is a call's first
+        moment, and what is read answers by its words however late the vector comes."""
+        self._read_again(hold)
+        if hold.reading is not None:
+            await asyncio.wait({hold.reading, in_postgres}, return_when=asyncio.FIRST_COMPLETED)
+        return not in_postgres.done() and self._fresh(hold)
 
     async def _read_until_fresh(self, hold: Hold) -> None:
         while await self._read(hold) and not self._fresh(hold):  # it changed while it was read

@@ -10,6 +10,7 @@ from echoic.local.dev.livekit_program import find_program
 from echoic.memory.errors import ConfigInvalid
 from tests.browser.chromium import ChromiumMissing, find_chromium
 from tests.fakes import Request, ScriptedModel
+from tests.processes import PATIENT
 from tests.rooms.dev_stack import Dev, dev
 from tests.rooms.speech import Voice
 
@@ -53,7 +54,8 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """A running `echoic dev`; its model names the dog if it was told about one."""
     with ScriptedModel(otherwise=_what_it_sees) as model:
         told = {"ECHOIC_LLM_URL": model.url, "ECHOIC_LLM_MODEL": model.name, "ECHOIC_EXTRACTOR": "off"}
-        with dev(tmp_path_factory.mktemp("dev") / "data", request.config.stash[PROGRAM], **told) as running:
+        folder = tmp_path_factory.mktemp("dev") / "data"
+        with dev(folder, request.config.stash[PROGRAM], **told, **PATIENT) as running:
             yield running
 
 

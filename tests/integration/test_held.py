@@ -234,6 +234,29 @@ async def test_an_erased_person_is_gone_at_once(memory):
     assert await ask(memory, call.caller, "dog Biscuit") == []
 
 
+async def test_a_question_that_comes_while_memory_is_read_takes_what_is_first(memory, monkeypatch):
+    """The memory that is read, or Postgres's answer: a busy machine may keep either waiting."""
+    await say(memory, await memory.open_call(caller()), "My dog is called Biscuit.")
+    asked, load = asyncio.Event(), held.load_corpus
+
+    async def hangs(*_args, **_options):
+        asked.set()
+        await asyncio.Event().wait()
+
+    async def after_it(*args):
+        await asked.wait()
+        return await load(*args)
+
+    for postgres, reading in ((hangs, after_it), (search_postgres, hangs)):
+        asked.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr("echoic.memory.recall.facts_tier.search_postgres", postgres)
+            patch.setattr("echoic.memory.recall.facts_tier.load_corpus", reading)
+            call = await memory.open_call(caller())
+            assert "Biscuit" in (await ask(memory, call.caller, "dog Biscuit"))[0].text and asked.is_set()
+            await call.end()
+
+
 async def test_a_large_memory_is_asked_in_postgres(memory, monkeypatch):
     """More than the limit is never read into a call's process."""
     monkeypatch.setattr(held, "HELD_ROWS", 3)

@@ -13,6 +13,7 @@ import pytest
 from tests.inference_gateway import Gateway, block_of
 from tests.package.conftest import Environment
 from tests.package.project import INSTRUCTIONS
+from tests.processes import PATIENT
 from tools.wheel import copy_tree
 
 pytestmark = pytest.mark.timeout(300)  # the first test of an environment installs it
@@ -98,7 +99,7 @@ def test_an_agent_beside_it_remembers_in_the_next_process(
     knows what the first was told."""
     laptop.uv("check")
     path = os.pathsep.join([str(laptop.bin), shell["PATH"]])
-    env = {**shell, **gateway.environment, "PATH": path}
+    env = {**shell, **gateway.environment, **PATIENT, "PATH": path}
 
     def ask(words: str) -> str:
         command = ["echoic", "run", "--data-dir", str(tmp_path / "data"), "--", "python", "src/ask.py", words]

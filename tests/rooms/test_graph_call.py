@@ -28,10 +28,9 @@ from echoic.workers.graph.ingest import open_ingester
 from tests.fakes import Request, ScriptedModel
 from tests.rooms.harness import Caller
 from tests.rooms.speech import Voice
-from tests.rooms.worker import AgentWorker, agent_worker, environment_of
+from tests.rooms.worker import BUDGET_MS, AgentWorker, agent_worker, environment_of
 
 AGENT = "echoic"
-BUDGET_MS = 1_000  # a busy machine may need more than the usual 150 for facts
 pytestmark = pytest.mark.timeout(300)  # a worker, three stores and two voices start
 
 
@@ -58,7 +57,6 @@ def worker(livekit: LiveKitServer, settings: MemorySettings, tmp_path: Path) -> 
     with ScriptedModel(otherwise=what_it_sees) as model:
         graph = {"ECHOIC_GRAPH": "on", "ECHOIC_FALKORDB_URL": settings.falkordb_url.get_secret_value()}
         told = {"LIVEKIT_AGENT_NAME": AGENT, "ECHOIC_TURN_DETECTION": "vad", **graph}
-        told["ECHOIC_RECALL_BUDGET_MS"] = str(BUDGET_MS)
         with agent_worker(
             livekit, environment_of(settings, llm_url=model.url, **told), tmp_path / "log"
         ) as running:

@@ -19,6 +19,9 @@ REGISTERED = "registered worker"
 START_S = 45.0  # 6-10 s on an idle machine, 21 s at worst
 STOP_S = 15.0
 POLL_S = 0.05
+BUDGET_MS = 1_000
+"""For memory in a call: a busy machine may need more than the usual 150, and a store that hangs shows all the
+same."""
 
 
 class AgentWorker:
@@ -129,6 +132,7 @@ def environment_of(settings: MemorySettings, *, llm_url: str = "", **more: str) 
         "ECHOIC_LLM_API_KEY": "scripted",
         "ECHOIC_LLM_MODEL": "scripted",
         "ECHOIC_SPEECH": "local",
+        "ECHOIC_RECALL_BUDGET_MS": str(BUDGET_MS),
         **more,
     }
 
