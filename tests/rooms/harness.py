@@ -268,7 +268,10 @@ class Caller:
         self._hold(self._read(reader, identity), "transcript")
 
     async def _read(self, reader: rtc.TextStreamReader, identity: str) -> None:
-        text = await reader.read_all()
+        try:
+            text = await reader.read_all()
+        except rtc.data_stream.StreamError:  # its agent was killed in the middle
+            return
         self.heard.transcripts.append(Said(identity, text, time.monotonic()))
         await self._tell()
 

@@ -8,7 +8,7 @@ import os
 import signal
 from contextlib import AsyncExitStack
 
-from livekit.agents import AgentServer, AgentSession, JobContext, JobProcess, llm
+from livekit.agents import AgentServer, AgentSession, JobContext, llm
 
 from echoic.agent.assistant import MemoryAgent
 from echoic.agent.call.call import Call
@@ -20,7 +20,7 @@ from echoic.agent.takeover.lease_thread import hold
 from echoic.agent.takeover.rescue import watching
 from echoic.agent.takeover.resume import context_of, resume_conversation
 from echoic.memory.config import load_settings
-from echoic.memory.embedding.embedder import open_embedder
+from echoic.memory.embedding.client import embedding_ready, open_shared_embedder
 from echoic.memory.observe.logs import protect
 from echoic.memory.service import open_memory
 from echoic.memory.types import Caller
@@ -54,20 +54,18 @@ def _said(context: llm.ChatContext) -> list[str]:
 
 
 class Server(AgentServer):
-    """As `echoic.agent.worker.server.EchoicServer`: it watches the calls of all workers."""
+    """As `echoic.agent.worker.server.EchoicServer`: it watches the calls of all workers, and shares one
+    embedding model with them."""
 
     async def run(self, *, devmode: bool = False, unregistered: bool = False) -> None:
         protect()
-        async with watching(self, load_settings().redis_url.get_secret_value()):
+        settings = load_settings()
+        async with embedding_ready(settings), watching(self, settings.redis_url.get_secret_value()):
             await super().run(devmode=devmode, unregistered=unregistered)
 
 
-def prewarm(process: JobProcess) -> None:
-    process.userdata["embedder"] = open_embedder(load_settings())
-
-
 server = Server(
-    setup_fnc=prewarm,
+    preload_modules=["echoic.agent.worker.server", "echoic.agent.worker.preloaded"],
     num_idle_processes=1,
     load_fnc=lambda: 0.0,
     host="127.0.0.1",
@@ -92,7 +90,7 @@ async def entrypoint(job: JobContext) -> None:
     opened = AsyncExitStack()
     job.add_shutdown_callback(opened.aclose)
     memory = await opened.enter_async_context(
-        open_memory(settings, embedder=job.proc.userdata["embedder"], need_stores=False)
+        open_memory(settings, embedder=open_shared_embedder(settings), need_stores=False)
     )
     await job.connect()
     participant = await job.wait_for_participant()
