@@ -193,13 +193,15 @@ class JobQueue:
         return max(0.0, time.time() - first[0][1] / 1000) if first else 0.0
 
     async def close(self) -> None:
-        """Leave; what a hung Redis has not taken in a second is found by the sweeper."""
+        """Leave; what a hung Redis has not taken in a second is found by the sweeper, and so is what is said
+        from now on: a hint would open a connection that nobody closes."""
+        client, self._redis = self._redis, None
         if self._putting:
             await asyncio.wait(self._putting, timeout=PARTING_S)
         for putting in list(self._putting):
             putting.cancel()
-        if self._redis is not None:
-            await self._redis.aclose(close_connection_pool=True)
+        if client is not None:
+            await client.aclose(close_connection_pool=True)
 
     def _put_ended(self, putting: asyncio.Task[None]) -> None:
         self._putting.discard(putting)

@@ -201,8 +201,12 @@ async def test_a_client_that_is_too_slow_goes_on_from_its_last_id(served, addres
     async with asking(address, key) as client, client.stream("GET", "/v1/events") as answer:
         lines = answer.aiter_lines()
         began = [await anext(lines), await anext(lines)][1].removeprefix("id: ")
+        handed: asyncio.Queue[object] = asyncio.Queue()
+        leave = served.app.state.feed.subscribe(handed.put_nowait)
         await say(served.memory, "one", "two", "three")
-        await asyncio.sleep(0.2)
+        for _ in range(3):  # each is handed to everyone at once: the stream's queue is full then
+            await asyncio.wait_for(handed.get(), 30)
+        leave()
         held.set()
         async with asyncio.timeout(10):
             assert [line async for line in lines][-1] == ""

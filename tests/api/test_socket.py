@@ -144,10 +144,12 @@ async def test_another_page_or_name_opens_none(address):
 
 async def test_who_says_nothing_is_sent_away(served, address, monkeypatch):
     """And takes no place from the streams meanwhile; of these, too, there are so many."""
-    monkeypatch.setattr(route, "HELLO_S", 0.3)
-    served.app.state.gate.greeting = asyncio.Semaphore(1)
+    monkeypatch.setattr(route, "HELLO_S", 2.0)
+    served.app.state.gate.greeting = greeting = asyncio.Semaphore(1)
     silent = asyncio.create_task(refusal(address, "/v1/socket", None))
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(10):
+        while not greeting.locked():
+            await asyncio.sleep(0.01)
     assert (await refusal(address, "/v1/socket", None))[0] == 4503
     assert (await silent)[0] == 4408 and guard.GREETING > 1
     async with following(served, address):

@@ -295,6 +295,16 @@ async def test_a_hung_redis_costs_a_turn_a_fifth_of_a_second(redis_url):
     await queue.close()
 
 
+async def test_a_hint_that_comes_after_the_end_opens_no_connection(redis_url):
+    """A caller's last words may be stored while memory closes: the sweeper finds them."""
+    queue = JobQueue(redis_url)
+    assert await queue.enqueue_learn("ana")
+    pool = queue._redis.connection_pool
+    await queue.close()
+    assert not await queue.enqueue_learn("ana") and not await queue.enqueue_graph("ana")
+    assert not any(one.is_connected for one in (*pool._in_use_connections, *pool._available_connections))
+
+
 @pytest.fixture
 def own_redis(tmp_path):
     """A Redis that the test may kill and start again."""
