@@ -24,6 +24,9 @@ KEPT_ENVIRONMENT = (
     "PYTHONWARNINGS",
 )
 """All that a detached process sees of the environment: keys and database passwords must not live on in it."""
+ARITHMETIC = ("OPENBLAS_", "MKL_", "OMP_", "VECLIB_", "NPY_")
+"""And what begins with these: how numpy computes. With other instructions a vector is rounded otherwise, and
+on some processors it computes well with some only."""
 
 
 def python_path() -> str:
@@ -34,7 +37,11 @@ def python_path() -> str:
 
 def detached_environment() -> dict[str, str]:
     """What a process that outlives this one is given."""
-    kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in KEPT_ENVIRONMENT or name.startswith(ARITHMETIC)
+    }
     return kept | {"LC_ALL": "C", "PYTHONPATH": python_path()}
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from echoic.memory.config import load_settings
@@ -144,6 +145,19 @@ async def test_vectors_are_those_of_the_model_in_process(shared):
         assert (await shared.embed_batch([])).shape == (0, 1280)
     finally:
         await local.close()
+
+
+async def test_the_server_computes_as_this_process_is_told_to(host, monkeypatch):
+    """What tunes numpy's arithmetic reaches it, else its vectors are rounded otherwise; secrets do not."""
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.setenv("ECHOIC_LLM_API_KEY", "secret")
+    shared = host.embedder()
+    try:
+        await shared.wait_ready()
+        seen = psutil.Process(host.server_pid()).environ()
+        assert seen["OPENBLAS_CORETYPE"] == "Haswell" and "secret" not in seen.values()
+    finally:
+        await shared.close()
 
 
 async def test_questions_at_once_get_their_own_answers(shared):
