@@ -87,8 +87,12 @@ class Download:
     status: int = 200
     starts: list[int] = field(default_factory=list)
     """First byte asked for, in each request."""
+    held: threading.Event | None = None
+    """It answers once this is set."""
 
     def handle(self, request: BaseHTTPRequestHandler) -> None:
+        if self.held is not None:
+            self.held.wait(30)
         wanted = request.headers.get("Range", "")
         start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.knows_ranges else 0
         self.starts.append(start)

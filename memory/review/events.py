@@ -113,8 +113,13 @@ class EventFeed:
             with suppress(asyncio.CancelledError):
                 await task
 
-    def subscribe(self, hand: Callable[[Event], None]) -> Callable[[], None]:
-        """Call `hand` with every event from now on; what is returned ends it."""
+    async def subscribe(self, hand: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `hand` with every event from now on; what is returned ends it.
+
+        Raises:
+            StoreUnavailable: Postgres does not answer.
+        """
+        await self._find_place()
         self._hands.add(hand)
         return lambda: self._hands.discard(hand)
 
@@ -141,16 +146,25 @@ class EventFeed:
                 self._news.set()
 
     async def _hand_on(self) -> None:
-        if self._place is None:
-            self._place = await last_place(self._db)
-        while found := await events_after(self._db, self._place):
-            self._place = found[-1].place
+        place = await self._find_place()
+        # asked first: what is settled at the next look was told of before it, or will be after
+        pending = await self._db.run(lambda connection: connection.fetchval(query("events_pending")))
+        while found := await events_after(self._db, place):
+            self._place = place = found[-1].place
             for event in found:
                 for hand in list(self._hands):
                     hand(event)
-        if await self._db.run(lambda connection: connection.fetchval(query("events_pending"))):
+        if pending:
             await asyncio.sleep(SETTLE_S)
             self._news.set()
+
+    async def _find_place(self) -> Place:
+        """Where to read on. Whoever subscribes finds it as well: what happens between that moment and the
+        first look would be told to nobody."""
+        if self._place is None:
+            found = await last_place(self._db)
+            self._place = self._place or found
+        return self._place
 
     async def _forget_old(self) -> None:
         while True:

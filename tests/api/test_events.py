@@ -12,8 +12,10 @@ import pytest
 from echoic.api.access.keys import add_key, revoke_key
 from echoic.api.routes.live import events as stream
 from echoic.memory.privacy.erase import erase_user
-from echoic.memory.review.events import BEGINNING, events_after
+from echoic.memory.review import events as feed_module
+from echoic.memory.review.events import BEGINNING, EventFeed, events_after
 from echoic.memory.store import batches
+from echoic.memory.store.queries import query
 from echoic.memory.types import ForgetRequest, Forgotten
 from tests.remembered import caller, fact, learn, say
 
@@ -128,6 +130,46 @@ async def test_a_transaction_that_commits_late_is_not_skipped(served, address):
     assert [data["user_id"] for _, data in told] == ["slow", "ana"]
 
 
+async def test_an_event_is_told_when_an_older_transaction_ends_between_two_looks(
+    served, address, monkeypatch
+):
+    """That one wrote no event, so that nobody gives notice: what waited for it is looked for again."""
+    read, looked = feed_module.events_after, []
+
+    async with following(served, address) as reader, served.memory.db.dedicated() as older:
+        transaction = older.transaction()
+        await transaction.start()
+        await older.execute("select pg_current_xact_id()")
+
+        async def then_it_ends(*args, **how):
+            found = await read(*args, **how)
+            if not looked and not found and await waiting(served.memory.db):
+                looked.append(True)
+                await transaction.commit()
+            return found
+
+        monkeypatch.setattr(feed_module, "events_after", then_it_ends)
+        await say(served.memory, "one")
+        assert kinds(await reader.next()) == ["turn.captured"] and looked
+
+
+async def waiting(db):
+    return await db.run(lambda connection: connection.fetchval(query("events_pending")))
+
+
+async def test_what_happens_before_the_feed_first_looks_is_told(memory):
+    """It has just been started and the machine is busy: who subscribed and read what they missed hears it."""
+    feed, told = EventFeed(memory.db), asyncio.Queue()
+    leave = await feed.subscribe(told.put_nowait)
+    await say(memory, "one")
+    feed.start()
+    try:
+        assert (await asyncio.wait_for(told.get(), 30)).kind == "turn.captured"
+    finally:
+        leave()
+        await feed.close()
+
+
 async def test_a_persons_stream_holds_their_events_only(served, address):
     """Also at the end: that they were erased."""
     async with following(served, address, "/v1/users/ana/events", "user", "ana") as reader:
@@ -202,7 +244,7 @@ async def test_a_client_that_is_too_slow_goes_on_from_its_last_id(served, addres
         lines = answer.aiter_lines()
         began = [await anext(lines), await anext(lines)][1].removeprefix("id: ")
         handed: asyncio.Queue[object] = asyncio.Queue()
-        leave = served.app.state.feed.subscribe(handed.put_nowait)
+        leave = await served.app.state.feed.subscribe(handed.put_nowait)
         await say(served.memory, "one", "two", "three")
         for _ in range(3):  # each is handed to everyone at once: the stream's queue is full then
             await asyncio.wait_for(handed.get(), 30)

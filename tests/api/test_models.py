@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import threading
 from uuid import uuid4
 
 import pytest
@@ -104,9 +105,11 @@ async def test_a_download_that_fails_says_why_and_keeps_what_came(stocked, opera
     assert (await operator.delete(f"/v1/model-files/{NAME}")).json() == {"reclaimed_bytes": 3_000_000}
 
 
-async def test_two_who_fetch_one_model_follow_one_task(stocked, operator):
+async def test_two_who_fetch_one_model_follow_one_task(stocked, operator, download):
     """It is fetched once."""
+    download.held = threading.Event()
     answers = await asyncio.gather(*(operator.post(f"/v1/model-files/{NAME}/pull") for _ in range(3)))
+    download.held.set()
     assert len({one.json()["task_id"] for one in answers}) == 1
     assert (await ended(operator, answers[0]))["state"] == "done"
 

@@ -72,7 +72,7 @@ async def happenings(
     """
     queue: asyncio.Queue[Event] = asyncio.Queue(QUEUED)
     feed: EventFeed = state.feed
-    leave = feed.subscribe(lambda event: _put(queue, event, hashes))
+    leave = await feed.subscribe(lambda event: _put(queue, event, hashes))
     try:
         async for event in _missed(mind, place, hashes):
             place = event.place
