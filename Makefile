@@ -22,8 +22,8 @@ dev: ready-local ## Take calls on this machine, and print how to join; Ctrl-C st
 doctor: ready-local ## Say for each part what is in use and whether it answers
 	@.venv/bin/echoic doctor $(ARGS)
 
-test: ready-dev ## Run every test that needs no Go, Java or browser (some 12 minutes on two cores)
-	@.venv/bin/python -m pytest -n 4 --dist loadfile $(ARGS)
+test: ready-dev ## Run every test that needs no Go, Java or browser (10 to 25 minutes on two cores)
+	@.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-rooms: ready-dev ## Place real calls in real rooms: needs a livekit-server or Go
 	@.venv/bin/python -m pytest tests/rooms $(ARGS)
