@@ -22,7 +22,7 @@ dev: ready-local ## Take calls on this machine, and print how to join; Ctrl-C st
 doctor: ready-local ## Say for each part what is in use and whether it answers
 	@.venv/bin/echoic doctor $(ARGS)
 
-test: ready-dev ## Run every test that needs no Go, Java or browser (10 to 25 minutes on two cores)
+test: ready-dev ## Run every test that needs no Go, Java or browser (13 to 27 minutes on two cores)
 	@.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-rooms: ready-dev ## Place real calls in real rooms: needs a livekit-server or Go
