@@ -24,6 +24,11 @@ def spoken(*lines, known=(), about=CALLER):
     return Spoken(turns, language_of_turns(turns), facts)
 
 
+def weak(heard):
+    """The same, as what a weak model says is held against it."""
+    return replace(heard, takes_paraphrases=False)
+
+
 def verdict(heard, fact="", **fields):
     """Why an operation on the last turn is refused; empty if it is not."""
     return judged_of(heard, fact, **fields).reason
@@ -126,8 +131,6 @@ def test_what_was_said_stands_in_any_words_for_it(said, quote, fact):
         ("मेरी उम्र चौंतीस साल है", {"fact": "उम्र 84 साल"}, "invented"),
         ("저는 서른네 살이에요", {"fact": "84세이다"}, "invented"),
         ("월세가 팔십오만 원이에요", {"fact": "월세는 58만원이다"}, "invented"),
-        ("Bir köpek gördüm", {"fact": "Bir tekne aldı"}, "invented"),
-        ("Vi un perro", {"fact": "Tiene un barco"}, "invented"),
         ("Nur ein Scherz: ich wohne auf dem Mars", {"fact": "Wohnt auf dem Mars"}, "not meant"),
         ("У мужа моей сестры аллергия", {"fact": "У сестры аллергия", "about": "сестра"}, "another's"),
     ],
@@ -444,7 +447,67 @@ def test_days_a_week_are_no_day_of_the_week():
 )
 def test_a_word_that_hangs_others_together_is_no_form_of_a_long_one(said, fact):
     """ "over" is not "overgestapt"."""
-    assert verdict(spoken(f"U: {said}"), fact, quote=said) == "invented"
+    assert verdict(weak(spoken(f"U: {said}")), fact, quote=said) == "invented"
+
+
+@pytest.mark.parametrize(
+    ("said", "fact", "of_a_weak_model"),
+    [
+        ("i don't eat anything with a face", "Is vegetarian", "invented"),
+        ("bei mir ist es bloß der hohe Blutdruck", "Leidet an Hypertonie", "invented"),
+        ("rzuciłem papierosy w wakacje", "Nie pali", "invented"),
+        (
+            "io er caffè nun lo tocco, er dottore me l'ha levato pe' via der core",
+            "Ha disturbi cardiaci",
+            "invented",
+        ),
+        ("actually मैं vegetarian हूँ", "शाकाहारी हैं", "invented"),
+        ("Bir köpek gördüm", "Bir tekne aldı", "invented"),
+    ],
+)
+def test_a_capable_models_own_words_may_be_others_than_the_callers(said, fact, of_a_weak_model):
+    """That no word is shared says nothing against a fact; a weak model's invention is told by it."""
+    assert verdict(spoken(f"U: {said}"), fact, quote=said) == ""
+    assert verdict(weak(spoken(f"U: {said}")), fact, quote=said) == of_a_weak_model
+
+
+@pytest.mark.parametrize(
+    ("lines", "fact"),
+    [
+        (("A: With our Plus plan you get two lines.", "U: Ah, and how much is that?"), "Has two lines"),
+        (("A: 您是住在滨江区吗", "U: 喂？听不清 你再说一遍"), "住在滨江区"),
+        (
+            ("A: Nel cruise sul Baltico si è trovata bene.", "U: mi confonde con un'altra"),
+            "Ha fatto un cruise",
+        ),
+        (("U: mm", "U: oh"), "Keeps bees"),
+    ],
+)
+def test_what_only_the_agent_said_is_no_paraphrase(lines, fact):
+    """Nor is anything where the caller says nothing."""
+    assert verdict(spoken(*lines), fact, quote=lines[-1][3:]) == "invented"
+
+
+@pytest.mark.parametrize(
+    ("said", "fact", "about", "reason"),
+    [
+        ("our wee bairn's just started at the nursery", "Daughter started at a nursery", "daughter", ""),
+        ("mon daron il taffe à la RATP", "Le père travaille à la RATP", "père", ""),
+        ("mały chodzi na basen w środy", "Syn chodzi na basen w środy", "syn", ""),
+        (
+            "they did my hip on the ninth so i'm up and about",
+            "Had a hip operation on the ninth",
+            "caller",
+            "",
+        ),
+        ("my neighbour's not well she's had a stroke", "Has had a stroke", "caller", "another's"),
+        ("mother in law's eighty two", "Mother is eighty two", "mother", "another's"),
+    ],
+)
+def test_a_word_for_somebody_that_is_not_known_is_no_other_person(said, fact, about, reason):
+    """Only who is named as somebody else is another: dialects and slang have words that no list has."""
+    fields = {} if about == "caller" else {"about": about}
+    assert verdict(spoken(f"U: {said}"), fact, quote=said, **fields) == reason
 
 
 @pytest.mark.parametrize(

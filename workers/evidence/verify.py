@@ -9,10 +9,10 @@ the checks that need them say nothing.
    question, and what the agent undertook on the agent's own words.
 2. `not meant`: the model itself says so ("hypothetical", "playful"), or the words stand behind "pretend" or
    "if".
-3. `invented`: every number, date and name was said, and something of the rest.
+3. `invented`: every number, date and name was said; the rest may be in other words, not in the agent's.
 4. `denied`: the fact repeats words that stand under a negation, without it.
-5. `another's`: it is told of the caller, in a clause about somebody whom it leaves out; or of somebody whom
-   the words do not name.
+5. `another's`: it is told of the caller, in a clause about somebody whom it leaves out; or of somebody, in a
+   clause about somebody else. That nobody is named by a word that is known says nothing.
 6. `unlike`: the known fact it touches does not exist, or is not what the words are about (`known.py`).
 """
 
@@ -210,8 +210,8 @@ def _is_told(phrase: Sequence[str], fact: str, spoken: Spoken) -> bool:
 
 
 def _is_said(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
-    """At least one of the fact's words was said there, or answers what was asked; every number, date and name
-    was said somewhere."""
+    """One of the fact's words was said there, or it answers what was asked, or is a paraphrase; every number,
+    date and name was said somewhere."""
     near = [spoken.turns[at].text for at in turns]
     answered = [
         question for at in turns if (question := asked(spoken, at)) and _answers(operation.text, at, spoken)
@@ -223,7 +223,11 @@ def _is_said(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool
     # how the agent should talk is asked for in the second person, and written down in other words
     is_wish = operation.topic == "assistant" and bool(operation.quote)
     if not (
-        is_wish or answered or _shares(operation.text, said, spoken) or _names_what_ends(operation, spoken)
+        is_wish
+        or answered
+        or _shares(operation.text, said, spoken)
+        or _names_what_ends(operation, spoken)
+        or (spoken.takes_paraphrases and not _is_the_agents(operation.text, turns, spoken))
     ):
         return False
     return all(
@@ -257,6 +261,20 @@ def _names_what_ends(operation: Operation, spoken: Spoken) -> bool:
     if operation.kind != "replace" or operation.known is None or operation.known >= len(spoken.known):
         return False
     return is_named_in(spoken.words(operation.quote), spoken.known[operation.known].text, spoken)
+
+
+def _is_the_agents(fact: str, turns: Sequence[int], spoken: Spoken) -> bool:
+    """Whether a fact of which the caller said no word has one of the agent's, or the caller's turn tells
+    nothing.
+
+    "I don't eat anything with a face" is "Is vegetarian"; "Ah, and what is that?" is no "Has the Plus plan".
+    """
+    own = [word for at in turns for word in spoken.words(spoken.turns[at].text)]
+    functions = function_words(spoken.language.code)
+    if not any(tells(word) and word not in functions for word in own):
+        return True
+    agents = [turn.text for turn in spoken.turns[: max(turns)] if turn.role == "assistant"]
+    return _shares(fact, spoken.said(agents), spoken)
 
 
 def _shares(fact: str, said: Sequence[str], spoken: Spoken) -> bool:

@@ -29,7 +29,8 @@ def is_anothers(fact: str, at: int, spoken: Spoken, quote: str = "") -> bool:
     found = spoken.once(clauses, quote or spoken.turns[at].text)
     if not found or not language.self:
         return False
-    clause = found[best(told, found, spoken)]
+    chosen = best(told, found, spoken)
+    clause = found[chosen]
     covered = places(told, clause, spoken)
     if not covered:
         return False
@@ -45,7 +46,9 @@ def is_anothers(fact: str, at: int, spoken: Spoken, quote: str = "") -> bool:
         return True
     if not asked(spoken, at) and _begins_with_name(before, told_of, spoken.turns[at].text, language):
         return True
-    return has(language.others, before[:-1]) and not _is_earlier(told, clause, at, spoken)
+    # "my neighbour isn't well, she's had a stroke": a fact that names nobody is of the neighbour
+    is_of_them = has(language.others, before[:-1]) and any(mentions(one, language) for one in found[:chosen])
+    return is_of_them and not mentions(told_of, language)
 
 
 def _begins_with_name(before: Sequence[str], told: Sequence[str], text: str, language: Language) -> bool:
@@ -58,12 +61,6 @@ def _begins_with_name(before: Sequence[str], told: Sequence[str], text: str, lan
     return any(
         fold(match.group()).startswith(first) and match.group()[:1].isupper() for match in NAME.finditer(text)
     )
-
-
-def _is_earlier(told: Sequence[str], clause: Sequence[str], at: int, spoken: Spoken) -> bool:
-    """ "My mum used to live in Hull, now she lives in York": the fact names whom "she" means."""
-    rest = [word for word in told if not spoken.among(word, clause)]
-    return any(spoken.among(word, spoken.words(spoken.turns[at].text)) for word in rest)
 
 
 def names_subject(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
@@ -82,7 +79,7 @@ def names_subject(operation: Operation, spoken: Spoken, turns: Sequence[int]) ->
     # "my sister's little one" is the sister's daughter: who is named with them counts too
     if people & keys_in(heard, spoken.language) or is_named(operation.about, heard, spoken):
         return not all(_belongs_to(operation, at, spoken) for at in turns)
-    return any(_may_be_another(spoken.words(spoken.turns[at].text), spoken.language) for at in turns)
+    return any(_may_be_another(operation.text, at, spoken) for at in turns)
 
 
 def _is_told_of(operation: Operation, at: int, spoken: Spoken) -> bool:
@@ -109,20 +106,21 @@ def _is_told_of(operation: Operation, at: int, spoken: Spoken) -> bool:
         people = mentions(one, language)
         if people or is_named(about, one, spoken):
             return is_named(about, one[people[-1].begin :] if people else one, spoken)
-    known = spoken.known[operation.known].about if operation.known is not None else None
-    return known is not None and is_same(about, known)
+    return True
 
 
-def _may_be_another(words: Sequence[str], language: Language) -> bool:
-    """Whether words may mean somebody by other words than the fact's.
+def _may_be_another(fact: str, at: int, spoken: Spoken) -> bool:
+    """Whether the clause that holds the fact's words may mean them by other words than the fact's.
 
-    "My daughter's husband" is the son-in-law; "the big one starts school" names neither the speaker nor
-    anybody by a word that is known.
+    "My daughter's husband" is the son-in-law, and "the big one starts school", "ma wee lassie" name nobody by
+    a word that is known: only who is named as somebody else is another.
     """
-    found = mentions(words, language)
-    if any(_is_beside(one, other.begin, words, (), language) for one, other in pairwise(found)):
+    found = spoken.once(clauses, spoken.turns[at].text)
+    clause = found[best(spoken.content(fact), found, spoken)] if found else []
+    people = mentions(clause, spoken.language)
+    if any(_is_beside(one, other.begin, clause, (), spoken.language) for one, other in pairwise(people)):
         return True
-    return not (found or speaks_of_self(words, language))
+    return not people and (not speaks_of_self(clause, spoken.language) or has(spoken.language.others, clause))
 
 
 def is_named(about: About, words: Sequence[str], spoken: Spoken) -> bool:

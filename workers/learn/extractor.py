@@ -213,7 +213,7 @@ class _Found:
     def take_all(self, operations: Sequence[Operation], portion: Portion, shown: Sequence[Fact]) -> None:
         """Carry out those that the portion's turns bear out."""
         foreign = foreign_sentences(portion.turns, portion.language)
-        spoken = Spoken(portion.turns, portion.language, shown, foreign)
+        spoken = Spoken(portion.turns, portion.language, shown, foreign, self._grade == "full")
         for operation in operations:
             self.take(operation, spoken, portion.new)
 
