@@ -101,6 +101,9 @@ class Language:
     people: Mapping[str, Words] = field(default_factory=dict)
     """What people are called by what they are to the speaker: kin, neighbours, doctors, pets. One key in all
     languages."""
+    noun_forms: Mapping[str, str] = field(default_factory=dict)
+    """Which endings (patterns) other forms of such a word have in place of its own: a = "ie|ę". "^" is what
+    may be written before it."""
 
     @property
     def reads_numbers(self) -> bool:

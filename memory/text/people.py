@@ -4,14 +4,18 @@ Only closed groups are known (kin, neighbours, doctors, pets; `[people]` in the 
 else is told apart by the words themselves.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from echoic.memory.text.canonical import is_unspaced, place, same, same_stem, split, tokens
-from echoic.memory.text.content import tells
-from echoic.memory.text.language import Language, fold, languages
+from echoic.memory.text.canonical import is_unspaced, place, same, split, tokens
+from echoic.memory.text.content import function_words, tells
+from echoic.memory.text.language import Language, fold, fold_pattern, languages
 from echoic.memory.types import CALLER, About
+
+LEAST_INFLECTED = 3
+"""Letters of a word that has other forms: "pas" is no form of Dutch "pa"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,9 @@ def mentions(words: Sequence[str], language: Language) -> list[Mention]:
     found: list[Mention] = []
     at = 0
     while at < len(words):
-        here = [one for one in _phrases(language.code) if _stands(one[0], words, at, language)]
-        # "novio" and "novia" have one stem: the very word comes first
+        begun = _begun_by(words[at], language.code)
+        here = [one for one in begun if _stands(one[0], words[at : at + len(one[0])], language.code)]
+        # "wnuczka" is also a form of "wnuczek": the very word comes first
         exact = (one for one in here if one[0] == tuple(words[at : at + len(one[0])]))
         phrase = next(exact, here[0] if here else None)
         if phrase is None:
@@ -109,6 +114,7 @@ def may_be_one(one: About | None, other: About | None) -> bool:
 def forget_texts() -> None:
     """Someone was erased: the cache here holds sentences."""
     _whose.cache_clear()
+    _begun_by.cache_clear()
 
 
 @lru_cache(maxsize=4_096)  # the same facts come up question after question
@@ -158,30 +164,44 @@ def _is_there(called: Sequence[str], words: Sequence[str]) -> bool:
     return len(called) == 1 and any(same(called[0], word) for word in words)
 
 
-def _stands(phrase: tuple[str, ...], words: Sequence[str], at: int, language: Language) -> bool:
-    return len(phrase) <= len(words) - at and all(
-        _is_form(piece, words[at + step], language) or _with_particle(piece, words[at + step])
-        for step, piece in enumerate(phrase)
+@lru_cache(maxsize=8_192)
+def _begun_by(word: str, code: str) -> list[tuple[tuple[str, ...], str]]:
+    """The phrases that this word may begin: of a hundred, none for most words."""
+    return [one for one in _phrases(code) if _is_form(one[0][0], word, code)]
+
+
+def _stands(phrase: tuple[str, ...], words: Sequence[str], code: str) -> bool:
+    return len(phrase) == len(words) and all(
+        _is_form(piece, word, code) for piece, word in zip(phrase[1:], words[1:], strict=True)
     )
 
 
-def _is_form(piece: str, word: str, language: Language) -> bool:
-    """Whether a word is a form of this one, not of a verb with its stem: "namora" is no "namorado".
+def _is_form(piece: str, word: str, code: str) -> bool:
+    """Whether a word is another form of this one, by the endings that the language's file names.
 
-    Stems of Indic words leave too little: "year" would be a sister-in-law.
+    Stems conflate too much: German "nicht" would be a niece, Polish "mam" (I have) a mother.
     """
     if piece == word:
         return True
-    return (
-        len(word) >= len(piece) - 1
-        and not "\u0900" <= piece[:1] <= "\u0dff"
-        and same_stem(piece, word, language)
-    )
+    if word in function_words(code):
+        return False
+    if "\uac00" <= piece[:1] <= "\ud7a3":  # Hangul writes particles together with their word
+        return len(piece) > 1 and word.startswith(piece)
+    is_near = len(piece) >= LEAST_INFLECTED and piece[:2] in word
+    return is_near and _forms(piece, code).fullmatch(word) is not None
 
 
-def _with_particle(piece: str, word: str) -> bool:
-    """Hangul writes particles together with their word."""
-    return len(piece) > 1 and "\uac00" <= piece[:1] <= "\ud7a3" and word.startswith(piece)
+@cache
+def _forms(piece: str, code: str) -> re.Pattern[str]:
+    forms_of = languages()[code].noun_forms
+    endings = {fold(ending): fold_pattern(forms, fold) for ending, forms in forms_of.items()}
+    before = endings.pop("^", "")
+    stems = [
+        f"{re.escape(piece.removesuffix(ending))}(?:{forms})"
+        for ending, forms in endings.items()
+        if piece.endswith(ending)
+    ]
+    return re.compile(f"(?:{before})(?:{'|'.join([re.escape(piece), *stems])})")
 
 
 @cache

@@ -2,7 +2,9 @@
 
 import pytest
 
-from echoic.memory.text.people import may_be_one, shown
+from echoic.memory.text.canonical import tokens
+from echoic.memory.text.language import languages
+from echoic.memory.text.people import may_be_one, mentions, shown
 from echoic.memory.types import CALLER, About
 
 
@@ -65,3 +67,53 @@ def test_what_was_shown_is_not_shown_twice():
 def test_who_may_be_one_person(one, other, may):
     """A role that has a name elsewhere may be the same; the caller is nobody else."""
     assert may_be_one(one, other) is may_be_one(other, one) is may
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "key"),
+    [
+        ("en", "the babies", "child"),
+        ("de", "meinen Nachbarn", "neighbour"),
+        ("de", "die Söhne", "son"),
+        ("nl", "de poezen", "cat"),
+        ("fr", "les petites filles", "granddaughter"),
+        ("es", "el perrito", "dog"),
+        ("it", "le amiche", "friend"),
+        ("pt", "dos irmãos", "brother"),
+        ("pl", "z siostrą", "sister"),
+        ("pl", "mojej córce", "daughter"),
+        ("pl", "u lekarza", "doctor"),
+        ("ru", "с мужем", "husband"),
+        ("ru", "двум дочкам", "daughter"),
+        ("tr", "köpeğimin", "dog"),
+        ("tr", "kardeşinden", "sibling"),
+        ("ar", "ولابنتها", "daughter"),
+        ("hi", "बच्चों को", "child"),
+        ("ko", "고양이는", "cat"),
+    ],
+)
+def test_people_are_named_in_every_form(code, text, key):
+    """By the endings in each language's file."""
+    assert key in {one.key for one in mentions(tokens(text, languages()[code]), languages()[code])}
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("de", "ich rauche nicht"),
+        ("en", "I can manage"),
+        ("es", "vivo en Madrid y bebo vino"),
+        ("fr", "en mars on va à la mer, c'est la même"),
+        ("it", "capisco, è vicino"),
+        ("nl", "dat was pas toen"),
+        ("pl", "mam czas, było fajnie, czy pani ma"),
+        ("pt", "o medicamento primeiro"),
+        ("ru", "брать другой"),
+        ("tr", "hâlâ gelmedi ama geldi mi"),
+        ("hi", "दस सालों से"),
+        ("ko", "아이고"),
+    ],
+)
+def test_a_word_that_only_begins_alike_names_nobody(code, text):
+    """ "nicht" is no "Nichte", and Polish "mam" (I have) no "mama": stems said so."""
+    assert mentions(tokens(text, languages()[code]), languages()[code]) == []
