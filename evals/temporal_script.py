@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
 
+from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.errors import ModelAnswerInvalid
 from echoic.memory.profile.slots import PLAIN, ProfileSettings
 from echoic.memory.service import Memory
@@ -29,7 +30,11 @@ class ScriptedExtractor:
         self._learned[turn_id] = learned
 
     async def extract(
-        self, turns: Sequence[Turn], known: Known, profile: ProfileSettings = PLAIN
+        self,
+        turns: Sequence[Turn],
+        known: Known,
+        profile: ProfileSettings = PLAIN,
+        embedder: Embedder | None = None,
     ) -> Extraction:
         """The facts of these turns, and the closings, of any live fact: a model is shown the nearest only.
 

@@ -46,7 +46,7 @@ class Learns:
     def __init__(self) -> None:
         self.asked, self.go = asyncio.Event(), asyncio.Event()
 
-    async def extract(self, turns, known, profile):
+    async def extract(self, turns, known, profile, embedder):
         self.asked.set()
         await self.go.wait()
         return Extraction(facts=tuple(_said(turn) for turn in turns))

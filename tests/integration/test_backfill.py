@@ -105,7 +105,7 @@ class Slow:
     def __init__(self):
         self.given = []
 
-    async def extract(self, turns, known, profile):
+    async def extract(self, turns, known, profile, embedder):
         self.given.append((turns[0].user_id, len(turns)))
         return Extraction()
 

@@ -145,7 +145,7 @@ async def test_written_down_is_the_databases_time(memory):
 class Nothing:
     name = "nothing"
 
-    async def extract(self, turns, known, profile):
+    async def extract(self, turns, known, profile, embedder):
         return Extraction()
 
 

@@ -179,7 +179,7 @@ class Picky:
     def __init__(self, **faults):
         self.faults = faults
 
-    async def extract(self, turns, known, profile):
+    async def extract(self, turns, known, profile, embedder):
         if fault := self.faults.get(turns[0].user_id.rstrip("0123456789")):
             raise fault
         return Extraction()

@@ -443,7 +443,7 @@ async def test_a_forgotten_turn_is_not_learned(memory):
     class Never:
         name = "never"
 
-        async def extract(self, turns: Any, known: Any, profile: Any) -> Any:
+        async def extract(self, turns: Any, known: Any, profile: Any, embedder: Any) -> Any:
             raise AssertionError([turn.text for turn in turns])
 
     async with talk(memory) as say:

@@ -29,6 +29,8 @@ class Spoken:
     known: Sequence[Fact] = ()
     foreign: Mapping[str, Language] = field(default_factory=dict)
     """Sentences of the caller's in another language than most of what they say."""
+    otherwise: frozenset[str] = frozenset()
+    """Names that were said in other words (`otherwise.py`)."""
     takes_paraphrases: bool = True
     """A fact may share no word with what was said: a capable model puts it in its own, a weak one invents."""
     _found: dict[tuple[Any, str, str], Any] = field(default_factory=dict)

@@ -296,7 +296,7 @@ def _shares(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
 
 
 def _was_said(word: str, operation: Operation, said: Sequence[str], spoken: Spoken) -> bool:
-    if spoken.among(word, said) or word in squash(said):
+    if spoken.among(word, said) or word in squash(said) or word in spoken.otherwise:
         return True
     if any(map(str.isdigit, word)):
         # number words of this language are not read as digits: nothing can be said about it, but where a

@@ -9,12 +9,14 @@ from typing import Protocol
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
+from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.errors import ModelAnswerInvalid
 from echoic.memory.model_verdict import Grade
 from echoic.memory.profile.slots import PLAIN, ProfileSettings
 from echoic.memory.text.canonical import tokens
 from echoic.memory.types import CALLER, Evidence, Fact, Turn
 from echoic.workers.evidence.operations import Answer, Operation, When, read_answer, schema
+from echoic.workers.evidence.otherwise import said_otherwise
 from echoic.workers.evidence.spoken import Spoken, foreign_sentences
 from echoic.workers.evidence.verify import is_dated, judged
 from echoic.workers.learn.conversation import Portion, halves, most_operations, portions
@@ -81,9 +83,15 @@ class Extractor(Protocol):
     name: str
 
     async def extract(
-        self, turns: Sequence[Turn], known: Known, profile: ProfileSettings = PLAIN
+        self,
+        turns: Sequence[Turn],
+        known: Known,
+        profile: ProfileSettings = PLAIN,
+        embedder: Embedder | None = None,
     ) -> Extraction:
         """What these turns teach; `profile` says in which slots, and how the conversation is tagged.
+
+        With an embedder, names may be in other words than the caller's (`workers/evidence/otherwise.py`).
 
         Raises:
             ModelUnavailable: the provider is down or slow; costs no attempt.
@@ -160,13 +168,17 @@ class VerifiedExtractor:
         self.name = source.name
 
     async def extract(
-        self, turns: Sequence[Turn], known: Known, profile: ProfileSettings = PLAIN
+        self,
+        turns: Sequence[Turn],
+        known: Known,
+        profile: ProfileSettings = PLAIN,
+        embedder: Embedder | None = None,
     ) -> Extraction:
         """See `Extractor`."""
         found, answered = _Found(self._grade, self._zone), 0
         for portion in portions(turns, profile):
             try:
-                await self._read(portion, known, found)
+                await self._read(portion, known, found, embedder)
                 answered += 1
             except ModelAnswerInvalid as exc:  # the others are asked all the same
                 found.unread |= {turn.turn_id: exc for turn in portion.turns[portion.new :]}
@@ -177,7 +189,7 @@ class VerifiedExtractor:
             return whole
         return replace(whole, facts=await well_placed(self._checker, whole.facts, profile))
 
-    async def _read(self, portion: Portion, known: Known, found: "_Found") -> None:
+    async def _read(self, portion: Portion, known: Known, found: "_Found", embedder: Embedder | None) -> None:
         # who may not end facts is shown none: small models write them down again (half of their answers)
         shown: list[Fact] = []
         if self._grade == "full":
@@ -185,8 +197,15 @@ class VerifiedExtractor:
         answer = await self._source.operations(portion, shown)
         found.refused["unreadable"] += answer.unreadable
         found.tags = {**answer.tags, **found.tags}
+        spoken = await asyncio.to_thread(self._heard, portion, shown)
+        if spoken.takes_paraphrases and embedder is not None:
+            spoken = replace(spoken, otherwise=await said_otherwise(answer.operations, spoken, embedder))
         # two hundred operations on a long turn take seconds, and others share this loop
-        await asyncio.to_thread(found.take_all, answer.operations, portion, shown)
+        await asyncio.to_thread(found.take_all, answer.operations, spoken, portion.new)
+
+    def _heard(self, portion: Portion, shown: Sequence[Fact]) -> Spoken:
+        foreign, is_capable = foreign_sentences(portion.turns, portion.language), self._grade == "full"
+        return Spoken(portion.turns, portion.language, shown, foreign, takes_paraphrases=is_capable)
 
     async def close(self) -> None:
         await self._source.close()
@@ -210,12 +229,10 @@ class _Found:
     def facts(self) -> list[Fact]:
         return list(self._new.values())
 
-    def take_all(self, operations: Sequence[Operation], portion: Portion, shown: Sequence[Fact]) -> None:
-        """Carry out those that the portion's turns bear out."""
-        foreign = foreign_sentences(portion.turns, portion.language)
-        spoken = Spoken(portion.turns, portion.language, shown, foreign, self._grade == "full")
+    def take_all(self, operations: Sequence[Operation], spoken: Spoken, new: int) -> None:
+        """Carry out those that the turns bear out, and that are of one from `new` on."""
         for operation in operations:
-            self.take(operation, spoken, portion.new)
+            self.take(operation, spoken, new)
 
     def take(self, operation: Operation, spoken: Spoken, new: int) -> None:
         """Carry out one operation, or count why not. Where a replacement's evidence is of another person, the

@@ -161,7 +161,8 @@ class Learner:
     async def _extract(self, turns: Sequence[Turn], profile: ProfileSettings) -> tuple[Extraction, Vector]:
         extraction = Extraction()
         if not says_nothing(turns):
-            extraction = await self._extractor.extract(turns, partial(known_facts, self._memory), profile)
+            known, embedder = partial(known_facts, self._memory), self._memory.embedder
+            extraction = await self._extractor.extract(turns, known, profile, embedder)
         return await only_new(self._memory, turns, extraction)
 
     async def _commit(
