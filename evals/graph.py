@@ -28,6 +28,7 @@ from rich.table import Table
 from echoic.local.servers.graph_server import open_graph
 from echoic.memory.config import MemorySettings, load_settings
 from echoic.memory.embedding.embedder import Embedder, LocalEmbedder
+from echoic.memory.embedding.spaces import SPACES
 from echoic.memory.graph.backend import open_backend
 from echoic.memory.graph.query_words import asked_words
 from echoic.workers.graph.graphiti_env import load
@@ -152,7 +153,10 @@ async def _ours(settings: MemorySettings, group: str, known: History) -> AsyncIt
 
 @asynccontextmanager
 async def _library(settings: MemorySettings, group: str, known: History) -> AsyncIterator[Ask]:
-    """Graphiti's hybrid search (full text and cosine, fused by ranks; live relations), given our vector."""
+    """Graphiti's hybrid search (full text and cosine, fused by ranks; live relations), given our vector.
+
+    Its least cosine is for vectors of one space; a stored one of ours has a place in three.
+    """
     store = load("echoic.workers.graph.graphiti_store", known.asked.shape[1]).GraphStore(
         settings, LocalEmbedder
     )
@@ -167,8 +171,11 @@ async def _library(settings: MemorySettings, group: str, known: History) -> Asyn
         driver=driver, llm_client=None, embedder=None, cross_encoder=None
     )
 
+    recipe = recipes.EDGE_HYBRID_SEARCH_RRF.model_copy(deep=True)
+    recipe.edge_config.sim_min_score /= len(SPACES) ** 0.5  # a question stands in one of them
+
     async def ask(number: int) -> list[UUID]:
-        asked = (clients, known.planted[number].question, [group], recipes.EDGE_HYBRID_SEARCH_RRF, live)
+        asked = (clients, known.planted[number].question, [group], recipe, live)
         found = await searching.search(*asked, query_vector=known.asked[number].tolist(), driver=driver)
         return [UUID(edge.uuid) for edge in found.edges[:BEST]]
 

@@ -10,7 +10,6 @@ from uuid import UUID
 import numpy as np
 
 from echoic.memory.embedding.embedder import Embedder, Vector
-from echoic.memory.embedding.spaces import OTHERS
 from evals.sample_words import LEARNED, WORDS
 
 CALLER = "Maya"
@@ -127,11 +126,7 @@ class History:
 
 
 async def history(embedder: Embedder, count: int, seed: int = 5) -> History:
-    """`count` relations of one caller, the planted ones among them, embedded for real.
-
-    In the space of English alone, in which the questions are asked: the library's search drops what has a
-    cosine below 0.6, and a vector with a place in three spaces has 0.58 of it.
-    """
+    """`count` relations of one caller, the planted ones among them, embedded for real."""
     choose = random.Random(seed)
     planted, questions = [], []
     for line in PLANTED.splitlines():
@@ -141,7 +136,6 @@ async def history(embedder: Embedder, count: int, seed: int = 5) -> History:
     edges = planted + others(count - len(planted), choose)
     choose.shuffle(edges)
     vectors = await embedder.embed_batch([edge.fact for edge in edges])
-    vectors[:, OTHERS] = 0
     asked = np.stack([await embedder.embed(one.question) for one in questions])
     return History(edges, vectors, questions, asked)
 
