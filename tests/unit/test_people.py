@@ -73,6 +73,7 @@ def test_who_may_be_one_person(one, other, may):
     ("code", "text", "key"),
     [
         ("en", "the babies", "child"),
+        ("en", "my ma says", "mother"),
         ("de", "meinen Nachbarn", "neighbour"),
         ("de", "die Söhne", "son"),
         ("nl", "de poezen", "cat"),
@@ -101,7 +102,7 @@ def test_people_are_named_in_every_form(code, text, key):
     ("code", "text"),
     [
         ("de", "ich rauche nicht"),
-        ("en", "I can manage"),
+        ("en", "I can manage, ma knees are done"),
         ("es", "vivo en Madrid y bebo vino"),
         ("fr", "en mars on va à la mer, c'est la même"),
         ("it", "capisco, è vicino"),
