@@ -1,5 +1,6 @@
 """Names in other words than the caller's: by meaning, for a model that is trusted with them."""
 
+import threading
 from datetime import UTC, datetime
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -7,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from echoic.memory.types import Turn
+from echoic.workers.evidence import otherwise
 from echoic.workers.evidence.operations import Answer, read_answer
 from echoic.workers.learn.extractor import VerifiedExtractor, always
 
@@ -66,3 +68,26 @@ async def test_a_name_may_be_in_other_words(said, fact, embedder):
 async def test_a_name_that_was_made_up_falls(said, fact, embedder):
     """Of one kind is not the same, and a day is none that is near."""
     assert await learned(said, fact, embedder) == []
+
+
+async def test_what_the_operations_turn_does_not_say_is_no_evidence(embedder):
+    """A word that means a name stands in the turn that is quoted, not anywhere in the call."""
+    turns = [Turn(uuid4(), "u", "a", "c", at, "user", said, NOW) for at, said in enumerate(ELSEWHERE)]
+    extractor = VerifiedExtractor(Answering("Takes the medication at Christmas"), ZoneInfo("UTC"))
+    assert (await extractor.extract(turns, always([]), embedder=embedder)).facts == ()
+
+
+ELSEWHERE = ("i take the medication with breakfast", "we're all at my sister's for xmas")
+
+
+async def test_names_are_looked_for_beside_the_event_loop(embedder, monkeypatch):
+    """Two hundred of them beside a long turn take seconds: the worker's other users would wait."""
+    threads, looked = set(), otherwise._unsaid
+
+    def unsaid(*of):
+        threads.add(threading.get_ident())
+        return looked(*of)
+
+    monkeypatch.setattr(otherwise, "_unsaid", unsaid)
+    assert await learned("i'm from poland originally", "Is Polish", embedder)
+    assert threads and threading.get_ident() not in threads

@@ -3,10 +3,11 @@
 By the multilingual model that is installed, so in any language. **Measured** by evals/otherwise.py.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
 
-from echoic.memory.config import LOCAL_DIMENSIONS
+from echoic.memory.config import LOCAL_EMBEDDING_MODEL
 from echoic.memory.embedding.embedder import Embedder, Vector
 from echoic.memory.embedding.spaces import E5
 from echoic.memory.text.content import tells
@@ -16,7 +17,7 @@ from echoic.workers.evidence.spoken import NAME, Spoken, calendar_words
 LEAST_ALIKE = 0.65
 """Cosine of a name and a word that means it: of two names of one kind ("Paris", "London") it is .5."""
 MOST_WORDS = 200
-"""Of what was said; each takes some 5 ms of processor time, in a worker."""
+"""Of the turns that are quoted; each takes some 5 ms of processor time, in a worker."""
 
 
 async def said_otherwise(
@@ -27,16 +28,25 @@ async def said_otherwise(
     Raises:
         ModelUnavailable: the embedder does not answer.
     """
-    names = sorted({name for operation in operations for name in _unsaid(operation.text, spoken)})
-    words = words_of(turn.text for turn in spoken.turns if turn.role == "user")
-    if not (names and words) or embedder.dimensions != LOCAL_DIMENSIONS:
+    if embedder.name != LOCAL_EMBEDDING_MODEL:
         return frozenset()
-    return frozenset(
-        token
-        for name, near in zip(names, await nearest(names, words, embedder), strict=True)
-        if near >= LEAST_ALIKE
-        for token in spoken.words(name)
-    )
+    # two hundred names beside a long turn take three seconds
+    names, words = await asyncio.to_thread(_names_and_words, operations, spoken)
+    if not (names and words):
+        return frozenset()
+    found = zip(names, await nearest(names, words, embedder), strict=True)
+    return frozenset(token for name, near in found if near >= LEAST_ALIKE for token in spoken.words(name))
+
+
+def _names_and_words(operations: Iterable[Operation], spoken: Spoken) -> tuple[list[str], list[str]]:
+    """Names that nobody said, and what the caller said in the turns that they are said to stand in."""
+    names, turns, heard = set[str](), set[int](), spoken.heard()
+    for operation in operations:
+        if unsaid := {*_unsaid(operation.text, heard, spoken)}:
+            names |= unsaid
+            turns |= {*(operation.turns or range(len(spoken.turns)))}
+    said = [spoken.turns[at].text for at in sorted(turns) if spoken.is_callers(at)]
+    return sorted(names), words_of(said)
 
 
 def words_of(texts: Iterable[str]) -> list[str]:
@@ -55,10 +65,10 @@ async def nearest(names: Sequence[str], words: Sequence[str], embedder: Embedder
     return found
 
 
-def _unsaid(fact: str, spoken: Spoken) -> Iterator[str]:
+def _unsaid(fact: str, heard: Sequence[str], spoken: Spoken) -> Iterator[str]:
     """Words with a capital letter past the first, of which no form was said; those that stand together as
     one."""
-    heard, calendar = spoken.heard(), calendar_words(spoken.language.code)
+    calendar = calendar_words(spoken.language.code)
 
     def is_unsaid(word: str) -> bool:
         told = spoken.words(word)
