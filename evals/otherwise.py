@@ -1,7 +1,7 @@
 """Is a name in other words than the caller's told from one that was made up? `python -m evals.otherwise`.
 
 `data/otherwise.jsonl` holds what callers say and a name that a model wrote down for it, half of them made up.
-Shares that are taken for said, at the cosine that is in use, beside the words' letters alone.
+How many are taken for said, at the cosine that is in use, beside the words' letters alone.
 """
 
 import asyncio
@@ -16,34 +16,39 @@ from echoic.memory.text.canonical import same, tokens
 from echoic.memory.text.language import languages
 from echoic.workers.evidence.otherwise import LEAST_ALIKE, nearest, words_of
 from evals.learning.cases import Half, half_of
+from evals.machine import commit, hardware
 
 DATA = Path(__file__).parent / "data" / "otherwise.jsonl"
 
 
-def main(half: Annotated[str, typer.Option(help="`open`, `sealed` or `all`.")] = "all") -> None:
-    """Print the shares of both kinds, and what was taken wrongly."""
+def main(
+    half: Annotated[str, typer.Option(help="`open`, `sealed` or `all`.")] = "all",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+) -> None:
+    """Print which share of both kinds is taken for said."""
     if half not in get_args(Half):
         raise typer.BadParameter("One of open, sealed, all.", param_hint="--half")
     cases = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()]
     cases = [case for case in cases if half in ("all", half_of(case["id"]))]
-    taken = asyncio.run(_taken(cases))
+    near = asyncio.run(_near(cases))
+    found: dict[str, Any] = {"half": half, "commit": commit(), "hardware": hardware()}
     print(f"{'':8} {'n':>4} {'by letters':>11} {'by meaning too':>15}")
     for kind in ("meant", "made"):
-        of_kind = [case["meant"] == (kind == "meant") for case in cases]
-        number = sum(of_kind)
-        by_letters = sum(_by_letters(case) for case, here in zip(cases, of_kind, strict=True) if here)
-        by_meaning = sum(near for near, here in zip(taken, of_kind, strict=True) if here)
-        print(f"{kind:8} {number:4} {by_letters / number:11.2f} {by_meaning / number:15.2f}")
+        of_kind = [at for at, case in enumerate(cases) if case["meant"] == (kind == "meant")]
+        by_letters = sum(_by_letters(cases[at]) for at in of_kind)
+        taken = sum(near[at] >= LEAST_ALIKE or _by_letters(cases[at]) for at in of_kind)
+        found[kind] = {"n": len(of_kind), "by_letters": by_letters, "taken": taken}
+        print(f"{kind:8} {len(of_kind):4} {by_letters:11} {taken:15}")
+    if json_file:
+        json_file.write_text(json.dumps(found, indent=1) + "\n")
 
 
-async def _taken(cases: list[dict[str, Any]]) -> list[bool]:
+async def _near(cases: list[dict[str, Any]]) -> list[float]:
     embedder = LocalEmbedder()
     try:
-        found = []
-        for case in cases:
-            near = await nearest([case["name"]], words_of([case["said"]]), embedder)
-            found.append(_by_letters(case) or bool(near[0] >= LEAST_ALIKE))
-        return found
+        return [
+            float((await nearest([case["name"]], words_of([case["said"]]), embedder))[0]) for case in cases
+        ]
     finally:
         await embedder.close()
 
