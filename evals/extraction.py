@@ -110,7 +110,7 @@ def main(
     found = figures(score, len(cases), name, replayed=replay)
     print(json.dumps(found))
     if json_file is not None:
-        ran: dict[str, Any] = {"extractor": extractor, "half": half}
+        ran: dict[str, Any] = {"extractor": extractor, "data": data.stem, "half": half}
         ran |= {"commit": commit(), "hardware": hardware()}
         ran |= {"date": f"{datetime.now(UTC):%d %b %Y}", "grade": grade, "only": only, "one_in": one_in}
         json_file.write_text(json.dumps(found | ran, indent=2) + "\n")

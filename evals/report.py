@@ -209,14 +209,14 @@ def _extraction(results: list[dict[str, Any]]) -> Iterator[str]:
     if not results:
         return
     order = {"sealed": 0, "open": 1}
-    results = sorted(results, key=lambda one: (order.get(one.get("half", ""), 2), one["model"] != "replay"))
+    results.sort(key=lambda one: (one["model"] != "replay", order.get(one.get("half", ""), 2), -one["cases"]))
     lines = [
-        f"**What is learned** from hand-written exchanges in 15 languages"
-        f"{_origin(results[0], 'python -m evals.extraction')}. The `sealed` half was run when all was "
-        "chosen. A `replay` brings its own answers, right and wrong ones: `survived` are the right ones that "
-        "were learned, `refused` the wrong ones that were not. The four shares in the middle are HaluMem's.",
+        f"**What is learned** from exchanges{_origin(results[0], 'python -m evals.extraction')}. "
+        "The `sealed` half was run when all was chosen; smaller sets are harder. A `replay` brings its "
+        "answers: `survived` are the right ones that were learned, `refused` the wrong ones that were not. "
+        "The four shares in the middle are HaluMem's.",
         "",
-        "| Model | half, exchanges | extraction recall | extraction accuracy | update correctness | "
+        "| Model | exchanges | extraction recall | extraction accuracy | update correctness | "
         "false-memory resistance | true facts ended | survived | refused | seconds, tokens an exchange |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -228,7 +228,7 @@ def _extraction(results: list[dict[str, Any]]) -> Iterator[str]:
         cost = f"{result['seconds_per_case']:.1f}, {result['tokens_per_case']}"
         kind = f" `{result['only']}…`" if result.get("only") else ""
         kind += f", one in {result['one_in']}" if result.get("one_in", 1) > 1 else ""
-        where = f"{result.get('half', 'all')}{kind}, {result['cases']}"
+        where = f"`{result.get('data', 'extraction')}`, {result.get('half', 'all')}{kind}, {result['cases']}"
         lines.append(f"| {model} | {where} | {shares} | {result['wrongly_closed']} | {replayed} | {cost} |")
     yield "\n".join(lines) + "\n"
 

@@ -31,19 +31,18 @@ def main() -> None:
 
 
 def _rows(results: Path) -> Iterator[str]:
-    for name, command, cells in (
+    for names, command, cells in (
         ("latency", "evals.latency", _latency),
         ("voice", "evals.voice", _voice),
         ("locomo", "evals.locomo", _locomo),
-        ("extraction", "evals.extraction --replay --half sealed", _learned),
+        ("extraction*", "evals.extraction --replay --half sealed", _learned),
         ("takeover", "evals.takeover", _takeover),
         ("footprint", "evals.footprint", _footprint),
     ):
-        path = results / f"{name}.json"
-        if path.exists():
-            result: Result = json.loads(path.read_text())
-            for row in cells(result):
-                yield f"| {' | '.join(row)} | {_day(result)}, `python -m {command}` |"
+        paths = sorted(results.glob(f"{names}.json"), key=lambda path: (len(path.name), path.name))
+        if found := [json.loads(path.read_text()) for path in paths]:
+            for row in cells(*found):
+                yield f"| {' | '.join(row)} | {_day(found[0])}, `python -m {command}` |"
 
 
 def _latency(result: Result) -> Iterator[tuple[str, str, str]]:
@@ -63,9 +62,13 @@ def _voice(result: Result) -> Iterator[tuple[str, str, str]]:
     yield "First sound of a reply in a real room, p50 / p95", f"{ours} ms", f"without memory {without}"
 
 
-def _learned(result: Result) -> Iterator[tuple[str, str, str]]:
-    shares = f"{result['survived']:.2f} / {result['refused']:.2f}"
-    yield "A model's right answers that are learned / its wrong ones refused, unseen cases", shares, ""
+def _learned(*results: Result) -> Iterator[tuple[str, str, str]]:
+    """The main set of exchanges, and beside it those that are harder."""
+    first, *others = [(one["survived"], one["refused"]) for one in results if one["model"] == "replay"]
+    ranges = (f"{min(shares):.2f}–{max(shares):.2f}" for shares in zip(*others, strict=True))
+    what = "A model's right answers that are learned / its wrong ones refused, sealed exchanges"
+    beside = f"in {len(others)} harder sets {' / '.join(ranges)}" if others else ""
+    yield what, f"{first[0]:.2f} / {first[1]:.2f}", beside
 
 
 def _locomo(result: Result) -> Iterator[tuple[str, str, str]]:

@@ -79,6 +79,7 @@ def test_report_shows_every_figure(tmp_path: Path) -> None:
         "tokens_per_case": 1_900,
     }
     replayed = extraction | {"model": "replay", "half": "sealed", "survived": 0.99, "refused": 0.5}
+    replayed |= {"data": "later"}
     share = {"questions": 9, "recall_at_10": 0.5, "hit_at_10": 0.75}
     beam = {"chats": 6, "turns": 900, "changed": 12, "updated_above": 0.9167, **share}
     beam |= {"by_ability": {"event_ordering": share}, "abstention": None}
@@ -91,8 +92,8 @@ def test_report_shows_every_figure(tmp_path: Path) -> None:
     assert "| share of the evidence found | 0.700 | 0.812 |" in shown
     assert "| event ordering | 9 | 0.500 | 0.750 |" in shown
     assert "Of 12 things that changed, the change stands above what was told first for 0.917." in shown
-    sealed = "| replay | sealed, 60 | 0.800 | 0.900 | 0.750 | 0.950 | 1 | 0.990 | 0.500 | 2.3, 1900 |"
-    tuned_on = "| small | all, 60 | 0.800 | 0.900 | 0.750 | 0.950 | 1 |  |  | 2.3, 1900 |"
+    sealed = "| replay | `later`, sealed, 60 | 0.800 | 0.900 | 0.750 | 0.950 | 1 | 0.990 | 0.500 |"
+    tuned_on = "| small | `extraction`, all, 60 | 0.800 | 0.900 | 0.750 | 0.950 | 1 |  |"
     assert 0 < shown.index(sealed) < shown.index(tuned_on)
     assert "commit abc1234, 2 cores, `python -m evals.latency`" in shown
 
