@@ -29,11 +29,17 @@ async def flush(memory: Memory, learner: Learner, user_id: str, *, wait: bool = 
         await asyncio.sleep(POLL_S)
 
 
-async def flush_user(memory: Memory, user_id: str, *, wait: bool) -> str:
-    """What `echoic flush` does, and the sentence that it says.
+async def queue_user(memory: Memory, user_id: str) -> str:
+    """What `echoic flush` does, and the sentence that it says: a worker is told to hurry."""
+    if not await memory.jobs.enqueue_learn(user_id, hurry=True):
+        return "Redis cannot be reached: a worker finds it by itself, later."
+    if await memory.jobs.are_taken():
+        return "Queued: a worker learns it next."
+    return "Queued, but no worker takes jobs now: start `echoic worker`, or learn it here with --wait."
 
-    Args:
-        wait: learn here and return when it is done; else a worker is told to hurry.
+
+async def flush_user(memory: Memory, user_id: str) -> str:
+    """What `echoic flush --wait` does, and the sentence that it says.
 
     Raises:
         MemoryFault: a batch failed for good.
@@ -43,13 +49,7 @@ async def flush_user(memory: Memory, user_id: str, *, wait: bool) -> str:
     if choice.extractor is None:
         return choice.sentence
     try:
-        if not wait:
-            taken = await memory.jobs.enqueue_learn(user_id, hurry=True)
-            return (
-                "Queued: a worker learns it next."
-                if taken
-                else "Redis cannot be reached: a worker finds it by itself, later."
-            )
+        waited = await open_turns(memory.db, user_id)
         report = await flush(memory, Learner(memory, choice.extractor), user_id)
     finally:
         await choice.close()
@@ -59,7 +59,10 @@ async def flush_user(memory: Memory, user_id: str, *, wait: bool) -> str:
         raise MemoryFault(
             "The model's answer could not be used; nothing is lost, a worker tries again. See `echoic jobs`."
         )
-    return f"Learned {report.facts} facts from {report.turns} turns.{await _feed_graph(memory, user_id)}"
+    others = waited - report.turns
+    beside = f" Another worker learned {others}." if others > 0 else ""
+    learned = f"Learned {report.facts} facts from {report.turns} turns.{beside}"
+    return learned + await _feed_graph(memory, user_id)
 
 
 async def _feed_graph(memory: Memory, user_id: str) -> str:

@@ -123,9 +123,10 @@ def flush(
     data_dir: DataDir = None,
 ) -> None:
     """Learn what one person said, now rather than later."""
-    from echoic.workers.flush import flush_user
+    from echoic.workers.flush import flush_user, queue_user
 
-    typer.echo(with_memory(data_dir, user, lambda memory: flush_user(memory, user, wait=wait), learns=True))
+    work = flush_user if wait else queue_user
+    typer.echo(with_memory(data_dir, user, lambda memory: work(memory, user), learns=wait))
 
 
 def undo(

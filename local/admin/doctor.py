@@ -20,6 +20,7 @@ from echoic.local.command_resources import folder_of, opened_model, opened_store
 from echoic.local.llm.grade import grade_sentence
 from echoic.memory.config import LOCAL_EMBEDDING_MODEL, MemorySettings, load_settings
 from echoic.memory.errors import MemoryFault
+from echoic.memory.store.jobs import JobQueue
 
 LOW_DISK_BYTES = 500_000_000
 ROOM_VARIABLES = {
@@ -262,7 +263,19 @@ async def _learning(settings: MemorySettings) -> Finding:
         return Finding(
             "Learning", "broken", f"{says}, {told}", "See `echoic jobs`, and `echoic jobs --rerun ID`."
         )
+    has_model = bool(settings.llm_url or settings.llm_api_key.get_secret_value())
+    if waiting and has_model and not await _are_jobs_taken(settings):
+        advice = "Start a worker: `echoic worker`. `echoic flush --user ID --wait` learns one person's here."
+        return Finding("Learning", "note", f"{says}; no worker takes jobs", advice)
     return Finding("Learning", "ok", says)
+
+
+async def _are_jobs_taken(settings: MemorySettings) -> bool:
+    jobs = JobQueue(settings.redis_url.get_secret_value())
+    try:
+        return await jobs.are_taken()
+    finally:
+        await jobs.close()
 
 
 async def _model(settings: MemorySettings, label: str, url: str) -> Finding:

@@ -12,7 +12,12 @@ from typing import Any
 
 import redis.asyncio as redis
 from arq.connections import ArqRedis
-from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from arq.constants import (
+    health_check_key_suffix,
+    in_progress_key_prefix,
+    job_key_prefix,
+    retry_key_prefix,
+)
 
 from echoic.memory.errors import StoreUnavailable
 
@@ -176,6 +181,18 @@ class JobQueue:
                 return int(await self._redis.zcard(QUEUE))
         except (redis.RedisError, OSError, TimeoutError) as exc:
             raise StoreUnavailable(unreachable(exc)) from exc
+
+    async def are_taken(self) -> bool:
+        """Whether a worker has said within half a minute that it takes jobs; False when Redis does not
+        answer."""
+        if self._redis is None:
+            return False
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return bool(await self._redis.exists(QUEUE + health_check_key_suffix))
+        except (redis.RedisError, OSError, TimeoutError) as exc:
+            log.warning("jobs.not_read", extra={"error": type(exc).__name__})
+            return False
 
     async def overdue_s(self) -> float:
         """How long the first waiting job has been due, in seconds; 0 when none is.

@@ -69,7 +69,7 @@ async def test_flush_feeds_the_graph(settings, falkordb_url):
     async with open_memory(settings.model_copy(update={"falkordb_url": SecretStr(falkordb_url)})) as memory:
         await say(memory, "My boat is called Petrel.")
         assert (
-            await flush_user(memory, USER, wait=True)
+            await flush_user(memory, USER)
             == "Learned 1 facts from 1 turns. Entered 1 relations in the graph."
         )
         assert await memory.graph.count(group_of(USER, "echoic")) == 1
@@ -82,7 +82,7 @@ async def test_flush_says_what_stands_in_the_graphs_way(settings):
         settings.model_copy(update={"falkordb_url": SecretStr("redis://localhost:1")})
     ) as memory:
         await say(memory, "My boat is called Petrel.")
-        said = await flush_user(memory, USER, wait=True)
+        said = await flush_user(memory, USER)
         assert said.startswith(
             "Learned 1 facts from 1 turns. The graph is not up to date (FalkorDB cannot be reached"
         )

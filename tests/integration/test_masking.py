@@ -70,7 +70,7 @@ async def test_no_store_holds_a_secret(memory, settings, model, lines, secret):
     """Neither rows, words of the index, spool nor queue; and the learning model is not shown it."""
     model.otherwise = facts(f"Has {secret}", turn=len(lines))
     call = await told(memory, *lines)
-    await flush_user(memory, "ana", wait=True)
+    await flush_user(memory, "ana")
     assert MASK in " ".join(await stored(memory)) and secret not in dump(settings)
     assert model.requests and secret not in model.asked() and await memory.facts.list("ana") == []
     assert secret not in (await call.recall("What is my PIN, password or card?", budget_s=5)).block
