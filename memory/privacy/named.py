@@ -1,9 +1,9 @@
 """Find what somebody names of what is remembered about them: by canonical words, in any language."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from uuid import UUID
 
 from echoic.memory.call import CallMemory
@@ -13,6 +13,7 @@ from echoic.memory.text.canonical import (
     is_unspaced,
     same,
     same_stem,
+    sentences,
     squash,
     together,
     tokens,
@@ -109,12 +110,53 @@ def _naming(items: Sequence[Item], what: str, language: Language) -> tuple[list[
     words = _words(what, language)
     telling = _telling(words, language)
     ways = [telling or words, *([one] for one in _as_one(what, telling))] if words else []
-    texts = [(item, tokens(shown(item.text, item.about))) for item in items]
+    texts = {item: tokens(shown(item.text, item.about)) for item in items}
     for write in (together, list):
-        found = [item for item, text in texts if _has_one(ways, write(text), language)]
+        found = [item for item, text in texts.items() if _has_one(ways, write(text), language)]
         if found:
-            return found, bool(telling) and write is together
+            ids = {item.id for item in found}
+            left = {item: text for item, text in texts.items() if item.id not in ids}
+            quoted = {one: _own_words(one, left[one], language) for one in _learned_from(found, left)}
+            learned = [one for one, said in quoted.items() if _any_has(ways, map(write, said), language)]
+            alike = all(_has_a_word(telling, left[fact], language) for fact in learned)
+            replies = _replies(found, left, telling, language)
+            return [*found, *learned, *replies], bool(telling) and write is together and alike
     return [], bool(telling)
+
+
+def _learned_from(found: Sequence[Item], left: Iterable[Item]) -> list[Item]:
+    """Facts of turns that are found, perhaps in other words: "has an allergy" for "I am allergic"."""
+    turns = {turn_id for one in found for turn_id in one.turn_ids}
+    return [item for item in left if item.kind == "fact" and not turns.isdisjoint(item.turn_ids)]
+
+
+def _own_words(fact: Item, text: Sequence[str], language: Language) -> list[list[str]]:
+    """The sentence of a fact's quote that says most of it; all of them where none says a word of it."""
+    quoted, told = [tokens(one) for one in sentences(fact.quote)], _telling(text, language)
+    shared = [sum(_stands(word, said, language) for word in told) for said in quoted]
+    return [said for said, count in zip(quoted, shared, strict=True) if count == max(shared)]
+
+
+def _replies(
+    found: Sequence[Item], left: Mapping[Item, Sequence[str]], telling: Sequence[str], language: Language
+) -> list[Item]:
+    """What the agent said next, where it has a word of what is named: "Peanuts, I see"."""
+    turns = sorted((item for item in (*found, *left) if item.kind == "turn"), key=lambda item: item.said_at)
+    return [
+        reply
+        for said, reply in pairwise(turns)
+        if (said.role, reply.role) == ("user", "assistant")
+        and said not in left
+        and _has_a_word(telling, left.get(reply, ()), language)
+    ]
+
+
+def _has_a_word(words: Sequence[str], text: Sequence[str], language: Language) -> bool:
+    return any(_stands(word, text, language) for word in words)
+
+
+def _any_has(ways: Sequence[Sequence[str]], texts: Iterable[Sequence[str]], language: Language) -> bool:
+    return any(_has_one(ways, text, language) for text in texts)
 
 
 def _has_one(ways: Sequence[Sequence[str]], text: Sequence[str], language: Language) -> bool:

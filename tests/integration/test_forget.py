@@ -14,11 +14,14 @@ from echoic.memory.privacy.forget import forget
 from echoic.memory.privacy.named import find_named
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.store.batches import users_with_open_turns
+from echoic.memory.text.canonical import sentences
 from echoic.memory.text.language import languages
-from echoic.memory.types import Caller, ForgetRequest, Forgotten, Turn
+from echoic.memory.types import Caller, Evidence, ForgetRequest, Forgotten, Turn
 from echoic.workers.learn.learner import Learner
 from tests.embedders import WordEmbedder
 from tests.integration.test_account import Learns, dump, left_in_spool, settled
+from tests.remembered import fact
+from tests.remembered import learn as put
 
 DOG, TOWN = "My dog is called Xylquor.", "I live in Porto."
 
@@ -209,6 +212,51 @@ async def test_what_is_written_together_is_one_thing(memory):
         await say(call, other, *same)
         named = await find_named(call, what, languages()[code[:2]])
         assert {item.text for item in named.turns} == {*same} and named.sure, code
+
+
+LEARNED = {
+    "en": "that I'm allergic to peanuts|Has an allergy to peanuts|I'm allergic to peanuts. I row.",
+    "de": "dass ich Vegetarier bin|Ernährt sich vegetarisch|Ich bin Vegetarier. Wir wohnen in Kiel.",
+    "es": "que soy alérgica al marisco|Tiene alergia al marisco|Soy alérgica al marisco. Vivo en Cádiz.",
+    "ru": "что я курю|Курильщик|Я курю. Живу в Твери.",
+    "ja": "花粉症|花粉にアレルギーがある|花粉症なんです。京都に住んでいます。",
+}
+
+
+async def test_what_was_learned_in_other_words_goes_too(memory):
+    """ "Done" would be untrue while a fact says the same; what was learned from its neighbour stays."""
+    for code, line in LEARNED.items():
+        call = await a_call(memory, code)
+        what, paraphrase, said = line.split("|")
+        (turn,) = await say(call, said)
+        second = sentences(said)[1]
+        quoted = {"user_id": code, "turn_ids": (turn,)}
+        other = fact(f"B: {second}", evidence=(Evidence(turn, said),), **quoted)
+        await put(memory, fact(paraphrase, evidence=(Evidence(turn, said),), **quoted), other)
+        named = await find_named(call, what, languages()[code])
+        assert [item.text for item in named.facts] == [paraphrase], code
+        assert named.things == 1 and {turn} == named.turn_ids
+
+
+async def test_a_fact_that_shares_no_word_with_what_is_named_is_asked_about(memory):
+    """It may be another: the model quoted more than it rests on."""
+    call = await a_call(memory)
+    (turn,) = await say(call, "I gave up meat.")
+    await put(memory, fact("Is vegetarian", turn_ids=(turn,), evidence=(Evidence(turn, "I gave up meat."),)))
+    named = await find_named(call, "that I gave up meat", languages()["en"])
+    assert len(named.facts) == 1 and not named.sure
+
+
+async def test_a_reply_that_repeats_it_goes_too(memory):
+    """In other words than the caller's; what the agent said to something else stays."""
+    call = await a_call(memory)
+    await say(call, "I am allergic to peanuts.")
+    replies = ("assistant", "An allergy to peanuts, noted."), ("user", TOWN), ("assistant", "Nuts!")
+    for role, text in replies:
+        await call.record(uuid4().hex, role, text)
+    await settled(memory)
+    await forget_named(call, "that I am allergic to peanuts")
+    assert (await known(memory))[0] == [TOWN, "Nuts!"]
 
 
 async def test_a_part_of_what_is_written_together_is_asked_about(memory):
