@@ -75,8 +75,8 @@ def plan_reply(items: Sequence[llm.ChatItem], tools: Sequence[llm.Tool], call: C
     request, results = _request(items, call), _results(items)
     told = [one.output for one in results if one.output != UNTOUCHED]
     if told:
-        confirmed = results[-1].name == "confirm_forgetting" and _is_last(seen)
-        rest = confirmed or (request is not None and bool(request.rest))
+        with_more = results[-1].name == "confirm_forgetting" and _messages(items)[-1] in seen
+        rest = with_more or (request is not None and bool(request.rest))
         spoken = " ".join(dict.fromkeys(told)) + (" " if rest else "")
         return ReplyPlan(seen, others, spoken, call_model=rest, asks=asks)
     if request is not None and _is_last(items) and any(tool in tools for tool in _tools_of(request)):

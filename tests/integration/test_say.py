@@ -178,6 +178,17 @@ async def test_what_else_is_said_with_the_yes_is_answered(memory):
     assert "dog" not in str(model.texts()) and "dog" not in str(await stored(memory))
 
 
+async def test_a_question_whose_answer_was_forgotten_is_not_answered_again(memory):
+    """It stands last in what the model may see: "Done. Your dog is called …" told what was forgotten."""
+    model = ScriptedLLM("Noted.", "Noted.", "Your dog is Xylquor.", "It is Xylquor.")
+    async with talk(memory, model) as say:
+        await say(DOG)
+        await say("The dog is four.")
+        await say("What pet do I have?")
+        await say("Forget about my dog.")
+        assert await say("Yes.") == ENGLISH["forgotten"]
+
+
 async def test_a_fact_that_was_learned_after_it_was_read_back_goes_too(memory):
     """A worker reads the turn while the caller is being asked."""
     async with talk(memory) as say:
