@@ -538,3 +538,25 @@ def test_a_word_for_somebody_that_is_not_known_is_no_other_person(said, fact, ab
 def test_whom_a_fact_is_about_need_not_stand_in_it_twice(lines, fact, about, reason):
     """Where the clause that it rests on names them, or they were named last; not where it is another's."""
     assert verdict(spoken(*lines), fact, about=about) == reason
+
+
+@pytest.mark.parametrize(
+    ("asks", "answers", "fact"),
+    [
+        ("What am I allergic to?", "You are allergic to peanuts.", "Is allergic to peanuts"),
+        ("Wo wohne ich denn?", "Du wohnst in Kiel.", "Wohnt in Kiel"),
+        ("¿A qué soy alérgica?", "Eres alérgica al marisco.", "Es alérgica al marisco"),
+        ("私の犬の名前は何ですか？", "犬の名前はポチですよ。", "犬の名前はポチ"),
+        ("मेरे कुत्ते का नाम क्या है?", "आपके कुत्ते का नाम शेरू है।", "कुत्ते का नाम शेरू है"),
+    ],
+)
+def test_what_the_agent_answers_is_no_fact_of_the_callers_question(asks, answers, fact):
+    """The question shares a word with it, and memory would confirm itself; what a question tells stands."""
+    for heard in (spoken(f"U: {asks}", f"A: {answers}"), spoken(f"A: {answers}", f"U: {asks}")):
+        assert (
+            verdict(heard, fact, quote=asks, turns=[1 + (heard.turns[0].role == "assistant")]) == "invented"
+        )
+    swims = spoken("A: The pool opens at nine.", "U: Is that when my daughter Nell swims?")
+    assert (
+        verdict(swims, "Daughter Nell swims", quote="my daughter Nell swims?", about="daughter, Nell") == ""
+    )

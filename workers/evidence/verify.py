@@ -230,9 +230,17 @@ def _is_said(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool
         or (spoken.takes_paraphrases and not _is_the_agents(operation.text, turns, spoken))
     ):
         return False
+    if is_question(operation.quote) and not answered and _has_agents_word(operation.text, everywhere, spoken):
+        return False
     return all(
         _was_said(word, operation, everywhere, spoken) for word in _exact_words(operation.text, spoken)
     )
+
+
+def _has_agents_word(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
+    """ "What am I allergic to?" bears out no "Is allergic to peanuts", though the agent answers so."""
+    agents = spoken.said(turn.text for turn in spoken.turns if turn.role == "assistant")
+    return any(spoken.among(word, agents) and not spoken.among(word, said) for word in spoken.content(fact))
 
 
 def _answers(fact: str, at: int, spoken: Spoken) -> bool:
