@@ -9,6 +9,7 @@ from uuid import UUID
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import MemoryFault
 from echoic.memory.text.canonical import (
+    clauses,
     has,
     is_unspaced,
     same,
@@ -131,10 +132,16 @@ def _learned_from(found: Sequence[Item], left: Iterable[Item]) -> list[Item]:
 
 
 def _own_words(fact: Item, text: Sequence[str], language: Language) -> list[list[str]]:
-    """The sentence of a fact's quote that says most of it; all of them where none says a word of it."""
-    quoted, told = [tokens(one) for one in sentences(fact.quote)], _telling(text, language)
-    shared = [sum(_stands(word, said, language) for word in told) for said in quoted]
-    return [said for said, count in zip(quoted, shared, strict=True) if count == max(shared)]
+    """What of its quote a fact rests on: the sentences that say most of it, or clauses that say as much."""
+    told = _telling(text, language)
+
+    def most(quoted: list[list[str]]) -> tuple[int, list[list[str]]]:
+        shared = [sum(_stands(word, said, language) for word in told) for said in quoted]
+        best = max(shared, default=0)
+        return best, [said for said, count in zip(quoted, shared, strict=True) if count == best]
+
+    by_sentence, by_clause = most([*map(tokens, sentences(fact.quote))]), most(clauses(fact.quote, language))
+    return (by_clause if by_clause[0] == by_sentence[0] > 0 else by_sentence)[1]
 
 
 def _replies(

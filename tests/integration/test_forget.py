@@ -247,6 +247,22 @@ async def test_a_fact_that_shares_no_word_with_what_is_named_is_asked_about(memo
     assert len(named.facts) == 1 and not named.sure
 
 
+@pytest.mark.parametrize(
+    ("said", "what", "other", "code"),
+    [
+        ("My dog is four, and I live in Faro.", "my dog", "Lives in Faro", "en"),
+        ("Mein Hund ist vier und ich wohne in Kiel.", "meinen Hund", "Wohnt in Kiel", "de"),
+    ],
+)
+async def test_what_was_learned_from_the_clause_beside_it_stays(memory, said, what, other, code):
+    """Though the model quoted the whole sentence."""
+    call = await a_call(memory)
+    (turn,) = await say(call, said)
+    await put(memory, fact(other, turn_ids=(turn,), evidence=(Evidence(turn, said),)))
+    gone = await forget_named(call, what, code)
+    assert gone.turns == {turn} and not gone.facts
+
+
 async def test_a_reply_that_repeats_it_goes_too(memory):
     """In other words than the caller's; what the agent said to something else stays."""
     call = await a_call(memory)
