@@ -16,6 +16,7 @@ from uuid import UUID
 import numpy as np
 from pgvector import HalfVector
 
+from echoic.memory.embedding.client import SharedEmbedder
 from echoic.memory.embedding.embedder import Vector
 from echoic.memory.service import Memory
 from echoic.memory.store.database import Connection
@@ -65,6 +66,8 @@ def caller(number: int) -> Caller:
 
 async def load(memory: Memory, seed: int = 7) -> None:
     """Fill an empty database with the bench's callers."""
+    if isinstance(memory.embedder, SharedEmbedder):
+        await memory.embedder.wait_ready()  # a question waits 0.1 s for a server that has just been joined
     jitter = np.random.default_rng(seed)
     pools = {kind: await _pool(memory, make(size), jitter) for kind, (make, size) in SENTENCES.items()}
     rows = _Rows(pools, random.Random(seed))
