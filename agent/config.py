@@ -8,7 +8,7 @@ from echoic.memory.config import names_server, read_settings
 from echoic.memory.identity.settings import PhoneSettings, long_enough
 
 # Few words, and never changed during a call: a provider's prefix cache holds as far as the prompt stays the
-# same byte for byte. No example: a local 1.5B model told every sixth caller of the cat in it.
+# same byte for byte. No example: a local 1.5B model told callers of the cat in it.
 DEFAULT_INSTRUCTIONS = """\
 You are Echoic, a warm and attentive voice assistant. You speak with one person, whom you remember from call \
 to call, and say "you" to them.

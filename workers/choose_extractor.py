@@ -15,6 +15,7 @@ from echoic.workers.model.chat import ChatModel
 log = logging.getLogger("echoic.choose")
 
 VERBATIM = "facts are not extracted; everything said is still kept word for word and found again"
+OFF = f"ECHOIC_EXTRACTOR is off: {VERBATIM}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ async def open_extractor(settings: MemorySettings, memory: Memory) -> ExtractorC
         StoreUnavailable: the verdict on the model can be neither read nor kept.
     """
     if settings.extractor == "off":
-        return ExtractorChoice(None, f"ECHOIC_EXTRACTOR is off: {VERBATIM}.")
+        return ExtractorChoice(None, OFF)
     if not is_configured(settings):
         why = "Set OPENAI_API_KEY or ECHOIC_LLM_URL, or `echoic model pull`."
         return ExtractorChoice(None, f"No extractor is configured: {VERBATIM}. {why}")

@@ -5,7 +5,7 @@ import asyncio
 from echoic.memory.errors import ConfigInvalid, MemoryFault, StoreUnavailable
 from echoic.memory.service import Memory
 from echoic.memory.store.batches import open_turns
-from echoic.workers.choose_extractor import open_extractor
+from echoic.workers.choose_extractor import OFF, open_extractor
 from echoic.workers.graph.ingest import open_ingester
 from echoic.workers.learn.learner import Learner, LearnReport
 
@@ -31,6 +31,8 @@ async def flush(memory: Memory, learner: Learner, user_id: str, *, wait: bool = 
 
 async def queue_user(memory: Memory, user_id: str) -> str:
     """What `echoic flush` does, and the sentence that it says: a worker is told to hurry."""
+    if memory.settings.extractor == "off":
+        return OFF
     if not await memory.jobs.enqueue_learn(user_id, hurry=True):
         return "Redis cannot be reached: a worker finds it by itself, later."
     if await memory.jobs.are_taken():

@@ -46,6 +46,13 @@ async def test_who_only_queues_asks_no_model(settings, embedder, model):
     assert model.requests == []
 
 
+async def test_where_nothing_is_learned_nothing_is_promised(settings, embedder):
+    """No worker will learn it."""
+    off = settings.model_copy(update={"extractor": "off"})
+    async with open_memory(off, embedder=embedder) as memory:
+        assert "ECHOIC_EXTRACTOR is off" in await queue_user(memory, "ana")
+
+
 async def test_a_worker_that_takes_jobs_is_told(settings, memory):
     """It says every half minute that it is there."""
     working = asyncio.create_task(run_worker(settings))
