@@ -73,6 +73,24 @@ def test_what_was_said_stands_in_any_words_for_it(said, quote, fact):
 
 
 @pytest.mark.parametrize(
+    ("said", "invented", "right"),
+    [
+        ("i'm mainly in essex", "Is with Ines in Essex", "Is in Essex"),
+        ("we've thirty people in the shop", "Shop has 3 people", "Shop has 30 people"),
+        ("il marito di mia sorella non paga mai nessuno", "Marito di Ines non paga", "Marito non paga"),
+        ("my number is 07700 900123", "Number is 7700 901", "Number is 0770 0900 123"),
+        ("i work in the kitchen at macdonalds", "Works at Donalds", "Works at Mac Donalds"),
+        ("bursadan çıktık eskişehire geldik", "Eskişehir'de kızı Ada var", "Eskişehir'de yaşıyor"),
+        ("والخميس نشتغل من البيت", "يعمل يوم الجمعة", "يعمل يوم الخميس"),
+    ],
+)
+def test_a_name_or_number_inside_others_was_not_said(said, invented, right):
+    """ "Ines" stands in "mainly in essex", 3 in 30; what is only spaced otherwise was said."""
+    heard = weak(spoken(f"U: {said}"))
+    assert (verdict(heard, invented), verdict(heard, right)) == ("invented", "")
+
+
+@pytest.mark.parametrize(
     ("said", "fields", "reason"),
     [
         ("I live in Leeds", {"fact": "Lives in Leeds", "quote": "I moved to Hull last year"}, "unsaid"),

@@ -1,9 +1,10 @@
 """A portion of a conversation as claims are held against it: canonical words, clause by clause."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from echoic.memory.text.canonical import numerals, place, same, sentences, squash, tokens
@@ -14,6 +15,8 @@ from echoic.memory.types import Fact, Turn
 QUOTED_SHARE = 0.8
 """Of a quote's words must stand in the turn: a model mends a stammer, or leaves out an "um"."""
 FEW_WORDS = 6
+MOST_PIECES = 4
+"""In which a fact writes one word that was said: "07700 900 123"."""
 Found = TypeVar("Found")
 _QUESTION = re.compile(r"[?？؟]\s*$")
 NAME = re.compile(r"[^\s,.;:!?()\"“”]+")
@@ -148,6 +151,27 @@ def holds(text: str, quote: Sequence[str], spoken: Spoken) -> bool:
         if where >= 0:
             at, found = where + 1, found + 1
     return found >= 2 and found >= QUOTED_SHARE * len(quote)
+
+
+def is_respaced(word: str, told: Sequence[str], said: Sequence[str]) -> bool:
+    """Whether a word, or words of a fact with it, are what was said, spaced otherwise: "mc donald".
+
+    Only of whole words: "Ines" stands in "mai nessuno", and 3 in 30, and neither was said.
+    """
+    text = squash(said)
+    runs = (told[at : at + size] for size in range(1, MOST_PIECES + 1) for at in range(len(told) - size + 1))
+    found = {run for pieces in runs if word in pieces and (run := squash(pieces)) in text}
+    bounds = {0, *accumulate(map(len, said))} if found else set()
+    return any(
+        start in bounds and start + len(run) in bounds for run in found for start in _starts(run, text)
+    )
+
+
+def _starts(run: str, text: str) -> Iterator[int]:
+    at = text.find(run)
+    while at >= 0:
+        yield at
+        at = text.find(run, at + 1)
 
 
 def best(told: Sequence[str], found: Sequence[Sequence[str]], spoken: Spoken) -> int:

@@ -17,7 +17,6 @@ the checks that need them say nothing.
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -29,17 +28,16 @@ from echoic.memory.text.canonical import (
     has,
     place,
     sentences,
-    squash,
     tokens,
 )
 from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language
 from echoic.memory.text.people import keys_in, names
 from echoic.memory.text.secrets import MASK
-from echoic.memory.text.time_words import YEAR, time_words_of
 from echoic.memory.types import CALLER
 from echoic.workers.evidence.denial import OPENING, is_denied
 from echoic.workers.evidence.known import is_like, is_named_in
+from echoic.workers.evidence.numbers import numbers_of, reckoned
 from echoic.workers.evidence.operations import AGENT, NOT_MEANT, Operation
 from echoic.workers.evidence.spoken import (
     NAME,
@@ -50,6 +48,7 @@ from echoic.workers.evidence.spoken import (
     canonical,
     holds,
     is_question,
+    is_respaced,
     places,
 )
 from echoic.workers.evidence.whose import (
@@ -62,11 +61,8 @@ MOST_FACT_CHARS = 500
 LEAST_MENDED, MENDED = 6, 0.85
 """Letters of a name, and how much of them must be equal, for it to be the one that was heard."""
 
+_APOSTROPHE = re.compile("['’ʼ`]")
 _DIGITS = re.compile(r"\d+")
-_CLOCK = re.compile(r"\b(\d{1,2})\s?[:.h時시点]\s?(\d{2})(?!\d)")
-_FRACTION = re.compile(r"\b(\d{1,2})[.,](25|5|75)(?!\d)")
-NOON, QUARTER = 12, 15
-TENS = range(20, 60, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +79,7 @@ class Verdict:
 
 def judged(operation: Operation, spoken: Spoken) -> Verdict:
     """Whether an operation is borne out, and by which turns."""
-    if len(operation.text) > MOST_FACT_CHARS:
+    if len(operation.text) > MOST_FACT_CHARS or MASK in operation.text:  # "The password is •••" tells nothing
         return Verdict("invented")
     turns = _evidence_turns(operation, spoken)
     spoken = spoken.in_language_of(operation.text or operation.quote, turns)
@@ -232,9 +228,16 @@ def _is_said(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool
         return False
     if is_question(operation.quote) and not answered and _has_agents_word(operation.text, everywhere, spoken):
         return False
-    return all(
-        _was_said(word, operation, everywhere, spoken) for word in _exact_words(operation.text, spoken)
+    # "85만" is said as 85, or as 850000
+    exact, read = _exact_words(operation.text, spoken), filter(_has_digit, spoken.words(operation.text))
+    unsaid = [word for word in exact if not _was_said(word, operation, everywhere, spoken)]
+    return not unsaid or (
+        all(map(_has_digit, unsaid)) and all(_was_said(word, operation, everywhere, spoken) for word in read)
     )
+
+
+def _has_digit(word: str) -> bool:
+    return any(map(str.isdigit, word))
 
 
 def _has_agents_word(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
@@ -287,12 +290,9 @@ def _is_the_agents(fact: str, turns: Sequence[int], spoken: Spoken) -> bool:
 
 def _shares(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
     """A word of its own, two common ones, a number that was spelled out, or a person by another word."""
-    run, told, functions = squash(said), spoken.words(fact), function_words(spoken.language.code)
+    told, functions = spoken.words(fact), function_words(spoken.language.code)
     telling = [word for word in said if word not in functions]
-    if any(
-        word in said or spoken.among(word, telling) or (len(word) > 2 and word.isdigit() and word in run)
-        for word in spoken.content(fact)
-    ):
+    if any(spoken.among(word, telling) or is_respaced(word, told, said) for word in spoken.content(fact)):
         return True
     if any(_is_heard_as(word, said) for word in told):
         return True
@@ -304,20 +304,30 @@ def _shares(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
 
 
 def _was_said(word: str, operation: Operation, said: Sequence[str], spoken: Spoken) -> bool:
-    if spoken.among(word, said) or word in squash(said) or word in spoken.otherwise:
+    if spoken.among(word, said) or word in spoken.otherwise:
         return True
-    if any(map(str.isdigit, word)):
+    if is_respaced(word, spoken.words(operation.text), said):
+        return True
+    if _bare(word, spoken.language) in {_bare(one, spoken.language) for one in said}:
+        return True
+    if _has_digit(word):
         # number words of this language are not read as digits: nothing can be said about it, but where a
         # secret was masked, of which a model may guess the digits, or numbers are written with signs
         digits = {*_DIGITS.findall(word)}
         is_readable = spoken.language.reads_numbers or any(
             MASK in turn.text or spoken.numerals(turn.text) for turn in spoken.turns
         )
-        known = {*_numbers_of(operation, spoken), *said, *_reckoned(operation.text, said)}
+        known = {*numbers_of(operation.when, spoken), *said, *reckoned(operation.text, said)}
         return digits <= known or not is_readable
     if word in calendar_words(spoken.language.code):
         return operation.when.begins is not None or operation.when.ends is not None
     return _is_heard_as(word, said)
+
+
+def _bare(word: str, language: Language) -> str:
+    """Without the article that is written together with it: "wal-khamis" is "al-khamis"."""
+    least = [one for one in language.proclitics if len(one) + 1 < len(word)]
+    return word.removeprefix(next(filter(word.startswith, least), ""))
 
 
 def _is_heard_as(word: str, said: Iterable[str]) -> bool:
@@ -335,56 +345,13 @@ def _exact_words(text: str, spoken: Spoken) -> list[str]:
     for number, match in enumerate(NAME.finditer(text)):
         word = match.group()
         named = number > 0 and word[:1].isupper() and not spoken.language.capital_nouns
-        pieces = [one for one in tokens(word.rstrip("+#")) if len(one) > 1 or one.isdigit()]
-        found += [one for one in pieces if named or one in calendar or any(map(str.isdigit, one))]
+        pieces = [one for one in tokens(_without_endings(word.rstrip("+#"))) if len(one) > 1 or one.isdigit()]
+        found += [one for one in pieces if named or one in calendar or _has_digit(one)]
     return found
 
 
-def _reckoned(text: str, said: Iterable[str]) -> set[str]:
-    """Numbers of a text that are said otherwise: "half past three" is 3:30 or 15:30, "two and a half" 2.5,
-    "eighty one" 1981."""
-    heard = {int(word) for word in said if word.isdecimal() and len(word) < 3}
-    hours = {hour % 24 for number in heard for hour in (number - 1, number, number + 11, number + 12)}
-    found = {str(hour) for hour in hours if hour > NOON and hour - NOON in heard}
-    for hour, minute in _CLOCK.findall(text):
-        # Arabic says 7:30 and 37 alike
-        is_joined = int(minute) in TENS and int(hour) % NOON + int(minute) in heard
-        if is_joined or (int(hour) in hours and (int(minute) % QUARTER == 0 or 60 - int(minute) in heard)):
-            found |= {hour, str(int(hour)), minute, str(int(minute))}
-    found |= {year for year in YEAR.findall(text) if int(year[2:]) in heard}
-    return found | {part for whole, part in _FRACTION.findall(text) if int(whole) in heard}
-
-
-def _numbers_of(operation: Operation, spoken: Spoken) -> frozenset[str]:
-    """The numbers that a fact's dates explain."""
-    found: set[str] = set()
-    is_month, days = (
-        _names_month_alone(operation.when.words, spoken),
-        _days_said(operation.when.words, spoken),
-    )
-    for moment in (operation.when.begins, operation.when.ends):
-        if moment is not None:
-            found |= {str(moment.month), str(moment.year), str(moment.year)[2:]}
-            is_another = moment.day not in days.get(moment.month, {moment.day})
-            found |= set() if is_month or is_another else {str(moment.day)}
-            for part in ("hour", "minute"):
-                value = getattr(moment, part, None)
-                found |= {str(value), f"{value:02}", str(value % 12)} if value is not None else set()
-    return frozenset(found)
-
-
-def _days_said(words: str, spoken: Spoken) -> dict[int, set[int]]:
-    """Days of each month that are said with it: "the seventeenth of December" is not the 27th."""
-    time, days = time_words_of(spoken.language.code), defaultdict(set)
-    for found in time.find("date", time.words(words)):
-        days[time.value(found, "month")].add(time.value(found, "day"))
-    return days
-
-
-def _names_month_alone(words: str, spoken: Spoken) -> bool:
-    """ "In January" has no day, whatever date a model gives it."""
-    time = time_words_of(spoken.language.code)
-    told = time.words(words)
-    if any(map(str.isdigit, told)) or not any(time.find("month", told)):
-        return False
-    return not (any(time.find("weekday", told)) or any(time.find("near", told)))
+def _without_endings(word: str) -> str:
+    """A name without what an apostrophe ties to it: "Eskişehir'de", "d'Artagnan"; with its digits."""
+    parts = _APOSTROPHE.split(word)
+    longest = max(parts, key=len)
+    return " ".join(part for part in parts if part == longest or _has_digit(part))
