@@ -70,7 +70,7 @@ def make_extractor(
 ) -> tuple[Extractor, ChatModel]:
     """The extractor that the settings name and the model it asks, without a verdict."""
     model, zone = model or ChatModel(settings), ZoneInfo(settings.timezone)
-    source: Source = ModelSource(model, zone, names=settings.graph != "off")
+    source: Source = ModelSource(model, zone, names=settings.graph != "off", grade=grade)
     if settings.extractor == "mem0":
         from echoic.workers.mem0.source import Mem0Source  # importing Mem0 takes 2.5 s
 

@@ -87,6 +87,9 @@ class Language:
     """Whole sentences in which a caller asks something of their memory (agent/commands/templates.py)."""
     answers: Mapping[str, str] = field(default_factory=dict)
     """What is said to those."""
+    example: Mapping[str, Any] = field(default_factory=dict)
+    """What facts are learned of: the `agent` asked, the `caller` said, which holds the quote and fact of an
+    `answer`, of somebody `other` and of their `own`; then was `asked`, and `said`."""
     stop_words: frozenset[str] = frozenset()
     """Words that no index holds, tuned with BM25; empty: stopwordsiso's, which only questions leave out."""
     talk: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

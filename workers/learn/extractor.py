@@ -117,15 +117,17 @@ class ModelSource:
 
     name = "echoic"
 
-    def __init__(self, model: ChatModel, zone: ZoneInfo, *, names: bool = False) -> None:
-        self._model, self._zone, self._names = model, zone, names
+    def __init__(
+        self, model: ChatModel, zone: ZoneInfo, *, names: bool = False, grade: Grade = "full"
+    ) -> None:
+        self._model, self._zone, self._names, self._grade = model, zone, names, grade
 
     async def operations(self, portion: Portion, known: Sequence[Fact]) -> Answer:
         """See `Extractor.extract`; of a cut answer the whole part is kept, and the rest asked again."""
         turns, asked = len(portion.turns), asked_of(portion.profile)
         try:
             found = await self._model.ask(
-                messages(portion, known, self._zone, names=self._names),
+                messages(portion, known, self._zone, names=self._names, grade=self._grade),
                 "operations",
                 schema(turns, len(known), most_operations(portion), names=self._names, asked=asked),
             )

@@ -81,7 +81,7 @@ async def tried(model: ChatModel, on_progress: Progress | None = None) -> Verdic
 
 async def _skills(model: ChatModel, grade: Grade, on_progress: Progress | None) -> dict[str, tuple[int, int]]:
     zone = ZoneInfo("UTC")
-    extractor = VerifiedExtractor(ModelSource(model, zone), zone, grade=grade)
+    extractor = VerifiedExtractor(ModelSource(model, zone, grade=grade), zone, grade=grade)
     right: dict[str, list[bool]] = {"answers": []}
     for number, call in enumerate(_calls()):
         if on_progress:

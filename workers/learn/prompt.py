@@ -1,7 +1,7 @@
 """What the learning model reads and must answer: byte-stable instructions with examples, then one portion.
 
 Instructions and examples are the same in every call, so that a server's prefix cache holds them. The examples
-are in several languages: a fact is written in the language it was said in.
+are in several languages, a weak model's in the caller's: a fact is written in the language it was said in.
 """
 
 import json
@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from echoic.memory.model_verdict import Grade
+from echoic.memory.text.language import Language, languages
 from echoic.memory.types import Fact
 from echoic.workers.learn.conversation import Portion, render
 from echoic.workers.learn.slots import instructions
@@ -132,22 +134,47 @@ _EXAMPLES: tuple[tuple[str, list[dict[str, Any]]], ...] = (
 )
 
 
+def _example_in(language: Language) -> tuple[str, list[dict[str, Any]]]:
+    """An example in the caller's own language."""
+    told = language.example
+    turns = [f"agent: {told['agent']}", f"caller: {told['caller']}"]
+    turns += [f"agent: {told['asked']}", f"caller: {told['said'][0]}"]
+    spoken = "\n".join(f"{number} {turn}" for number, turn in enumerate(turns, 1))
+    answer, other, own, said = (told[key] for key in ("answer", "other", "own", "said"))
+    return (
+        f"Known:\nnone\n\n{_MONDAY}\n{spoken}\n\n{_in_language(language)}",
+        [
+            _op([2], answer[0], answer[1], "home", 4, said="answered"),
+            _op([2], other[0], other[1], "family", 5, about=other[2]),
+            _op([2], own[0], own[1], "work", 7),
+            _op([4], said[0], said[1], "habits", 3, said="answered"),
+        ],
+    )
+
+
+def _in_language(language: Language) -> str:
+    return f'Each "fact" in {language.name}.'
+
+
 def messages(
-    portion: Portion, known: Sequence[Fact], zone: ZoneInfo, *, names: bool = False
+    portion: Portion, known: Sequence[Fact], zone: ZoneInfo, *, names: bool = False, grade: Grade = "full"
 ) -> list[Message]:
     """The whole conversation with the model.
 
-    It ends with the language that the caller speaks: small models else write facts in English.
+    It ends with the language that the caller speaks, and a model that only adds is shown that language alone:
+    small ones else write facts in English, which share no word with what was said, and are refused.
 
     Args:
         names: whether the schema asks for them.
+        grade: how far the model is trusted.
     """
-    language = portion.language.name
-    wishes = [f'Each "fact" in {language}.'] if language else []
+    language = portion.language
+    examples = [_example_in(language)] if grade == "adds" and language.example else _EXAMPLES
+    wishes = [_in_language(language)] if language.name else []
     wishes += ['"names": other people, places and organisations in the fact.'] if names else []
     told = "\n\n".join(filter(None, (SYSTEM, instructions(portion.profile))))
     asked: list[Message] = [{"role": "system", "content": told}]
-    for question, operations in _EXAMPLES:
+    for question, operations in examples:
         answer = json.dumps({"operations": operations}, ensure_ascii=False, separators=(",", ":"))
         asked += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     return [*asked, {"role": "user", "content": "\n\n".join([render(portion, known, zone), *wishes])}]
@@ -155,4 +182,5 @@ def messages(
 
 def fingerprint() -> str:
     """All that is the same in every question; a grade of a model holds for these words."""
-    return json.dumps([SYSTEM, [question for question, _ in _EXAMPLES], [ops for _, ops in _EXAMPLES]])
+    own = [_example_in(language) for language in languages().values()]
+    return json.dumps([SYSTEM, _EXAMPLES, own])
