@@ -62,7 +62,7 @@ async def flush_user(memory: Memory, user_id: str) -> str:
             "The model's answer could not be used; nothing is lost, a worker tries again. See `echoic jobs`."
         )
     others = waited - report.turns
-    beside = f" Another worker learned {others}." if others > 0 else ""
+    beside = f" Another worker took {others} turns." if others > 0 else ""
     learned = f"Learned {report.facts} facts from {report.turns} turns.{beside}"
     return learned + await _feed_graph(memory, user_id)
 

@@ -87,7 +87,7 @@ async def test_what_another_worker_learned_meanwhile_is_told(settings, memory, m
     done, _ = await asyncio.wait({ours}, timeout=1)
     go_on.set()
     assert not done and (await other).facts == 1
-    assert await ours == "Learned 0 facts from 0 turns. Another worker learned 1."
+    assert await ours == "Learned 0 facts from 0 turns. Another worker took 1 turns."
     await extractor.close()
 
 
