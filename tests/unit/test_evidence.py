@@ -72,6 +72,11 @@ def test_what_was_said_stands_in_any_words_for_it(said, quote, fact):
     assert verdict(spoken(f"U: {said}"), fact, quote=quote) == ""
 
 
+def test_what_was_masked_is_no_fact():
+    heard = spoken("U: the wifi password is •••, and i live in leeds")
+    assert [verdict(heard, one) for one in ("Password is •••", "Lives in Leeds")] == ["invented", ""]
+
+
 @pytest.mark.parametrize(
     ("said", "invented", "right"),
     [
