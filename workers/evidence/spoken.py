@@ -74,7 +74,8 @@ class Spoken:
 
     def among(self, word: str, words: Iterable[str]) -> bool:
         """Whether a form of the word is there."""
-        return any(same(word, one, self.language) for one in words)
+        words = set(words)  # what a long turn says is there many times
+        return word in words or any(same(word, one, self.language) for one in words)
 
     def heard(self) -> list[str]:
         """All that the caller said, and what is known."""

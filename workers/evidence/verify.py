@@ -308,7 +308,8 @@ def _was_said(word: str, operation: Operation, said: Sequence[str], spoken: Spok
         return True
     if is_respaced(word, spoken.words(operation.text), said):
         return True
-    if _bare(word, spoken.language) in {_bare(one, spoken.language) for one in said}:
+    language = spoken.language
+    if language.proclitics and _bare(word, language) in {_bare(one, language) for one in said}:
         return True
     if _has_digit(word):
         # number words of this language are not read as digits: nothing can be said about it, but where a
