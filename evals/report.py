@@ -216,7 +216,7 @@ def _extraction(results: list[dict[str, Any]]) -> Iterator[str]:
         "answers: `survived` are the right ones that were learned, `refused` the wrong ones that were not. "
         "The four shares in the middle are HaluMem's.",
         "",
-        "| Model | exchanges | extraction recall | extraction accuracy | update correctness | "
+        "| Model, commit | exchanges | extraction recall | extraction accuracy | update correctness | "
         "false-memory resistance | true facts ended | survived | refused | seconds, tokens an exchange |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -224,7 +224,7 @@ def _extraction(results: list[dict[str, Any]]) -> Iterator[str]:
         names = "extraction_recall extraction_accuracy update_correctness false_memory_resistance".split()
         shares = " | ".join(_share(result[name]) for name in names)
         replayed = " | ".join(_share(result[key]) if key in result else "" for key in ("survived", "refused"))
-        model = ", ".join(str(result[key]) for key in ("model", "extractor", "grade") if result.get(key))
+        model = ", ".join(filter(None, map(result.get, ("model", "extractor", "grade", "commit"))))
         cost = f"{result['seconds_per_case']:.1f}, {result['tokens_per_case']}"
         kind = f" `{result['only']}…`" if result.get("only") else ""
         kind += f", one in {result['one_in']}" if result.get("one_in", 1) > 1 else ""
