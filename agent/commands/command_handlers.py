@@ -13,7 +13,7 @@ from echoic.agent.commands.memory_commands import MemoryCommand, parse_memory_co
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import MemoryFault
 from echoic.memory.privacy.forget import forget, restated
-from echoic.memory.privacy.named import Named, find_named
+from echoic.memory.privacy.named import Named, find_named, named_in
 from echoic.memory.recall.prompt import excerpt
 from echoic.memory.store.turns import turn_id_for
 from echoic.memory.text.language import UNKNOWN, Language, languages
@@ -65,6 +65,8 @@ async def execute(request: MemoryCommand, spoken: CommandContext) -> str:
     if spoken.call.capture is not None:
         await spoken.call.capture.drained()  # what was said just before may still be on its way to its row
     match request.wish:
+        case "stop_remembering" | "remember_again" if request.likely and _may_be_kept(spoken):
+            return spoken.say("question")
         case "what_do_you_know":
             return await _tell(spoken)
         case "stop_remembering":
@@ -74,24 +76,27 @@ async def execute(request: MemoryCommand, spoken: CommandContext) -> str:
         case "forget_everything":
             return spoken.say("not_all")
         case "dont_remember_this":
-            return await _forget_last(spoken, "not_kept", this_alone=request.this_alone)
+            return await _forget_last(spoken, "not_kept", request)
         case "confirm_forgetting":
             return await _forget_confirmed(spoken, with_yes=not request.rest)
         case "forget_that" if request.about:
-            return await _forget_named(spoken, request)
+            return await _forget_named(
+                spoken, await _named_by(request, spoken) if request.likely else request
+            )
         case "forget_that":
-            return await _forget_last(spoken, "forgotten")
+            return await _forget_last(spoken, "forgotten", request)
         case "nothing":
             return UNTOUCHED
 
 
-async def _forget_last(spoken: CommandContext, done: str, *, this_alone: bool = False) -> str:
-    """Forget the last exchange: what the caller said before this wish, the reply, and what of memory that
-    reply told again.
+def _may_be_kept(spoken: CommandContext) -> bool:
+    return spoken.memory.persistent and spoken.memory.memory.settings.consent != "off"
 
-    Args:
-        this_alone: forget the words of the wish itself, and nothing before them.
-    """
+
+async def _forget_last(spoken: CommandContext, done: str, request: MemoryCommand) -> str:
+    """Forget the last exchange: what the caller said before this wish, the reply, and what of memory that
+    reply told again; or the words of the wish alone. What is only likely wished is read back."""
+    this_alone = request.this_alone
     wish, before = spoken.messages[-1:], [] if this_alone else _last_exchange(spoken.messages)
     turns = {spoken.turn_id(message) for message in (*before, *wish)} | _heard_since(spoken, [*before, *wish])
     if not this_alone and not before:
@@ -102,7 +107,18 @@ async def _forget_last(spoken: CommandContext, done: str, *, this_alone: bool = 
     turns |= {item.id for item in told_again if item.kind == "turn"}
     facts = frozenset(item.id for item in told_again if item.kind == "fact")
     relations = tuple(item for item in told_again if item.kind == "relation")
-    return await _forget(spoken, ForgetRequest(frozenset(turns), fact_ids=facts, relations=relations), done)
+    wanted = ForgetRequest(frozenset(turns), fact_ids=facts, relations=relations)
+    if request.likely:
+        return _ask(spoken, wanted, f"“{excerpt((before or wish)[0].text_content or '', SHOWN_CHARS)}”")
+    return await _forget(spoken, wanted, done)
+
+
+async def _named_by(request: MemoryCommand, spoken: CommandContext) -> MemoryCommand:
+    """The same wish, with what it names of what is remembered nearest to its words."""
+    recall = await spoken.memory.recall(request.about)
+    own = {*map(spoken.turn_id, spoken.messages[-1:])}
+    items = [item for item in recall.used if own.isdisjoint(item.turn_ids)]
+    return replace(request, about=named_in(request.about, items, spoken.language), perhaps=True)
 
 
 async def _forget_named(spoken: CommandContext, request: MemoryCommand) -> str:
@@ -117,8 +133,13 @@ async def _forget_named(spoken: CommandContext, request: MemoryCommand) -> str:
     if not named.reached:  # without a yes, only from this call
         spoken.memory.forget_items(wanted.turn_ids | wanted.lone_turn_ids | wanted.fact_ids)
         return spoken.say("out_of_reach")
-    question = _read_back(spoken, named)
-    spoken.call.pending = PendingForget(spoken.memory, wanted, request.about, question)
+    return _ask(spoken, wanted, _read_back(spoken, named), request.about)
+
+
+def _ask(spoken: CommandContext, wanted: ForgetRequest, what: str, named: str = "") -> str:
+    """The question at whose yes it goes."""
+    question = spoken.say("read_back", what=what)
+    spoken.call.pending = PendingForget(spoken.memory, wanted, named, question)
     return question
 
 
@@ -160,14 +181,13 @@ def _without(own: Collection[UUID], named: Named) -> Named:
 
 
 def _read_back(spoken: CommandContext, named: Named) -> str:
-    """One sentence: the most important of what would go, and how much goes with it."""
+    """The most important of what would go, and how much goes with it."""
     first, *facts = [*named.facts, *named.sentences]
     sentences = len(named.sentences) - (not named.facts)
     counts = (("fact", len(facts) - sentences), ("sentence", sentences))
     more = [spoken.say(f"{one}s" if count > 1 else one, count=count) for one, count in counts if count]
     text = excerpt(first.text, SHOWN_CHARS).rstrip(".。।")
-    things = spoken.say("and").join(filter(None, [", ".join([f"“{text}”", *more[:-1]]), *more[-1:]]))
-    return spoken.say("read_back", what=things)
+    return spoken.say("and").join(filter(None, [", ".join([f"“{text}”", *more[:-1]]), *more[-1:]]))
 
 
 async def _forget(spoken: CommandContext, wanted: ForgetRequest, done: str) -> str:

@@ -22,6 +22,7 @@ from livekit.agents import RunContext, function_tool, llm
 from echoic.agent.call.call import Call
 from echoic.agent.call.registry import call_of
 from echoic.agent.commands.command_handlers import UNTOUCHED, CommandContext, answer, execute, may_forget
+from echoic.agent.commands.likely import likely_wish
 from echoic.agent.commands.memory_commands import (
     Asked,
     MemoryCommand,
@@ -105,8 +106,11 @@ def _request(items: Sequence[llm.ChatItem], call: Call) -> MemoryCommand | None:
     last = next((at for at in reversed(range(len(messages))) if messages[at].role == "user"), None)
     if last is None:
         return None
-    asked = _asked(messages[last - 1], call) if last else ""
-    return parse_memory_command(messages[last].text_content or "", asked=asked)
+    asked, words = _asked(messages[last - 1], call) if last else "", messages[last].text_content or ""
+    found = parse_memory_command(words, asked=asked)
+    if found is None and not asked and (kind := call.likely_wishes.get(words)):
+        return likely_wish(words, kind)
+    return found
 
 
 def _messages(items: Sequence[llm.ChatItem]) -> list[llm.ChatMessage]:
@@ -179,7 +183,9 @@ def _without_wishes(items: Sequence[llm.ChatItem], call: Call) -> list[llm.ChatI
 def _take_plain_wish(kept: list[llm.ChatItem], call: Call) -> bool:
     """Take the wish that stands last, if it is nothing but a wish to be remembered or not."""
     request = _request(kept, call)
-    if request is None or request.rest or request.wish == "what_do_you_know" or not _is_last(kept):
+    if request is None or request.rest or request.likely or not _is_last(kept):
+        return False
+    if request.wish == "what_do_you_know":
         return False
     kept.pop()
     return True
@@ -222,10 +228,10 @@ async def _by_tool(request: MemoryCommand, context: RunContext) -> str:
         call.call_memory,
         _messages(_without_wishes(call.shown(conversation_of(session)), call)),
     )
-    used, heard = call.recalls.used_before(messages), _request(messages, call)
+    used, heard, language = call.recalls.used_before(messages), _request(messages, call), UNKNOWN
     if heard is not None and heard.wish in (request.wish, "nothing"):
         request, language = heard, heard.language
-    else:
+    if language is UNKNOWN:
         language = await asyncio.to_thread(_language, messages, memory.choices.language_code)
     spoken = CommandContext(call, memory, language, messages, used)
     return await memory.finish(_finished(request, spoken, session), "say.carry_out")

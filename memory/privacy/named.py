@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from itertools import groupby, pairwise
 from uuid import UUID
 
@@ -28,6 +29,9 @@ MOST_NAMED = 4
 """Words in what is named; more is a sentence about something else."""
 MOST_PIECES = 4
 """Words that one word may be written as: "mother in law", "L'Haÿ les Roses"."""
+
+LEAST_SHARED = 2
+"""Letters that name something where no spaces are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,32 @@ def names_something(what: str, language: Language) -> bool:
         and not has((*language.negation, *language.breaks), said)
         and not has(acts, said[:1])
     )
+
+
+def named_in(sentence: str, items: Sequence[Item], language: Language) -> str:
+    """What a sentence names of these: its longest run of telling words, or of letters where no spaces are
+    written, that stands in one of them, first in the first; empty where none does."""
+    telling, named = _telling(_words(sentence, language), language), ""
+    for item in items:
+        text = together(tokens(shown(item.text, item.about)))
+        shared = [_shared(word, text, language) for word in telling]
+        for stands, run in groupby(shared, bool):
+            named = max(named, " ".join(list(run)[:MOST_NAMED]) if stands else "", key=_length)
+    return named
+
+
+def _shared(word: str, text: Sequence[str], language: Language) -> str:
+    """Of a word what stands in a text: all of it, in some form, or of unspaced letters the longest part."""
+    if not is_unspaced(word):
+        return word if _stands(word, text, language) else ""
+    said = squash(text)
+    part = SequenceMatcher(None, word, said, autojunk=False).find_longest_match()
+    return word[part.a : part.a + part.size] if part.size >= LEAST_SHARED else ""
+
+
+def _length(named: str) -> int:
+    """In words; letters where no spaces are written."""
+    return len(named) if is_unspaced(named) else len(named.split())
 
 
 def _naming(items: Sequence[Item], what: str, language: Language) -> tuple[list[Item], bool]:

@@ -1,0 +1,107 @@
+"""Wishes about memory that no sentence of the language files is like are asked about before anything is done,
+where the model is shown no tools. On real stores, with the real embedding models."""
+
+import pytest
+
+from echoic.memory.recall.prompt import NOTHING_DELETED
+from echoic.memory.service import open_memory
+from echoic.memory.text.language import languages
+from tests.agents import ScriptedLLM
+from tests.integration.test_say import DOG, ENGLISH, QUESTION, TOWN, stored, talk
+
+NUMBER = "My work number is 0161 496 0000."
+RID = "hiya um could you get rid of my work number i don't work there anymore"
+SORRY = "Oh God, I shouldn't have told you that. Can you just wipe that last bit?"
+
+
+@pytest.fixture
+async def memory(memory_settings, embedder):
+    async with open_memory(memory_settings, embedder=embedder) as opened:
+        yield opened
+
+
+async def test_what_a_sentence_names_is_read_back_and_goes_at_a_yes(memory):
+    """The named thing alone, of several that memory holds."""
+    async with talk(memory) as say:
+        await say(DOG)
+        await say(NUMBER)
+        await say(TOWN)
+        question = await say(RID)
+        assert question == ENGLISH["read_back"].format(what=f"“{NUMBER.rstrip('.')}”")
+        assert NUMBER in await stored(memory)
+        assert await say("Yes, please.") == ENGLISH["forgotten"]
+    assert not [text for text in await stored(memory) if "number" in text]
+    assert {DOG, TOWN} <= {*await stored(memory)}
+
+
+async def test_what_was_just_said_is_read_back(memory):
+    """And stays without a yes."""
+    model = ScriptedLLM("Noted.", "Noted.", "As you like.")
+    async with talk(memory, model) as say:
+        await say(TOWN)
+        await say(DOG)
+        assert await say(SORRY) == ENGLISH["read_back"].format(what=f"“{DOG}”")
+        assert await say("No, keep it.") == "As you like." and NOTHING_DELETED in model.texts()[-1]
+        assert DOG in await stored(memory)
+    async with talk(memory, user_id="bob") as say:
+        await say(TOWN)
+        await say(DOG)
+        await say(SORRY)
+        assert await say("Yes.") == ENGLISH["forgotten"]
+    kept = await stored(memory, "bob")
+    assert TOWN in kept and SORRY not in kept and DOG not in kept
+
+
+async def test_whether_they_are_remembered_at_all_is_asked(memory):
+    """The question that consent needs, whose answer counts."""
+    async with talk(memory) as say:
+        await say(DOG)
+        assert await say("from today on i'd really rather you didn't keep a thing about me") == QUESTION
+        await say("No.")
+        await say(TOWN)
+    assert TOWN not in await stored(memory)
+
+
+async def test_a_wish_in_another_language_is_asked_about_in_it(memory):
+    """Also one that names what was said in another script."""
+    async with talk(memory) as say:
+        await say("我老公叫大伟，他在医院工作。")
+        await say("我住在上海，喜欢喝茶。")
+        question = await say("我跟你讲过的我老公的事，能不能帮我删掉？")
+        assert "大伟" in question and "上海" not in question
+        assert await say("好的。") == languages()["zh"].answers["forgotten"]
+    assert "大伟" not in str(await stored(memory)) and "上海" in str(await stored(memory))
+
+
+async def test_what_names_nothing_is_left_to_the_model(memory):
+    """Which is told that nothing was deleted."""
+    model = ScriptedLLM("Noted.", "As you like.")
+    async with talk(memory, model) as say:
+        await say(TOWN)
+        assert (
+            await say("ah could you take my sister's old address out, she moved ages ago") == "As you like."
+        )
+        assert NOTHING_DELETED in model.texts()[-1]
+    assert TOWN in await stored(memory)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "i always forget where i put my keys, it drives my wife mad",
+        "can you delete the onions from my order please",
+        "my husband said i should just forget about him",
+    ],
+)
+async def test_what_only_sounds_like_a_wish_is_none(memory, words):
+    """The model answers, and nothing is asked."""
+    async with talk(memory, ScriptedLLM("Noted.", "Of course.")) as say:
+        await say(DOG)
+        assert await say(words) == "Of course."
+
+
+async def test_a_model_with_tools_decides_itself(memory):
+    """It understands more than a second key."""
+    async with talk(memory, ScriptedLLM("Noted.", "Shall I?"), model_calls_tools=True) as say:
+        await say(NUMBER)
+        assert await say(RID) == "Shall I?"
