@@ -18,15 +18,19 @@ from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
 from echoic.agent.call.call import Call
 from echoic.agent.call.registry import call_of
 from echoic.agent.call.telemetry import record_recall
-from echoic.agent.commands.likely import likely_kind
-from echoic.agent.commands.memory_commands import parse_memory_command
-from echoic.agent.commands.memory_tools import TOOLS, ReplyPlan, consent_question, has_words, plan_reply
+from echoic.agent.commands.memory_tools import (
+    TOOLS,
+    ReplyPlan,
+    consent_question,
+    has_words,
+    note_likely,
+    plan_reply,
+)
 from echoic.agent.conversation import ALWAYS_SHOWN, previous_words, unanswered
 from echoic.agent.livekit_api import current_session
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import MemoryFault
 from echoic.memory.recall.prompt import OPEN, compose, noted
-from echoic.memory.text.words import is_small_talk
 from echoic.memory.types import Recall, TierResult
 
 log = logging.getLogger("echoic.agent")
@@ -128,23 +132,14 @@ async def _look_ahead(call: Call, items: Sequence[llm.ChatItem]) -> None:
 
 
 async def _note_likely_wish(call: Call, items: Sequence[llm.ChatItem]) -> None:
-    """A model that is shown no tools can take no wish: what the words mean says whether they are one, while
-    memory is looked up."""
-    if call.shows_tools or (at := unanswered(items)) is None:
-        return
-    words, memory = items[at].text_content or "", call.call_memory.memory  # type: ignore[union-attr]
-    if words in call.likely_wishes or parse_memory_command(words) or is_small_talk(words):
-        return
+    """What the words may wish of memory is asked of their meaning while memory is looked up."""
     try:
-        async with asyncio.timeout(memory.settings.recall_budget_s):
-            kind = await likely_kind(words, memory.embedder)
+        async with asyncio.timeout(call.call_memory.memory.settings.recall_budget_s):
+            await note_likely(items, call)
     except (TimeoutError, MemoryFault):
         return  # the words stay with the model, which is told that nothing was deleted
     except Exception as exc:
         log.error("turn.wish_broke", extra={"error": type(exc).__name__})
-        return
-    if kind != "nothing":
-        call.likely_wishes[words] = kind
 
 
 def _plan(call: Call, items: list[llm.ChatItem], tools: list[llm.Tool]) -> ReplyPlan:

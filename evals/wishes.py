@@ -10,14 +10,14 @@ languages with a file, `data/wishes-learned.jsonl`, plain ones of tests/unit/wis
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import numpy as np
 import typer
 
-from echoic.agent.commands.likely import KINDS, LONGEST_CHARS, Floats, likelihoods, most_likely
+from echoic.agent.commands.likely import LONGEST_CHARS, WISHES, Floats, likelihoods, most_likely
 from echoic.agent.commands.memory_commands import parse_memory_command, speaks_of_forgetting
 from echoic.memory.embedding import e5
 from echoic.memory.text.language import languages
@@ -46,7 +46,7 @@ def main(
     model = e5.load_e5(e5.e5_file())
     if train:
         texts = [*learned(), *of_half("open", languages())]
-        weights = fitted(_vectors(model, [text for _, text in texts]), [kind for kind, _ in texts])
+        weights = fitted(vectors_of(model, [text for _, text in texts]), [kind for kind, _ in texts], WISHES)
         WEIGHTS.parent.mkdir(exist_ok=True)
         np.save(WEIGHTS, weights.astype(np.float16))
         print(f"{len(texts)} texts, {weights.size} weights, in {WEIGHTS.name}")
@@ -65,7 +65,7 @@ def main(
 def measure(half: str, model: e5.E5, weights: Floats) -> dict[str, Any]:
     """The figures of a half."""
     cases = of_half(half)
-    likely = likelihoods(_vectors(model, [text for _, text in cases]), weights)
+    likely = likelihoods(vectors_of(model, [text for _, text in cases]), weights)
     found = []
     for (kind, text), each in zip(cases, likely, strict=True):
         sentence = parse_memory_command(text)
@@ -125,14 +125,14 @@ def learned() -> Iterator[tuple[str, str]]:
         yield from (("nothing", text) for text in facts.values())
 
 
-def fitted(vectors: Floats, kinds: list[str]) -> Floats:
-    """Softmax regression with a ridge, shape (385, kinds)."""
+def fitted(vectors: Floats, kinds: Sequence[str], known: Sequence[str]) -> Floats:
+    """Softmax regression with a ridge, shape (385, known kinds)."""
     rows = np.hstack([vectors, np.ones((len(vectors), 1), np.float32)])
-    wanted = np.eye(len(KINDS), dtype=np.float32)[[KINDS.index(kind) for kind in kinds]]
+    wanted = np.eye(len(known), dtype=np.float32)[[known.index(kind) for kind in kinds]]
     ridge = np.full((rows.shape[1], 1), RIDGE, np.float32)
     ridge[-1] = 0
     step = 1 / (np.linalg.norm(rows, 2) ** 2 / 2 + RIDGE)
-    weights = ahead = np.zeros((rows.shape[1], len(KINDS)), np.float32)
+    weights = ahead = np.zeros((rows.shape[1], len(known)), np.float32)
     for at in range(STEPS):
         slope = rows.T @ (likelihoods(vectors, ahead) - wanted) + ridge * ahead
         before, weights = weights, ahead - step * slope
@@ -140,7 +140,8 @@ def fitted(vectors: Floats, kinds: list[str]) -> Floats:
     return weights
 
 
-def _vectors(model: e5.E5, texts: list[str]) -> Floats:
+def vectors_of(model: e5.E5, texts: list[str]) -> Floats:
+    """As a question's, shape (texts, 384)."""
     with typer.progressbar(texts, label="Reading") as shown:
         return np.vstack([model.encode([text], e5.ASKED) for text in shown])
 

@@ -79,8 +79,9 @@ class Call:
         """Set by whoever wires the call."""
         self.shows_tools = shows_tools
         self.pending: PendingForget | None = None
-        self.likely_wishes: dict[str, str] = {}
-        """Kinds (agent/commands/likely.py), by the words, where the model is shown no tools."""
+        self.likely: dict[tuple[str, str], str] = {}
+        """Kinds of wishes and answers (agent/commands/likely.py), by what was asked and said, where the model
+        is shown no tools."""
         self.render = render or _block
         self.recalls = RecallHistory()
         self.identity_known = asyncio.Event()

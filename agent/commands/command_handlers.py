@@ -78,7 +78,7 @@ async def execute(request: MemoryCommand, spoken: CommandContext) -> str:
         case "dont_remember_this":
             return await _forget_last(spoken, "not_kept", request)
         case "confirm_forgetting":
-            return await _forget_confirmed(spoken, with_yes=not request.rest)
+            return await _forget_confirmed(spoken, request)
         case "forget_that" if request.about:
             return await _forget_named(
                 spoken, await _named_by(request, spoken) if request.likely else request
@@ -143,18 +143,21 @@ def _ask(spoken: CommandContext, wanted: ForgetRequest, what: str, named: str = 
     return question
 
 
-async def _forget_confirmed(spoken: CommandContext, *, with_yes: bool) -> str:
-    """What was read back goes, with the wish, the question, and what was learned meanwhile.
+async def _forget_confirmed(spoken: CommandContext, request: MemoryCommand) -> str:
+    """What was read back goes, with the wish, the question, the yes, and what was learned meanwhile.
 
-    Args:
-        with_yes: also the yes itself; words that came with it still want an answer.
+    What is only likely a yes is asked again: of twenty who refused, meaning takes one for it.
     """
     pending, talk = spoken.call.pending, spoken.messages[-3:]
     if pending is None or len(talk) < 3 or not may_forget(spoken.call, talk[1]):
         return UNTOUCHED
+    said = {spoken.turn_id(message) for message in talk} | _heard_since(spoken, talk)
+    if request.likely:
+        wanted = replace(pending.wanted, turn_ids=pending.wanted.turn_ids | said)
+        spoken.call.pending = replace(pending, wanted=wanted)
+        return pending.question
     spoken.call.pending = None
-    also = {spoken.turn_id(message) for message in talk} | _heard_since(spoken, talk)
-    also -= set() if with_yes else {spoken.turn_id(talk[-1])}
+    also = said - ({spoken.turn_id(talk[-1])} if request.rest else set())  # more words want an answer
     late = (await find_named(spoken.memory, pending.what, spoken.language)).facts
     facts = {fact.id for fact in late if not pending.wanted.lone_turn_ids.isdisjoint(fact.turn_ids)}
     wanted = replace(

@@ -1,4 +1,5 @@
-"""Wishes about memory that no sentence of the language files is like, told by what the words mean.
+"""Wishes about memory, and a yes to what was read back, told by meaning: no sentence of the language files is
+like them.
 
 The second key beside whole sentences, for models that are shown no tools: softmax regression over
 multilingual e5's vector of the words. Its weights come from examples in fifteen languages (`python -m
@@ -18,7 +19,7 @@ from echoic.agent.commands.memory_commands import CommandName, MemoryCommand
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.embedding.spaces import E5
 
-KINDS = (
+WISHES = (
     "nothing",
     "what_do_you_know",
     "forget_that",
@@ -28,27 +29,31 @@ KINDS = (
     "remember_again",
     "forget_everything",
 )
+ANSWERS = ("unsure", "no", "yes")
+"""To "Shall I forget this?"."""
 LEAST_LIKELY = 0.6
 LONGEST_CHARS = 300
 """Of words that may be a wish; longer ones tell more than that."""
 Floats = npt.NDArray[np.float32]
 
 
-async def likely_kind(words: str, embedder: Embedder) -> str:
-    """Which of `KINDS` these words most likely are; "nothing" also where the embedding in use has no
-    multilingual e5 in it.
+async def likely_kind(words: str, embedder: Embedder, *, answer: bool = False) -> str:
+    """Which of `WISHES` these words most likely are, or of `ANSWERS`; the first of them also where the
+    embedding in use has no multilingual e5 in it.
 
     Takes the time of one embedding.
 
     Raises:
         ModelUnavailable: the embedding does not answer.
     """
+    kinds = ANSWERS if answer else WISHES
     if len(words) > LONGEST_CHARS:
-        return "nothing"
+        return kinds[0]
     vector = (await embedder.embed(words, across=True))[E5]
     if not vector.any():
-        return "nothing"
-    return most_likely(likelihoods(vector / np.linalg.norm(vector), _weights()))
+        return kinds[0]
+    likely = likelihoods(vector / np.linalg.norm(vector), weights_of("answers" if answer else "wishes"))
+    return likely_answer(likely) if answer else most_likely(likely)
 
 
 def likely_wish(words: str, kind: str) -> MemoryCommand:
@@ -59,7 +64,7 @@ def likely_wish(words: str, kind: str) -> MemoryCommand:
 
 
 def likelihoods(vectors: Floats, weights: Floats) -> Floats:
-    """How likely each of `KINDS` is.
+    """How likely each kind is.
 
     Args:
         vectors: e5's, of unit length, shape (..., 384).
@@ -73,11 +78,17 @@ def likelihoods(vectors: Floats, weights: Floats) -> Floats:
 
 def most_likely(likely: Floats) -> str:
     """The likeliest wish, if some wish or other is likely enough."""
-    return KINDS[1 + int(likely[1:].argmax())] if likely[1:].sum() >= LEAST_LIKELY else "nothing"
+    return WISHES[1 + int(likely[1:].argmax())] if likely[1:].sum() >= LEAST_LIKELY else "nothing"
+
+
+def likely_answer(likely: Floats) -> str:
+    """The answer that is likely enough."""
+    return ANSWERS[int(likely.argmax())] if likely.max() >= LEAST_LIKELY else "unsure"
 
 
 @cache
-def _weights() -> Floats:
-    stored = files("echoic.agent.commands").joinpath("model", "wishes.npy").read_bytes()
+def weights_of(name: str) -> Floats:
+    """Those of `model/NAME.npy`, shape (385, kinds)."""
+    stored = files("echoic.agent.commands").joinpath("model", f"{name}.npy").read_bytes()
     weights: Floats = np.load(io.BytesIO(stored), allow_pickle=False).astype(np.float32)
     return weights

@@ -22,20 +22,21 @@ from livekit.agents import RunContext, function_tool, llm
 from echoic.agent.call.call import Call
 from echoic.agent.call.registry import call_of
 from echoic.agent.commands.command_handlers import UNTOUCHED, CommandContext, answer, execute, may_forget
-from echoic.agent.commands.likely import likely_wish
+from echoic.agent.commands.likely import likely_kind, likely_wish
 from echoic.agent.commands.memory_commands import (
     Asked,
     MemoryCommand,
     parse_memory_command,
     speaks_of_forgetting,
 )
+from echoic.agent.conversation import unanswered
 from echoic.agent.livekit_api import conversation_of, take_out
 from echoic.memory.call import CallMemory
 from echoic.memory.recall.prompt import NOTHING_DELETED
 from echoic.memory.store.turns import turn_id_for
 from echoic.memory.text.canonical import tokens
 from echoic.memory.text.language import UNKNOWN, Language, language_of, languages
-from echoic.memory.text.words import normalise
+from echoic.memory.text.words import is_small_talk, normalise
 
 LAST_SAID = 6
 """Turns of the caller that tell in which language they are answered."""
@@ -76,7 +77,8 @@ def plan_reply(items: Sequence[llm.ChatItem], tools: Sequence[llm.Tool], call: C
     request, results = _request(items, call), _results(items)
     told = [one.output for one in results if one.output != UNTOUCHED]
     if told:
-        with_more = results[-1].name == "confirm_forgetting" and _messages(items)[-1] in seen
+        again = call.pending is not None and results[-1].output == call.pending.question
+        with_more = results[-1].name == "confirm_forgetting" and _messages(items)[-1] in seen and not again
         rest = with_more or (request is not None and bool(request.rest))
         spoken = " ".join(dict.fromkeys(told)) + (" " if rest else "")
         return ReplyPlan(seen, others, spoken, call_model=rest, asks=asks)
@@ -100,17 +102,38 @@ def has_words(chunk: object) -> bool:
     return isinstance(chunk, str) and bool(chunk.strip())
 
 
+async def note_likely(items: Sequence[llm.ChatItem], call: Call) -> None:
+    """Where the model is shown no tools, and the caller's last words are no plain wish or answer: what they
+    most likely are.
+
+    Raises:
+        ModelUnavailable: the embedding does not answer.
+    """
+    said = None if call.shows_tools or unanswered(items) is None else _last_words(items, call)
+    if said is None or said in call.likely or said[0] == "may_remember":
+        return
+    asked, words = said
+    if parse_memory_command(words, asked=asked) is None and (asked or not is_small_talk(words)):
+        call.likely[said] = await likely_kind(words, call.call_memory.memory.embedder, answer=bool(asked))
+
+
 def _request(items: Sequence[llm.ChatItem], call: Call) -> MemoryCommand | None:
     """The wish in the caller's last words."""
+    if (said := _last_words(items, call)) is None:
+        return None
+    found, kind = parse_memory_command(said[1], asked=said[0]), call.likely.get(said)
+    if found is not None or kind is None or kind in ("nothing", "unsure", "no"):
+        return found
+    return MemoryCommand("confirm_forgetting", likely=True) if kind == "yes" else likely_wish(said[1], kind)
+
+
+def _last_words(items: Sequence[llm.ChatItem], call: Call) -> tuple[Asked, str] | None:
+    """What the caller said last, and what the agent had asked of memory just before."""
     messages = _messages(items)
     last = next((at for at in reversed(range(len(messages))) if messages[at].role == "user"), None)
     if last is None:
         return None
-    asked, words = _asked(messages[last - 1], call) if last else "", messages[last].text_content or ""
-    found = parse_memory_command(words, asked=asked)
-    if found is None and not asked and (kind := call.likely_wishes.get(words)):
-        return likely_wish(words, kind)
-    return found
+    return _asked(messages[last - 1], call) if last else "", messages[last].text_content or ""
 
 
 def _messages(items: Sequence[llm.ChatItem]) -> list[llm.ChatMessage]:

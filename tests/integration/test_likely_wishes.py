@@ -34,6 +34,35 @@ async def test_what_a_sentence_names_is_read_back_and_goes_at_a_yes(memory):
     assert {DOG, TOWN} <= {*await stored(memory)}
 
 
+async def test_a_yes_in_other_words_is_asked_about_again(memory):
+    """Neither the question nor what was answered to it is kept after the plain one."""
+    async with talk(memory) as say:
+        await say(NUMBER)
+        await say(TOWN)
+        question = await say(RID)
+        assert await say("that's the one yeah get rid of it") == question
+        assert NUMBER in await stored(memory)
+        assert await say("Yes.") == ENGLISH["forgotten"]
+        assert "0161" not in await say("what is my work number?")
+    assert not [text for text in await stored(memory) if "0161" in text or "rid of" in text]
+    assert TOWN in await stored(memory)
+
+
+@pytest.mark.parametrize(
+    "answer", ["nah leave it where it is", "what did i say exactly", "yes i moved in spring"]
+)
+async def test_what_is_no_yes_forgets_nothing(memory, answer):
+    """And neither does a yes that comes later."""
+    model = ScriptedLLM("Noted.", "Noted.", "As you like.", "Yes?")
+    async with talk(memory, model) as say:
+        await say(NUMBER)
+        await say(TOWN)
+        await say(RID)
+        assert await say(answer) == "As you like." and NOTHING_DELETED in model.texts()[-1]
+        assert await say("Yes.") == "Yes?"
+    assert NUMBER in await stored(memory)
+
+
 async def test_what_was_just_said_is_read_back(memory):
     """And stays without a yes."""
     model = ScriptedLLM("Noted.", "Noted.", "As you like.")

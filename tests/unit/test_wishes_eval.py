@@ -1,9 +1,18 @@
-"""Wishes said in passing: the weights in the repository tell the open half of them apart."""
+"""Wishes said in passing, and answers: the weights in the repository tell the open half of them apart."""
 
 import numpy as np
 
 from echoic.memory.embedding import e5
+from evals import answers
 from evals.wishes import WEIGHTS, fitted, measure, of_half
+
+
+def test_an_open_yes_is_told_apart() -> None:
+    """Most are plain or asked about again, and no refusal is."""
+    weights = np.load(WEIGHTS.with_name("answers.npy"), allow_pickle=False).astype(np.float32)
+    found = answers.measure("open", e5.load_e5(e5.e5_file()), weights)
+    count, plain, again = found["yes"]
+    assert plain + again >= 0.85 * count and found["no"][1:] == (0, 0) and found["unsure"][1] == 0
 
 
 def test_the_open_half_is_told_apart() -> None:
@@ -20,7 +29,7 @@ def test_weights_come_of_examples() -> None:
     centres = generator.normal(size=(2, 384)).astype(np.float32)
     rows = np.repeat(centres, 20, axis=0) + generator.normal(size=(40, 384)).astype(np.float32) / 4
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    weights = fitted(rows, ["nothing"] * 20 + ["forget_that"] * 20)
+    weights = fitted(rows, ["nothing"] * 20 + ["forget_that"] * 20, ("nothing", "told", "forget_that"))
     scores = rows @ weights[:-1] + weights[-1]
     assert scores.argmax(axis=1).tolist() == [0] * 20 + [2] * 20
 
