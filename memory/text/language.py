@@ -81,8 +81,8 @@ class Language:
     digits: Mapping[str, int] = field(default_factory=dict)
     """Number words of scripts whose numbers are read sign by sign."""
     secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What is said before a secret: `numbers` (PIN), `words` (password) with
-    the `is` that states it, `spared` (post code)."""
+    """What names a secret: `numbers` (PIN), `words` (password) with the `is` that states it; `spared` (post
+    code); what a code is `sent` in."""
     wishes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Whole sentences in which a caller asks something of their memory (agent/commands/templates.py)."""
     answers: Mapping[str, str] = field(default_factory=dict)

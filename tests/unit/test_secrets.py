@@ -54,6 +54,14 @@ from echoic.memory.text.secrets import MASK, hide_secrets
         ("tabii dokuz iki yedi sıfır", "Kart şifrenizi söyler misiniz?", "iki"),
         ("sette sette due", "Mi legge le tre cifre sul retro della carta?", "sette"),
         ("卡号是六二二五七五三零一八四六九一二二，一共三百六十", "", "六二二五"),
+        ("6 1 9 4, das ist die PIN von der Girokarte", "", "6 1"),
+        ("copper lantern breakfast is the password", "", "lantern"),
+        ("het wachtwoord is hoofdletter V, o, s, laag streepje, apenstaartje, 8 3", "", "apenstaartje"),
+        ("Notez le mot de passe de la box : K majuscule, e, r, tiret du bas, 2 6", "", "K majuscule"),
+        ("da steht 92 03 75", "Was steht in der SMS, die Sie gerade bekommen haben?", "92"),
+        ("पीछे लिखा है २ ० ८", "कार्ड के पीछे वाले तीन अंक बता दीजिए।", "२ ०"),
+        ("Twee zes, en dan dubbel vier", "Welke pincode wilt u?", "vier"),
+        ("결제는 5387-2016-9940-7157 이 카드로 해 주세요", "", "5387"),
         ("numer karty " + "cztery " + "jeden " * 15, "", "jeden"),
         ("karta " + "czterdzieści jeden " + "jedenaście " * 7, "", "jedenaście"),
         ("номер карты сорок один " + "одиннадцать " * 7, "", "одиннадцать"),
@@ -100,6 +108,28 @@ def test_what_must_never_be_kept_is_masked(said, asked, secret):
 def test_other_words_stay_as_they_are(said):
     """Years, streets, phone and order numbers are no secrets."""
     assert hide_secrets(said) == said
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "stays"),
+    [
+        ("No no, è scaduta da sola, ogni 180 giorni.", "Ha dimenticato la password?", "scaduta da sola"),
+        ("It was pelican88harbour. I opened it in 2019.", "Which password did you choose?", "in 2019"),
+        ("38 05, però la usa mio figlio che ha 19 anni", "Mi dice il PIN?", "19 anni"),
+        ("le code est 7316, et je vous appelle du 06 39 98 41 27", "", "06 39 98 41 27"),
+        ("per vent'anni non dice una parola d'amore", "", "una parola d'amore"),  # "parola" is Turkish, too
+    ],
+)
+def test_what_is_said_beside_a_secret_stays(said, asked, stays):
+    """Another number, another sentence, and what only answers a question about a password."""
+    assert stays in hide_secrets(said, asked)
+
+
+def test_masking_takes_time_by_the_length_of_a_text():
+    """Whoever pastes names of secrets by the thousand holds nobody up for minutes."""
+    for piece in ("password k e r ", "password is x. ", "code 1234 ", "the code, 12. "):
+        hidden = hide_secrets(piece * (20_000 // len(piece)))
+        assert len(hidden) < 30_000
 
 
 @pytest.mark.parametrize("said", ["my pin is 4321", "4111 1111 1111 1111", "the password is swordfish"])
