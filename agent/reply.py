@@ -31,6 +31,7 @@ from echoic.agent.livekit_api import current_session
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import MemoryFault
 from echoic.memory.recall.prompt import OPEN, compose, noted
+from echoic.memory.recall.recaller import EMBEDDER
 from echoic.memory.types import Recall, TierResult
 
 log = logging.getLogger("echoic.agent")
@@ -97,7 +98,7 @@ async def reply(
     await call.wait_identified(call.call_memory.memory.settings.recall_budget_s)
     items = call.shown(chat_ctx.items)
     await _look_ahead(call, items)
-    await _note_likely_wish(call, items)
+    budget_s = await _note_likely_wish(call, items)
     plan = _plan(call, items, tools)
     spoke = has_words(plan.prefix)
     if plan.prefix is not None:
@@ -105,7 +106,7 @@ async def reply(
     if plan.call_model:
         context = llm.ChatContext(plan.items)
         with ExitStack() as after:  # what no caller waits for
-            await _remember(call, context.items, plan.note, after)
+            await _remember(call, context.items, plan.note, after, budget_s)
             async with aclosing(_stream(node(context, plan.tools, model_settings))) as chunks:
                 async for chunk in chunks:
                     spoke = spoke or has_words(chunk)
@@ -131,15 +132,22 @@ async def _look_ahead(call: Call, items: Sequence[llm.ChatItem]) -> None:
         await asyncio.sleep(0)  # its tasks begin
 
 
-async def _note_likely_wish(call: Call, items: Sequence[llm.ChatItem]) -> None:
-    """What the words may wish of memory is asked of their meaning while memory is looked up."""
-    try:
-        async with asyncio.timeout(call.call_memory.memory.settings.recall_budget_s):
-            await note_likely(items, call)
-    except (TimeoutError, MemoryFault):
-        return  # the words stay with the model, which is told that nothing was deleted
-    except Exception as exc:
-        log.error("turn.wish_broke", extra={"error": type(exc).__name__})
+async def _note_likely_wish(call: Call, items: Sequence[llm.ChatItem]) -> float:
+    """What the words may wish of memory is asked of their meaning, while memory is looked up.
+
+    Returns what is left of the seconds that a reply waits for memory; at least half of them.
+    """
+    memory, began = call.call_memory.memory, time.monotonic()
+    budget_s, breaker = memory.settings.recall_budget_s, memory.recaller.breakers.get(EMBEDDER)
+    if breaker is not None and breaker.state == "closed":
+        try:
+            async with asyncio.timeout(budget_s / 2):
+                await note_likely(items, call)
+        except (TimeoutError, MemoryFault):
+            pass  # the words stay with the model, which is told that nothing was deleted
+        except Exception as exc:
+            log.error("turn.wish_broke", extra={"error": type(exc).__name__})
+    return budget_s - (time.monotonic() - began)
 
 
 def _plan(call: Call, items: list[llm.ChatItem], tools: list[llm.Tool]) -> ReplyPlan:
@@ -150,14 +158,16 @@ def _plan(call: Call, items: list[llm.ChatItem], tools: list[llm.Tool]) -> Reply
         return ReplyPlan(items, [tool for tool in tools if tool not in TOOLS])
 
 
-async def _remember(call: Call, items: list[llm.ChatItem], note: str, after: ExitStack) -> None:
+async def _remember(
+    call: Call, items: list[llm.ChatItem], note: str, after: ExitStack, budget_s: float
+) -> None:
     at = unanswered(items)
     if at is None:
         _begin(call, items)
         return
     message = items[at]
     assert isinstance(message, llm.ChatMessage)
-    recall = await _recall(call, message, items, at, after)
+    recall = await _recall(call, message, items, at, after, budget_s)
     if block := noted(_rendered(call, recall), note):
         # the items are history itself, only the list is ours: never edit one
         items[at] = message.model_copy(update={"content": [block, *message.content]})
@@ -191,7 +201,12 @@ def _ids(items: Sequence[llm.ChatItem]) -> frozenset[str]:
 
 
 async def _recall(
-    call: Call, message: llm.ChatMessage, items: Sequence[llm.ChatItem], at: int, after: ExitStack
+    call: Call,
+    message: llm.ChatMessage,
+    items: Sequence[llm.ChatItem],
+    at: int,
+    after: ExitStack,
+    budget_s: float,
 ) -> Recall:
     began_ns, words, recall = time.time_ns(), message.text_content or "", UNREACHED
     try:
@@ -200,6 +215,7 @@ async def _recall(
             words,
             context_item_ids=_ids(items),
             previous_user_text=previous_words(items[:at]),
+            budget_s=budget_s,
         )
         after.callback(
             record_recall,

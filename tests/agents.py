@@ -62,7 +62,12 @@ class FakeCallMemory:
     persistent: bool = True
 
     async def recall(
-        self, text: str, *, context_item_ids: frozenset[str], previous_user_text: str = ""
+        self,
+        text: str,
+        *,
+        context_item_ids: frozenset[str],
+        previous_user_text: str = "",
+        budget_s: float | None = None,
     ) -> Recall:
         self.asked.append({"text": text, "context": context_item_ids, "previous": previous_user_text})
         if self.fault is not None:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echoic.agent.commands.memory_commands import CommandName, MemoryCommand
+from echoic.memory.config import LOCAL_EMBEDDING_MODEL
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.embedding.spaces import E5
 
@@ -39,7 +40,7 @@ Floats = npt.NDArray[np.float32]
 
 async def likely_kind(words: str, embedder: Embedder, *, answer: bool = False) -> str:
     """Which of `WISHES` these words most likely are, or of `ANSWERS`; the first of them also where the
-    embedding in use has no multilingual e5 in it.
+    embedding in use is none of e5's, or it is not loaded yet.
 
     Takes the time of one embedding.
 
@@ -47,7 +48,7 @@ async def likely_kind(words: str, embedder: Embedder, *, answer: bool = False) -
         ModelUnavailable: the embedding does not answer.
     """
     kinds = ANSWERS if answer else WISHES
-    if len(words) > LONGEST_CHARS:
+    if len(words) > LONGEST_CHARS or embedder.name != LOCAL_EMBEDDING_MODEL:
         return kinds[0]
     vector = (await embedder.embed(words, across=True))[E5]
     if not vector.any():

@@ -1,12 +1,18 @@
 """Wishes about memory that no sentence of the language files is like are asked about before anything is done,
 where the model is shown no tools. On real stores, with the real embedding models."""
 
+import asyncio
+
 import pytest
 
+from echoic.memory.config import LOCAL_DIMENSIONS, LOCAL_EMBEDDING_MODEL
+from echoic.memory.embedding.embedder import Embedder
+from echoic.memory.embedding.spaces import Vector
 from echoic.memory.recall.prompt import NOTHING_DELETED
 from echoic.memory.service import open_memory
 from echoic.memory.text.language import languages
 from tests.agents import ScriptedLLM
+from tests.embedders import WordEmbedder
 from tests.integration.test_say import DOG, ENGLISH, QUESTION, TOWN, stored, talk
 
 NUMBER = "My work number is 0161 496 0000."
@@ -127,6 +133,49 @@ async def test_what_only_sounds_like_a_wish_is_none(memory, words):
     async with talk(memory, ScriptedLLM("Noted.", "Of course.")) as say:
         await say(DOG)
         assert await say(words) == "Of course."
+
+
+class Hung:
+    """An embedder of the local models' name that never answers for the second key."""
+
+    name, dimensions = LOCAL_EMBEDDING_MODEL, LOCAL_DIMENSIONS
+
+    def __init__(self, real: Embedder) -> None:
+        self._real = real
+        self.embed_batch = real.embed_batch
+
+    async def embed(self, text: str, *, across: bool = False) -> Vector:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def close(self) -> None:
+        """Its real one is its fixture's."""
+
+
+async def test_a_reply_waits_for_an_embedding_that_hangs_within_its_budget(
+    memory_settings, embedder, monkeypatch
+):
+    """What the second key took is no recall's any more; the words stay with the model."""
+    settings, given = memory_settings.model_copy(update={"recall_budget_ms": 600}), []
+    opened = open_memory(settings, embedder=Hung(embedder))
+    async with opened as memory, talk(memory, ScriptedLLM("Noted.", "Of course.")) as say:
+        real = memory.recaller.recall
+
+        def recall(*args, budget_s, **options):
+            given.append(budget_s)
+            return real(*args, budget_s=budget_s, **options)
+
+        await say(NUMBER)
+        monkeypatch.setattr(memory.recaller, "recall", recall)
+        assert await say(RID) == "Of course." and given[0] <= 0.3
+
+
+async def test_an_embedding_of_another_model_tells_no_wish(memory_settings):
+    """Its numbers mean something else."""
+    opened = open_memory(memory_settings, embedder=WordEmbedder("other", LOCAL_DIMENSIONS))
+    async with opened as memory, talk(memory, ScriptedLLM("Noted.", "Of course.")) as say:
+        await say(NUMBER)
+        assert await say(RID) == "Of course."
 
 
 async def test_a_model_with_tools_decides_itself(memory):
