@@ -1,9 +1,10 @@
-"""Whether a yes to "Shall I forget this?" is told from a no and from what is neither, as callers say it.
-`python -m evals.answers [--half open] [--train]`.
+"""Whether a yes to "Shall I forget this?", and to "May I remember this?", is told from a no and from what is
+neither, as callers say it. `python -m evals.answers [--half open] [--train]`.
 
-`data/answers.jsonl` holds twenty answers in each of fifteen languages, `open` or `sealed` by a hash of their
-id. What is no plain answer and by its meaning most likely a yes (`agent/commands/likely.py`) is asked about
-again; `--train` makes the weights for that anew, from the open half and `data/answers-learned.jsonl`.
+`data/answers.jsonl` and `data/consent.jsonl` hold twenty answers to each in fifteen languages, `open` or
+`sealed` by a hash of their id. What is no plain answer and by its meaning most likely a yes
+(`agent/commands/likely.py`) is asked about again; `--train` makes the weights for that anew, from the open
+halves and the files of the same names that end in `-learned`.
 """
 
 import json
@@ -13,13 +14,14 @@ from typing import Annotated, get_args
 import numpy as np
 import typer
 
-from echoic.agent.commands.likely import ANSWERS, Floats, likelihoods, likely_answer
-from echoic.agent.commands.memory_commands import parse_memory_command
+from echoic.agent.commands.likely import ANSWERS, likelihoods, likely_answer
+from echoic.agent.commands.memory_commands import Asked, parse_memory_command
 from echoic.memory.embedding import e5
 from evals.learning.cases import Half, half_of
 from evals.wishes import WEIGHTS, fitted, vectors_of
 
 DATA = Path(__file__).parent / "data"
+FILES: dict[Asked, str] = {"may_forget": "answers", "may_remember": "consent"}
 
 
 def main(
@@ -29,37 +31,41 @@ def main(
     """Print how many answers of each kind are a plain yes, and how many are asked about again."""
     if half not in get_args(Half):
         raise typer.BadParameter("One of open, sealed, all.", param_hint="--half")
-    model, file = e5.load_e5(e5.e5_file()), WEIGHTS.with_name("answers.npy")
-    if train:
-        texts = [*_read("answers-learned.jsonl"), *of_half("open")]
-        vectors = vectors_of(model, [text for _, text in texts])
-        np.save(file, fitted(vectors, [kind for kind, _ in texts], ANSWERS).astype(np.float16))
-    found = measure(half, model, np.load(file, allow_pickle=False).astype(np.float32))
-    for kind, (count, plain, again) in found.items():
-        print(f"{kind:7} {count:3}, of which {plain:2} are a plain yes, and {again:2} are asked about again")
+    model = e5.load_e5(e5.e5_file())
+    for asked in FILES:
+        if train:
+            texts = [*_read(f"{FILES[asked]}-learned"), *of_half("open", asked)]
+            vectors = vectors_of(model, [text for _, text in texts])
+            weights = fitted(vectors, [kind for kind, _ in texts], ANSWERS)
+            np.save(WEIGHTS.with_name(f"{asked}.npy"), weights.astype(np.float16))
+        print(asked)
+        for kind, (count, plain, again) in measure(half, asked, model).items():
+            print(f"  {kind:7} {count:3}, of which {plain:2} are a plain yes, and {again:2} are asked again")
 
 
-def measure(half: str, model: e5.E5, weights: Floats) -> dict[str, tuple[int, int, int]]:
+def measure(half: str, asked: Asked, model: e5.E5) -> dict[str, tuple[int, int, int]]:
     """By kind: how many there are, how many of them are a plain yes, and how many most likely are one."""
-    cases = of_half(half)
+    cases = of_half(half, asked)
+    weights = np.load(WEIGHTS.with_name(f"{asked}.npy"), allow_pickle=False).astype(np.float32)
     likely = likelihoods(vectors_of(model, [text for _, text in cases]), weights)
     found = dict.fromkeys(reversed(ANSWERS), (0, 0, 0))
     for (kind, text), each in zip(cases, likely, strict=True):
-        answer = parse_memory_command(text, asked="may_forget")
-        plain = answer is not None and answer.wish == "confirm_forgetting"
+        answer = parse_memory_command(text, asked=asked)
+        plain = answer is not None and answer.wish in ("confirm_forgetting", "remember_again")
         meant = answer is None and likely_answer(each) == "yes"
         count, before, again = found[kind]
         found[kind] = count + 1, before + plain, again + meant
     return found
 
 
-def of_half(half: str) -> list[tuple[str, str]]:
+def of_half(half: str, asked: Asked) -> list[tuple[str, str]]:
     """Kind and text."""
-    return _read("answers.jsonl", half)
+    return _read(FILES[asked], half)
 
 
 def _read(name: str, half: str = "all") -> list[tuple[str, str]]:
-    cases = [json.loads(line) for line in (DATA / name).read_text(encoding="utf-8").splitlines()]
+    lines = (DATA / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    cases = [json.loads(line) for line in lines]
     return [(case["kind"], case["text"]) for case in cases if half == "all" or half_of(case["id"]) == half]
 
 

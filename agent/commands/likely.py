@@ -1,5 +1,5 @@
-"""Wishes about memory, and a yes to what was read back, told by meaning: no sentence of the language files is
-like them.
+"""Wishes about memory, and a yes to what was asked of it, told by meaning: no sentence of the language files
+is like them.
 
 The second key beside whole sentences, for models that are shown no tools: softmax regression over
 multilingual e5's vector of the words. Its weights come from examples in fifteen languages (`python -m
@@ -15,7 +15,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from echoic.agent.commands.memory_commands import CommandName, MemoryCommand
+from echoic.agent.commands.memory_commands import Asked, CommandName, MemoryCommand
 from echoic.memory.config import LOCAL_EMBEDDING_MODEL
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.embedding.spaces import E5
@@ -31,14 +31,14 @@ WISHES = (
     "forget_everything",
 )
 ANSWERS = ("unsure", "no", "yes")
-"""To "Shall I forget this?"."""
+"""To "Shall I forget this?" and "May I remember this?", whose weights are their own."""
 LEAST_LIKELY = 0.6
 LONGEST_CHARS = 300
 """Of words that may be a wish; longer ones tell more than that."""
 Floats = npt.NDArray[np.float32]
 
 
-async def likely_kind(words: str, embedder: Embedder, *, answer: bool = False) -> str:
+async def likely_kind(words: str, embedder: Embedder, asked: Asked = "") -> str:
     """Which of `WISHES` these words most likely are, or of `ANSWERS`; the first of them also where the
     embedding in use is none of e5's, or it is not loaded yet.
 
@@ -47,14 +47,14 @@ async def likely_kind(words: str, embedder: Embedder, *, answer: bool = False) -
     Raises:
         ModelUnavailable: the embedding does not answer.
     """
-    kinds = ANSWERS if answer else WISHES
+    kinds = ANSWERS if asked else WISHES
     if len(words) > LONGEST_CHARS or embedder.name != LOCAL_EMBEDDING_MODEL:
         return kinds[0]
     vector = (await embedder.embed(words, across=True))[E5]
     if not vector.any():
         return kinds[0]
-    likely = likelihoods(vector / np.linalg.norm(vector), weights_of("answers" if answer else "wishes"))
-    return likely_answer(likely) if answer else most_likely(likely)
+    likely = likelihoods(vector / np.linalg.norm(vector), weights_of(asked or "wishes"))
+    return likely_answer(likely) if asked else most_likely(likely)
 
 
 def likely_wish(words: str, kind: str) -> MemoryCommand:

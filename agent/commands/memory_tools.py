@@ -25,6 +25,7 @@ from echoic.agent.commands.command_handlers import UNTOUCHED, CommandContext, an
 from echoic.agent.commands.likely import likely_kind, likely_wish
 from echoic.agent.commands.memory_commands import (
     Asked,
+    CommandName,
     MemoryCommand,
     parse_memory_command,
     speaks_of_forgetting,
@@ -110,11 +111,11 @@ async def note_likely(items: Sequence[llm.ChatItem], call: Call) -> None:
         ModelUnavailable: the embedding does not answer.
     """
     said = None if call.shows_tools or unanswered(items) is None else _last_words(items, call)
-    if said is None or said in call.likely or said[0] == "may_remember":
+    if said is None or said in call.likely:
         return
     asked, words = said
     if parse_memory_command(words, asked=asked) is None and (asked or not is_small_talk(words)):
-        call.likely[said] = await likely_kind(words, call.call_memory.memory.embedder, answer=bool(asked))
+        call.likely[said] = await likely_kind(words, call.call_memory.memory.embedder, asked)
 
 
 def _request(items: Sequence[llm.ChatItem], call: Call) -> MemoryCommand | None:
@@ -124,7 +125,10 @@ def _request(items: Sequence[llm.ChatItem], call: Call) -> MemoryCommand | None:
     found, kind = parse_memory_command(said[1], asked=said[0]), call.likely.get(said)
     if found is not None or kind is None or kind in ("nothing", "unsure", "no"):
         return found
-    return MemoryCommand("confirm_forgetting", likely=True) if kind == "yes" else likely_wish(said[1], kind)
+    if kind != "yes":
+        return likely_wish(said[1], kind)
+    wish: CommandName = "confirm_forgetting" if said[0] == "may_forget" else "remember_again"
+    return MemoryCommand(wish, likely=True)
 
 
 def _last_words(items: Sequence[llm.ChatItem], call: Call) -> tuple[Asked, str] | None:

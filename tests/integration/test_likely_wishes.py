@@ -97,6 +97,18 @@ async def test_whether_they_are_remembered_at_all_is_asked(memory):
     assert TOWN not in await stored(memory)
 
 
+async def test_a_yes_in_other_words_to_being_remembered_is_asked_again(memory_settings, embedder):
+    """Until a plain one nothing is stored."""
+    settings = memory_settings.model_copy(update={"consent": "ask"})
+    async with open_memory(settings, embedder=embedder) as memory, talk(memory) as say:
+        assert (await say(DOG)).endswith(QUESTION)
+        assert await say("that would save me telling you twice so go for it") == QUESTION
+        assert await stored(memory) == []
+        assert await say("Yes.") == ENGLISH["agreed"]
+        await say(TOWN)
+        assert TOWN in await stored(memory)
+
+
 async def test_a_wish_in_another_language_is_asked_about_in_it(memory):
     """Also one that names what was said in another script."""
     async with talk(memory) as say:

@@ -1,16 +1,18 @@
 """Wishes said in passing, and answers: the weights in the repository tell the open half of them apart."""
 
 import numpy as np
+import pytest
 
+from echoic.agent.commands.memory_commands import Asked
 from echoic.memory.embedding import e5
 from evals import answers
 from evals.wishes import WEIGHTS, fitted, measure, of_half
 
 
-def test_an_open_yes_is_told_apart() -> None:
-    """Most are plain or asked about again, and no refusal is."""
-    weights = np.load(WEIGHTS.with_name("answers.npy"), allow_pickle=False).astype(np.float32)
-    found = answers.measure("open", e5.load_e5(e5.e5_file()), weights)
+@pytest.mark.parametrize("asked", answers.FILES)
+def test_an_open_yes_is_told_apart(asked: Asked) -> None:
+    """Most are plain or asked again, and no refusal is."""
+    found = answers.measure("open", asked, e5.load_e5(e5.e5_file()))
     count, plain, again = found["yes"]
     assert plain + again >= 0.85 * count and found["no"][1:] == (0, 0) and found["unsure"][1] == 0
 
