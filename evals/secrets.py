@@ -1,6 +1,6 @@
 """Whether what must never be kept is masked, and all else stays. `python -m evals.secrets [--half open]`.
 
-Thirty-six things that callers say in each of fifteen languages (`data/secrets.jsonl`), half of them with a
+Fifty-two things that callers say in each of fifteen languages (`data/secrets.jsonl`), half of them with a
 PIN, a password, a card's number or code, or a one-time code, half with numbers and words that only look like
 it. They were written without the code in view. A text is `open` or `sealed` by a hash of its id.
 """

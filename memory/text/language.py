@@ -79,10 +79,11 @@ class Language:
     numbers: Mapping[str, Any] = field(default_factory=dict)
     """Number words as patterns, where `spoken_numbers` is empty (memory/text/numbers/composed.py)."""
     digits: Mapping[str, int] = field(default_factory=dict)
-    """Number words of scripts whose numbers are read sign by sign."""
+    """Number words of scripts whose numbers are read sign by sign, and what digits are called but numbers are
+    not: "meia"."""
     secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What names a secret: `numbers` (PIN), `words` (password) with the `is` that states it; `spared` (post
-    code); what a code is `sent` in."""
+    """What names a secret: `numbers` (PIN), `words` (password) with the `is` that states it, or `both`;
+    `spared` (post code); what a code is `sent` in."""
     wishes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Whole sentences in which a caller asks something of their memory (agent/commands/templates.py)."""
     answers: Mapping[str, str] = field(default_factory=dict)

@@ -238,3 +238,10 @@ def test_a_number_is_equal_in_words_and_in_digits(code, said, told):
 def test_days_are_asked_for_in_words(said, day):
     """As with digits."""
     assert day in asked_days(said, datetime(2026, 11, 21, tzinfo=UTC), ZoneInfo("UTC"))
+
+
+def test_a_danda_ends_a_sentence_and_no_word():
+    """So that its last word is known: "है", and 39."""
+    hindi = languages()["hi"]
+    assert tokens("मेरी उम्र उनतालीस है।", hindi) == ["मेरी", "उम्र", "39", "है"]
+    assert with_digits("मेरी उम्र उनतालीस।", hindi) == "मेरी उम्र 39।"

@@ -21,7 +21,7 @@ UNSURE = 3
 LONGEST_WORD = 60
 """Letters of numbers that are written as one word: "bindokuzyüzseksenbir" has 20."""
 _WORD = re.compile(
-    "[^\\W\\d_](?:[^\\W\\d_]|[\u0300-\u036f\u064b-\u0655\u0900-\u0dff])*|(?<![\\w.,:])\\d{1,3}(?![\\d.,:])"
+    "[^\\W\\d_](?:[^\\W\\d_]|[\u0300-\u036f\u064b-\u0655\u0900-\u0963\u0970-\u0dff])*|(?<![\\w.,:])\\d{1,3}(?![\\d.,:])"
 )
 _GAP = re.compile(r"[\s‐-]+")
 _PLACE = re.compile(r"\{([a-z]+)\}")

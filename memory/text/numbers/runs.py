@@ -13,7 +13,9 @@ from echoic.memory.text.numbers.spoken import number_of, with_digits
 MOST_SPOKEN = 60
 """Words that are read as one number; a card's takes no more in any language."""
 _NONE: Mapping[str, str] = {}
-_WORD = re.compile("\\d+|[^\\W\\d_](?:[^\\W\\d_]|[\u0900-\u0dff\u0e00-\u0e7f])*")
+_MARKS = "\u064b-\u065f\u0900-\u0963\u0970-\u0dff\u0e00-\u0e7f"
+"""Vowel signs inside words; not the danda, which ends a sentence."""
+_WORD = re.compile(f"\\d+|[^\\W\\d_](?:[^\\W\\d_]|[{_MARKS}])*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,9 @@ class Run:
     first: int
     last: int
     readings: tuple[str, ...]
-    """Its digits in order, as each language reads them; the shortest first."""
+    """Its digits in order, as each language may read them."""
+    size: int
+    """How many digits it has at least."""
     codes: frozenset[str]
     """Languages in which it is one."""
 
@@ -83,13 +87,14 @@ def run_of(text: str, words: list[Word], first: int, last: int, codes: frozenset
     """A run of these words: "forty one eleven" is 4111 in a language whose numbers are known."""
     run = words[first : last + 1]
     spelled = text[run[0].begin : run[-1].end].casefold()
-    readings = set[str]()
+    readings, sizes = set[str](), list[int]()
     for code in sorted(codes):
         pieces = (text[word.begin : word.end] for word in run)
-        readings.add("".join(one if one.isdigit() else digits_of_word(one).get(code, "") for one in pieces))
-        if 1 < len(run) <= MOST_SPOKEN:
-            readings.add(_composed(spelled, languages()[code]))
-    return Run(first, last, tuple(sorted(filter(None, readings), key=len)), codes)
+        one = "".join(piece if piece.isdigit() else digits_of_word(piece).get(code, "") for piece in pieces)
+        whole = _composed(spelled, languages()[code]) if 1 < len(run) <= MOST_SPOKEN else ""
+        readings |= {one, whole}
+        sizes.append(len(whole or one))
+    return Run(first, last, tuple(filter(None, sorted(readings))), min(sizes), codes)
 
 
 def _composed(spelled: str, language: Language) -> str:

@@ -7,7 +7,7 @@ question with such a word. All languages at once: no language has to be known. S
 
 from collections.abc import Iterable
 
-from echoic.memory.text.numbers.runs import digits_of_word, runs_in, words_of
+from echoic.memory.text.numbers.runs import Run, Word, digits_of_word, runs_in, words_of
 from echoic.memory.text.secrets.cuts import PART_END, Cuts, Span
 from echoic.memory.text.secrets.names import asks_for, places
 from echoic.memory.text.secrets.numbers import LEAST_DIGITS, LEAST_SENT, answered, called, cards
@@ -38,13 +38,16 @@ def hide_secrets(text: str, asked: str = "") -> str:
         spans += called(words, runs, numbers, Cuts(PART_END, text))
     if numbers or passwords:
         spans += passwords_in(text, words, runs, numbers, passwords)
-    if asked and asks_for(asked, "numbers"):
-        spans += answered(words, runs)
-    elif asked and asks_for(asked, "sent"):
-        spans += answered(words, runs, LEAST_SENT)
-    if asked and asks_for(asked, "words"):
+    return _hidden(text, [*spans, *_answered(text, words, runs, asked)] if asked else spans)
+
+
+def _answered(text: str, words: list[Word], runs: list[Run], asked: str) -> list[Span]:
+    """What was asked for; what is both a PIN and a password in a language is a password without digits."""
+    least = LEAST_DIGITS if asks_for(asked, "numbers") else LEAST_SENT if asks_for(asked, "sent") else 0
+    spans = [*answered(words, runs, least)] if least else []
+    if asks_for(asked, "words") or (asks_for(asked, "both") and not spans):
         spans += password_answered(text, words)
-    return _hidden(text, spans)
+    return spans
 
 
 def _at_most(word: str) -> int:

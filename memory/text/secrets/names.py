@@ -11,8 +11,8 @@ from echoic.memory.text.numbers.runs import Word, words_of
 
 LEAST_STEM = 4
 """Letters to which endings may stick, in Turkish."""
-LEAST_SPOKEN = 0.3
-"""Of the function words of the language that a text has most of."""
+LEAST_SPOKEN, TELLS = 0.3, 3
+"""Of the function words of the language that a text has most of, which has to have as many to tell."""
 STEM_START = 3
 """Letters that a word and its stem begin with alike."""
 
@@ -29,7 +29,7 @@ def places(words: list[Word], kind: str) -> list[Place]:
     """Where a secret is named; not in "post code".
 
     Args:
-        kind: a list of `[secrets]`.
+        kind: a list of `[secrets]`; what it calls `both` is in `numbers`, too.
     """
     texts = [word.text for word in words]
     if not (found := _found(texts, kind)):
@@ -45,7 +45,8 @@ def _spoken(texts: list[str]) -> set[str]:
     password, and Italian for a word."""
     words = [word for word in texts if len(word) > 1 or is_unspaced(word)]
     counts = {code: sum(map(functions(code).__contains__, words)) for code in languages()}
-    return {code for code, count in counts.items() if count >= LEAST_SPOKEN * max(counts.values())}
+    most = max(counts.values())
+    return {code for code, count in counts.items() if most < TELLS or count >= LEAST_SPOKEN * most}
 
 
 def asks_for(question: str, kind: str) -> bool:
@@ -93,7 +94,8 @@ def _forms(word: str, kind: str) -> tuple[str, ...]:
 def _by_start(kind: str) -> dict[str, dict[str, set[str]]]:
     found: dict[str, dict[str, set[str]]] = {}
     for form, phrases in _phrases(kind).items():
-        found.setdefault(form[:STEM_START], {})[form] = {code for _, code in phrases}
+        for bare in _bare(form):
+            found.setdefault(bare[:STEM_START], {})[form] = {code for _, code in phrases}
     return found
 
 
@@ -102,7 +104,8 @@ def _phrases(kind: str) -> dict[str, list[tuple[tuple[str, ...], str]]]:
     """With their language, by their first word."""
     found: dict[str, list[tuple[tuple[str, ...], str]]] = {}
     for code, language in languages().items():
-        for phrase in language.secrets.get(kind, ()):
+        both = language.secrets.get("both", ()) if kind == "numbers" else ()
+        for phrase in (*language.secrets.get(kind, ()), *both):
             pieces = tuple(word.text for word in words_of(phrase))
             found.setdefault(pieces[0], []).append((pieces, code))
     return found
@@ -127,8 +130,9 @@ def is_form(form: str, word: str, code: str) -> bool:
     language = languages()[code]
     sticks = language.time.get("edges") == "left" and (len(form) >= LEAST_STEM or not form.isascii())
     return any(
-        bare == form or same_stem(form, bare, language) or (sticks and bare.startswith(form))
+        bare == name or same_stem(name, bare, language) or (sticks and bare.startswith(name))
         for bare in _bare(word, code)
+        for name in _bare(form, code)
     )
 
 

@@ -56,7 +56,7 @@ def _is_card(digits: str) -> bool:
 def called(words: list[Word], runs: list[Run], named: list[Place], parts: Cuts) -> Iterator[Span]:
     """Of each name the number next to it, in its part of the sentence first, and what is said instead of
     that."""
-    long = [run for run in runs if size_of(run) >= LEAST_DIGITS]
+    long = [run for run in runs if run.size >= LEAST_DIGITS]
     codes = defaultdict[tuple[int, int], list[str]](list)
     for first, last, code in named:
         codes[first, last].append(code)
@@ -77,13 +77,13 @@ def answered(words: list[Word], runs: list[Run], least: int = LEAST_DIGITS) -> I
     ("two six, and then 44"), and any later one of as many digits."""
     told = 0
     for pieces in _in_pieces(runs):
-        longest, size = max(map(size_of, pieces)), sum(map(size_of, pieces))
+        longest, size = max(run.size for run in pieces), sum(run.size for run in pieces)
         size = longest if longest >= least else size
         if size >= least and told in (0, size):
             told = size
             yield from (span_of(words, run) for run in pieces)
         elif told:
-            yield from (span_of(words, run) for run in pieces if size_of(run) == told)
+            yield from (span_of(words, run) for run in pieces if run.size == told)
 
 
 def _in_pieces(runs: list[Run]) -> list[list[Run]]:
@@ -95,11 +95,6 @@ def _in_pieces(runs: list[Run]) -> list[list[Run]]:
         else:
             found.append([run])
     return found
-
-
-def size_of(run: Run) -> int:
-    """Its digits, read the shortest way."""
-    return len(run.readings[0]) if run.readings else 0
 
 
 def _may_belong(words: list[Word], run: Run, place: Place, codes: list[str]) -> bool:
@@ -118,4 +113,4 @@ def _distance(words: list[Word], run: Run, place: Place, part: Span, parts: Cuts
 
 def _is_instead(run: Run, near: Run) -> bool:
     apart = run.first - near.last if run.first > near.last else near.first - run.last
-    return run is not near and (0 < apart <= CORRECTED or size_of(run) == size_of(near))
+    return run is not near and (0 < apart <= CORRECTED or run.size == near.size)

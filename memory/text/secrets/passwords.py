@@ -10,15 +10,18 @@ from echoic.memory.text.language import languages
 from echoic.memory.text.numbers.runs import Run, Word
 from echoic.memory.text.secrets.cuts import PART_END, SENTENCE_END, Cuts, Span
 from echoic.memory.text.secrets.names import Place, functions, places
-from echoic.memory.text.secrets.numbers import span_of
+from echoic.memory.text.secrets.numbers import LEAST_DIGITS, span_of
 
 NEAR, JUST_BEFORE = 6, 3
 """Words from "password" to its "is", and from an "is" to the "password" behind it."""
 LEAST_MIXED, MIXED_DIGITS = 4, 2
+"""Letters and digits of a password; digits, where a code is named and no password."""
 MOST_WORDS = 4
 """Before a number that ends a password: "Marmalade ninety one"."""
 LEAST_SPELLED, SPELLED_APART = 3, 6
 """Letters and numbers of a password that is spelled, and words between two of them."""
+SYLLABLES = "\u0900"
+"""Scripts of syllables stand behind it, alphabets before."""
 _JOINED = re.compile(r"[@_#]?")
 _ELIDED, _VOWELS = {"'", "’"}, frozenset("aeiouy")
 
@@ -36,18 +39,22 @@ def passwords_in(
         numbers: where a PIN or a code is named, which may have letters too.
         named: where a password is.
     """
-    sentences, parts = Cuts(SENTENCE_END, text), Cuts(PART_END, text)
+    sentences, parts, both = Cuts(SENTENCE_END, text), Cuts(PART_END, text), places(words, "both")
     stating = places(words, "is")
     of_sentences, of_parts = defaultdict[Span, set[str]](set), defaultdict[Span, set[str]](set)
-    for place in named:
+    for place in (*named, *both):
         of_sentences[sentences.around(_span(words, place))].add(place.code)
         of_parts[parts.around(_span(words, place))].add(place.code)
+    for place in named:
         yield from _stated(text, words, place, stating, sentences, parts)
-    holding = {sentences.around(_span(words, place)) for place in numbers} | of_sentences.keys()
-    yield from (one for one in mixed(text, words) if sentences.around(one) in holding)
+    holding = {sentences.around(_span(words, place)) for place in numbers}
+    for one in mixed(text, words):
+        around = sentences.around(one)
+        if around in of_sentences or (around in holding and _digits(text, one) >= MIXED_DIGITS):
+            yield one
     for span, codes in of_sentences.items():
         yield from _spelled(text, words, runs, span, min(codes))
-    names = {at for place in named for at in range(place.first, place.last + 1)}
+    names = {at for place in (*named, *both) for at in range(place.first, place.last + 1)}
     for run in runs:
         part = parts.around(span_of(words, run))
         if known := run.codes & of_parts.get(part, set()):
@@ -65,18 +72,22 @@ def password_answered(text: str, words: list[Word]) -> Iterator[Span]:
 
 
 def mixed(text: str, words: list[Word]) -> list[Span]:
-    """Words that begin with a letter and hold two digits or more: "Bluebell77", "chaiwala@90"."""
+    """Words that begin with a letter and hold a digit: "Bluebell77", "chaiwala@90"."""
     found, first = list[Span](), 0
     for at, word in enumerate(words):
         following = words[at + 1] if at + 1 < len(words) else None
         if following and not is_unspaced(word.text) and _JOINED.fullmatch(text, word.end, following.begin):
             continue
         one = text[words[first].begin : word.end]
-        is_mixed = sum(map(str.isdigit, one)) >= MIXED_DIGITS and one[0].isalpha() and not is_unspaced(one[0])
+        is_mixed = any(map(str.isdigit, one)) and one[0].isalpha() and not is_unspaced(one[0])
         if is_mixed and len(one) >= LEAST_MIXED:
             found.append((words[first].begin, word.end))
         first = at + 1
     return found
+
+
+def _digits(text: str, span: Span) -> int:
+    return sum(map(str.isdigit, text[span[0] : span[1]]))
 
 
 def _span(words: list[Word], place: Place) -> Span:
@@ -135,14 +146,9 @@ def _spelled(text: str, words: list[Word], runs: list[Run], sentence: Span, code
 
 
 def _is_letter(text: str, word: Word) -> bool:
-    """Not what an apostrophe parts: "it's", "l'ami"."""
+    """Of an alphabet, no syllable; not what an apostrophe parts: "it's", "l'ami"."""
     beside = text[word.begin - 1 : word.begin] + text[word.end : word.end + 1]
-    return (
-        len(word.text) == 1
-        and word.text.isalpha()
-        and not is_unspaced(word.text)
-        and not _ELIDED & set(beside)
-    )
+    return len(word.text) == 1 and word.text.isalpha() and word.text < SYLLABLES and not _ELIDED & set(beside)
 
 
 def _single_words(code: str) -> frozenset[str]:
@@ -152,8 +158,10 @@ def _single_words(code: str) -> frozenset[str]:
 
 
 def _with_words(words: list[Word], run: Run, names: set[int], begin: int, code: str) -> Iterator[Span]:
-    """A number with the telling words before it, if there are any."""
-    first = run.first
+    """A number with the telling words before it, if there are any; "이사" is more often a move than a 24."""
+    first, last = run.first, words[run.last].text
+    if first == run.last and not last.isdigit() and len(last) == run.size < LEAST_DIGITS:
+        return
     while (
         run.first - first < MOST_WORDS
         and first
