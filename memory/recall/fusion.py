@@ -12,7 +12,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 from uuid import UUID
 
@@ -50,11 +50,20 @@ CALLER = frozenset({"caller", "user"})
 # the same lines come up question after question: without these caches a block took twice as long
 @lru_cache(maxsize=4_096)
 def features(text: str) -> tuple[str, frozenset[str], bool]:
-    """A text's key, its terms, and whether it is small talk; of a long one the beginning and the length
-    count."""
+    """A text's key, its terms, and whether it tells nothing: small talk, or what the agent says of memory; of
+    a long one the beginning and the length count."""
     if len(text) > LONG_CHARS:
         return f"{normalise(text[:LONG_CHARS])} {len(text)}", frozenset(terms(text[:LONG_CHARS])), False
-    return normalise(text), frozenset(terms(text)), is_small_talk(text)
+    key = normalise(text)
+    return key, frozenset(terms(text)), is_small_talk(text) or key in _said_of_memory()
+
+
+@cache
+def _said_of_memory() -> frozenset[str]:
+    """ "Done, I have forgotten that.", in every language: next to what was forgotten, it would come in its
+    place."""
+    sentences = (one for language in languages().values() for one in language.answers.values())
+    return frozenset(normalise(one) for one in sentences if "{" not in one)
 
 
 def forget_texts() -> None:

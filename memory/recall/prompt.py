@@ -92,12 +92,12 @@ class Sheet:
             room = self.max_tokens - self._spent - self._heading_tokens(section)
             if taken >= most or misfits >= MISFITS or room < SHORTEST_LINE_TOKENS:
                 return
-            text, found, small_talk = features(shown(item.text, item.about))
+            text, found, tells_nothing = features(shown(item.text, item.about))
             key = text, item.valid_until if item.kind != "turn" else None  # what was true twice is told twice
             if (
                 key in self._shown
                 or self._stands_in_context(item)
-                or self._says_nothing_new(item, found, small_talk)
+                or self._says_nothing_new(item, found, tells_nothing)
             ):
                 continue
             if line := self._fitting_line(item, room):
@@ -136,11 +136,12 @@ class Sheet:
     def _stands_in_context(self, item: Item) -> bool:
         return bool(item.turn_ids) and all(turn_id in self.context for turn_id in item.turn_ids)
 
-    def _says_nothing_new(self, item: Item, found: AbstractSet[str], small_talk: bool) -> bool:
-        """The same question asked before, small talk, or the agent repeating what the caller had told it."""
+    def _says_nothing_new(self, item: Item, found: AbstractSet[str], tells_nothing: bool) -> bool:
+        """The same question asked before, small talk, what the agent said of memory, or the agent repeating
+        what the caller had told it."""
         if item.kind != "turn":
             return False
-        if small_talk or found <= self._told:
+        if tells_nothing or found <= self._told:
             return True
         new = found - self._told - self._heard
         return item.role == "assistant" and len(new) * 4 <= len(found)

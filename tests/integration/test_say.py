@@ -109,6 +109,20 @@ async def test_forget_that(memory):
     ] and TOWN in await stored(memory)
 
 
+async def test_what_the_agent_says_of_its_memory_is_not_recalled(memory):
+    """It is kept, as it was said, and stands in no block: it came in the place of what was forgotten."""
+    model = ScriptedLLM("Noted.", "Noted.", "I do not know.")
+    async with talk(memory, model) as say:
+        await say(TOWN)
+        await say(DOG)
+        assert await say("Forget about my dog.") == ENGLISH["forgotten"]
+    async with talk(memory, model) as say:
+        await say("What have you forgotten, my dog or my town?")
+    told = str(model.texts())
+    assert "Porto" in told and ENGLISH["forgotten"] not in told
+    assert ENGLISH["forgotten"] in await stored(memory)
+
+
 async def test_forget_that_takes_what_memory_told_along(memory):
     """Told from an earlier call, and then not wanted any more: the turn of the earlier call goes."""
     async with talk(memory) as say:
