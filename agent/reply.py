@@ -141,8 +141,7 @@ async def _note_likely_wish(call: Call, items: Sequence[llm.ChatItem]) -> float:
     budget_s, breaker = memory.settings.recall_budget_s, memory.recaller.breakers.get(EMBEDDER)
     if breaker is not None and breaker.state == "closed":
         try:
-            async with asyncio.timeout(budget_s / 2):
-                await note_likely(items, call)
+            await note_likely(items, call, budget_s / 2)
         except (TimeoutError, MemoryFault):
             pass  # the words stay with the model, which is told that nothing was deleted
         except Exception as exc:

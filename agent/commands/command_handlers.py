@@ -79,10 +79,10 @@ async def execute(request: MemoryCommand, spoken: CommandContext) -> str:
             return await _forget_last(spoken, "not_kept", request)
         case "confirm_forgetting":
             return await _forget_confirmed(spoken, request)
+        case "forget_that" if request.likely and (request.about or _asked_before(spoken)):
+            return await _forget_likely(spoken, request)
         case "forget_that" if request.about:
-            return await _forget_named(
-                spoken, await _named_by(request, spoken) if request.likely else request
-            )
+            return await _forget_named(spoken, request)
         case "forget_that":
             return await _forget_last(spoken, "forgotten", request)
         case "nothing":
@@ -113,12 +113,22 @@ async def _forget_last(spoken: CommandContext, done: str, request: MemoryCommand
     return await _forget(spoken, wanted, done)
 
 
-async def _named_by(request: MemoryCommand, spoken: CommandContext) -> MemoryCommand:
-    """The same wish, with what it names of what is remembered nearest to its words."""
-    recall = await spoken.memory.recall(request.about)
-    own = {*map(spoken.turn_id, spoken.messages[-1:])}
+def _asked_before(spoken: CommandContext) -> bool:
+    """Whether the caller's words before the wish were a question, which nobody takes back."""
+    before = _last_exchange(spoken.messages)
+    return bool(before) and (before[0].text_content or "").rstrip().endswith(("?", "？", "؟"))
+
+
+async def _forget_likely(spoken: CommandContext, request: MemoryCommand) -> str:
+    """What the wish names of what is remembered nearest to its words; of a wish that may name nothing, the
+    last exchange."""
+    words = spoken.messages[-1].text_content or ""
+    recall, own = await spoken.memory.recall(words), {*map(spoken.turn_id, spoken.messages[-1:])}
     items = [item for item in recall.used if own.isdisjoint(item.turn_ids)]
-    return replace(request, about=named_in(request.about, items, spoken.language), perhaps=True)
+    named = named_in(words, items, spoken.language)
+    if not named and not request.about:
+        return await _forget_last(spoken, "forgotten", request)
+    return await _forget_named(spoken, replace(request, about=named, perhaps=True))
 
 
 async def _forget_named(spoken: CommandContext, request: MemoryCommand) -> str:

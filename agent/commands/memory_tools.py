@@ -103,19 +103,22 @@ def has_words(chunk: object) -> bool:
     return isinstance(chunk, str) and bool(chunk.strip())
 
 
-async def note_likely(items: Sequence[llm.ChatItem], call: Call) -> None:
+async def note_likely(items: Sequence[llm.ChatItem], call: Call, limit_s: float) -> None:
     """Where the model is shown no tools, and the caller's last words are no plain wish or answer: what they
     most likely are.
 
     Raises:
-        ModelUnavailable: the embedding does not answer.
+        TimeoutError: the embedding took longer than that.
+        ModelUnavailable: it does not answer.
     """
     said = None if call.shows_tools or unanswered(items) is None else _last_words(items, call)
     if said is None or said in call.likely:
         return
     asked, words = said
+    # the first wish of a language makes its pattern, 0.1 s: no embedding is late for that
     if parse_memory_command(words, asked=asked) is None and (asked or not is_small_talk(words)):
-        call.likely[said] = await likely_kind(words, call.call_memory.memory.embedder, asked)
+        async with asyncio.timeout(limit_s):
+            call.likely[said] = await likely_kind(words, call.call_memory.memory.embedder, asked)
 
 
 def _request(items: Sequence[llm.ChatItem], call: Call) -> MemoryCommand | None:

@@ -87,6 +87,18 @@ async def test_what_was_just_said_is_read_back(memory):
     assert TOWN in kept and SORRY not in kept and DOG not in kept
 
 
+async def test_what_was_told_before_a_question_is_read_back(memory):
+    """Nobody takes a question back; also the first wish of a process in that language, whose pattern takes
+    longer to make than an embedding may take."""
+    async with talk(memory) as say:
+        await say("मेरी बेटी पुणे में पढ़ती है।")
+        await say("मेरी बेटी कहाँ पढ़ती है?")
+        question = await say("अच्छा सुनो वो पुणे वाली बात जो बताई थी ना उसको अपने पास से हटा देना")
+        assert "पुणे में पढ़ती" in question and "कहाँ" not in question
+        assert await say("हाँ") == languages()["hi"].answers["forgotten"]
+    assert not [text for text in await stored(memory) if "पुणे में" in text]
+
+
 async def test_whether_they_are_remembered_at_all_is_asked(memory):
     """The question that consent needs, whose answer counts."""
     async with talk(memory) as say:
