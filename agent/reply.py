@@ -143,7 +143,7 @@ async def _note_likely_wish(call: Call, items: Sequence[llm.ChatItem]) -> float:
         try:
             await note_likely(items, call, budget_s / 2)
         except (TimeoutError, MemoryFault):
-            pass  # the words stay with the model, which is told that nothing was deleted
+            pass  # the words stay with the model; whoever embeds the question counts the fault
         except Exception as exc:
             log.error("turn.wish_broke", extra={"error": type(exc).__name__})
     return budget_s - (time.monotonic() - began)

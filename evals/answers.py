@@ -14,7 +14,7 @@ from typing import Annotated, get_args
 import numpy as np
 import typer
 
-from echoic.agent.commands.likely import ANSWERS, likelihoods, likely_answer
+from echoic.agent.commands.likely import ANSWERS, likelihoods, likely_answer, weights_of
 from echoic.agent.commands.memory_commands import Asked, parse_memory_command
 from echoic.memory.embedding import e5
 from evals.learning.cases import Half, half_of
@@ -46,8 +46,7 @@ def main(
 def measure(half: str, asked: Asked, model: e5.E5) -> dict[str, tuple[int, int, int]]:
     """By kind: how many there are, how many of them are a plain yes, and how many most likely are one."""
     cases = of_half(half, asked)
-    weights = np.load(WEIGHTS.with_name(f"{asked}.npy"), allow_pickle=False).astype(np.float32)
-    likely = likelihoods(vectors_of(model, [text for _, text in cases]), weights)
+    likely = likelihoods(vectors_of(model, [text for _, text in cases]), weights_of(asked))
     found = dict.fromkeys(reversed(ANSWERS), (0, 0, 0))
     for (kind, text), each in zip(cases, likely, strict=True):
         answer = parse_memory_command(text, asked=asked)

@@ -17,10 +17,18 @@ from typing import Annotated, Any, get_args
 import numpy as np
 import typer
 
-from echoic.agent.commands.likely import LONGEST_CHARS, WISHES, Floats, likelihoods, most_likely
+from echoic.agent.commands.likely import (
+    LONGEST_CHARS,
+    WISHES,
+    Floats,
+    likelihoods,
+    most_likely,
+    weights_of,
+)
 from echoic.agent.commands.memory_commands import parse_memory_command, speaks_of_forgetting
 from echoic.memory.embedding import e5
 from echoic.memory.text.language import languages
+from evals import locomo_data
 from evals.learning.cases import Half, read
 from evals.machine import commit, hardware
 
@@ -38,6 +46,9 @@ STEPS = 1_500
 def main(
     half: Annotated[str, typer.Option(help="`open`, `sealed` or `all`.")] = "sealed",
     train: Annotated[bool, typer.Option("--train", help="Make the weights anew, and write them.")] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="Conversations in LoCoMo's format: of how many turns is it asked?")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
 ) -> None:
     """Print how many wishes are carried out, asked about, or noted, and how many texts are taken wrongly."""
@@ -46,11 +57,11 @@ def main(
     model = e5.load_e5(e5.e5_file())
     if train:
         texts = [*learned(), *of_half("open", languages())]
-        weights = fitted(vectors_of(model, [text for _, text in texts]), [kind for kind, _ in texts], WISHES)
-        WEIGHTS.parent.mkdir(exist_ok=True)
-        np.save(WEIGHTS, weights.astype(np.float16))
-        print(f"{len(texts)} texts, {weights.size} weights, in {WEIGHTS.name}")
-    report = measure(half, model, np.load(WEIGHTS, allow_pickle=False).astype(np.float32))
+        vectors = vectors_of(model, [text for _, text in texts])
+        np.save(WEIGHTS, fitted(vectors, [kind for kind, _ in texts], WISHES).astype(np.float16))
+        print(f"{len(texts)} texts, in {WEIGHTS.name}")
+    weights = weights_of("wishes")
+    report = measure(half, model, weights)
     print(
         f"{half}: of {report['wishes']} wishes {report['carried_out']} are carried out at once, and "
         f"{report['asked']} asked about (as another wish: {report['asked_as_another']}); at "
@@ -58,6 +69,13 @@ def main(
         f"Of {report['others']} other texts {report['wrongly_carried_out']} are carried out, and "
         f"{report['wrongly_asked']} asked about."
     )
+    if data:
+        said = [turn.text.partition(": ")[2] for one in locomo_data.read(data) for turn in one.turns]
+        said = [text for text in said if len(text) <= LONGEST_CHARS and parse_memory_command(text) is None]
+        asked = [most_likely(each) for each in likelihoods(vectors_of(model, said), weights)]
+        print(
+            f"Of {len(said)} turns of {data.name} {sum(kind != 'nothing' for kind in asked)} are asked about."
+        )
     if json_file:
         json_file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 

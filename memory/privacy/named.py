@@ -29,7 +29,6 @@ MOST_NAMED = 4
 """Words in what is named; more is a sentence about something else."""
 MOST_PIECES = 4
 """Words that one word may be written as: "mother in law", "L'Haÿ les Roses"."""
-
 LEAST_SHARED = 2
 """Letters that name something where no spaces are written."""
 

@@ -13,13 +13,10 @@ from threading import Lock
 
 import snowballstemmer
 
-from echoic.memory.text.language import UNKNOWN, Language, Words, fold, languages
+from echoic.memory.text.language import UNKNOWN, WITHIN_WORDS, Language, Words, fold, languages
 from echoic.memory.text.numbers.spoken import with_digits
 
-# vowel signs of Indic and Thai scripts are no letters to `re`, and part of their words all the same
-_TOKEN = re.compile(
-    "[^\\W_](?:[^\\W_]|[\u0900-\u0963\u0970-\u0dff\u0e00-\u0e7f\u200c\u200d])*(?:(?:[+]{2}|#)(?!\\w))?"
-)
+_TOKEN = re.compile(f"[^\\W_](?:[^\\W_]|[{WITHIN_WORDS}\u200c\u200d])*(?:(?:[+]{{2}}|#)(?!\\w))?")
 _JOINT = re.compile(r"[-‐&+/](?=[^\W_])")
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"

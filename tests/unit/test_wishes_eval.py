@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from echoic.agent.commands.likely import weights_of
 from echoic.agent.commands.memory_commands import Asked
 from echoic.memory.embedding import e5
 from evals import answers
-from evals.wishes import WEIGHTS, fitted, measure, of_half
+from evals.wishes import fitted, measure, of_half
 
 
 @pytest.mark.parametrize("asked", answers.FILES)
@@ -19,8 +20,7 @@ def test_an_open_yes_is_told_apart(asked: Asked) -> None:
 
 def test_the_open_half_is_told_apart() -> None:
     """Most wishes are asked about; of what only sounds like one nothing is done, and little is asked."""
-    weights = np.load(WEIGHTS, allow_pickle=False).astype(np.float32)
-    report = measure("open", e5.load_e5(e5.e5_file()), weights)
+    report = measure("open", e5.load_e5(e5.e5_file()), weights_of("wishes"))
     assert report["asked"] >= 0.75 * report["wishes"] and report["asked_as_another"] <= 3
     assert report["wrongly_carried_out"] == 0 and report["wrongly_asked"] <= 4
 

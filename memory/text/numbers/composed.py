@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from echoic.memory.text.language import Language, fold, fold_pattern, languages, written
+from echoic.memory.text.language import WITHIN_WORDS, Language, fold, fold_pattern, languages, written
 
 UNSURE = 3
 """So many words in a row that may be numbers are numbers, though each is another word too."""
 LONGEST_WORD = 60
 """Letters of numbers that are written as one word: "bindokuzyüzseksenbir" has 20."""
 _WORD = re.compile(
-    "[^\\W\\d_](?:[^\\W\\d_]|[\u0300-\u036f\u064b-\u0655\u0900-\u0963\u0970-\u0dff])*|(?<![\\w.,:])\\d{1,3}(?![\\d.,:])"
+    f"[^\\W\\d_](?:[^\\W\\d_]|[\u0300-\u036f\u064b-\u0655{WITHIN_WORDS}])*|(?<![\\w.,:])\\d{{1,3}}(?![\\d.,:])"
 )
 _GAP = re.compile(r"[\s‐-]+")
 _PLACE = re.compile(r"\{([a-z]+)\}")

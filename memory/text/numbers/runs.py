@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from echoic.memory.text.canonical import is_unspaced, numerals
-from echoic.memory.text.language import Language, fold, languages
+from echoic.memory.text.language import WITHIN_WORDS, Language, fold, languages
 from echoic.memory.text.numbers.composed import signs
 from echoic.memory.text.numbers.spoken import number_of, with_digits
 
 MOST_SPOKEN = 60
 """Words that are read as one number; a card's takes no more in any language."""
 _NONE: Mapping[str, str] = {}
-_MARKS = "\u064b-\u065f\u0900-\u0963\u0970-\u0dff\u0e00-\u0e7f"
-"""Vowel signs inside words; not the danda, which ends a sentence."""
-_WORD = re.compile(f"\\d+|[^\\W\\d_](?:[^\\W\\d_]|[{_MARKS}])*")
+_WORD = re.compile(f"\\d+|[^\\W\\d_](?:[^\\W\\d_]|[\u064b-\u065f{WITHIN_WORDS}])*")
 
 
 @dataclass(frozen=True, slots=True)
