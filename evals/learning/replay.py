@@ -13,7 +13,8 @@ from echoic.memory.text.canonical import clauses, has, same, sentences, tokens
 from echoic.memory.text.language import Language, language_of
 from echoic.memory.text.time_words import time_words_of
 from echoic.memory.types import CALLER, Fact, Turn
-from echoic.workers.evidence.operations import Answer, read_answer
+from echoic.workers.evidence.operations import Answer
+from echoic.workers.evidence.reading import read_answer
 from echoic.workers.evidence.spoken import Spoken
 from echoic.workers.evidence.whose import about_in
 from echoic.workers.learn.conversation import Portion

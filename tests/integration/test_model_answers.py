@@ -1,12 +1,14 @@
 """What models and gateways really send, over HTTP: answers are read, outages and garbage are said."""
 
 import json
+import re
 
 import pytest
 
 from echoic.memory.config import load_settings
 from echoic.memory.errors import ModelAnswerInvalid, ModelUnavailable
-from echoic.workers.evidence.operations import read_answer, schema
+from echoic.workers.evidence.operations import schema
+from echoic.workers.evidence.reading import read_answer
 from echoic.workers.model.chat import AnswerTooLong, ChatModel
 from tests.fakes import ScriptedModel, facts
 
@@ -76,10 +78,24 @@ def events(text, finish="stop"):
         json.dumps({"operations": facts("Dog is called Biscuit")["operations"] * 3}),
         json.dumps({"operations": {"1": facts("Dog is called Biscuit")["operations"][0]}}),
         json.dumps({"result": facts("Dog is called Biscuit")}),
+        json.dumps({"name": "save", "arguments": facts("Dog is called Biscuit")}),
+        json.dumps({"operations": json.dumps(facts("Dog is called Biscuit")["operations"])}),
+        json.dumps([{"type": "text", "text": TEXT}]),
+        json.dumps(TEXT),
+        json.dumps({"Operations": [{"Fact": "Dog is called Biscuit", "Op": "ADD"}]}),
+        json.dumps({"operations": [{"add": {"fact": "Dog is called Biscuit"}}]}),
+        repr({**facts("Dog is called Biscuit"), "sure": True, "tags": None}),
+        TEXT.replace("}", ",}").replace("]", ",]"),
+        TEXT.replace("}]", "]"),
+        TEXT.replace('", "', '" "'),
+        TEXT.replace("_", r"\_").replace("[", r"\["),
+        f"// what I heard\n{TEXT}",
+        re.sub('"([^"]*)"', r"“\1”", TEXT).replace(":", "：").replace(",", "，"),
+        f"It must be like {{'operations': [...]}}, so:\n```json\n{TEXT}\n```",
     ],
 )
 async def test_an_answer_is_read_in_any_shape(server, model, text, send):
-    """Thinking, fences, prose, other keys, strings, repetitions."""
+    """Thinking, fences, prose, other keys, strings, repetitions, JSON in JSON, and what is nearly JSON."""
     server.otherwise = send(text)
     answer = read_answer(await ask(model), 1, 0)
     assert [one.text for one in answer.operations] == ["Dog is called Biscuit"]
@@ -165,6 +181,14 @@ async def test_of_a_cut_answer_the_whole_part_is_kept(server, model, send, finis
     with pytest.raises(AnswerTooLong) as caught:
         await ask(model)
     assert len(caught.value.partial) == 1
+
+
+async def test_of_an_answer_that_is_cut_and_broken_nothing_is_kept(server, model):
+    """Repaired, its last sentence would be whole."""
+    server.otherwise = completion(TEXT[:-30].replace('"', "'"), "length")
+    with pytest.raises(AnswerTooLong) as caught:
+        await ask(model)
+    assert caught.value.partial is None
 
 
 async def test_one_filtered_question_does_not_give_up_the_schema(server, model):

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from echoic.memory.types import Fact, Turn
-from echoic.workers.evidence.operations import Answer, read_answer
+from echoic.workers.evidence.operations import Answer
+from echoic.workers.evidence.reading import read_answer
 from echoic.workers.learn.conversation import Portion
 from echoic.workers.learn.extractor import Extraction, VerifiedExtractor, always
 from tests.remembered import NOW, fact

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from echoic.memory.types import CALLER, About, Fact, Turn
-from echoic.workers.evidence.operations import read_answer
+from echoic.workers.evidence.reading import read_answer
 from echoic.workers.evidence.spoken import Spoken, language_of_turns
 from echoic.workers.evidence.verify import Verdict, judged
 

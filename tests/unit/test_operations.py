@@ -6,7 +6,8 @@ import pytest
 
 from echoic.memory.errors import ModelAnswerInvalid
 from echoic.memory.types import CALLER, About
-from echoic.workers.evidence.operations import MOST_OPERATIONS, read_answer, schema
+from echoic.workers.evidence.operations import MOST_OPERATIONS, schema
+from echoic.workers.evidence.reading import read_answer
 from echoic.workers.model.answer import parse
 
 WHOLE = {
@@ -132,11 +133,72 @@ def test_of_a_cut_answer_the_whole_operations_are_kept(text, count):
     assert not parsed.complete and len(parsed.value) == count
 
 
-@pytest.mark.parametrize("text", ["", "I cannot do that.", "<think>for ever and ever", "{'single': 'quotes'"])
+@pytest.mark.parametrize("text", ["", "I cannot do that.", "<think>for ever and ever"])
 def test_no_json_is_a_failure(text):
     """Also thinking that never came to an end."""
     with pytest.raises(ModelAnswerInvalid):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("told", "kind", "known"),
+    [
+        ({"op": "CONFIRM [1]"}, "confirm", 0),
+        ({"op": ["end", 1]}, "end", 0),
+        ({"op": {"type": "replace", "target": 1}}, "replace", 0),
+        ({"action": "supersede", "id": "1"}, "replace", 0),
+        ({"event": "ADD", "id": "1"}, "add", None),
+        ({"op": "replace 1", "id": 7}, "replace", 0),
+    ],
+)
+def test_what_is_done_with_which_fact_is_said_in_many_ways(told, kind, known):
+    """The number stands in the operation, beside it, or in an object of its own."""
+    (one,) = read_answer([{"fact": "Lives in Porto", **told}], 1, 1).operations
+    assert (one.kind, one.known) == (kind, known)
+
+
+@pytest.mark.parametrize(
+    ("named", "turns"),
+    [
+        ("1, 3", (0, 2)),
+        ("1-2", (0, 1)),
+        ("Turn 3", (2,)),
+        (["T1", 2], (0, 1)),
+        ([[2]], (1,)),
+        ("9", ()),
+        (None, ()),
+    ],
+)
+def test_turns_are_named_in_many_ways(named, turns):
+    """What is out of range names none."""
+    (one,) = read_answer([{"fact": "Lives in Porto", "turns": named}], 3, 0).operations
+    assert one.turns == turns
+
+
+@pytest.mark.parametrize("weight", ["7/10", 7, "7", 7.0])
+def test_weight_is_said_in_many_ways(weight):
+    """Of nine; a share of one is one."""
+    (one,) = read_answer([{"fact": "Lives in Porto", "weight": weight}], 1, 0).operations
+    assert one.importance == 0.78
+    (one,) = read_answer([{"fact": "Lives in Porto", "importance": 0.4}], 1, 0).operations
+    assert one.importance == 0.4
+
+
+def test_nothing_to_do_is_an_answer():
+    """Mem0's NONE: not a failure, and no fact."""
+    assert (
+        read_answer({"memory": [{"id": "1", "text": "Lives in Porto", "event": "NONE"}]}, 1, 1).operations
+        == ()
+    )
+
+
+@pytest.mark.parametrize(
+    "answer", [{"content": "I am sorry."}, {"error": {"message": "quota"}}, {"type": "error", "data": "down"}]
+)
+def test_an_apology_in_json_is_a_failure(answer):
+    """A text alone is no operation."""
+    with pytest.raises(ModelAnswerInvalid):
+        read_answer(answer, 1, 0)
 
 
 @pytest.mark.parametrize("depth", [10, 100_000])

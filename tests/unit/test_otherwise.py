@@ -9,7 +9,8 @@ import pytest
 
 from echoic.memory.types import Turn
 from echoic.workers.evidence import otherwise
-from echoic.workers.evidence.operations import Answer, read_answer
+from echoic.workers.evidence.operations import Answer
+from echoic.workers.evidence.reading import read_answer
 from echoic.workers.learn.extractor import VerifiedExtractor, always
 
 NOW = datetime(2026, 11, 26, 10, tzinfo=UTC)

@@ -12,7 +12,7 @@ import pytest
 from echoic.memory.profile.slots import ProfileSettings
 from echoic.memory.text.language import languages
 from echoic.memory.types import About, Fact, Turn
-from echoic.workers.evidence.operations import read_answer
+from echoic.workers.evidence.reading import read_answer
 from echoic.workers.evidence.spoken import Spoken, language_of_turns
 from echoic.workers.evidence.verify import judged
 from echoic.workers.learn.conversation import TURNS_AT_ONCE, Portion, halves, portions, render

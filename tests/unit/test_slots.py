@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from echoic.memory.errors import ConfigInvalid
 from echoic.memory.profile.reorganise import merged
 from echoic.memory.profile.slots import PLAIN, configured, parsed, unified
-from echoic.workers.evidence.operations import TOPICS, read_answer, schema
+from echoic.workers.evidence.operations import TOPICS, schema
+from echoic.workers.evidence.reading import read_answer
 from echoic.workers.learn.prompt import SYSTEM
 from echoic.workers.learn.slots import asked_of, instructions
 

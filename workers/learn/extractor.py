@@ -15,8 +15,9 @@ from echoic.memory.model_verdict import Grade
 from echoic.memory.profile.slots import PLAIN, ProfileSettings
 from echoic.memory.text.canonical import tokens
 from echoic.memory.types import CALLER, Evidence, Fact, Turn
-from echoic.workers.evidence.operations import Answer, Operation, When, read_answer, schema
+from echoic.workers.evidence.operations import Answer, Operation, When, schema
 from echoic.workers.evidence.otherwise import said_otherwise
+from echoic.workers.evidence.reading import read_answer
 from echoic.workers.evidence.spoken import Spoken, foreign_sentences
 from echoic.workers.evidence.verify import is_dated, judged
 from echoic.workers.learn.conversation import Portion, halves, most_operations, portions

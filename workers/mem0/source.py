@@ -14,7 +14,8 @@ import openai
 from echoic.memory.config import MemorySettings
 from echoic.memory.errors import MemoryFault, ModelAnswerInvalid
 from echoic.memory.types import Fact
-from echoic.workers.evidence.operations import Answer, read_answer, schema
+from echoic.workers.evidence.operations import Answer, schema
+from echoic.workers.evidence.reading import read_answer
 from echoic.workers.learn.conversation import Portion
 from echoic.workers.learn.prompt import messages
 from echoic.workers.learn.slots import asked_of

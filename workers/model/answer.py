@@ -1,9 +1,15 @@
-"""The JSON in what a model or its gateway really sends: after thinking, in fences, between prose, cut off."""
+"""The JSON in what a model or its gateway really sends: after thinking, in fences, between prose, cut off.
+
+What is no JSON but meant to be (a comma too many, Python's quotes, quotes within quotes) is repaired by the
+package json_repair.
+"""
 
 import json
 import re
 from dataclasses import dataclass
 from typing import Any
+
+import json_repair
 
 from echoic.memory.errors import ModelAnswerInvalid
 
@@ -12,16 +18,25 @@ _END_OF_THINKING = re.compile(r"</(?:think|thinking|thought|reasoning)>|◁/thin
 _THINKING = re.compile(r"<(?:think|thinking|thought|reasoning)>|◁think▷|\[THINK\]", re.IGNORECASE)
 _MARKS = re.compile(r"<\|[a-z_]+\|>")
 _STARTS = re.compile(r"[{\[]")
+_CLOSES = re.compile(r"[\]}]")
+_BETWEEN = re.compile(r"[\s,;]*\Z")
+"""Between two values that belong together: a line each, say."""
+_CLOSED = re.compile(r"[\]}]\s*[\]}]\W*\Z")
+"""The end of an answer that was not cut off, though it may have lost a bracket."""
+_NO_ESCAPE = re.compile(r'\\(?=[^"\\/bfnrtu])')
+_WIDE = str.maketrans("｛｝［］：，", "{}[]:,")
+_WIDE_MARK = re.compile(r'(?<=["”\d\]}］｝])\s*[：，]|[｛｝［］]')
 MOST_STARTS = 200
 """Brackets of prose at which an answer is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A JSON value; `complete` is False when the text ends before it does."""
+    """A JSON value; `complete` is False when the text ends before it does, which no repaired one says."""
 
     value: Any
     complete: bool = True
+    repaired: bool = False
 
 
 def parse(text: str) -> Parsed:
@@ -32,12 +47,18 @@ def parse(text: str) -> Parsed:
     Raises:
         ModelAnswerInvalid: there is none.
     """
-    text = _spoken(text)
-    whole, is_cut = _largest(text)
-    if (whole is None or is_cut) and (elements := _whole_elements(text)) is not None:
-        return Parsed(elements, complete=False)
-    if whole is not None:
-        return Parsed(whole)
+    text = _packed(_spoken(text))
+    if not _STARTS.search(text):
+        text = text.translate(_WIDE)
+    found = _largest(text)
+    if found.cut_from is not None and not _CLOSED.search(text) and "{" in text:
+        elements = _whole_elements(text, found.cut_from if found.broken_from is None else found.broken_from)
+        if elements is not None:
+            return Parsed(elements, complete=False)
+    if found.broken_from is not None and (repaired := _repaired(text[found.broken_from :])):
+        return Parsed(repaired, repaired=True)
+    if found.value is not None:
+        return Parsed(found.value)
     raise ModelAnswerInvalid("The language model answered without JSON.")
 
 
@@ -52,34 +73,78 @@ def _spoken(text: str) -> str:
     return _MARKS.sub("", text)
 
 
-def _largest(text: str) -> tuple[Any, bool]:
-    """The longest JSON object or list that begins at one of the first brackets.
+def _packed(text: str) -> str:
+    """The text in a JSON string, if all of it is one."""
+    try:
+        value = json.loads(text) if text.lstrip()[:1] == '"' else text
+    except ValueError:
+        return text
+    return value if isinstance(value, str) else text
 
-    And whether it stands in one that the text ends in the middle of.
-    """
-    found, longest, read_until, is_cut = None, 0, 0, False
+
+@dataclass(slots=True)
+class _Found:
+    value: Any = None
+    """Of the longest JSON; several that follow one another are a list of them."""
+    broken_from: int | None = None
+    """Where something begins that is no JSON, but seems meant to be, and encloses the rest."""
+    cut_from: int | None = None
+    """Where something begins that the text ends in the middle of."""
+
+
+def _largest(text: str) -> _Found:
+    found, group, group_start, longest, read_until = _Found(), list[Any](), 0, 0, 0
     for number, match in enumerate(_STARTS.finditer(text)):
-        if number >= MOST_STARTS or is_cut:
+        start = match.start()
+        if number >= MOST_STARTS or found.cut_from is not None:
             break
-        if match.start() < read_until:
+        if start < read_until:
             continue
         try:
-            value, end = json.JSONDecoder(strict=False).raw_decode(text, match.start())
+            value, end = json.JSONDecoder(strict=False).raw_decode(text, start)
         except json.JSONDecodeError as exc:
-            is_cut = exc.msg.startswith("Unterminated") or exc.pos >= len(text.rstrip())
+            if exc.msg.startswith("Unterminated") or exc.pos >= len(text.rstrip()):
+                found.cut_from = start
+            if found.broken_from is None and (exc.pos > start + 1 or text[start] == "{"):
+                found.broken_from = start
             continue
         except RecursionError as exc:
             raise ModelAnswerInvalid("The language model answered JSON without end.") from exc
+        if not (group and _BETWEEN.match(text[read_until:start])):
+            group, group_start = [], start
+        group.append(value)
         read_until = end
-        if end - match.start() > longest:
-            found, longest = value, end - match.start()
-    return found, is_cut
+        if end - group_start > longest:
+            found.value = group[0] if len(group) == 1 else _joined(group)
+            longest = end - group_start
+            if _holds_an_object(found.value) and not _CLOSES.search(text, end):  # it stands in nothing
+                found.broken_from = None
+    return found
 
 
-def _whole_elements(text: str) -> list[Any] | None:
+def _joined(values: list[Any]) -> list[Any]:
+    """Lists one after the other; an object is an element."""
+    return [one for value in values for one in (value if isinstance(value, list) else [value])]
+
+
+def _repaired(text: str) -> Any:
+    """What was meant, if it is an object or a list of them; None if it is not."""
+    text = _WIDE_MARK.sub(lambda mark: mark[0].translate(_WIDE), _NO_ESCAPE.sub("", text))
+    try:
+        value = json_repair.loads(text)
+    except RecursionError:
+        return None
+    return value if _holds_an_object(value) else None
+
+
+def _holds_an_object(value: Any) -> bool:
+    return any(isinstance(one, dict) and one for one in (value if isinstance(value, list) else [value]))
+
+
+def _whole_elements(text: str, start: int) -> list[Any] | None:
     """The whole objects of the first list that is cut off; None if there is no such list."""
-    start = text.find("[")
-    if start < 0 or "{" not in text:
+    start = text.find("[", start)
+    if start < 0:
         return None
     decoder, at = json.JSONDecoder(strict=False), start + 1
     found: list[Any] = []

@@ -283,4 +283,6 @@ def _json(answer: Any) -> Any:
         raise (AnswerTooLong("The language model's answer was cut off.") if is_cut else exc) from exc
     if not parsed.complete:  # whatever the address says of how it ended
         raise AnswerTooLong("The language model's answer was cut off.", parsed.value)
+    if parsed.repaired and choice.finish_reason == "length":  # its last sentence may be half a one
+        raise AnswerTooLong("The language model's answer was cut off.")
     return parsed.value
