@@ -20,7 +20,7 @@ from echoic.memory.recall.recaller import Recaller
 from echoic.memory.service import Memory
 from echoic.memory.store.consent import Consent
 from echoic.memory.store.turns import counted
-from echoic.memory.text.days import asked_days, day_terms
+from echoic.memory.text.dates.days import asked_days, day_terms
 from echoic.memory.text.people import shown
 from echoic.memory.text.words import terms
 from echoic.memory.types import FACTS_TIER, Caller, Fact, ForgetRequest, Forgotten, Item, Turn

@@ -31,7 +31,7 @@ from echoic.memory.store.spool import Spool
 from echoic.memory.store.turns import TurnStore
 from echoic.memory.store.versions import Versions
 from echoic.memory.stores import Stores
-from echoic.memory.text.time_words import time_words
+from echoic.memory.text.dates.words import time_words
 from echoic.memory.text.words import asked_terms, is_small_talk
 from echoic.memory.types import GRAPH_TIER, Caller
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from echoic.agent.commands.memory_commands import parse_memory_command, speaks_of_forgetting
 from echoic.memory.recall.recaller import asked_text
-from echoic.memory.text.days import asked_days
+from echoic.memory.text.dates.days import asked_days
 from echoic.memory.text.secrets import hide_secrets
 from echoic.memory.text.words import asked_terms, is_small_talk
 

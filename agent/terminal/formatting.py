@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from echoic.memory.privacy.changes import Change
+from echoic.memory.text.dates.spoken import day, said
 from echoic.memory.text.people import shown
-from echoic.memory.text.spoken_dates import day, said
 from echoic.memory.types import CALLER, Fact, Item, Recall, Turn
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from datetime import date, timedelta
 from typing import Any
 
 from echoic.memory.text.canonical import clauses, has, same, sentences, tokens
+from echoic.memory.text.dates.words import time_words_of
 from echoic.memory.text.language import Language, language_of
-from echoic.memory.text.time_words import time_words_of
 from echoic.memory.types import CALLER, Fact, Turn
 from echoic.workers.evidence.operations import Answer
 from echoic.workers.evidence.reading import read_answer

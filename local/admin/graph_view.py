@@ -14,7 +14,7 @@ from echoic.memory.graph.backend import open_backend
 from echoic.memory.graph.types import Entity, Relation, relation_as_json
 from echoic.memory.review.graph import UserGraph, graphs_of
 from echoic.memory.store.database import Database
-from echoic.memory.text.spoken_dates import day
+from echoic.memory.text.dates.spoken import day
 
 COLUMN_CELLS = 40
 """Widest a column of the table may be, but for the last one."""

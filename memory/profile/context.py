@@ -24,8 +24,8 @@ from echoic.memory.service import Memory
 from echoic.memory.store.database import Connection
 from echoic.memory.store.facts import about_from
 from echoic.memory.store.queries import query
+from echoic.memory.text.dates.succession import by_date
 from echoic.memory.text.language import languages
-from echoic.memory.text.succession import by_date
 from echoic.memory.types import Caller, Item, Recall
 
 GISTS = 60

@@ -32,7 +32,7 @@ from echoic.memory.recall.ranking import Corpus, Floats, Ints, Postings, Ranking
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.store.turns import counted
-from echoic.memory.text.days import day_terms
+from echoic.memory.text.dates.days import day_terms
 from echoic.memory.text.forms import StoredForms, is_form
 from echoic.memory.text.sounds import Sounds
 from echoic.memory.text.words import runs

@@ -15,7 +15,7 @@ from echoic.memory.recall.pending import Question
 from echoic.memory.recall.postgres_search import search_postgres
 from echoic.memory.store.database import Database
 from echoic.memory.store.versions import Versions
-from echoic.memory.text.days import asked_days
+from echoic.memory.text.dates.days import asked_days
 from echoic.memory.text.forms import asked_forms
 from echoic.memory.text.words import asked_terms
 from echoic.memory.types import FACTS_TIER, Caller, Item, Turn

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from echoic.memory.recall.query_vector import QueryVector
-from echoic.memory.text.time_words import speaks_of
+from echoic.memory.text.dates.words import speaks_of
 from echoic.memory.types import Caller, Item
 
 

@@ -15,9 +15,9 @@ from echoic.memory.recall.fusion import features, fused, split_told_by_facts
 from echoic.memory.recall.quoting import one_line
 from echoic.memory.store.turns import counted
 from echoic.memory.text import people
+from echoic.memory.text.dates.spoken import day, said
+from echoic.memory.text.dates.succession import by_date
 from echoic.memory.text.people import shown, whose
-from echoic.memory.text.spoken_dates import day, said
-from echoic.memory.text.succession import by_date
 from echoic.memory.text.words import terms
 from echoic.memory.types import Item
 

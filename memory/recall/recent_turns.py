@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from echoic.memory.recall.fusion import features, joined
+from echoic.memory.text.dates.words import speaks_of
 from echoic.memory.text.people import shown
-from echoic.memory.text.time_words import speaks_of
 from echoic.memory.text.words import terms
 from echoic.memory.types import Fact, Item, Turn
 

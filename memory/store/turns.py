@@ -17,7 +17,7 @@ from echoic.memory.clock import Clock, moment
 from echoic.memory.embedding.embedder import Embedder, Vector
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
-from echoic.memory.text.days import day_terms
+from echoic.memory.text.dates.days import day_terms
 from echoic.memory.text.secrets import hide_in_turn
 from echoic.memory.text.words import capped, clean, terms
 from echoic.memory.types import Caller, Role, Turn

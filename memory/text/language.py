@@ -98,7 +98,7 @@ class Language:
     `fillers` that say nothing beside it; patterns of `sounds`, of what a follow-up begins with (`openers`),
     of all its words (`alone`), and of the `pronouns` that make it one, but in `no_pronouns` ("is there")."""
     time: Mapping[str, Any] = field(default_factory=dict)
-    """How it speaks of time (memory/text/time_words.py)."""
+    """How it speaks of time (memory/text/dates/words.py)."""
     frame: Mapping[str, str] = field(default_factory=dict)
     """What stands around a context for a prompt: `memory` is its title, `note` what it is for, `profile` and
     `events` head its sections."""

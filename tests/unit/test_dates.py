@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from echoic.memory.text.spoken_dates import ago, said
+from echoic.memory.text.dates.spoken import ago, said
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -1,14 +1,17 @@
 """Dates in questions, and the terms of the days on which something was said."""
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from echoic.memory.text.days import asked_days, day_terms
-from echoic.memory.text.time_words import speaks_of
+from echoic.memory.text.dates.days import asked_days, day_terms
+from echoic.memory.text.dates.words import speaks_of
 from echoic.memory.text.words import terms
 
+EVALS = Path(__file__).parents[2] / "evals" / "data"
 SATURDAY = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
 GREENWICH, LOS_ANGELES = ZoneInfo("UTC"), ZoneInfo("America/Los_Angeles")
 
@@ -33,7 +36,7 @@ def test_no_spoken_word_is_a_day_term() -> None:
         ("What did I say in May?", ["@05"]),
         ("on May 7th, 2023", ["@05", "@05-07", "@2023"]),
         ("on the 7th of march", ["@03", "@03-07"]),
-        ("between 3 June and August 2022", ["@06", "@08", "@06-03", "@2022"]),
+        ("between 3 June and August 2022", ["@2022", "@06", "@07", "@08"]),
         ("31 February", ["@02"]),
         ("29 February", ["@02", "@02-29"]),
         ("today", ["@11-21"]),
@@ -54,7 +57,7 @@ def test_no_spoken_word_is_a_day_term() -> None:
 )
 def test_dates_of_a_question(text: str, expected: list[str]) -> None:
     """As the calendar of the caller has them."""
-    assert asked(text) == expected
+    assert sorted(asked(text)) == sorted(expected)
 
 
 WEEK_BEFORE_LAST = [f"@11-{day:02}" for day in range(2, 9)]
@@ -92,9 +95,52 @@ def test_the_last_season_is_over_and_this_one_may_not_be() -> None:
     """In winter, last winter was that of a year ago."""
     january = datetime(2026, 1, 10, tzinfo=UTC)
     found = [asked_days(text, january, GREENWICH) for text in ("last winter", "this winter", "last autumn")]
-    assert found[0] == ["@2024", "@12", "@2025", "@01", "@02"]
-    assert found[1] == ["@2025", "@12", "@2026", "@01", "@02"]
+    assert found[0] == ["@2024", "@2025", "@12", "@01", "@02"]
+    assert found[1] == ["@2025", "@2026", "@12", "@01", "@02"]
     assert found[2] == ["@2025", "@09", "@10", "@11"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("at the end of August", ["@08", *(f"@08-{day}" for day in range(21, 32))]),
+        ("early last month", ["@2026", "@10", *(f"@10-{day:02}" for day in range(1, 11))]),
+        ("in the first week of October", ["@10", *(f"@10-{day:02}" for day in range(1, 8))]),
+        ("at the beginning of the year", ["@2026", "@01", "@02"]),
+        ("on Tuesday of last week", ["@11-10"]),
+        ("Dienstag letzter Woche", ["@11-10"]),
+        ("上周二我说了什么", ["@11-10"]),
+        ("el verano del año pasado", ["@2025", "@06", "@07", "@08"]),
+        ("in March twenty twenty four", ["@2024", "@03"]),
+        ("from Monday to Wednesday", ["@11-16", "@11-17", "@11-18"]),
+        ("from Friday to Monday", ["@11-13", "@11-14", "@11-15", "@11-16"]),
+        ("between November and January", ["@11", "@12", "@01"]),
+        ("since Thursday", ["@11-19", "@11-20", "@11-21"]),
+        ("in the last few days", [f"@11-{day}" for day in range(16, 22)]),
+        ("on the 12th", ["@11-12"]),
+        ("Was habe ich am 25. im letzten Monat gesagt?", ["@10-25"]),
+        ("a fortnight ago", [f"@11-{day:02}" for day in range(2, 9)]),
+        ("half a year ago", ["@2026", "@05"]),
+        ("last night", ["@11-20", "@11-21"]),
+        ("last Christmas", ["@12", "@12-24", "@12-25", "@12-26"]),
+        ("über Ostern", ["@04", "@04-03", "@04-04", "@04-05", "@04-06"]),
+        ("추석에 뭐 했지", ["@09", "@09-24", "@09-25", "@09-26"]),
+    ],
+)
+def test_times_are_composed(text, expected):
+    """A part of one, one within another, from one to another, since one; feasts by Easter and by the moon."""
+    assert sorted(asked(text)) == sorted(expected)
+
+
+@pytest.mark.parametrize("day", ["2024-02-29", "2026-01-01", "2026-12-31", "2031-03-31", "2050-06-15"])
+def test_every_text_is_read_on_any_day(day):
+    """Also where a feast's day is not known, and of the first century."""
+    now = datetime.fromisoformat(day).replace(hour=12, tzinfo=UTC)
+    lines = (EVALS / "days.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [json.loads(line)["text"] for line in lines]
+    for text in [*texts, "99 years ago", "since 31 January", "the 30th of February 2024", "29 February 2023"]:
+        assert all(term.startswith("@") for term in asked_days(text, now, LOS_ANGELES)), text
+    assert asked_days("last week", datetime(1, 1, 2, tzinfo=UTC), GREENWICH) == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from echoic.memory.text.canonical import _stem, same, same_stem, tokens
+from echoic.memory.text.dates.feasts import feast_in
 from echoic.memory.text.language import UNKNOWN, language_of, languages
 from echoic.memory.text.people import key_of, keys_in, names
 from echoic.memory.text.words import is_follow_up, is_small_talk
@@ -27,11 +28,14 @@ def test_a_file_holds_what_is_told_apart_by_it(code):
 def test_a_file_says_how_its_language_speaks_of_time(code):
     """Every kind of pattern reads what its own words say, and none stands for another."""
     time = languages()[code].time
-    assert len(time["months"]) == 12 and len(time["weekdays"]) == 7 and len(time["near"]) == 3
+    assert len(time["months"]) == 12 and len(time["weekdays"]) == 7 and len(time["near"]) >= 3
     assert len(time["numbers"]) in (11, 13, 32) and len(time.get("days", range(31))) == 31
     assert set(time["seasons"]) == {"spring", "summer", "autumn", "winter"}
     assert set(time["units"]) == {"day", "week", "weekend", "month", "year"}
     assert all(time[kind] for kind in ("ago", "last", "this", "date", "season", "since"))
+    assert all(time[kind] for kind in ("early", "middle", "late", "nth_week", "between", "within"))
+    assert all(time[kind] for kind in ("lately", "last_night", "ago_half", "day_of_month"))
+    assert all(feast_in(2026, days) for days in time["feasts"])
     assert all(time[kind] for kind in ("past", "before", "after", "change"))
 
 

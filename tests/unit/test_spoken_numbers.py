@@ -7,7 +7,7 @@ import pytest
 from unicode_rbnf import RbnfEngine
 
 from echoic.memory.text.canonical import tokens
-from echoic.memory.text.days import asked_days
+from echoic.memory.text.dates.days import asked_days
 from echoic.memory.text.language import languages
 from echoic.memory.text.numbers.spoken import with_digits
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from echoic.memory.text.succession import by_date, in_succession
+from echoic.memory.text.dates.succession import by_date, in_succession
 from echoic.memory.types import Item
 
 UTC_ZONE = ZoneInfo("UTC")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from echoic.memory.text.canonical import is_unspaced
-from echoic.memory.text.time_words import time_words_of
+from echoic.memory.text.dates.words import time_words_of
 from echoic.memory.types import CALLER, Fact
 from echoic.workers.evidence.operations import Operation
 from echoic.workers.evidence.spoken import Spoken, asked, calendar_words

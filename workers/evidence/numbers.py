@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
-from echoic.memory.text.time_words import YEAR, time_words_of
+from echoic.memory.text.dates.words import YEAR, time_words_of
 from echoic.workers.evidence.operations import When
 from echoic.workers.evidence.spoken import Spoken
 

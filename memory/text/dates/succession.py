@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from echoic.memory.text.days import asked_since
-from echoic.memory.text.time_words import speaks_of
+from echoic.memory.text.dates.days import asked_since
+from echoic.memory.text.dates.words import speaks_of
 from echoic.memory.types import Item
 
 ANCHORS = 3

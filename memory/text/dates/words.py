@@ -19,6 +19,9 @@ UNSPACED = "none"
 _DIGITS = re.compile(r"\d+")
 YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 
+FIRST_SIGN, MOST_SIGNS = 0xE000, 64
+"""Stand in the words for spans that are named there (memory/text/dates/spans.py): letters of no script."""
+_SIGN = f"[{chr(FIRST_SIGN)}-{chr(FIRST_SIGN + MOST_SIGNS)}]"
 _PLACE = re.compile(r"\{([a-z]+)\}")
 
 
@@ -45,7 +48,7 @@ class TimeWords:
         said = found.groupdict().get(group)
         if said is None:
             return None
-        if group in ("n", "day") and (number := _DIGITS.match(said)):
+        if group in _NUMBERS and (number := _DIGITS.match(said)):
             return int(number[0])
         return next((value for words, value in self.values[group].items() if words.fullmatch(said)), None)
 
@@ -82,7 +85,7 @@ def time_words_of(code: str) -> TimeWords:
     places["n"] = rf"(?P<n>\d{{1,2}}|{_any(values['n'])})"
     ordinals = "|".join(map(_folded, language.ordinals)) or "(?!)"
     places["day"] = rf"(?P<day>\d{{1,2}}(?:{ordinals})?|{_any(values['day'])})"
-    places["year"] = r"(?P<year>(?:19|20)\d\d)"
+    places |= {"span": f"(?P<span>{_SIGN})", "until": f"(?P<until>{_SIGN})"}
     edges = data.get("edges", "")
     templates = _PLAIN | {kind: data[kind] for kind in _KINDS if kind in data}
     templates["this_weekday"] = [one.replace("{unit}", "{weekday}") for one in data.get("this", ())]
@@ -102,12 +105,41 @@ _GROUPS = (
     ("two", "two", 0),
     ("unit", "units", 0),
     ("season", "seasons", 0),
+    ("feast", "feasts", 0),
+    ("nth", "nth", -1),
 )
+_NUMBERS = ("n", "day", "year")
 _KINDS = (
-    *("ago", "ago_one", "ago_two", "before_last", "last", "last_year", "this", "date", "season", "since"),
-    *("past", "before", "after", "change", "month"),
+    *(
+        "ago",
+        "ago_one",
+        "ago_two",
+        "ago_half",
+        "before_last",
+        "last",
+        "last_year",
+        "last_night",
+        "this",
+        "lately",
+    ),
+    *(
+        "weekday",
+        "weekday_this",
+        "weekday_last",
+        "weekday_before_last",
+        "date",
+        "day_of_month",
+        "season",
+        "month",
+    ),
+    *("early", "middle", "late", "nth_week", "within", "between", "since"),
+    *("past", "before", "after", "change"),
 )
-_PLAIN = {"month": ["{month}"], "weekday": ["{weekday}"], "near": ["{near}"]}
+_PLAIN = {
+    **{kind: [f"{{{kind}}}"] for kind in ("month", "weekday", "near", "feast")},
+    "year": [r"(?<!\d)(?P<year>(?:19|20)\d\d)(?!\d)"],
+    "within": ["{span} ?{until}"],
+}
 
 
 def _meanings(said: Mapping[str, str] | Sequence[str], first: int) -> dict[re.Pattern[str], Any]:

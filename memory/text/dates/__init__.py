@@ -1,0 +1,1 @@
+"""Dates as callers name them, and as they are told."""
