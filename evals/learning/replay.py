@@ -1,8 +1,8 @@
 """A model's answer from the case itself, in the form that the extractor asks a model for.
 
 A case gives the turn and the text of each fact; a model also copies the words it rests on and says whose the
-fact is. Where the case does not say (`about`, `said`), it is read off the fact and the turns, without looking
-at whether the case is right or wrong.
+fact is. Where the case does not say (`about`, `said`, `when`), it is read off the fact and the turns, without
+looking at whether the case is right or wrong.
 """
 
 from collections.abc import Mapping, Sequence
@@ -63,7 +63,7 @@ def answer_of(case: Case) -> list[dict[str, Any]]:
                 "fact": fact["text"],
                 "topic": fact.get("topic", "person"),
                 "weight": fact.get("weight", 5),
-                "when": when_of(fact["text"], turn, language),
+                "when": fact.get("when") or when_of(fact["text"], turn, language),
             }
         )
     for end in (end for end in ends if end.get("by") is None):

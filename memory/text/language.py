@@ -46,6 +46,10 @@ class Language:
     negation: Words = ()
     yes: Words = ()
     no: Words = ()
+    every: Words = ()
+    """What makes a day a habit's."""
+    asks: tuple[str, ...] = ()
+    """What a question ends with, where no sign needs to say so."""
     """What an answer begins with."""
     negation_follows: bool = False
     """Whether what denies stands behind what is denied: verb-final languages."""
@@ -160,7 +164,7 @@ def _is_indic(mark: str) -> bool:
 
 _WORDS = (
     *("self", "others", "negation", "yes", "no", "unreal", "condition", "would", "breaks", "ends"),
-    *("that", "naming", "cause"),
+    *("that", "naming", "cause", "every"),
 )
 
 
@@ -250,6 +254,6 @@ def _language(code: str, data: dict[str, Any]) -> Language:
     secrets = dict(data.get("secrets", {}))
     digits = {fold(word): value for word, value in secrets.pop("digits", {}).items()}
     rest |= {**tables, "secrets": secrets, "digits": digits}
-    rest |= {key: tuple(data.get(key, ())) for key in ("zero", "ordinals", "proclitics")}
+    rest |= {key: tuple(data.get(key, ())) for key in ("zero", "ordinals", "proclitics", "asks")}
     rest |= {key: frozenset(data.get(key, "").split()) for key in ("calendar", "stop_words")}
     return Language(code, **{**rest, **words})

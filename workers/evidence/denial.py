@@ -39,11 +39,12 @@ def is_denied(fact: str, about: About, at: int, spoken: Spoken) -> bool:
         dated = calendar_words(language.code)
         rest = [word for word in content if not (spoken.among(word, own) or word.isdigit() or word in dated)]
         opening = own[:OPENING]
-        says_no = _opens_with(language.no, opening, language) and not _opens_with(
-            language.yes, opening, language
-        )
-        if rest and says_no and len(rest) * 2 > len(content):
-            return any(spoken.among(word, spoken.words(question)) for word in rest)
+        if rest and says_no(opening, language):
+            is_asked = any(spoken.among(word, spoken.words(question)) for word in rest)
+            if len(rest) * 2 > len(content):
+                return is_asked
+            if is_asked and _denies_beside(content, own[1:], spoken):
+                return True
     found = spoken.once(_with_denial, turn.text)
     found = [_from(about, content, clause, spoken) for clause in found]
     shared = [places(content, clause, spoken) for clause in found]
@@ -54,6 +55,17 @@ def is_denied(fact: str, about: About, at: int, spoken: Spoken) -> bool:
         for clause, its in zip(found, shared, strict=True)
         if len(its) == most
     )
+
+
+def _denies_beside(content: Sequence[str], words: Sequence[str], spoken: Spoken) -> bool:
+    """Whether an answer goes on to deny words of the fact: "no, look, tomorrow I can't call"."""
+    found = cut(list(words), spoken.language)
+    clause = max(found, key=lambda one: len(places(content, one, spoken)), default=[])
+    covered, denied_at = places(content, clause, spoken), first_of(spoken.language.negation, clause)
+    if spoken.language.negation_follows or denied_at < 0:
+        return denied_at >= 0 and bool(covered)
+    behind = [at for at in covered if at > denied_at]
+    return bool(behind) and _others(clause[denied_at + 1 : behind[0]], content, spoken) <= 1
 
 
 def _with_denial(text: str, language: Language) -> list[list[str]]:
@@ -122,6 +134,11 @@ def _from(about: About, content: Sequence[str], clause: list[str], spoken: Spoke
     if not begins or not places(content, clause[denied_at : begins[-1]], spoken):
         return clause
     return clause[begins[-1] :]
+
+
+def says_no(opening: Sequence[str], language: Language) -> bool:
+    """Whether an answer begins with a no, and with no yes."""
+    return _opens_with(language.no, opening, language) and not _opens_with(language.yes, opening, language)
 
 
 def _opens_with(phrases: Words, opening: Sequence[str], language: Language) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from echoic.memory.text.canonical import is_unspaced
+from echoic.memory.text.canonical import has, is_unspaced
 from echoic.memory.text.dates.words import time_words_of
 from echoic.memory.types import CALLER, Fact
 from echoic.workers.evidence.operations import Operation
@@ -17,12 +17,14 @@ def is_like(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
     known = spoken.known[operation.known]
     if operation.kind == "replace" and not _is_of_one_matter(operation, known, spoken, turns):
         return False
-    if operation.kind == "end" and not _touches(operation.quote, known.text, spoken):
+    if operation.kind == "end" and not _touches(operation, known, spoken):
         return False
-    if _is_one_occasion(operation.quote, known.text, spoken):
+    if known.kind != "promise" and _is_one_occasion(operation.quote, known.text, spoken):
         return False
     if known.about is not None:
         return is_same(operation.about, known.about)
+    if operation.is_agents:  # "Ruft am Montag zurück" does not say who
+        return is_named_in(spoken.words(operation.text), known.text, spoken)
     whose = about_in(known.text, spoken)
     if operation.about == CALLER:
         return not all(is_anothers(known.text, at, spoken, operation.quote) for at in turns)
@@ -41,9 +43,12 @@ def _is_one_occasion(quote: str, known: str, spoken: Spoken) -> bool:
     if not any(one in known if is_unspaced(one) else spoken.among(one, words) for one in days):
         return False
     said = time.words(quote)
-    near = [time.value(one, "near") for one in time.find("near", said)]
     units = [time.value(one, "unit") for one in time.find("this", said)]
-    return bool(near or {"week", "day"} & {*units} or any(time.find("this_weekday", said)))
+    if {"week", "day"} & {*units} or any(time.find("this_weekday", said)):
+        return True
+    # "I sent it yesterday" may end "Sends the form by Friday": no habit, or not known as one
+    is_habit = has(spoken.language.every, words) or has(spoken.language.negation, spoken.words(quote))
+    return is_habit and any(time.find("near", said))
 
 
 def _is_of_one_matter(operation: Operation, known: Fact, spoken: Spoken, turns: Sequence[int]) -> bool:
@@ -58,15 +63,17 @@ def _is_of_one_matter(operation: Operation, known: Fact, spoken: Spoken, turns: 
     return is_named_in(words, known.text, spoken)
 
 
-def _touches(quote: str, known: str, spoken: Spoken) -> bool:
-    """Whether words may end this fact: they name something of it, or the caller speaks of themselves.
+def _touches(operation: Operation, known: Fact, spoken: Spoken) -> bool:
+    """Whether words may end a fact: they name something of it, or the caller speaks of themselves; a promise
+    must be named, or meant as one.
 
-    "My cleaner's divorced now" does not end "Is married".
+    "My cleaner's divorced now" does not end "Is married", and "I've a cough" no promise to bring a key.
     """
-    language, words = spoken.language, spoken.words(quote)
-    if not quote or not language.self or speaks_of_self(words, language):
+    language, words = spoken.language, spoken.words(operation.quote)
+    if not words or not language.self or is_named_in(words, known.text, spoken):
         return True
-    return is_named_in(words, known, spoken)
+    is_meant = known.kind != "promise" or operation.topic == "promises"
+    return is_meant and speaks_of_self(words, language)
 
 
 def is_named_in(words: Sequence[str], known: str, spoken: Spoken) -> bool:

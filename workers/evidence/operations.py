@@ -59,6 +59,11 @@ class Operation:
     names: tuple[str, ...] = ()
     """Other people, places and organisations, as they stand in the fact."""
 
+    @property
+    def is_agents(self) -> bool:
+        """Whether the agent undertook it."""
+        return self.topic == "promises" and self.about.role.lower() == AGENT
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:

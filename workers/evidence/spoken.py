@@ -18,7 +18,7 @@ FEW_WORDS = 6
 MOST_PIECES = 4
 """In which a fact writes one word that was said: "07700 900 123"."""
 Found = TypeVar("Found")
-_QUESTION = re.compile(r"[?？؟]\s*$")
+_QUESTION, _STOPS = re.compile(r"[?？؟]\s*$"), " .。!！"
 NAME = re.compile(r"[^\s,.;:!?()\"“”]+")
 """A word as it is written."""
 
@@ -137,8 +137,11 @@ def asked(spoken: Spoken, at: int) -> str:
 
 
 def is_question(text: str) -> bool:
-    """Whether what is said ends as a question."""
-    return _QUESTION.search(text) is not None
+    """Whether what is said ends as a question: by its mark, or by the word that asks ("か。")."""
+    if _QUESTION.search(text):
+        return True
+    asking = tuple(word for language in languages().values() for word in language.asks)
+    return text.rstrip(_STOPS).endswith(asking)
 
 
 def holds(text: str, quote: Sequence[str], spoken: Spoken) -> bool:

@@ -16,35 +16,39 @@ the checks that need them say nothing.
 6. `unlike`: the known fact it touches does not exist, or is not what the words are about (`known.py`).
 """
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from difflib import SequenceMatcher
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from echoic.memory.text.canonical import (
     clauses_of_sentence,
     first_of,
     has,
+    is_unspaced,
+    parts,
     place,
     sentences,
-    tokens,
 )
 from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language
 from echoic.memory.text.people import keys_in, names
 from echoic.memory.text.secrets import MASK
 from echoic.memory.types import CALLER
-from echoic.workers.evidence.denial import OPENING, is_denied
+from echoic.workers.evidence.denial import OPENING, is_denied, says_no
 from echoic.workers.evidence.known import is_like, is_named_in
-from echoic.workers.evidence.numbers import numbers_of, reckoned
-from echoic.workers.evidence.operations import AGENT, NOT_MEANT, Operation
+from echoic.workers.evidence.operations import NOT_MEANT, Operation, When
+from echoic.workers.evidence.said import (
+    exact_words,
+    has_days_said,
+    has_digit,
+    is_heard_as,
+    spelled_numbers,
+    was_said,
+)
 from echoic.workers.evidence.spoken import (
-    NAME,
     Spoken,
     asked,
     best,
-    calendar_words,
     canonical,
     holds,
     is_question,
@@ -54,15 +58,14 @@ from echoic.workers.evidence.spoken import (
 from echoic.workers.evidence.whose import (
     is_anothers,
     names_subject,
+    speaks_of_self,
 )
 
 Reason = Literal["", "unsaid", "not meant", "invented", "denied", "another's", "unlike"]
 MOST_FACT_CHARS = 500
-LEAST_MENDED, MENDED = 6, 0.85
-"""Letters of a name, and how much of them must be equal, for it to be the one that was heard."""
 
-_APOSTROPHE = re.compile("['’ʼ`]")
-_DIGITS = re.compile(r"\d+")
+MOST_TAG = 4
+"""Words of a question that only asks for assent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +120,24 @@ def _fact_refused(operation: Operation, spoken: Spoken, turns: Sequence[int]) ->
         return ""
     if operation.about == CALLER:
         return "another's" if all(is_anothers(operation.text, at, spoken) for at in turns) else ""
-    if _is_agents(operation):
-        return ""
+    if operation.is_agents:
+        return "" if any(_is_undertaken(operation, at, spoken) for at in turns) else "unsaid"
     return "" if names_subject(operation, spoken, turns) else "another's"
+
+
+def _is_undertaken(operation: Operation, at: int, spoken: Spoken) -> bool:
+    """Whether the agent said so, or spoke of itself in other words; not in an offer that was turned down."""
+    text, language = spoken.turns[at].text, spoken.language
+    may_be = language.drops_subject or speaks_of_self(spoken.words(text), language)
+    if not (_shares(operation.text, spoken.said([text]), spoken) or (spoken.takes_paraphrases and may_be)):
+        return False
+    if not is_question(operation.quote or text) or at + 1 >= len(spoken.turns):
+        return True
+    answer = spoken.words(spoken.turns[at + 1].text)
+    return not (
+        says_no(answer[:OPENING], language)
+        or (has(language.negation, answer) and not has(language.yes, answer[:OPENING]))
+    )
 
 
 # 1. the quote
@@ -145,11 +163,7 @@ def _may_say(operation: Operation, spoken: Spoken, at: int) -> bool:
     """The caller may; the agent may what it undertook, and that it has done so."""
     if operation.topic != "promises":
         return spoken.is_callers(at)
-    return spoken.is_callers(at) != _is_agents(operation) or operation.kind in ("end", "confirm")
-
-
-def _is_agents(operation: Operation) -> bool:
-    return operation.topic == "promises" and operation.about.role.lower() == AGENT
+    return spoken.is_callers(at) != operation.is_agents or operation.kind in ("end", "confirm")
 
 
 def _by_words(operation: Operation, spoken: Spoken, own: Sequence[int]) -> tuple[int, ...]:
@@ -226,18 +240,29 @@ def _is_said(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool
         or (spoken.takes_paraphrases and not _is_the_agents(operation.text, turns, spoken))
     ):
         return False
-    if is_question(operation.quote) and not answered and _has_agents_word(operation.text, everywhere, spoken):
+    if _asks(operation, spoken) and not answered and _has_agents_word(operation.text, everywhere, spoken):
+        return False
+    if not is_dated(operation, spoken, turns):
+        operation = replace(operation, when=When())  # what it explains must be said itself
+    spelled = spelled_numbers(operation.text, spoken)
+    if not all(was_said(word, operation, everywhere, spoken) for word in spelled):
+        return False
+    if is_unspaced(operation.text) and not has_days_said(operation, everywhere, spoken):
         return False
     # "85만" is said as 85, or as 850000
-    exact, read = _exact_words(operation.text, spoken), filter(_has_digit, spoken.words(operation.text))
-    unsaid = [word for word in exact if not _was_said(word, operation, everywhere, spoken)]
+    exact, read = exact_words(operation.text, spoken), filter(has_digit, spoken.words(operation.text))
+    unsaid = [word for word in exact if not was_said(word, operation, everywhere, spoken)]
     return not unsaid or (
-        all(map(_has_digit, unsaid)) and all(_was_said(word, operation, everywhere, spoken) for word in read)
+        all(map(has_digit, unsaid)) and all(was_said(word, operation, everywhere, spoken) for word in read)
     )
 
 
-def _has_digit(word: str) -> bool:
-    return any(map(str.isdigit, word))
+def _asks(operation: Operation, spoken: Spoken) -> bool:
+    """Whether the quote asks about the fact: "I'll come on Tuesday, is that all right?" tells it."""
+    *before, last = parts(operation.quote)
+    words = spoken.words(last)
+    tells_it = any(spoken.among(one, words) for one in spoken.content(operation.text))
+    return is_question(operation.quote) and not (before and len(words) <= MOST_TAG and not tells_it)
 
 
 def _has_agents_word(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
@@ -294,65 +319,10 @@ def _shares(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
     telling = [word for word in said if word not in functions]
     if any(spoken.among(word, telling) or is_respaced(word, told, said) for word in spoken.content(fact)):
         return True
-    if any(_is_heard_as(word, said) for word in told):
+    if any(is_heard_as(word, said) for word in told):
         return True
     if not spoken.language.reads_numbers and any(map(str.isdigit, told)):
         return True  # number words of this language are not read as digits
     if sum(tells(word) and spoken.among(word, said) for word in set(told)) > 1:
         return True
     return any(names(key, said, spoken.language) for key in keys_in(told, spoken.language))
-
-
-def _was_said(word: str, operation: Operation, said: Sequence[str], spoken: Spoken) -> bool:
-    if spoken.among(word, said) or word in spoken.otherwise:
-        return True
-    if is_respaced(word, spoken.words(operation.text), said):
-        return True
-    language = spoken.language
-    if language.proclitics and _bare(word, language) in {_bare(one, language) for one in said}:
-        return True
-    if _has_digit(word):
-        # number words of this language are not read as digits: nothing can be said about it, but where a
-        # secret was masked, of which a model may guess the digits, or numbers are written with signs
-        digits = {*_DIGITS.findall(word)}
-        is_readable = spoken.language.reads_numbers or any(
-            MASK in turn.text or spoken.numerals(turn.text) for turn in spoken.turns
-        )
-        known = {*numbers_of(operation.when, spoken), *said, *reckoned(operation.text, said)}
-        return digits <= known or not is_readable
-    if word in calendar_words(spoken.language.code):
-        return operation.when.begins is not None or operation.when.ends is not None
-    return _is_heard_as(word, said)
-
-
-def _bare(word: str, language: Language) -> str:
-    """Without the article that is written together with it: "wal-khamis" is "al-khamis"."""
-    least = [one for one in language.proclitics if len(one) + 1 < len(word)]
-    return word.removeprefix(next(filter(word.startswith, least), ""))
-
-
-def _is_heard_as(word: str, said: Iterable[str]) -> bool:
-    """A name as it is written, beside what speech recognition made of it."""
-    if len(word) < LEAST_MENDED:
-        return False
-    near = (one for one in set(said) if abs(len(word) - len(one)) <= 2)
-    return any(SequenceMatcher(None, word, one).ratio() >= MENDED for one in near)
-
-
-def _exact_words(text: str, spoken: Spoken) -> list[str]:
-    """What has no other words: what has a digit, dates, and capital letters past the first word."""
-    found: list[str] = []
-    calendar = calendar_words(spoken.language.code)
-    for number, match in enumerate(NAME.finditer(text)):
-        word = match.group()
-        named = number > 0 and word[:1].isupper() and not spoken.language.capital_nouns
-        pieces = [one for one in tokens(_without_endings(word.rstrip("+#"))) if len(one) > 1 or one.isdigit()]
-        found += [one for one in pieces if named or one in calendar or _has_digit(one)]
-    return found
-
-
-def _without_endings(word: str) -> str:
-    """A name without what an apostrophe ties to it: "Eskişehir'de", "d'Artagnan"; with its digits."""
-    parts = _APOSTROPHE.split(word)
-    longest = max(parts, key=len)
-    return " ".join(part for part in parts if part == longest or _has_digit(part))

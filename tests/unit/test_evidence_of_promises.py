@@ -1,0 +1,113 @@
+"""Promises, dates and numbers, held against what was said: the kinds of evals/data/promises.jsonl."""
+
+from dataclasses import replace
+
+import pytest
+
+from echoic.memory.types import About
+from tests.unit.test_evidence import judged_of, spoken, verdict
+
+PROMISE = {"topic": "promises"}
+AGENT = {**PROMISE, "about": "agent"}
+
+
+@pytest.mark.parametrize(
+    ("said", "fact", "words", "reason"),
+    [
+        ("I'll get some more linctus", "Will collect the linctus on Wednesday", "on Wednesday", "invented"),
+        ("I'll get some more on Wednesday", "Will get more on Wednesday", "on Wednesday", ""),
+        ("土曜日の十時に行きます", "水曜日に行く", "水曜日", "invented"),
+        ("土曜日の十時に行きます", "土曜日に行く", "土曜日", ""),
+    ],
+)
+def test_a_date_explains_what_was_said_alone(said, fact, words, reason):
+    """Its words stand in the turn, or it explains no day of the fact."""
+    when = {"from": "2026-12-02", "precision": "day", "words": words}
+    assert verdict(spoken(f"U: {said}"), fact, quote=said, when=when, **PROMISE) == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "fact", "reason"),
+    [
+        ("I'll bring the forty pounds in cash", "Will bring sixty pounds in cash", "invented"),
+        ("I'll bring the forty pounds in cash", "Will bring forty pounds in cash", ""),
+        ("je vous fais un chèque de cinquante euros", "Fait un chèque de soixante-dix euros", "invented"),
+        ("今度五千円を持っていきます", "三千円を持っていく", "invented"),
+        ("I have a cat called Moth and a cat called Finch", "Has two cats", ""),
+        ("quero um quarto com mesa", "Quer um quarto com mesa", ""),
+    ],
+)
+def test_a_number_in_words_was_said(said, fact, reason):
+    """Of more than ten: fewer are counted together, and "quarto" is a room."""
+    assert verdict(spoken(f"U: {said}"), fact, quote=said) == reason
+
+
+@pytest.mark.parametrize(
+    ("offer", "answer", "fact", "reason"),
+    [
+        ("Soll ich dort anrufen?", "Nein nein, lassen Sie mal", "Ruft dort an", "unsaid"),
+        ("Soll ich dort anrufen?", "Ja bitte, ich kann nicht", "Ruft dort an", ""),
+        ("病院の予約をお取りしましょうか。", "いえいえ、いりません", "病院の予約を取る", "unsaid"),
+        ("I'll call them for you.", "No, not today", "Calls them", ""),
+        ("I'll find out, one moment.", "Thanks", "Will check and get back", ""),
+        ("Saturday is fine, somebody's here.", "Good", "Collects the key from Ms Petersen", "invented"),
+    ],
+)
+def test_an_agent_undertakes_what_it_says(offer, answer, fact, reason):
+    """In a word of its own, and not as an offer that is turned down."""
+    heard = spoken("U: hello", f"A: {offer}", f"U: {answer}")
+    assert verdict(heard, fact, quote=offer, **AGENT | {"turns": [2]}) == reason
+
+
+def test_what_is_asked_for_and_denied_beside_it_is_denied():
+    """ "No, look, tomorrow I can't call" is no promise to call tomorrow."""
+    asked = "A: Ciao Davide, ci chiami tu domani per confermare la sala?"
+    heard = spoken(asked, "U: no guarda domani non riesco a chiamare sono in treno")
+    assert verdict(heard, "Chiama domani per confermare la sala", **PROMISE) == "denied"
+    heard = spoken("A: Sind Sie noch bei der AOK versichert?", "U: Nee, ich bin zur Techniker gewechselt.")
+    assert verdict(heard, "Ist bei der Techniker versichert") == ""
+
+
+def test_a_question_for_assent_tells_what_stands_before_it():
+    """The agent named the garage; the caller told what they will do there."""
+    said = "eu passo aí na terça para deixar a mota, está bem?"
+    heard = spoken("A: Oficina do Zé, boa tarde.", f"U: {said}")
+    assert verdict(heard, "Passa na oficina na terça para deixar a mota", quote=said, **PROMISE) == ""
+
+
+@pytest.mark.parametrize(
+    ("known", "said", "reason"),
+    [
+        ("Schickt das Formular bis Freitag.", "das formular hab ich gestern eingeworfen", ""),
+        ("Spielt jeden Mittwoch Skat im Löwen", "gestern fiel skat bei mir aus", "unlike"),
+        ("Goes to yoga on Wednesdays", "I didn't go to yoga yesterday", "unlike"),
+        ("Goes to yoga on Wednesdays", "I have no yoga this week", "unlike"),
+    ],
+)
+def test_a_promise_is_kept_on_a_day_and_a_habit_is_not_ended_by_one(known, said, reason):
+    """Of a fact whose kind nobody knows the words tell."""
+    assert verdict(spoken(f"U: {said}", known=[known], about=None), op="end 1", quote=said) == reason
+
+
+def test_a_promise_is_ended_by_words_that_mean_it():
+    """A cough ends no promise to bring a key."""
+    heard = spoken("U: I've a bit of a cough still", known=["Will bring the spare key on Sunday"])
+    heard = replace(heard, known=[replace(heard.known[0], kind="promise", topic="promises")])
+    ends = {"op": "end 1", "quote": "I've a bit of a cough still"}
+    assert verdict(heard, topic="health", **ends) == "unlike"
+    heard = replace(heard, turns=spoken("U: I did that yesterday").turns)
+    assert verdict(heard, op="end 1", quote="I did that yesterday", **PROMISE) == ""
+
+
+def test_the_agents_promise_gives_way_to_its_next():
+    """ "Calls back on Friday" does not say who does, and is no fact of the caller's."""
+    heard = spoken(
+        "U: siz beni salı günü arayın",
+        "A: Olur, salı günü ararım.",
+        known=["Cuma günü geri arayacak."],
+        about=None,
+    )
+    heard = replace(heard, known=[replace(heard.known[0], about=None)])
+    found = judged_of(heard, "Salı günü arayacak", op="replace 1", quote="Olur, salı günü ararım.", **AGENT)
+    assert (found.reason, found.keeps) == ("", False)
+    assert About("agent") != heard.known[0].about
