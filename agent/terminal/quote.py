@@ -12,7 +12,7 @@ from livekit.agents import APIConnectOptions, llm
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
 
 from echoic.memory.recall.prompt import FOUND, NOTHING_DELETED, OPEN, excerpt
-from echoic.memory.text.words import is_small_talk, normalise, terms
+from echoic.memory.text.words import asked_terms, is_small_talk, normalise, terms
 
 QUOTES = 2
 """Most quotes in one answer: what is spoken aloud must stay short."""
@@ -139,25 +139,25 @@ def _said_in_this_call(messages: Sequence[llm.ChatMessage]) -> Iterator[Quote]:
 
 
 def _quoted(words: str, quotes: Sequence[Quote]) -> str:
-    asked = set(terms(words))
+    asked = set(asked_terms(words))
     telling = [
         quote
         for quote in quotes
         if quote.text and not is_small_talk(quote.text) and not is_question(quote.text)
     ]
-    if asked <= _ALL:
+    if set(terms(words)) <= _ALL:
         return _all(telling)
     best = _best(asked, telling)
     if not best:
         return "I do not remember anything about that yet."
-    sure = 2 * len(asked & set(terms(best[0].text))) >= len(asked)
+    sure = bool(asked) and 2 * len(asked & set(terms(best[0].text))) >= len(asked)
     spoken = " ".join(_sentence(quote, asked) for quote in best)
     return spoken if sure else f"I am not sure. The nearest I remember: {spoken}"
 
 
 def _best(asked: set[str], quotes: Sequence[Quote]) -> list[Quote]:
     """Those that share most words with the question, the caller's own before ours; then what memory put
-    first, if it is newer.
+    first, if it is newer, or none shares a word.
 
     What is newest is said first.
     """
@@ -165,7 +165,7 @@ def _best(asked: set[str], quotes: Sequence[Quote]) -> list[Quote]:
     own = [quote for quote in quotes if quote.speaker != "You" and (shared[quote] or quote.about)]
     candidates = own or [quote for quote in quotes if shared[quote]]
     most = max((shared[quote] for quote in candidates), default=0)
-    kept = [quote for quote in candidates if shared[quote] == most][:QUOTES]
+    kept = [quote for quote in candidates if shared[quote] == most][: QUOTES if most else 1]
     first = next((quote for quote in candidates if quote.ago != NOW), None)
     if first is not None and len(kept) < QUOTES and all(first.day > quote.day for quote in kept):
         kept.append(first)

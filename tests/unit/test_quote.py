@@ -52,6 +52,16 @@ def test_a_question_without_a_mark_is_a_question():
     assert "Biscuit" in asked("what's my dog called", said("My dog is called Biscuit."))
 
 
+def test_words_that_every_sentence_has_choose_no_quote():
+    """ "Ich" and "habe" are no likeness: what memory put first is quoted."""
+    boat, bike = (
+        said("Meine Schwester Lotte hat ein Segelboot gekauft.", days=85, score=2.0),
+        said("Ich habe ein rotes Rad."),
+    )
+    reply = asked("Was habe ich dir Ende August erzählt?", boat, bike)
+    assert "Segelboot" in reply and "Rad" not in reply and reply.startswith("I am not sure.")
+
+
 def test_nothing_remembered_is_said():
     """It never invents, and never quotes the question that was asked before."""
     assert asked("Where do I live?") == "I do not remember anything about that yet."
