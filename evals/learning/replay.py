@@ -108,8 +108,8 @@ def when_of(fact: str, turn: Mapping[str, Any], language: Language) -> dict[str,
     is_dated = calendar & set(told) or any(time.find("month", time.words(fact)))
     today = date.fromisoformat(turn["said_at"][:10])
     days = [today + timedelta(days=number) for number in range(-DAYS_AWAY, DAYS_AWAY + 1)]
+    months = {time.value(one, "month") for one in time.find("month", time.words(fact))}
     if not new:
-        months = {time.value(one, "month") for one in time.find("month", time.words(fact))}
         near = [day for day in days if day.month in months and day.day == 1]
         best = min(near, key=lambda day: abs(day - today), default=None)
         if best is None:
@@ -120,9 +120,11 @@ def when_of(fact: str, turn: Mapping[str, Any], language: Language) -> dict[str,
     named = {
         (time.value(one, "day"), time.value(one, "month")) for one in time.find("date", time.words(fact))
     }
+    days = [day for day in days if not months or day.month in months]
     days = [day for day in days if (day.day, day.month) in named] or days
     found = max(days, key=lambda day: (len(new & _numbers(day)), -abs((day - today).days)))
-    return {"words": turn["text"], "from": found.isoformat(), "until": "", "precision": "day"}
+    precision = "month" if months and not named else "day"
+    return {"words": turn["text"], "from": found.isoformat(), "until": "", "precision": precision}
 
 
 def _numbers(day: date) -> set[str]:

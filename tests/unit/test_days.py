@@ -124,6 +124,8 @@ def test_the_last_season_is_over_and_this_one_may_not_be() -> None:
         ("last night", ["@11-20", "@11-21"]),
         ("last Christmas", ["@12", "@12-24", "@12-25", "@12-26"]),
         ("über Ostern", ["@04", "@04-03", "@04-04", "@04-05", "@04-06"]),
+        ("cuma günü ne dedim", ["@11-20"]),
+        ("cumartesi günü ne dedim", ["@11-14"]),
         ("추석에 뭐 했지", ["@09", "@09-24", "@09-25", "@09-26"]),
     ],
 )

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from echoic.memory.types import About
+from echoic.workers.evidence.reading import read_answer
+from echoic.workers.evidence.verify import is_dated
 from tests.unit.test_evidence import judged_of, spoken, verdict
 
 PROMISE = {"topic": "promises"}
@@ -24,6 +25,25 @@ def test_a_date_explains_what_was_said_alone(said, fact, words, reason):
     """Its words stand in the turn, or it explains no day of the fact."""
     when = {"from": "2026-12-02", "precision": "day", "words": words}
     assert verdict(spoken(f"U: {said}"), fact, quote=said, when=when, **PROMISE) == reason
+
+
+@pytest.mark.parametrize(
+    ("words", "day", "dated"),
+    [
+        ("on Saturday", "2026-11-28", True),
+        ("on Saturday", "2026-11-27", False),
+        ("on the third of March", "2027-03-03", True),
+        ("on the third of March", "2027-05-03", False),
+        ("tomorrow", "2026-11-27", True),
+        ("a week on Monday", "2026-12-07", True),
+    ],
+)
+def test_a_date_is_of_the_day_that_its_words_name(words, day, dated):
+    """A wrong one would be told as due; without it the promise stands."""
+    heard = spoken(f"U: I'll come by {words}")
+    when = {"from": day, "precision": "day", "words": words}
+    (one,) = read_answer([{"fact": "Comes by", "when": when, **PROMISE}], 1, 0).operations
+    assert is_dated(one, heard, (0,)) == dated
 
 
 @pytest.mark.parametrize(
@@ -110,4 +130,3 @@ def test_the_agents_promise_gives_way_to_its_next():
     heard = replace(heard, known=[replace(heard.known[0], about=None)])
     found = judged_of(heard, "Salı günü arayacak", op="replace 1", quote="Olur, salı günü ararım.", **AGENT)
     assert (found.reason, found.keeps) == ("", False)
-    assert About("agent") != heard.known[0].about

@@ -9,12 +9,14 @@ from echoic.memory.text.dates.words import time_words_of
 from echoic.memory.text.language import Language
 from echoic.memory.text.secrets import MASK
 from echoic.workers.evidence.numbers import numbers_of, reckoned
-from echoic.workers.evidence.operations import Operation
+from echoic.workers.evidence.operations import Operation, When
 from echoic.workers.evidence.spoken import NAME, Spoken, calendar_words, is_respaced
 
 LEAST_MENDED, MENDED = 6, 0.85
 """Letters of a name, and how much of them must be equal, for it to be the one that was heard."""
 MOST_COUNTED = 10
+MOST_WHEN = 6
+"""Words that only say when."""
 
 _APOSTROPHE = re.compile("['’ʼ`]")
 _DIGITS, _IN_DIGITS = re.compile(r"\d+"), re.compile(r"\S*\d\S*")
@@ -48,6 +50,23 @@ def has_days_said(operation: Operation, said: Sequence[str], spoken: Spoken) -> 
         return {time.value(one, "weekday") for one in time.find("weekday", time.words(text))}
 
     return weekdays(operation.text) <= weekdays("".join(said)) | ({begins.weekday()} if begins else set())
+
+
+def is_of_its_words(when: When, spoken: Spoken) -> bool:
+    """Whether one of a date's days has the weekday and the month that its words name, if they name any.
+
+    Words that are a whole sentence may name other days, too.
+    """
+    days = [day for day in (when.begins, when.ends) if day is not None]
+    time = time_words_of(spoken.language.code)
+    words = time.words(when.words)
+    if not days or when.precision != "day" or len(spoken.words(words)) > MOST_WHEN:
+        return True
+    weekdays = {time.value(one, "weekday") for one in time.find("weekday", words)}
+    months = {time.value(one, "month") for one in time.find("month", words)}
+    return any(
+        (not weekdays or day.weekday() in weekdays) and (not months or day.month in months) for day in days
+    )
 
 
 def was_said(word: str, operation: Operation, said: Sequence[str], spoken: Spoken) -> bool:

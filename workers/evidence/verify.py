@@ -42,6 +42,7 @@ from echoic.workers.evidence.said import (
     has_days_said,
     has_digit,
     is_heard_as,
+    is_of_its_words,
     spelled_numbers,
     was_said,
 )
@@ -93,10 +94,11 @@ def judged(operation: Operation, spoken: Spoken) -> Verdict:
 
 
 def is_dated(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
-    """Whether the words that say when were said; else the fact stands without a date."""
+    """Whether the words that say when were said, and are of that day; else the fact stands without a date."""
     words = spoken.words(operation.when.words)
     near = [spoken.turns[at].text for at in turns] + [asked(spoken, at) for at in turns]
-    return bool(words) and any(holds(text, words, spoken) for text in near)
+    is_said = bool(words) and any(holds(text, words, spoken) for text in near)
+    return is_said and is_of_its_words(operation.when, spoken)
 
 
 def _refused(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> Reason:
