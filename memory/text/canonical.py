@@ -81,7 +81,7 @@ def same(one: str, other: str, language: Language = UNKNOWN) -> bool:
     """Whether two canonical words are forms of one."""
     if same_stem(one, other, language):
         return True
-    if one.isdigit() or other.isdigit():
+    if one.isdecimal() or other.isdecimal():
         return False
     least = SYLLABLES if _HANGUL.match(one) else SAME_START
     start = max(least, min(len(one), len(other)) - ENDING)
@@ -92,7 +92,7 @@ def same_stem(one: str, other: str, language: Language = UNKNOWN) -> bool:
     """Whether two canonical words are equal, or have the same stem in a language whose stems are known."""
     if one == other:
         return True
-    if not language.stemmer or one.isdigit() or other.isdigit():
+    if not language.stemmer or one.isdecimal() or other.isdecimal():
         return False
     return _stem(language.stemmer, one) == _stem(language.stemmer, other)
 
@@ -140,7 +140,7 @@ def undotted(text: str) -> str:
 
 def _goes_on(word: str, following: str) -> bool:
     known = languages().values()
-    if word.isdigit():
+    if word.isdecimal():
         return any(fold(following) in one.calendar for one in known)
     return len(word) > 1 and any(fold(word) in one.titles.values() for one in known)
 
@@ -213,7 +213,7 @@ def _spelled(phrase: tuple[str, ...]) -> list[str]:
 
 def _plain_number(token: str) -> str:
     """ "5th" as 5, "٥" as 5."""
-    if token.isdigit():
+    if token.isdecimal():
         return str(int(token)) if len(token) < 4 and not token.startswith("0") else _digits(token)
     match = _ordinal().fullmatch(token)
     return match[1] if match else token
@@ -242,7 +242,7 @@ def numerals(text: str, language: Language) -> list[str]:
 
 
 def _sign(word: str, language: Language) -> float | None:
-    if word.isascii() and word.isdigit():
+    if word.isascii() and word.isdecimal():
         return float(word)
     if len(word) > 1 or not (is_unspaced(word) or unicodedata.category(word) == "Nl"):
         return None
@@ -268,10 +268,10 @@ def _spelled_digits(found: list[str], language: Language) -> list[str]:
     times = 1
     for at, token in enumerate(found):
         beside = [*out[-1:], *found[at + 1 : at + 2]]
-        if token in language.repeats and any(map(str.isdigit, found[at + 1 : at + 2])):
+        if token in language.repeats and any(map(str.isdecimal, found[at + 1 : at + 2])):
             times = language.repeats[token]
             continue
-        digit = "0" if token in language.zero and any(map(str.isdigit, beside)) else token
+        digit = "0" if token in language.zero and any(map(str.isdecimal, beside)) else token
         out += [digit] * times
         times = 1
     return out

@@ -48,7 +48,7 @@ def asked_forms(text: str, asked: Iterable[str]) -> list[str]:
     names = {term for name in _NAME.findall(text) if name[0].isupper() for term in terms(name)}
     found: list[str] = []
     for term in asked:
-        if term.isdigit() or UNSPACED.search(term):
+        if term.isdecimal() or UNSPACED.search(term):
             continue
         latin = is_latin(term)
         if foreign or not latin:

@@ -193,7 +193,7 @@ def _stop_words() -> dict[str, frozenset[str]]:
             for said in stopwordsiso.stopwords(code)
             for word in plain_words(said)
             for form in _forms(word)
-            if not form.isdigit()  # some lists have numbers, which are of no language
+            if not form.isdecimal()  # some lists have numbers, which are of no language
         )
         for code in sorted(languages().keys() - {"en"})
     }

@@ -128,3 +128,14 @@ async def test_whoever_wants_it_keeps_all(settings):
     async with open_memory(told_so, embedder=WordEmbedder()) as memory:
         await told(memory, f"caller: My PIN is {PIN}.")
         assert await stored(memory) == [f"My PIN is {PIN}."]
+
+
+@pytest.mark.parametrize(
+    "text", ["My flat is number ❽ ፱.", "wie viel ist 10² und ⑤", "zwei Äpfel ❶❷ oder so"]
+)
+async def test_a_turn_with_signs_that_are_nearly_digits_is_kept(memory, text):
+    """They count for no number, and cost no turn."""
+    call = await told(memory, f"caller: {text}")
+    assert await stored(memory) == [text]
+    found = await call.recall(text, budget_s=5)
+    assert {tier.status for tier in found.tiers.values()} <= {"ok", "empty"}

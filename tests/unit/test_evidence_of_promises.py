@@ -130,3 +130,42 @@ def test_the_agents_promise_gives_way_to_its_next():
     heard = replace(heard, known=[replace(heard.known[0], about=None)])
     found = judged_of(heard, "Salı günü arayacak", op="replace 1", quote="Olur, salı günü ararım.", **AGENT)
     assert (found.reason, found.keeps) == ("", False)
+
+
+def test_a_promise_is_taken_over_or_moved():
+    """By another person, and though the caller cannot do it tomorrow."""
+    quote = "किराया कल नहीं दे पाऊँगा मंगलवार को दे दूँगा"
+    heard = spoken(f"U: {quote}", known=["शुक्रवार तक किराया देगा।"], about=None)
+    moved = judged_of(heard, "मंगलवार को किराया देगा", op="replace 1", quote=quote, **PROMISE)
+    assert (moved.reason, moved.keeps) == ("", False)
+    quote = "mein sohn karl bringt ihnen den schlüssel am samstag"
+    heard = spoken(f"U: {quote}", known=["Bringt den Schlüssel am Freitag"], about=None)
+    taken = judged_of(
+        heard,
+        "Sohn Karl bringt den Schlüssel am Samstag",
+        op="replace 1",
+        quote=quote,
+        about="Sohn, Karl",
+        **PROMISE,
+    )
+    assert (taken.reason, taken.keeps) == ("", False)
+
+
+def test_a_name_that_the_agent_said_stands_in_what_the_caller_agreed_to():
+    """ "Dr Meyer's surgery", and then "Wednesday at three?" – "Perfect"."""
+    heard = spoken(
+        "A: Cabinet du docteur Meyer, bonjour.",
+        "U: c'est pour déplacer mon rendez-vous",
+        "A: Mercredi à quinze heures quinze ?",
+        "U: Parfait, je prends.",
+    )
+    assert verdict(heard, "A rendez-vous chez le docteur Meyer mercredi à 15 h 15") == ""
+    assert verdict(heard, "A rendez-vous chez le docteur Blanc mercredi à 15 h 15") == "invented"
+
+
+def test_a_no_behind_what_it_denies_denies_nothing_behind_it():
+    """ "Antes de las siete no, que tengo pilates" is no "I never said that I do pilates"."""
+    said = "Uy, antes de las siete no, que tengo pilates."
+    assert verdict(spoken(f"U: {said}"), "Tiene pilates", quote=said) == ""
+    said = "nunca dije que tengo pilates"
+    assert verdict(spoken(f"U: {said}"), "Tiene pilates", quote=said) == "denied"

@@ -10,6 +10,7 @@ from echoic.memory.text.canonical import tokens
 from echoic.memory.text.dates.days import asked_days
 from echoic.memory.text.language import languages
 from echoic.memory.text.numbers.spoken import with_digits
+from echoic.memory.text.secrets import hide_secrets
 
 READ = sorted(code for code, language in languages().items() if language.numbers)
 ALONE = [code for code in READ if code != "ko"]
@@ -245,3 +246,13 @@ def test_a_danda_ends_a_sentence_and_no_word():
     hindi = languages()["hi"]
     assert tokens("मेरी उम्र उनतालीस है।", hindi) == ["मेरी", "उम्र", "39", "है"]
     assert with_digits("मेरी उम्र उनतालीस।", hindi) == "मेरी उम्र 39।"
+
+
+@pytest.mark.parametrize("text", ["wie viel ist 10²", "²", "١٢³ ⑤ ½ Ⅻ", "5² в кубе"])
+@pytest.mark.parametrize("code", sorted(languages()))
+def test_what_looks_like_a_digit_and_is_none_is_read_as_a_word(text, code):
+    """A power, a circled five: no number word of any language, and no error."""
+    assert with_digits(text, languages()[code])
+    assert tokens(text, languages()[code]) is not None
+    assert hide_secrets(text) == text
+    asked_days(text, datetime(2026, 11, 21, tzinfo=UTC), ZoneInfo("UTC"))

@@ -37,7 +37,9 @@ def is_denied(fact: str, about: About, at: int, spoken: Spoken) -> bool:
     if question := asked(spoken, at):
         # "not tomorrow, on Friday week" denies no date that the model worked out
         dated = calendar_words(language.code)
-        rest = [word for word in content if not (spoken.among(word, own) or word.isdigit() or word in dated)]
+        rest = [
+            word for word in content if not (spoken.among(word, own) or word.isdecimal() or word in dated)
+        ]
         opening = own[:OPENING]
         if rest and says_no(opening, language):
             is_asked = any(spoken.among(word, spoken.words(question)) for word in rest)
@@ -80,7 +82,9 @@ def _with_denial(text: str, language: Language) -> list[list[str]]:
             for number, clause in enumerate(cut(tokens(part, language), language)):
                 last = found[-1] if len(found) > begins else []
                 tells_that = first_of(language.that, clause) == 0 or first_of(language.that, last[-1:]) == 0
-                if (tells_that and _ends_denied(last, TELLING, language)) or (
+                # in "not before seven, that's my yoga" the "not" is what the "that" stands behind
+                ends_so = first_of(language.negation, last[-1:]) == 0 and not language.negation_follows
+                if (tells_that and not ends_so and _ends_denied(last, TELLING, language)) or (
                     language.drops_subject and number and _ends_denied(last, MOST_BETWEEN, language)
                 ):
                     last.extend(clause)

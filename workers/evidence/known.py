@@ -19,12 +19,14 @@ def is_like(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
         return False
     if operation.kind == "end" and not _touches(operation, known, spoken):
         return False
-    if known.kind != "promise" and _is_one_occasion(operation.quote, known.text, spoken):
+    is_promise = known.kind == "promise" or operation.topic == "promises"
+    if not is_promise and _is_one_occasion(operation.quote, known.text, spoken):
         return False
+    if is_promise and operation.kind == "replace" and (known.about is None or operation.about != CALLER):
+        # who takes it over may be another, and "Ruft am Montag zurück" does not say who
+        return is_named_in(spoken.words(operation.text), known.text, spoken)
     if known.about is not None:
         return is_same(operation.about, known.about)
-    if operation.is_agents:  # "Ruft am Montag zurück" does not say who
-        return is_named_in(spoken.words(operation.text), known.text, spoken)
     whose = about_in(known.text, spoken)
     if operation.about == CALLER:
         return not all(is_anothers(known.text, at, spoken, operation.quote) for at in turns)

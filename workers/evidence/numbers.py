@@ -56,6 +56,6 @@ def _names_month_alone(words: str, spoken: Spoken) -> bool:
     """ "In January" has no day, whatever date a model gives it."""
     time = time_words_of(spoken.language.code)
     told = time.words(words)
-    if any(map(str.isdigit, told)) or not any(time.find("month", told)):
+    if any(map(str.isdecimal, told)) or not any(time.find("month", told)):
         return False
     return not (any(time.find("weekday", told)) or any(time.find("near", told)))

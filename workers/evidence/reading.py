@@ -227,7 +227,7 @@ def _number(value: Any) -> int | None:
     if isinstance(value, int | float) and value == value and abs(value) < 1e9:
         return int(value)
     text = str(value or "").strip().lstrip("#")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
 def _words(value: Any) -> str:
@@ -279,7 +279,7 @@ def _when(value: Any) -> When:
 def _date(value: Any) -> datetime | date | None:
     """A day, or a moment if a time is given; "2026-11" and "2026" are their first day."""
     text = _words(value)
-    if len(text) in (4, 7) and text[:4].isdigit():
+    if len(text) in (4, 7) and text[:4].isdecimal():
         text = f"{text}-01-01"[:10] if len(text) == 4 else f"{text}-01"
     try:
         return date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)

@@ -29,7 +29,9 @@ def exact_words(text: str, spoken: Spoken) -> list[str]:
     for number, match in enumerate(NAME.finditer(text)):
         word = match.group()
         named = number > 0 and word[:1].isupper() and not spoken.language.capital_nouns
-        pieces = [one for one in tokens(_without_endings(word.rstrip("+#"))) if len(one) > 1 or one.isdigit()]
+        pieces = [
+            one for one in tokens(_without_endings(word.rstrip("+#"))) if len(one) > 1 or one.isdecimal()
+        ]
         found += [one for one in pieces if named or one in calendar or has_digit(one)]
     return found
 
@@ -100,7 +102,7 @@ def is_heard_as(word: str, said: Iterable[str]) -> bool:
 
 
 def has_digit(word: str) -> bool:
-    return any(map(str.isdigit, word))
+    return any(map(str.isdecimal, word))
 
 
 def _bare(word: str, language: Language) -> str:

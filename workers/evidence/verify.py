@@ -230,6 +230,8 @@ def _is_said(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool
     ]
     said = spoken.said([*near, *answered])
     everywhere = [*said, *spoken.heard(), *spoken.said(asked(spoken, at) for at in turns)]
+    if answered:  # "Dr Meyer's surgery", the agent said at first
+        everywhere += spoken.said(turn.text for turn in spoken.turns if turn.role == "assistant")
     if operation.about != CALLER:
         said = [*said, *spoken.heard()]
     # how the agent should talk is asked for in the second person, and written down in other words
@@ -323,7 +325,7 @@ def _shares(fact: str, said: Sequence[str], spoken: Spoken) -> bool:
         return True
     if any(is_heard_as(word, said) for word in told):
         return True
-    if not spoken.language.reads_numbers and any(map(str.isdigit, told)):
+    if not spoken.language.reads_numbers and any(map(str.isdecimal, told)):
         return True  # number words of this language are not read as digits
     if sum(tells(word) and spoken.among(word, said) for word in set(told)) > 1:
         return True

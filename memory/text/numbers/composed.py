@@ -66,7 +66,7 @@ def with_composed(text: str, language: Language) -> str:
     """The text with its number words as digits."""
     out, at = list[str](), 0
     for number in _numbers(text, language):
-        if number.digits and not text[number.begin : number.end].isdigit():
+        if number.digits and not text[number.begin : number.end].isdecimal():
             before = text[at : number.begin]
             is_close = before[-1:].isalpha() or (at > 0 and not before)
             out += [before, " " if is_close else "", number.digits]  # "و 6", and not "و6"
@@ -131,7 +131,7 @@ def _runs(text: str, language: Language) -> Iterator[list[_Word]]:
 
 def _word(match: re.Match[str], language: Language, is_joined: bool) -> _Word | None:
     begin, end = match.span()
-    if match[0].isdigit():
+    if match[0].isdecimal():
         return _Word(begin, end, _Value(float(match[0]), is_sure=False), is_joined, is_written=True)
     value, joint = _joined_value(match[0], language)
     return _Word(begin + len(joint), end, value, is_joined or bool(joint)) if value else None

@@ -37,7 +37,7 @@ def number_of(word: str, folded: str, language: Language) -> str:
         return counted(word, language)
     for form in dict.fromkeys((word.casefold(), folded)) if language.spoken_numbers else ():
         digits = alpha2digit(form, language.spoken_numbers, threshold=0)
-        if digits.isdigit():
+        if digits.isdecimal():
             return str(digits)
     return ""
 
@@ -47,4 +47,4 @@ def _elided_number(match: re.Match[str], language: Language) -> str:
     ways = (
         str(alpha2digit(match[1] + vowel, language.spoken_numbers, threshold=0)) for vowel in language.elided
     )
-    return next((f"{way} " for way in ways if way.isdigit()), "")
+    return next((f"{way} " for way in ways if way.isdecimal()), "")
