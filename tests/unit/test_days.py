@@ -134,6 +134,12 @@ def test_times_are_composed(text, expected):
     assert sorted(asked(text)) == sorted(expected)
 
 
+def test_the_end_of_a_long_text_asks():
+    """What was pasted before it names any number of days."""
+    assert asked("in April we went out " * 5_000 + "and now " * 300 + "what did I say in March?") == ["@03"]
+    assert len(asked("monday tuesday friday " * 10_000)) == 3
+
+
 @pytest.mark.parametrize("day", ["2024-02-29", "2026-01-01", "2026-12-31", "2031-03-31", "2050-06-15"])
 def test_every_text_is_read_on_any_day(day):
     """Also where a feast's day is not known, and of the first century."""

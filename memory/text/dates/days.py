@@ -14,6 +14,8 @@ from echoic.memory.text.dates.words import time_words
 MOST_DAYS, MOST_MONTHS = 14, 12
 """Longer spans are looked up by their months, and those by their last ones: a question that reaches further
 back asks about everything."""
+MOST_CHARS = 2_000
+"""Of a question's end: a pasted text of 100,000 held the loop for two seconds."""
 _YEAR = 350
 
 
@@ -37,7 +39,7 @@ def asked_since(text: str, now: datetime, zone: ZoneInfo) -> datetime | None:
 def _asked(text: str, now: datetime, zone: ZoneInfo) -> Iterator[Span]:
     today = now.astimezone(zone).date()
     for said in time_words(text):
-        yield from spans(said, text, today)
+        yield from spans(said, text[-MOST_CHARS:], today)
 
 
 def _terms(span: Span, zone: ZoneInfo) -> Iterator[str]:

@@ -10,6 +10,7 @@ from calendar import monthrange
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from itertools import islice
 from typing import Any, Literal
 
 from echoic.memory.text.dates.feasts import feast_in
@@ -22,6 +23,8 @@ _SEASONS = {"spring": 3, "summer": 6, "autumn": 9, "winter": 12}
 """The month in which each begins, in the north."""
 _SEASON_MONTHS = 3
 _LEAP_YEAR = 2024  # has every day that any year has
+MOST_ATOMS = 500
+"""Times that are looked at: a text with more of them asks about none."""
 _FEW = {"day": 5, "week": 3, "weekend": 3, "month": 3, "year": 3}
 """How far back "the last few" reach."""
 _NAMED_BY = {"month": "month", "weekday": "weekday", "season": "unit", "day_of_month": "day"}
@@ -65,10 +68,11 @@ def _as_year(found: re.Match[str]) -> str:
 def _with_signs(said: TimeWords, words: str, today: date) -> tuple[str, list[Span]]:
     """The words with a sign for each span that is named by itself; the longest count."""
     places: list[tuple[int, int, Span]] = []
-    for start, end, span in sorted(_atoms(said, words, today), key=lambda one: one[0] - one[1]):
-        if all(end <= begun or ended <= start for begun, ended, _ in places):
+    atoms = islice(_atoms(said, words, today), MOST_ATOMS)
+    for start, end, span in sorted(atoms, key=lambda one: one[0] - one[1]):
+        if len(places) < MOST_SIGNS and all(end <= begun or ended <= start for begun, ended, _ in places):
             places.append((start, end, span))
-    places = sorted(places, key=lambda one: one[0])[:MOST_SIGNS]
+    places.sort(key=lambda one: one[0])
     for number, (start, end, _) in reversed(list(enumerate(places))):
         words = f"{words[:start]}{chr(FIRST_SIGN + number)}{words[end:]}"
     return words, [span for _, _, span in places]
