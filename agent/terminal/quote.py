@@ -165,8 +165,10 @@ def _best(asked: set[str], quotes: Sequence[Quote]) -> list[Quote]:
     own = [quote for quote in quotes if quote.speaker != "You" and (shared[quote] or quote.about)]
     candidates = own or [quote for quote in quotes if shared[quote]]
     most = max((shared[quote] for quote in candidates), default=0)
-    kept = [quote for quote in candidates if shared[quote] == most][: QUOTES if most else 1]
     first = next((quote for quote in candidates if quote.ago != NOW), None)
+    kept = [quote for quote in candidates if shared[quote] == most][:QUOTES]
+    if not most:
+        kept = [first or candidates[0]] if candidates else []
     if first is not None and len(kept) < QUOTES and all(first.day > quote.day for quote in kept):
         kept.append(first)
     return sorted(kept, key=lambda quote: quote.day, reverse=True)

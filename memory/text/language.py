@@ -46,8 +46,6 @@ class Language:
     negation: Words = ()
     yes: Words = ()
     no: Words = ()
-    every: Words = ()
-    """What makes a day a habit's."""
     asks: tuple[str, ...] = ()
     """What a question ends with, where no sign needs to say so."""
     """What an answer begins with."""
@@ -164,7 +162,7 @@ def _is_indic(mark: str) -> bool:
 
 _WORDS = (
     *("self", "others", "negation", "yes", "no", "unreal", "condition", "would", "breaks", "ends"),
-    *("that", "naming", "cause", "every"),
+    *("that", "naming", "cause"),
 )
 
 

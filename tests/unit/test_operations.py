@@ -133,6 +133,41 @@ def test_of_a_cut_answer_the_whole_operations_are_kept(text, count):
     assert not parsed.complete and len(parsed.value) == count
 
 
+@pytest.mark.parametrize(
+    "tail",
+    [
+        '"op": "add", "names": ["Ana"]}',
+        '"op": "add", "names": ["Ana"]},',
+        '"weight": -',
+        '"quote": "Wohnt in M\\u00f',
+    ],
+)
+def test_an_answer_that_ends_in_a_bracket_may_be_cut(tail):
+    """The rest of it is asked for again."""
+    parsed = parse(f'{{"operations": [{json.dumps(WHOLE)}, {{"fact": "Is not", {tail}')
+    assert not parsed.complete and parsed.value[0] == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('I looked at {turns 1 to 3}.\n{"operations": []}\nDone [ok].', {"operations": []}),
+        ('The user said {"hi" there}.\n[]', []),
+        ('I think {maybe: the dog} counts.\n\n["Has a dog"]', ["Has a dog"]),
+    ],
+)
+def test_brackets_of_prose_are_no_answer(text, value):
+    """Before or behind it."""
+    assert parse(text).value == value
+
+
+@pytest.mark.parametrize("text", ["{" * 199, "[" * 500, "{ " * 8_000, '{"quote": "a' + '{a}" ' * 2_000])
+def test_broken_brackets_without_end_are_a_failure(text):
+    """And none of another kind."""
+    with pytest.raises(ModelAnswerInvalid):
+        read_answer(parse(text).value, 1, 0)
+
+
 @pytest.mark.parametrize("text", ["", "I cannot do that.", "<think>for ever and ever"])
 def test_no_json_is_a_failure(text):
     """Also thinking that never came to an end."""
@@ -182,6 +217,30 @@ def test_weight_is_said_in_many_ways(weight):
     assert one.importance == 0.78
     (one,) = read_answer([{"fact": "Lives in Porto", "importance": 0.4}], 1, 0).operations
     assert one.importance == 0.4
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        {
+            "fact": "Has a dog",
+            "turns": "[1]",
+            "names": '["Rex"]',
+            "when": "{}",
+            "about": '{"role": "caller"}',
+        },
+        {"type": "preference", "fact": "Has a dog"},
+        {"op": "add", "fact": "Has a dog", "items": ["milk", "eggs"], "changes": []},
+        {"fact": 1, "text": "Has a dog", "op": "add"},
+        {"fact": "Has a dog", "source": "user"},
+        {"memory": "Has a dog"},
+    ],
+)
+@pytest.mark.parametrize("where", [lambda one: one, lambda one: [one], lambda one: {"facts": [one]}])
+def test_other_fields_of_a_fact_are_no_operations(element, where):
+    """JSON in a field, a list beside it, a type of its own."""
+    (one,) = read_answer(where(element), 1, 1).operations
+    assert (one.kind, one.text, one.quote) == ("add", "Has a dog", "")
 
 
 def test_nothing_to_do_is_an_answer():

@@ -62,6 +62,12 @@ def test_words_that_every_sentence_has_choose_no_quote():
     assert "Segelboot" in reply and "Rad" not in reply and reply.startswith("I am not sure.")
 
 
+def test_what_was_said_just_now_hides_nothing_of_memory():
+    """Where no word of the question stands in either."""
+    reply = asked("What is my job?", said("Works as a nurse", kind="fact"), before=("I had soup for lunch.",))
+    assert "nurse" in reply and "soup" not in reply
+
+
 def test_nothing_remembered_is_said():
     """It never invents, and never quotes the question that was asked before."""
     assert asked("Where do I live?") == "I do not remember anything about that yet."

@@ -7,6 +7,7 @@ behind it. What is denied of one person is not denied of another.
 from collections.abc import Sequence
 
 from echoic.memory.text.canonical import (
+    clauses,
     cut,
     first_of,
     has,
@@ -45,7 +46,7 @@ def is_denied(fact: str, about: About, at: int, spoken: Spoken) -> bool:
             is_asked = any(spoken.among(word, spoken.words(question)) for word in rest)
             if len(rest) * 2 > len(content):
                 return is_asked
-            if is_asked and _denies_beside(content, own[1:], spoken):
+            if is_asked and _denies_beside(content, turn.text, spoken):
                 return True
     found = spoken.once(_with_denial, turn.text)
     found = [_from(about, content, clause, spoken) for clause in found]
@@ -59,10 +60,11 @@ def is_denied(fact: str, about: About, at: int, spoken: Spoken) -> bool:
     )
 
 
-def _denies_beside(content: Sequence[str], words: Sequence[str], spoken: Spoken) -> bool:
+def _denies_beside(content: Sequence[str], answer: str, spoken: Spoken) -> bool:
     """Whether an answer goes on to deny words of the fact: "no, look, tomorrow I can't call"."""
-    found = cut(list(words), spoken.language)
-    clause = max(found, key=lambda one: len(places(content, one, spoken)), default=[])
+    first, *others = spoken.once(clauses, answer)
+    found = [first[1:], *others]
+    clause = max(found, key=lambda one: len(places(content, one, spoken)))
     covered, denied_at = places(content, clause, spoken), first_of(spoken.language.negation, clause)
     if spoken.language.negation_follows or denied_at < 0:
         return denied_at >= 0 and bool(covered)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from echoic.memory.text.canonical import has, is_unspaced
+from echoic.memory.text.canonical import is_unspaced
 from echoic.memory.text.dates.words import time_words_of
 from echoic.memory.types import CALLER, Fact
 from echoic.workers.evidence.operations import Operation
@@ -46,11 +46,8 @@ def _is_one_occasion(quote: str, known: str, spoken: Spoken) -> bool:
         return False
     said = time.words(quote)
     units = [time.value(one, "unit") for one in time.find("this", said)]
-    if {"week", "day"} & {*units} or any(time.find("this_weekday", said)):
-        return True
-    # "I sent it yesterday" may end "Sends the form by Friday": no habit, or not known as one
-    is_habit = has(spoken.language.every, words) or has(spoken.language.negation, spoken.words(quote))
-    return is_habit and any(time.find("near", said))
+    near = any(time.find("near", said))
+    return near or bool({"week", "day"} & {*units}) or any(time.find("this_weekday", said))
 
 
 def _is_of_one_matter(operation: Operation, known: Fact, spoken: Spoken, turns: Sequence[int]) -> bool:

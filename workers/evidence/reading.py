@@ -32,7 +32,7 @@ _FIELDS = {
     "op": ("op", "event", "action", "operation", "type"),
     "known": ("known", "knownid", "target", "factid", "memoryid", "id"),
     "turns": ("turns", "turn", "line", "lines", "turnnumbers"),
-    "quote": ("quote", "evidence", "source"),
+    "quote": ("quote", "evidence"),
     "about": ("about", "subject"),
     "topic": ("topic", "category"),
     "weight": ("weight", "importance"),
@@ -92,6 +92,9 @@ def _elements(answer: Any, depth: int = 0) -> Iterator[Any]:
         return
     if not isinstance(answer, Mapping):
         raise ModelAnswerInvalid("The language model's answer is no list of operations.")
+    if _is_operation(answer, strictly=True):
+        yield answer
+        return
     named = {_name(name): _unpacked(value) for name, value in answer.items()}
     lists = [found for name in LISTS if (found := _listed(named.get(name))) is not None]
     lists += [value for name, value in named.items() if name not in LISTS and _is_list_of_objects(value)]
@@ -99,7 +102,7 @@ def _elements(answer: Any, depth: int = 0) -> Iterator[Any]:
     if lists:
         for found in lists:
             yield from _elements(found, depth + 1)
-    elif _is_operation(answer):
+    elif _stands_alone(answer):
         yield answer
     elif len(inner) == 1 and depth < MOST_NESTED:  # {"result": {...}}, a tool's name and arguments
         yield from _elements(inner[0], depth + 1)
@@ -113,6 +116,9 @@ def _inside(element: Any) -> Any:
         return None
     named = {_name(name): value for name, value in element.items()}
     packed = [one for value in named.values() if (one := _unpacked(value)) is not value]
+    text = _fields(element)["fact"]
+    if _is_operation(element) and _unpacked(text) is text:
+        return None
     lists = [found for name in LISTS if isinstance(found := named.get(name), list)]
     return (lists or packed or [None])[0]
 
@@ -140,11 +146,19 @@ def _is_list_of_objects(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(one, Mapping) for one in value)
 
 
-def _is_operation(element: Mapping[Any, Any]) -> bool:
-    """An object that stands alone: with a kind, or a text and something else of an operation."""
+def _is_operation(element: Mapping[Any, Any], *, strictly: bool = False) -> bool:
+    """An object with a text, or with a kind; strictly: with both."""
     fields = _fields(element)
+    has_text, has_kind = bool(_words(fields["fact"])), bool(_kind(fields["op"])[0])
+    return has_text and has_kind if strictly else has_text or has_kind
+
+
+def _stands_alone(element: Mapping[Any, Any]) -> bool:
+    """Whether an object in no list is one: "content" may be an apology."""
+    fields = _fields(element)
+    is_named = any(_words(element.get(name)) for name in ("fact", "text", "memory"))
     given = sum(value is not None for value in fields.values())
-    return _kind(fields["op"])[0] is not None or (bool(_words(fields["fact"])) and given > 1)
+    return _is_operation(element) and (is_named or _kind(fields["op"])[0] is not None or given > 1)
 
 
 def _fields(element: Mapping[Any, Any]) -> dict[str, Any]:
@@ -153,10 +167,15 @@ def _fields(element: Mapping[Any, Any]) -> dict[str, Any]:
     inner: Any = next(iter(element.values()), None)
     if len(element) == 1 and isinstance(inner, Mapping) and _kind(next(iter(element)))[0] is not None:
         return {**_fields(inner), "op": next(iter(element))}
-    return {
+    found = {
         field: next((named[name] for name in names if named.get(name) not in (None, "")), None)
         for field, names in _FIELDS.items()
     }
+    # a number under "fact" is the known one's, and a "type" that is no kind says what the fact is about
+    found["fact"] = next((named[name] for name in _FIELDS["fact"] if _words(named.get(name))), None)
+    kinds = [value for name in _FIELDS["op"] if (value := named.get(name)) and _kind(value)[0] is not None]
+    given = (named[name] for name in _FIELDS["op"][:-1] if named.get(name) not in (None, ""))
+    return found | {"op": next(iter([*kinds, *given]), None)}
 
 
 def _name(key: Any) -> str:

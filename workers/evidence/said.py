@@ -15,11 +15,12 @@ from echoic.workers.evidence.spoken import NAME, Spoken, calendar_words, is_resp
 LEAST_MENDED, MENDED = 6, 0.85
 """Letters of a name, and how much of them must be equal, for it to be the one that was heard."""
 MOST_COUNTED = 10
-MOST_WHEN = 6
+QUARTERS, SCALES = (15, 30, 45), (100, 1_000, 10_000)
+MOST_WHEN = 3
 """Words that only say when."""
 
 _APOSTROPHE = re.compile("['’ʼ`]")
-_DIGITS, _IN_DIGITS = re.compile(r"\d+"), re.compile(r"\S*\d\S*")
+_DIGITS = re.compile(r"\d+")
 
 
 def exact_words(text: str, spoken: Spoken) -> list[str]:
@@ -37,11 +38,16 @@ def exact_words(text: str, spoken: Spoken) -> list[str]:
 
 
 def spelled_numbers(text: str, spoken: Spoken) -> list[str]:
-    """Numbers that a fact has in words: "sixty"; up to ten they are counted together, or mean something else
-    ("quarto" is a room, "sexta" a Friday)."""
-    text = _IN_DIGITS.sub(" ", text)
+    """Numbers that a fact has in words: "sixty".
+
+    Up to ten they are counted together, or mean something else ("quarto" is a room, "sexta" a Friday); a
+    clock has its quarters in other words, "百货" is no hundred, and beside digits stands "thousand".
+    """
+    if has_digit(text):
+        return []
     words = [*spoken.words(text), *spoken.numerals(text)]
-    return [word for word in words if word.isdecimal() and int(word) > MOST_COUNTED]
+    found = [word for word in words if word.isdecimal() and int(word) > MOST_COUNTED]
+    return [word for word in found if int(word) not in (*QUARTERS, *SCALES)]
 
 
 def has_days_said(operation: Operation, said: Sequence[str], spoken: Spoken) -> bool:
@@ -51,7 +57,9 @@ def has_days_said(operation: Operation, said: Sequence[str], spoken: Spoken) -> 
     def weekdays(text: str) -> set[int]:
         return {time.value(one, "weekday") for one in time.find("weekday", time.words(text))}
 
-    return weekdays(operation.text) <= weekdays("".join(said)) | ({begins.weekday()} if begins else set())
+    told = weekdays(operation.text)
+    # several are a week in other words
+    return len(told) != 1 or told <= weekdays("".join(said)) | ({begins.weekday()} if begins else set())
 
 
 def is_of_its_words(when: When, spoken: Spoken) -> bool:
@@ -62,7 +70,9 @@ def is_of_its_words(when: When, spoken: Spoken) -> bool:
     days = [day for day in (when.begins, when.ends) if day is not None]
     time = time_words_of(spoken.language.code)
     words = time.words(when.words)
-    if not days or when.precision != "day" or len(spoken.words(words)) > MOST_WHEN:
+    # where endings stick to words, so do other words: "pazarlama" is no Sunday
+    is_plain = not spoken.language.time.get("edges") and len(spoken.words(words)) <= MOST_WHEN
+    if not days or when.precision != "day" or not is_plain:
         return True
     weekdays = {time.value(one, "weekday") for one in time.find("weekday", words)}
     months = {time.value(one, "month") for one in time.find("month", words)}

@@ -133,13 +133,11 @@ def _is_undertaken(operation: Operation, at: int, spoken: Spoken) -> bool:
     may_be = language.drops_subject or speaks_of_self(spoken.words(text), language)
     if not (_shares(operation.text, spoken.said([text]), spoken) or (spoken.takes_paraphrases and may_be)):
         return False
-    if not is_question(operation.quote or text) or at + 1 >= len(spoken.turns):
+    told = spoken.content(operation.text)
+    offer = max(sentences(text), key=lambda one: len(places(told, spoken.words(one), spoken)), default="")
+    if not is_question(offer) or at + 1 >= len(spoken.turns):
         return True
-    answer = spoken.words(spoken.turns[at + 1].text)
-    return not (
-        says_no(answer[:OPENING], language)
-        or (has(language.negation, answer) and not has(language.yes, answer[:OPENING]))
-    )
+    return not says_no(spoken.words(spoken.turns[at + 1].text)[:OPENING], language)
 
 
 # 1. the quote

@@ -18,11 +18,13 @@ _END_OF_THINKING = re.compile(r"</(?:think|thinking|thought|reasoning)>|◁/thin
 _THINKING = re.compile(r"<(?:think|thinking|thought|reasoning)>|◁think▷|\[THINK\]", re.IGNORECASE)
 _MARKS = re.compile(r"<\|[a-z_]+\|>")
 _STARTS = re.compile(r"[{\[]")
-_CLOSES = re.compile(r"[\]}]")
 _BETWEEN = re.compile(r"[\s,;]*\Z")
 """Between two values that belong together: a line each, say."""
-_CLOSED = re.compile(r"[\]}]\s*[\]}]\W*\Z")
-"""The end of an answer that was not cut off, though it may have lost a bracket."""
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_HALF_A_VALUE = re.compile("-|t(?:ru?)?|f(?:al?|als)?|n(?:ul?)?")
+_CLOSED = re.compile(r"[\]}]\s*[\]}][\s`]*\Z")
+MOST_REPAIRED = 20_000
+"""Characters; it takes half a second."""
 _NO_ESCAPE = re.compile(r'\\(?=[^"\\/bfnrtu])')
 _WIDE = str.maketrans("｛｝［］：，", "{}[]:,")
 _WIDE_MARK = re.compile(r'(?<=["”\d\]}］｝])\s*[：，]|[｛｝［］]')
@@ -51,7 +53,7 @@ def parse(text: str) -> Parsed:
     if not _STARTS.search(text):
         text = text.translate(_WIDE)
     found = _largest(text)
-    if found.cut_from is not None and not _CLOSED.search(text) and "{" in text:
+    if found.cut_from is not None and "{" in text and not _is_closed(text[found.cut_from :]):
         elements = _whole_elements(text, found.cut_from if found.broken_from is None else found.broken_from)
         if elements is not None:
             return Parsed(elements, complete=False)
@@ -103,7 +105,12 @@ def _largest(text: str) -> _Found:
         try:
             value, end = json.JSONDecoder(strict=False).raw_decode(text, start)
         except json.JSONDecodeError as exc:
-            if exc.msg.startswith("Unterminated") or exc.pos >= len(text.rstrip()):
+            rest = text[exc.pos :].strip()
+            if (
+                exc.msg.startswith(("Unterminated", "Invalid \\u"))
+                or not rest
+                or _HALF_A_VALUE.fullmatch(rest)
+            ):
                 found.cut_from = start
             if found.broken_from is None and (exc.pos > start + 1 or text[start] == "{"):
                 found.broken_from = start
@@ -117,7 +124,7 @@ def _largest(text: str) -> _Found:
         if end - group_start > longest:
             found.value = group[0] if len(group) == 1 else _joined(group)
             longest = end - group_start
-            if _holds_an_object(found.value) and not _CLOSES.search(text, end):  # it stands in nothing
+            if _may_answer(found.value) and _open_brackets(text[end:]) >= 0:  # it stands in nothing
                 found.broken_from = None
     return found
 
@@ -129,16 +136,34 @@ def _joined(values: list[Any]) -> list[Any]:
 
 def _repaired(text: str) -> Any:
     """What was meant, if it is an object or a list of them; None if it is not."""
+    if len(text) > MOST_REPAIRED:
+        return None
     text = _WIDE_MARK.sub(lambda mark: mark[0].translate(_WIDE), _NO_ESCAPE.sub("", text))
     try:
         value = json_repair.loads(text)
-    except RecursionError:
+    except (RecursionError, ValueError):  # nested without end
         return None
     return value if _holds_an_object(value) else None
 
 
 def _holds_an_object(value: Any) -> bool:
     return any(isinstance(one, dict) and one for one in (value if isinstance(value, list) else [value]))
+
+
+def _may_answer(value: Any) -> bool:
+    """An object, or a list of nothing but objects and texts."""
+    return isinstance(value, dict) or all(isinstance(one, dict | str) for one in value)
+
+
+def _open_brackets(text: str) -> int:
+    """How many brackets are opened, less those that are closed; not counting those in strings."""
+    bare = _STRING.sub("", text)
+    return sum(bare.count(one) for one in "{[") - sum(bare.count(one) for one in "}]")
+
+
+def _is_closed(text: str) -> bool:
+    """Whether a text that is no JSON ends as one: with its last brackets, of which one may be lost."""
+    return _CLOSED.search(text) is not None and _open_brackets(text) <= 1
 
 
 def _whole_elements(text: str, start: int) -> list[Any] | None:

@@ -23,11 +23,18 @@ _SEASONS = {"spring": 3, "summer": 6, "autumn": 9, "winter": 12}
 """The month in which each begins, in the north."""
 _SEASON_MONTHS = 3
 _LEAP_YEAR = 2024  # has every day that any year has
+_OTHER_ORDINALS = 3
 MOST_ATOMS = 500
 """Times that are looked at: a text with more of them asks about none."""
 _FEW = {"day": 5, "week": 3, "weekend": 3, "month": 3, "year": 3}
 """How far back "the last few" reach."""
-_NAMED_BY = {"month": "month", "weekday": "weekday", "season": "unit", "day_of_month": "day"}
+_NAMED_BY = {
+    "month": "month",
+    "weekday": "weekday",
+    "season": "season",
+    "day_of_month": "day",
+    "ordinal_day": "day",
+}
 """The group that names the span, where a pattern also has what stands before it: "since the 12th"."""
 _COUNTED = (("ago_two", 2), ("ago", None), ("ago_one", 1), ("before_last", 2), ("last", 1), ("this", 0))
 """How many units back; None: so many as are said."""
@@ -45,6 +52,8 @@ class Span:
     """Whether a month, or what has months, is named; else days or a week."""
     is_open: bool = False
     """ "Since": up to today."""
+    feast: str = ""
+    """Its days, as the language's file has them: they move from year to year."""
 
     @property
     def days(self) -> int:
@@ -102,7 +111,7 @@ def _date(named: Mapping[str, Any], today: date) -> Span | None:
 
 
 def _season(named: Mapping[str, Any], today: date) -> Span:
-    begins = _SEASONS[named["unit"]]
+    begins = _SEASONS[named["season"]]
     return _months(today.year - (begins > today.month), begins, _SEASON_MONTHS, recurs="year")
 
 
@@ -110,7 +119,7 @@ def _feast(named: Mapping[str, Any], today: date) -> Span | None:
     for year in (today.year, today.year - 1):
         days = feast_in(year, named["feast"])
         if days is not None and days[0] <= today:
-            return Span(*days, recurs="year")
+            return Span(*days, recurs="year", feast=named["feast"])
     return None
 
 
@@ -139,6 +148,11 @@ def _day_of_month(named: Mapping[str, Any], today: date) -> Span | None:
     return None
 
 
+def _ordinal_day(named: Mapping[str, Any], today: date) -> Span | None:
+    """ "On the 12th"; the first, second and third are mostly of something else: a time, a floor, a wife."""
+    return None if (named["day"] or 0) <= _OTHER_ORDINALS else _day_of_month(named, today)
+
+
 def _near(named: Mapping[str, Any], today: date) -> Span:
     return _days(today - timedelta(days=named["near"]), 1)
 
@@ -164,7 +178,8 @@ def _lately(named: Mapping[str, Any], today: date) -> Span | None:
 
 def _counted(count: int | None) -> Callable[[Mapping[str, Any], date], Span | None]:
     def read(named: Mapping[str, Any], today: date) -> Span | None:
-        unit, back = named.get("unit") or named.get("two"), named.get("n") if count is None else count
+        unit = named.get("unit") or named.get("season") or named.get("two")
+        back = named.get("n") if count is None else count
         return None if unit is None or back is None else _back(unit, back, today)
 
     return read
@@ -186,6 +201,7 @@ _ATOMS: tuple[tuple[str, Callable[[Mapping[str, Any], date], Span | None]], ...]
     ),
     ("weekday", _weekday),
     ("day_of_month", _day_of_month),
+    ("ordinal_day", _ordinal_day),
     ("month", _month),
     ("year", _year),
 )
@@ -208,7 +224,7 @@ def _back(unit: str, count: int, today: date) -> Span | None:
     except (ValueError, OverflowError):  # before year 1
         return None
     ended = 0 if count == 0 else _SEASON_MONTHS  # the last one is over
-    since = (today.month - ended - _SEASONS[unit]) % 12 + ended
+    since = (today.month - ended - _SEASONS[unit]) % 12 + ended + 12 * max(count - 1, 0)
     return _months(today.year, today.month - since, _SEASON_MONTHS)
 
 
@@ -254,7 +270,7 @@ def _part(which: int) -> Callable[..., Span | None]:
 
     def read(_: TimeWords, __: re.Match[str], signs: Sequence[Span], ___: date) -> Span | None:
         (whole,) = signs
-        if whole.is_open or not whole.by_month or whole.days <= 1:
+        if whole.is_open or not whole.by_month or whole.days < 3:
             return None
         if whole.days > 300:
             begins, count = ((1, 2), (5, 4), (11, 2))[which]
@@ -286,7 +302,7 @@ def _within(_: TimeWords, __: re.Match[str], signs: Sequence[Span], ___: date) -
     if one.recurs == "week" and other.days <= 7:
         day = other.first + timedelta(days=(one.first.weekday() - other.first.weekday()) % 7)
         return _days(day, 1) if day <= other.last else None
-    if one.recurs == "month" and other.by_month and other.days <= 31:
+    if one.recurs == "month" and other.by_month and other.first.month == other.last.month:
         number = one.first.day
         return _days(other.first.replace(day=number), 1) if number <= other.last.day else None
     if one.recurs == "year" and other.days > 300 and other.first.year == other.last.year:
@@ -295,6 +311,9 @@ def _within(_: TimeWords, __: re.Match[str], signs: Sequence[Span], ___: date) -
 
 
 def _in_year(one: Span, year: int) -> Span | None:
+    if one.feast:
+        days = feast_in(year, one.feast)
+        return days and Span(*days)
     try:
         first = one.first.replace(year=year)
     except ValueError:  # 29 February
@@ -308,13 +327,23 @@ def _between(_: TimeWords, __: re.Match[str], signs: Sequence[Span], ___: date) 
     if one.is_open or other.is_open:
         return None
     if one.recurs == "year" and not other.recurs:
-        one = _in_year(one, other.first.year) or one
+        one = _before(one, other) or one
+    elif (
+        one.recurs == "month" and other.recurs == "year" and other.days == 1
+    ):  # "from the 3rd to the 5th of May"
+        one = replace(other, first=other.first.replace(day=min(one.first.day, other.first.day)))
     if one.first > other.last and one.recurs:
         one = _earlier(one, other.last)
     if one.first > other.last:
         return None
     recurs = one.recurs if one.recurs == other.recurs == "year" else ""
     return Span(one.first, other.last, recurs, by_month=one.by_month or other.by_month)
+
+
+def _before(one: Span, other: Span) -> Span | None:
+    """In the year of the other, or in the one before: "from December to March 2026"."""
+    found = (_in_year(one, year) for year in (other.first.year, other.first.year - 1))
+    return next((span for span in found if span is not None and span.first <= other.last), None)
 
 
 def _earlier(one: Span, than: date) -> Span:

@@ -81,7 +81,6 @@ def time_words_of(code: str) -> TimeWords:
     values["unit"] |= values["season"]
     values["day"] = values["day"] or values["n"]
     places = {group: f"(?P<{group}>{_any(words)})" for group, words in values.items()}
-    places["season"] = f"(?P<unit>{_any(values['season'])})"
     places["n"] = rf"(?P<n>\d{{1,2}}|{_any(values['n'])})"
     ordinals = "|".join(map(_folded, language.ordinals)) or "(?!)"
     places["day"] = rf"(?P<day>\d{{1,2}}(?:{ordinals})?|{_any(values['day'])})"
@@ -109,31 +108,13 @@ _GROUPS = (
     ("nth", "nth", -1),
 )
 _NUMBERS = ("n", "day", "year")
-_KINDS = (
-    *(
-        "ago",
-        "ago_one",
-        "ago_two",
-        "ago_half",
-        "before_last",
-        "last",
-        "last_year",
-        "last_night",
-        "this",
-        "lately",
-    ),
-    *(
-        "weekday",
-        "weekday_this",
-        "weekday_last",
-        "weekday_before_last",
-        "date",
-        "day_of_month",
-        "season",
-        "month",
-    ),
-    *("early", "middle", "late", "nth_week", "within", "between", "since"),
-    *("past", "before", "after", "change"),
+_KINDS = tuple(
+    """
+    ago ago_one ago_two ago_half before_last last last_year last_night this lately
+    weekday weekday_this weekday_last weekday_before_last date day_of_month ordinal_day season month
+    early middle late nth_week within between since
+    past before after change
+    """.split()
 )
 _PLAIN = {
     **{kind: [f"{{{kind}}}"] for kind in ("month", "weekday", "near", "feast")},
