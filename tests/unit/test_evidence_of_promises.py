@@ -69,7 +69,7 @@ def test_a_number_in_words_was_said(said, fact, reason):
     [
         ("Soll ich dort anrufen?", "Nein nein, lassen Sie mal", "Ruft dort an", "unsaid"),
         ("Soll ich dort anrufen?", "Ja bitte, ich kann nicht", "Ruft dort an", ""),
-        ("病院の予約をお取りしましょうか。", "いえいえ、いりません", "病院の予約を取る", "unsaid"),
+        ("病院の予約をお取りしましょうか。", "いいえ、いりません", "病院の予約を取る", "unsaid"),
         ("I'll call them for you.", "No, not today", "Calls them", ""),
         ("I'll send you the form by email. Anything else?", "No, that's all", "Sends the form by email", ""),
         ("Shall I send you the form by email?", "Please do, I can't find it.", "Sends the form by email", ""),
