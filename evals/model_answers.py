@@ -58,16 +58,20 @@ def outcome_of(case: dict[str, Any]) -> tuple[str, tuple[Operation, ...]]:
 
 def judged(case: dict[str, Any], outcome: str, read: tuple[Operation, ...]) -> str:
     """`partly`: some operations are right; `failed`: it is asked again in vain; `wrong`: all else."""
-    wanted = [(one["op"], one["known"], one["fact"], one["turns"], one["quote"]) for one in case["expect"]]
     wanted = [
-        (kind, known, " ".join(fact.split()), turns, quote) for kind, known, fact, turns, quote in wanted
+        (one["op"], one["known"], _spaced(one["fact"]), one["turns"], _spaced(one["quote"]))
+        for one in case["expect"]
     ]
     told = [_plain(one) for one in read]
-    if outcome == case["outcome"] and told == [(*one[:4], " ".join(one[4].split())) for one in wanted]:
+    if outcome == case["outcome"] and told == wanted:
         return "right"
     if any(one[:3] in [other[:3] for other in wanted] for one in told):
         return "partly"
     return "failed" if outcome == "failure" else "wrong"
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _plain(one: Operation) -> tuple[str, int | None, str, list[int], str]:

@@ -46,9 +46,9 @@ class Language:
     negation: Words = ()
     yes: Words = ()
     no: Words = ()
+    """What an answer begins with."""
     asks: tuple[str, ...] = ()
     """What a question ends with, where no sign needs to say so."""
-    """What an answer begins with."""
     negation_follows: bool = False
     """Whether what denies stands behind what is denied: verb-final languages."""
     unreal: Words = ()

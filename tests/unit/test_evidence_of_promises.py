@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from echoic.memory.types import About
 from echoic.workers.evidence.reading import read_answer
 from echoic.workers.evidence.verify import is_dated
 from tests.unit.test_evidence import judged_of, spoken, verdict
@@ -161,6 +162,15 @@ def test_the_agents_promise_gives_way_to_its_next():
     heard = replace(heard, known=[replace(heard.known[0], about=None)])
     found = judged_of(heard, "Salı günü arayacak", op="replace 1", quote="Olur, salı günü ararım.", **AGENT)
     assert (found.reason, found.keeps) == ("", False)
+
+
+def test_a_promise_takes_the_place_of_no_other_fact():
+    """That it names Ana does not end where she lives."""
+    quote = "my brother karl brings ana the key to faro"
+    heard = spoken(f"U: {quote}", known=["Sister Ana lives in Faro"], about=About("sister", "Ana"))
+    heard = replace(heard, known=[replace(heard.known[0], topic="family")])
+    fact = {"op": "replace 1", "quote": quote, "about": "brother, Karl", **PROMISE}
+    assert judged_of(heard, "Brother Karl brings Ana the key to Faro", **fact).keeps
 
 
 def test_a_promise_is_taken_over_or_moved():

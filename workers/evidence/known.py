@@ -19,7 +19,8 @@ def is_like(operation: Operation, spoken: Spoken, turns: Sequence[int]) -> bool:
         return False
     if operation.kind == "end" and not _touches(operation, known, spoken):
         return False
-    is_promise = known.kind == "promise" or operation.topic == "promises"
+    # of a fact that another system left, nobody knows the kind
+    is_promise = known.kind == "promise" or (not known.topic and operation.topic == "promises")
     if not is_promise and _is_one_occasion(operation.quote, known.text, spoken):
         return False
     if is_promise and operation.kind == "replace" and (known.about is None or operation.about != CALLER):

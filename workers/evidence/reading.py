@@ -114,11 +114,11 @@ def _inside(element: Any) -> Any:
     """What an element of a list holds in place of an operation: a list of them, or JSON as its text."""
     if not isinstance(element, Mapping):
         return None
-    named = {_name(name): value for name, value in element.items()}
-    packed = [one for value in named.values() if (one := _unpacked(value)) is not value]
     text = _fields(element)["fact"]
     if _is_operation(element) and _unpacked(text) is text:
         return None
+    named = {_name(name): value for name, value in element.items()}
+    packed = [one for value in named.values() if (one := _unpacked(value)) is not value]
     lists = [found for name in LISTS if isinstance(found := named.get(name), list)]
     return (lists or packed or [None])[0]
 

@@ -16,6 +16,7 @@ LEAST_MENDED, MENDED = 6, 0.85
 """Letters of a name, and how much of them must be equal, for it to be the one that was heard."""
 MOST_COUNTED = 10
 QUARTERS, SCALES = (15, 30, 45), (100, 1_000, 10_000)
+"""Of an hour; and what one sign may be."""
 MOST_WHEN = 3
 """Words that only say when."""
 
@@ -41,7 +42,8 @@ def spelled_numbers(text: str, spoken: Spoken) -> list[str]:
     """Numbers that a fact has in words: "sixty".
 
     Up to ten they are counted together, or mean something else ("quarto" is a room, "sexta" a Friday); a
-    clock has its quarters in other words, "百货" is no hundred, and beside digits stands "thousand".
+    clock has its quarters in other words, one sign alone may be part of a word ("百货" is no hundred), and
+    beside digits stands "thousand".
     """
     if has_digit(text):
         return []
@@ -82,6 +84,7 @@ def is_of_its_words(when: When, spoken: Spoken) -> bool:
 
 
 def was_said(word: str, operation: Operation, said: Sequence[str], spoken: Spoken) -> bool:
+    """Whether a word of a fact is among what was said, in any form, or its date or a number explains it."""
     if spoken.among(word, said) or word in spoken.otherwise:
         return True
     if is_respaced(word, spoken.words(operation.text), said):
@@ -112,6 +115,7 @@ def is_heard_as(word: str, said: Iterable[str]) -> bool:
 
 
 def has_digit(word: str) -> bool:
+    """Whether a digit of any script stands in it."""
     return any(map(str.isdecimal, word))
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from typing import Any, TypeVar
 
@@ -140,8 +140,12 @@ def is_question(text: str) -> bool:
     """Whether what is said ends as a question: by its mark, or by the word that asks ("か。")."""
     if _QUESTION.search(text):
         return True
-    asking = tuple(word for language in languages().values() for word in language.asks)
-    return text.rstrip(_STOPS).endswith(asking)
+    return text.rstrip(_STOPS).endswith(_asking())
+
+
+@cache
+def _asking() -> tuple[str, ...]:
+    return tuple(word for language in languages().values() for word in language.asks)
 
 
 def holds(text: str, quote: Sequence[str], spoken: Spoken) -> bool:

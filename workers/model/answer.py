@@ -23,18 +23,18 @@ _BETWEEN = re.compile(r"[\s,;]*\Z")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _HALF_A_VALUE = re.compile("-|t(?:ru?)?|f(?:al?|als)?|n(?:ul?)?")
 _CLOSED = re.compile(r"[\]}]\s*[\]}][\s`]*\Z")
-MOST_REPAIRED = 20_000
-"""Characters; it takes half a second."""
 _NO_ESCAPE = re.compile(r'\\(?=[^"\\/bfnrtu])')
 _WIDE = str.maketrans("｛｝［］：，", "{}[]:,")
 _WIDE_MARK = re.compile(r'(?<=["”\d\]}］｝])\s*[：，]|[｛｝［］]')
+MOST_REPAIRED, MOST_LOST = 20_000, 20
+"""Characters, and brackets that are never closed: what is all brackets took seconds."""
 MOST_STARTS = 200
 """Brackets of prose at which an answer is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A JSON value; `complete` is False when the text ends before it does, which no repaired one says."""
+    """A JSON value; `complete` is False when the text ends before it. Of a `repaired` one nobody knows."""
 
     value: Any
     complete: bool = True
@@ -136,7 +136,7 @@ def _joined(values: list[Any]) -> list[Any]:
 
 def _repaired(text: str) -> Any:
     """What was meant, if it is an object or a list of them; None if it is not."""
-    if len(text) > MOST_REPAIRED:
+    if len(text) > MOST_REPAIRED or _open_brackets(text) > MOST_LOST:
         return None
     text = _WIDE_MARK.sub(lambda mark: mark[0].translate(_WIDE), _NO_ESCAPE.sub("", text))
     try:

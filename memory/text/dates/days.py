@@ -6,10 +6,12 @@ these terms and for 94 % with them, and no other question changed. How a languag
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from echoic.memory.text.dates.spans import Span, spans
 from echoic.memory.text.dates.words import time_words
+from echoic.memory.text.words import ASKED_AT_ONCE
 
 MOST_DAYS, MOST_MONTHS = 14, 12
 """Longer spans are looked up by their months, and those by their last ones: a question that reaches further
@@ -36,10 +38,13 @@ def asked_since(text: str, now: datetime, zone: ZoneInfo) -> datetime | None:
     return next((datetime.combine(span.first, time.min, zone) for span in opened), None)
 
 
-def _asked(text: str, now: datetime, zone: ZoneInfo) -> Iterator[Span]:
-    today = now.astimezone(zone).date()
-    for said in time_words(text):
-        yield from spans(said, text[-MOST_CHARS:], today)
+def _asked(text: str, now: datetime, zone: ZoneInfo) -> tuple[Span, ...]:
+    return _named(text, now.astimezone(zone).date())
+
+
+@lru_cache(ASKED_AT_ONCE)  # several readers look at one question
+def _named(text: str, today: date) -> tuple[Span, ...]:
+    return tuple(span for said in time_words(text) for span in spans(said, text[-MOST_CHARS:], today))
 
 
 def _terms(span: Span, zone: ZoneInfo) -> Iterator[str]:

@@ -38,6 +38,8 @@ _NAMED_BY = {
 """The group that names the span, where a pattern also has what stands before it: "since the 12th"."""
 _COUNTED = (("ago_two", 2), ("ago", None), ("ago_one", 1), ("before_last", 2), ("last", 1), ("this", 0))
 """How many units back; None: so many as are said."""
+_ONE_UNIT = ("before_last", "last", "this")
+"""Of one, Polish "lata" is a summer; of several it is years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,8 @@ def spans(said: TimeWords, text: str, today: date) -> list[Span]:
     words, found = _with_signs(said, _SPOKEN_YEAR.sub(_as_year, said.words(text)), today)
     if found:
         words = _composed(said, words, found, today)
-    return [
-        found[ord(sign) - FIRST_SIGN] for sign in words if FIRST_SIGN <= ord(sign) < FIRST_SIGN + MOST_SIGNS
-    ]
+    signs = {chr(FIRST_SIGN + place): span for place, span in enumerate(found)}
+    return [signs[one] for one in words if one in signs]
 
 
 def _as_year(found: re.Match[str]) -> str:
@@ -76,24 +77,28 @@ def _as_year(found: re.Match[str]) -> str:
 
 def _with_signs(said: TimeWords, words: str, today: date) -> tuple[str, list[Span]]:
     """The words with a sign for each span that is named by itself; the longest count."""
-    places: list[tuple[int, int, Span]] = []
+    places: list[tuple[int, int, Span | None]] = []
     atoms = islice(_atoms(said, words, today), MOST_ATOMS)
-    for start, end, span in sorted(atoms, key=lambda one: one[0] - one[1]):
+    for _, start, end, span in sorted(atoms, key=lambda one: -one[0]):
         if len(places) < MOST_SIGNS and all(end <= begun or ended <= start for begun, ended, _ in places):
             places.append((start, end, span))
-    places.sort(key=lambda one: one[0])
-    for number, (start, end, _) in reversed(list(enumerate(places))):
+    named = [(start, end, span) for start, end, span in places if span is not None]
+    named.sort(key=lambda one: one[0])
+    for number, (start, end, _) in reversed(list(enumerate(named))):
         words = f"{words[:start]}{chr(FIRST_SIGN + number)}{words[end:]}"
-    return words, [span for _, _, span in places]
+    return words, [span for _, _, span in named]
 
 
-def _atoms(said: TimeWords, words: str, today: date) -> Iterator[tuple[int, int, Span]]:
+def _atoms(said: TimeWords, words: str, today: date) -> Iterator[tuple[int, int, int, Span | None]]:
+    """How long each is with what stands before it, where it begins and ends, and what it names."""
     for kind, read in _ATOMS:
         for found in said.find(kind, words):
-            named: Mapping[str, Any] = {group: said.value(found, group) for group in found.groupdict()}
+            named = {group: said.value(found, group) for group in found.groupdict()}
+            if "unit" in named and kind in _ONE_UNIT:
+                named["season"] = said.meaning(found["unit"], "season")
             span = read(named, today)
-            if span is not None:
-                yield *found.span(_NAMED_BY.get(kind, 0)), span
+            if span is not None or kind == "duration":
+                yield len(found[0]), *found.span(_NAMED_BY.get(kind, 0)), span
 
 
 def _month(named: Mapping[str, Any], today: date) -> Span:
@@ -178,7 +183,7 @@ def _lately(named: Mapping[str, Any], today: date) -> Span | None:
 
 def _counted(count: int | None) -> Callable[[Mapping[str, Any], date], Span | None]:
     def read(named: Mapping[str, Any], today: date) -> Span | None:
-        unit = named.get("unit") or named.get("season") or named.get("two")
+        unit = named.get("season") or named.get("unit") or named.get("two")
         back = named.get("n") if count is None else count
         return None if unit is None or back is None else _back(unit, back, today)
 
@@ -195,17 +200,17 @@ _ATOMS: tuple[tuple[str, Callable[[Mapping[str, Any], date], Span | None]], ...]
     ("last_night", _last_night),
     ("season", _season),
     ("near", _near),
-    *(
-        (f"weekday_{kind}", _weekday_of_week(weeks))
-        for weeks, kind in enumerate(("this", "last", "before_last"))
-    ),
+    ("weekday_this", _weekday_of_week(0)),
+    ("weekday_last", _weekday_of_week(1)),
+    ("weekday_before_last", _weekday_of_week(2)),
     ("weekday", _weekday),
     ("day_of_month", _day_of_month),
     ("ordinal_day", _ordinal_day),
     ("month", _month),
     ("year", _year),
+    ("duration", lambda _, __: None),
 )
-"""Of two that are as long the first counts."""
+"""Of two that are as long the first counts. "Three years" alone names none, nor does a part of it."""
 
 
 def _back(unit: str, count: int, today: date) -> Span | None:
@@ -328,9 +333,8 @@ def _between(_: TimeWords, __: re.Match[str], signs: Sequence[Span], ___: date) 
         return None
     if one.recurs == "year" and not other.recurs:
         one = _before(one, other) or one
-    elif (
-        one.recurs == "month" and other.recurs == "year" and other.days == 1
-    ):  # "from the 3rd to the 5th of May"
+    elif one.recurs == "month" and other.recurs == "year" and other.days == 1:
+        # "from the 13th to the 15th of May"
         one = replace(other, first=other.first.replace(day=min(one.first.day, other.first.day)))
     if one.first > other.last and one.recurs:
         one = _earlier(one, other.last)

@@ -18,7 +18,6 @@ UNSPACED = "none"
 """`edges` of a language that writes no spaces; "left": its endings stick to the word."""
 _DIGITS = re.compile(r"\d+")
 YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
-
 FIRST_SIGN, MOST_SIGNS = 0xE000, 64
 """Stand in the words for spans that are named there (memory/text/dates/spans.py): letters of no script."""
 _SIGN = f"[{chr(FIRST_SIGN)}-{chr(FIRST_SIGN + MOST_SIGNS)}]"
@@ -50,6 +49,10 @@ class TimeWords:
             return None
         if group in _NUMBERS and (number := _DIGITS.match(said)):
             return int(number[0])
+        return self.meaning(said, group)
+
+    def meaning(self, said: str, group: str) -> Any:
+        """What these words mean in such a group; None where they mean nothing."""
         return next((value for words, value in self.values[group].items() if words.fullmatch(said)), None)
 
 
@@ -118,7 +121,8 @@ _KINDS = tuple(
 )
 _PLAIN = {
     **{kind: [f"{{{kind}}}"] for kind in ("month", "weekday", "near", "feast")},
-    "year": [r"(?<!\d)(?P<year>(?:19|20)\d\d)(?!\d)"],
+    "year": [f"(?P<year>{YEAR.pattern})"],
+    "duration": ["{n} {unit}"],
     "within": ["{span} ?{until}"],
 }
 
