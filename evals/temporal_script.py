@@ -51,7 +51,7 @@ class ScriptedExtractor:
                 if at is not None:  # it began and ended in one batch
                     new[at] = replace(new[at], valid_until=ended_at)
                 elif text in stored:
-                    endings.append(Ending(stored[text].fact_id, ended_at))
+                    endings.append(Ending(stored[text].fact_id, ended_at, turn.said_at))
                 else:
                     raise ModelAnswerInvalid("A fact that ends in this batch is not stored.")
             new += [_fact(fact, turn) for fact in learned.facts]

@@ -246,6 +246,9 @@ class ForgetRequest:
     lone_turn_ids: frozenset[UUID] = frozenset()
     """Without: "my dog is ill, and I live in Porto" goes because of the dog, and takes no Porto along."""
     fact_ids: frozenset[UUID] = frozenset()
+    """For themselves: they are not learned again from turns that stay."""
+    versions: frozenset[int] = frozenset()
+    """Changes before which a fact that stays said something else."""
     relations: tuple[Item, ...] = ()
     """Of the graph: with the facts that they are made of, and the turns whose words they retell."""
 

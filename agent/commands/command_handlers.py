@@ -135,7 +135,7 @@ async def _forget_named(spoken: CommandContext, request: MemoryCommand) -> str:
     """Forget one thing at once; of more it is read back what would go, and they go at a yes."""
     own = frozenset(map(spoken.turn_id, spoken.messages[-1:]))
     named = _without(own, await find_named(spoken.memory, request.about, spoken.language))
-    wanted = ForgetRequest(own, named.turn_ids - own, named.fact_ids)
+    wanted = ForgetRequest(own, named.turn_ids - own, named.fact_ids, named.versions)
     if not named.things:
         return UNTOUCHED if request.perhaps else await _forget(spoken, wanted, "not_found")
     if named.things == 1 and named.sure and not request.perhaps:

@@ -113,9 +113,12 @@ def changes_lines(changes: Sequence[Change], user_id: str, timezone: str) -> Ite
         text = f"“{_short(shown(fact.text, fact.about), 200)}”" if fact is not None else "a fact that is gone"
         if change.kind == "edited" and change.before is not None:
             text = f"“{_short(shown(change.before.text, change.before.about), 200)}” -> {text}"
-        undone = ", taken back since" if change.undone else ""
-        when = change.changed_at.astimezone(zone)
-        yield f"  {when:%d %b %Y %H:%M} {change.kind}: {text} (by {change.by_whom}{undone})"
+        when, back = (
+            f"{one.astimezone(zone):%d %b %Y %H:%M}" if one else ""
+            for one in (change.changed_at, change.undone_at)
+        )
+        undone = f", taken back {back}" if back else ""
+        yield f"  {when} {change.kind}: {text} (by {change.by_whom}{undone})"
 
 
 def _tiers(recall: Recall) -> Iterator[str]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import StoreUnavailable
 from echoic.memory.privacy.forget import forget
-from echoic.memory.privacy.named import Named, find_named
+from echoic.memory.privacy.named import find_named
 from echoic.memory.recall.prompt import excerpt
 from echoic.memory.review import facts, people
 from echoic.memory.service import Memory
@@ -63,6 +63,7 @@ async def forget_named(memory: Memory, user_id: str, about: str) -> Done:
     if not named.reached:
         raise StoreUnavailable
     if not named.things:
+        await forget(call, named.wanted)  # what nobody sees any more goes all the same
         return Done("Nothing was forgotten: nothing that is remembered holds these words.")
     things = [*named.facts, *named.sentences]
     if named.things > 1 or not named.sure:
@@ -75,11 +76,7 @@ async def forget_named(memory: Memory, user_id: str, about: str) -> Done:
             "forget with its memory_id."
         )
         return Done("\n".join([sentence, *lines]), candidates=candidates)
-    return await _forgotten(call, _whole(named), shown(things[0].text, things[0].about))
-
-
-def _whole(named: Named) -> ForgetRequest:
-    return ForgetRequest(lone_turn_ids=named.turn_ids, fact_ids=named.fact_ids)
+    return await _forgotten(call, named.wanted, shown(things[0].text, things[0].about))
 
 
 async def _forgotten(call: CallMemory, wanted: ForgetRequest, text: str) -> Done:

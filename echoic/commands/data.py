@@ -190,7 +190,7 @@ def diff(
 
     zone = load_settings().timezone
     try:
-        begin = datetime.fromisoformat(since or "1970-01-01").replace(tzinfo=ZoneInfo(zone))
+        begin = moment(since or "1970-01-02", zone, last=False)
         end = moment(until, zone) if until else datetime.now(UTC)
     except ValueError as exc:
         raise typer.BadParameter("A time is 2026-11-01 or 2026-11-01T18:00.") from exc

@@ -43,15 +43,15 @@ async def read_graphs(settings: MemorySettings, user_id: str, at: datetime | Non
         await backend.close()
 
 
-def moment(text: str, timezone: str) -> datetime:
-    """`2026-03-31` (the end of that day there) or `2026-03-31T18:00`, as a time.
+def moment(text: str, timezone: str, *, last: bool = True) -> datetime:
+    """`2026-03-31` (the end of that day there, or its beginning) or `2026-03-31T18:00`, as a time.
 
     Raises:
         ValueError: it is neither, or lies outside the calendar.
     """
     zone = ZoneInfo(timezone)
     try:
-        when = datetime.combine(date.fromisoformat(text), time.max)
+        when = datetime.combine(date.fromisoformat(text), time.max if last else time.min)
     except ValueError:
         when = datetime.fromisoformat(text)
     try:

@@ -127,10 +127,10 @@ class Backfill:
             for one in statements:
                 self._refuse(Refused(STOPPED, asdict(one)))
             return
-        facts = {one.fact_id: one for one in map(self._fact, statements)}
-        args = query("ids_known"), user_id, list(facts)
+        facts = {fact.fact_id: (fact, one.own_id) for one in statements for fact in [self._fact(one)]}
+        args = query("ids_known"), user_id, [*facts, *(own for _, own in facts.values() if own)]
         known = {row["id"] for row in await memory.db.run(lambda connection: connection.fetch(*args))}
-        new = [one for one in facts.values() if one.fact_id not in known]
+        new = [fact for fact, own in facts.values() if known.isdisjoint({fact.fact_id, own})]
         self.report.known += len(statements) - len(new)
         if not new:
             return

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from echoic.memory.types import Role
 
@@ -42,6 +43,15 @@ class Statement:
     topic: str
     said_at: datetime
     valid_until: datetime | None = None
+
+    @property
+    def own_id(self) -> UUID | None:
+        """What its source calls it, where that may be the id of a fact here: what was read through an API of
+        ours is imported."""
+        try:
+            return UUID(self.name.rpartition(":")[2])
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ TABLES = (
     "user_settings",
     "archived_facts",
     "maintenance_runs",
+    "undone_calls",
     "episodes",
     "users",
     "documents",

@@ -30,6 +30,7 @@ STATEMENTS = {
     "settings": "export_settings",
     "archived_facts": "export_archived",
     "maintenance_runs": "export_runs",
+    "undone_calls": "export_undone_calls",
     "episodes": "export_episodes",
     "introduction": "export_introduction",
     "documents": "export_documents",
@@ -150,7 +151,7 @@ def change_as_json(change: Change) -> dict[str, Any]:
         "by": change.by_whom,
         "before": change.before and fact_as_json(change.before),
         "now": change.now and fact_as_json(change.now),
-        "undone": change.undone,
+        "undone": change.undone_at is not None,
     }
 
 

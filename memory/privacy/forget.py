@@ -106,8 +106,9 @@ async def _forget_of(connection: Connection, user_id: str, wanted: ForgetRequest
     said_by_it = await connection.fetch(query("merged_into"), user_id, list(gone.facts))
     gone.facts |= {row["id"] for row in said_by_it}
     await connection.execute(query("thin_episodes"), user_id, list(gone.facts), list(gone.turns))
+    await connection.execute(query("settle_turns_of_facts"), user_id, list(wanted.fact_ids))
     await connection.fetchval(query("forget_facts"), user_id, list(gone.facts))
-    await connection.execute(query("forget_changes"), user_id, list(gone.facts))
+    await connection.execute(query("forget_changes"), user_id, list(gone.facts), list(wanted.versions))
     await connection.execute(query("forget_quotes"), user_id, list(gone.turns))
     await connection.fetchval(query("forget_turns"), user_id, list(gone.turns))
     await connection.execute(query("mark_forgotten"), user_id, [*gone.turns, *gone.facts])

@@ -14,13 +14,11 @@ import asyncpg
 
 from echoic.memory.graph.ledger import mark_behind
 from echoic.memory.privacy.locked_connection import LEARNING, locked, within
-from echoic.memory.privacy.maintenance_plan import Known, Plan, plan
+from echoic.memory.privacy.maintenance_plan import BY_WHOM, Known, Plan, plan, together
 from echoic.memory.service import Memory
-from echoic.memory.store.facts import MOST_EVIDENCE, fact_from, notify, tell_forgotten
+from echoic.memory.store.facts import fact_from, notify, tell_forgotten
 from echoic.memory.store.queries import query
-from echoic.memory.types import Evidence, Fact
 
-BY_WHOM = "maintenance"
 ARCHIVE_DAYS = 30
 """Then what was archived goes for good."""
 TURNS_AT_ONCE = 1_000
@@ -148,7 +146,7 @@ class _Night:
     async def _carry_out(self, made: Plan) -> None:
         await self._archive(dict.fromkeys(made.archived), "archived")
         for merge in made.merges:
-            await self._change(merge.stays.fact_id, _together(merge.stays, merge.go), "confirmed")
+            await self._change(merge.stays.fact_id, together(merge.stays, merge.go), "confirmed")
         into = {one.fact_id: merge.stays.fact_id for merge in made.merges for one in merge.go}
         await self._archive(into, "merged")
         for fact_id, topic in made.refiled.items():
@@ -161,7 +159,7 @@ class _Night:
             self.gone |= facts.keys()
 
     async def _change(self, fact_id: UUID, merged: dict[str, Any], change: str) -> None:
-        args = (self.user_id, fact_id, json.dumps(merged), self.run_id, change, BY_WHOM, None)
+        args = (self.user_id, fact_id, json.dumps(merged), self.run_id, change, BY_WHOM, None, None)
         await self.connection.execute(query("change_fact"), *args)
 
     async def _delete_turns(self, before: datetime) -> int:
@@ -190,17 +188,3 @@ class _Night:
     def _report(self, made: Plan, turns: int, run_id: UUID | None) -> Maintained:
         counts = (len(made.archived), made.merged, len(made.refiled), turns)
         return Maintained(self.user_id, *counts, run_id=run_id)
-
-
-def _together(stays: Fact, go: tuple[Fact, ...]) -> dict[str, Any]:
-    """What the fact that stays takes over: where the others were said, and the greatest importance."""
-    evidence: list[Evidence] = []
-    for one in (*stays.evidence, *(own for fact in go for own in fact.evidence)):
-        if one not in evidence:
-            evidence.append(one)
-    turn_ids = dict.fromkeys(turn_id for fact in (stays, *go) for turn_id in fact.turn_ids)
-    return {
-        "evidence": [{"turn_id": str(one.turn_id), "quote": one.quote} for one in evidence[-MOST_EVIDENCE:]],
-        "turn_ids": [str(turn_id) for turn_id in turn_ids],
-        "importance": max(fact.importance for fact in (stays, *go)),
-    }

@@ -5,10 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from echoic.memory.types import Fact
+from echoic.memory.store.facts import MOST_EVIDENCE
+from echoic.memory.types import Evidence, Fact
 
+BY_WHOM = "maintenance"
 ENDS = ".!…。！।"
 """With or without one of these a sentence says the same."""
 
@@ -120,3 +123,17 @@ def _refiled(facts: Sequence[Fact]) -> dict[UUID, str]:
 def _usual(counts: Counter[str]) -> str:
     """The spelling of most; of two, the one that is written as it is compared."""
     return min(counts, key=lambda one: (-counts[one], one != same_topic(one), one))
+
+
+def together(stays: Fact, go: tuple[Fact, ...]) -> dict[str, Any]:
+    """What the fact that stays takes over: where the others were said, and the greatest importance."""
+    evidence: list[Evidence] = []
+    for one in (*stays.evidence, *(own for fact in go for own in fact.evidence)):
+        if one not in evidence:
+            evidence.append(one)
+    turn_ids = dict.fromkeys(turn_id for fact in (stays, *go) for turn_id in fact.turn_ids)
+    return {
+        "evidence": [{"turn_id": str(one.turn_id), "quote": one.quote} for one in evidence[-MOST_EVIDENCE:]],
+        "turn_ids": [str(turn_id) for turn_id in turn_ids],
+        "importance": max(fact.importance for fact in (stays, *go)),
+    }

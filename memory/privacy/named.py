@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import groupby, pairwise
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import MemoryFault
+from echoic.memory.store.facts import fact_from
+from echoic.memory.store.queries import query
 from echoic.memory.text.canonical import (
     clauses,
     has,
@@ -23,7 +25,7 @@ from echoic.memory.text.canonical import (
 from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language
 from echoic.memory.text.people import shown
-from echoic.memory.types import Item
+from echoic.memory.types import ForgetRequest, Item
 
 MOST_NAMED = 4
 """Words in what is named; more is a sentence about something else."""
@@ -46,15 +48,24 @@ class Named:
     something: a "husband" of "ex-husband"."""
     reached: bool = True
     """False: Postgres was away, and these are what this process holds."""
+    archived: frozenset[UUID] = frozenset()
+    """Facts that an undo would bring back: nobody is told of them, and they go with the rest."""
+    versions: frozenset[int] = frozenset()
+    """So do changes before which a fact that stays said it."""
 
     @property
     def fact_ids(self) -> frozenset[UUID]:
-        return frozenset(item.id for item in self.facts)
+        return frozenset(item.id for item in self.facts) | self.archived
 
     @property
     def turn_ids(self) -> frozenset[UUID]:
         """Also the turns that the facts rest on."""
         return frozenset(turn_id for item in (*self.facts, *self.turns) for turn_id in item.turn_ids)
+
+    @property
+    def wanted(self) -> ForgetRequest:
+        """All of it is to be forgotten."""
+        return ForgetRequest(lone_turn_ids=self.turn_ids, fact_ids=self.fact_ids, versions=self.versions)
 
     @property
     def sentences(self) -> Sequence[Item]:
@@ -73,16 +84,18 @@ async def find_named(call: CallMemory, what: str, language: Language) -> Named:
     Raises no fault: without Postgres it is what the calls of this process hold, and its spool.
     """
     pool = {item.id: item for item in _held(call)}
-    reached = True
+    reached, archived, versions = True, dict[UUID, Item](), dict[UUID, int]()
     if call.persistent:
         try:
             pool |= {item.id: item for item in await _stored(call)}
+            archived = {item.id: item for item in await _of_the_past(call, versions)}
         except MemoryFault:
             reached = False
     # ten thousand turns take 0.3 s
-    found, sure = await asyncio.to_thread(_naming, list(pool.values()), what, language)
+    found, sure = await asyncio.to_thread(_naming, [*pool.values(), *archived.values()], what, language)
+    past = {item.id for item in found if item.id in archived} if sure else set()
     facts = sorted(
-        (item for item in found if item.kind == "fact"),
+        (item for item in found if item.kind == "fact" and item.id not in archived),
         key=lambda item: (item.valid_until is None, item.score),
         reverse=True,
     )
@@ -90,7 +103,8 @@ async def find_named(call: CallMemory, what: str, language: Language) -> Named:
     turns = sorted(
         (item for item in found if item.kind == "turn" and item.id not in own), key=lambda item: item.said_at
     )
-    return Named(facts, turns, sure, reached)
+    earlier = frozenset(versions[one] for one in past if one in versions)
+    return Named(facts, turns, sure, reached, frozenset(past - versions.keys()), earlier)
 
 
 def names_something(what: str, language: Language) -> bool:
@@ -266,3 +280,18 @@ async def _stored(call: CallMemory) -> list[Item]:
         *(Item.of_fact(fact, "", fact.importance) for fact in seen),
         *(Item.of_turn(turn, "") for turn in own),
     ]
+
+
+async def _of_the_past(call: CallMemory, versions: dict[UUID, int]) -> list[Item]:
+    """Facts in the archive, and what facts said before somebody edited them: of those, by the item's id, the
+    change is noted in `versions`."""
+    db, caller = call.memory.db, call.caller
+    args = query("list_archived"), caller.user_id
+    rows = await db.run(lambda connection: connection.fetch(*args))
+    facts = [fact_from(row["id"], row["fact"]) for row in rows]
+    args = query("earlier_versions"), caller.user_id
+    for row in await db.run(lambda connection: connection.fetch(*args)):
+        facts.append(fact_from(uuid4(), row["before"]))
+        versions[facts[-1].fact_id] = row["change_id"]
+    seen = [fact for fact in facts if fact.scope == "user" or fact.agent_id == caller.agent_id]
+    return [Item.of_fact(fact, "", fact.importance) for fact in seen if fact.user_id in caller.ids]

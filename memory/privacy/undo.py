@@ -9,9 +9,8 @@ import asyncpg
 
 from echoic.memory.errors import StoreTimeout, UserUnknown
 from echoic.memory.graph.ledger import mark_behind
-from echoic.memory.privacy import changes
-from echoic.memory.privacy.changes import Undone
 from echoic.memory.privacy.locked_connection import LEARNING, locked, within
+from echoic.memory.privacy.replay import Undone, without
 from echoic.memory.service import Memory
 from echoic.memory.store.facts import fact_from, notify, tell_forgotten
 from echoic.memory.store.queries import query
@@ -30,14 +29,15 @@ async def undo_call(memory: Memory, call_id: str, user_id: str = "") -> Undone:
     """What the call's turns taught is gone; the turns stay, and are not learned again.
 
     Args:
-        user_id: of whom; empty: of everybody who spoke in it.
+        user_id: of whom, under whichever of their ids; empty: of everybody who spoke in it.
 
     Raises:
-        UserUnknown: no turn of such a call is stored.
+        UserUnknown: no such call is known.
         StoreUnavailable, StoreTimeout: Postgres cannot be reached, or a worker does not finish: nothing is
             taken back of the person it is learning.
     """
-    users = await _users(memory, "users_of_call", call_id, user_id)
+    args = query("users_of_call"), call_id, user_id
+    users = [row["user_id"] for row in await memory.db.run(lambda connection: connection.fetch(*args))]
     if not users:
         raise UserUnknown(f"No turn of the call {call_id!r} is stored.")
 
@@ -57,7 +57,9 @@ async def undo_batch(memory: Memory, batch_id: UUID, user_id: str = "") -> Undon
     Raises:
         UserUnknown: nothing was changed by such a batch; else as `undo_call`.
     """
-    users = await _users(memory, "users_of_batch", batch_id, user_id)
+    sql = query("users_of_batch")
+    rows = await memory.db.run(lambda connection: connection.fetch(sql, batch_id))
+    users = [row["user_id"] for row in rows if user_id in ("", row["user_id"])]
     if not users:
         raise UserUnknown(f"Nothing was changed by a batch {batch_id}.")
     return await _of_each(memory, {one: _batches(memory, one, [batch_id]) for one in users})
@@ -76,11 +78,6 @@ async def undo_maintenance(memory: Memory, since: datetime, until: datetime, use
     return await _of_each(
         memory, {row["user_id"]: _batches(memory, row["user_id"], row["run_ids"]) for row in rows}
     )
-
-
-async def _users(memory: Memory, name: str, whose: object, user_id: str) -> list[str]:
-    rows = await memory.db.run(lambda connection: connection.fetch(query(name), whose))
-    return [row["user_id"] for row in rows if user_id in ("", row["user_id"])]
 
 
 def _batches(memory: Memory, user_id: str, batch_ids: Sequence[UUID]) -> TakeBack:
@@ -122,19 +119,20 @@ async def _take_back(
     call_id: str | None = None,
 ) -> Undone:
     """A fact that only says what these batches taught comes back: it was learned elsewhere too."""
-    merged = await connection.fetch(query("runs_merged_into"), user_id, list(batch_ids))
-    every = list(dict.fromkeys([*batch_ids, *(row["run_id"] for row in merged)]))
-    rows = await connection.fetch(query("archived_by"), user_id, every)
+    rows = await connection.fetch(query("archived_by"), user_id, list(batch_ids))
     vectors = await _embedded(memory, rows)
+    back = {row["id"]: (user_id, row["id"], row["ref"], vectors[row["id"]], *_words(row)) for row in rows}
+    theirs = {row["id"]: (row["merged_into"], row["run_id"]) for row in rows if row["theirs"]}
     async with connection.transaction():
         await connection.execute(query("lock_user_exclusive"), user_id)
-        back = [(user_id, row["id"], row["ref"], vectors[row["id"]], *_words(row)) for row in rows]
-        await connection.executemany(query("reinstate_fact"), back)
-        undone = await changes.undo(connection, user_id, every)
-        await connection.execute(query("runs_undone"), user_id, every)
-        await connection.fetch(query("drop_episodes"), user_id, every)
+        await connection.executemany(query("reinstate_fact"), [back[one] for one in theirs])
+        merged = {one: told for one, told in theirs.items() if told[0] is not None}
+        undone = await without(connection, user_id, batch_ids, merged)
+        await connection.executemany(query("reinstate_fact"), [back[one] for one in undone.alone])
+        await connection.execute(query("runs_undone"), user_id, list(batch_ids))
+        await connection.fetch(query("drop_episodes"), user_id, list(batch_ids))
         if call_id is not None:
-            await connection.execute(query("settle_turns_of_call"), user_id, call_id)
+            await connection.execute(query("note_undone_call"), user_id, call_id)
         if undone.removed or undone.restored:
             await mark_behind(connection, user_id)
             await tell_forgotten(connection, user_id, list(undone.removed))

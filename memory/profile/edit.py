@@ -1,6 +1,7 @@
 """A slot edited by hand: its facts are, so that each keeps its evidence and its history."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -12,8 +13,8 @@ from echoic.memory.profile.profile import Limits, Slot, read_slots, slot_of
 from echoic.memory.profile.slots import ProfileSettings, read_profile
 from echoic.memory.review.corrections import (
     FactChanged,
-    NotRemembered,
     add_within,
+    check_kept,
     edit_within,
     kept,
     tell_changed,
@@ -65,11 +66,13 @@ async def fill_slot(
     Raises:
         FactChanged, NotRemembered, StoreUnavailable, ModelUnavailable: it stands as it was.
     """
+    begun_at = memory.db.clock.now()
     wanted = list(dict.fromkeys(kept(memory, text) for text in texts))
     known: dict[str, Vector] = {}
     if wanted:
         known = dict(zip(wanted, await memory.embedder.embed_batch(wanted), strict=True))
     fill = partial(_fill, memory=memory, caller=caller, place=(topic, sub_topic), by_whom=by_whom)
+    fill = partial(fill, begun_at=begun_at)
     slot = await memory.db.transaction(
         partial(fill, wanted=known, beside=beside, shown=shown, version=version)
     )
@@ -88,11 +91,11 @@ async def _fill(
     beside: bool,
     shown: bool,
     version: str | None,
+    begun_at: datetime,
 ) -> Slot:
     user_id, now = caller.user_id, memory.now()
     await connection.execute(query("lock_user_exclusive"), user_id)
-    if await connection.fetchval(query("is_stopped"), user_id):
-        raise NotRemembered
+    await check_kept(connection, user_id, begun_at)
     profile = await read_profile(connection, memory.settings.profile_file)
     before = await _slot(connection, caller, profile, place, memory)
     if version not in (None, before.version):

@@ -38,7 +38,7 @@ async def reorganise(
         for name, into in merged(sizes, fixed, profile.max_profile_subtopics).items():
             change = json.dumps({"sub_topic": into, "updated_at": now.isoformat()})
             for fact_id in own[name]["ids"]:
-                args = (user_id, fact_id, change, batch_id, "refiled", LEARNING, None)
+                args = (user_id, fact_id, change, batch_id, "refiled", LEARNING, None, None)
                 await connection.execute(query("change_fact"), *args)
                 moved += 1
     return moved

@@ -40,7 +40,7 @@ class FactChanged(MemoryFault):
 
 
 class NotRemembered(MemoryFault):
-    """This person has asked not to be remembered: nothing new is kept of them."""
+    """This person has asked not to be remembered, or was erased meanwhile: nothing new is kept of them."""
 
 
 class KeyReused(MemoryFault):
@@ -63,10 +63,11 @@ async def create_fact(memory: Memory, fact: Fact, *, by_whom: str, once: Once | 
         NotRemembered, KeyReused, StoreUnavailable, ModelUnavailable: nothing is stored.
         FactUnknown: the first such request made a fact that is gone since.
     """
-    fact = replace(fact, text=kept(memory, fact.text))
+    fact, begun_at = replace(fact, text=kept(memory, fact.text)), memory.db.clock.now()
     vectors = await memory.embedder.embed_batch([shown(fact.text, fact.about)])
     put = partial(_create, memory=memory, fact=fact, vectors=vectors, by_whom=by_whom, once=once)
-    return await _changed(memory, fact.user_id, await memory.db.transaction(put))
+    made = await memory.db.transaction(partial(put, begun_at=begun_at))
+    return await _changed(memory, fact.user_id, made)
 
 
 async def edit_fact(
@@ -122,15 +123,33 @@ async def _changed(memory: Memory, user_id: str, fact: StoredFact) -> StoredFact
 
 
 async def _create(
-    connection: Connection, *, memory: Memory, fact: Fact, vectors: Vector, by_whom: str, once: Once | None
+    connection: Connection,
+    *,
+    memory: Memory,
+    fact: Fact,
+    vectors: Vector,
+    by_whom: str,
+    once: Once | None,
+    begun_at: datetime,
 ) -> StoredFact:
     await connection.execute(query("lock_user_shared"), fact.user_id)
-    if await connection.fetchval(query("is_stopped"), fact.user_id):
-        raise NotRemembered
+    await check_kept(connection, fact.user_id, begun_at)
     if once and (earlier := await _made_before(connection, fact, once)):
         return await _read(connection, fact.user_id, earlier)
     await add_within(connection, memory, [fact], vectors, by_whom)
     return await _read(connection, fact.user_id, fact.fact_id)
+
+
+async def check_kept(connection: Connection, user_id: str, begun_at: datetime) -> None:
+    """Nothing stands in the way of what was stated at that time, by the database's clock.
+
+    Raises:
+        NotRemembered: the person said no, or was erased since.
+    """
+    if await connection.fetchval(query("is_stopped"), user_id):
+        raise NotRemembered
+    if await connection.fetchval(query("is_void"), user_id, begun_at):
+        raise NotRemembered
 
 
 async def add_within(

@@ -104,13 +104,18 @@ class FactStore:
         *,
         batch_id: UUID | None = None,
         by_whom: str = LEARNING,
+        by: UUID | None = None,
     ) -> bool:
         """End a fact at `at`, in the caller's transaction: it is history from then on.
+
+        Args:
+            by: the fact that stands in its place.
 
         False when it had ended before.
         """
         change = {"valid_until": at.isoformat(), "expiration_date": _last_day(min(at, self._now()))}
-        return await _change(connection, user_id, fact_id, change, "ended", batch_id, by_whom, live_after=at)
+        args = (connection, user_id, fact_id, change, "ended", batch_id, by_whom)
+        return await _change(*args, live_after=at, by=by)
 
     async def confirm(
         self,
@@ -143,9 +148,10 @@ async def _change(
     by_whom: str,
     *,
     live_after: datetime | None = None,
+    by: UUID | None = None,
 ) -> bool:
     merged = json.dumps(change | {"updated_at": _now().isoformat()})
-    args = (user_id, fact_id, merged, batch_id, kind, by_whom, live_after)
+    args = (user_id, fact_id, merged, batch_id, kind, by_whom, live_after, by)
     return bool(await connection.execute(query("change_fact"), *args) != "INSERT 0 0")
 
 

@@ -60,7 +60,7 @@ async def learn(memory: Memory, user_id: str = "ana") -> None:
 async def forget_named(call: CallMemory, what: str, code: str = "en") -> Forgotten:
     """All that is named goes."""
     named = await find_named(call, what, languages()[code])
-    return await forget(call, ForgetRequest(lone_turn_ids=named.turn_ids, fact_ids=named.fact_ids))
+    return await forget(call, named.wanted)
 
 
 async def known(memory: Memory, user_id: str = "ana") -> tuple[list[str], list[str]]:

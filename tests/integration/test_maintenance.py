@@ -156,8 +156,11 @@ async def test_a_fact_that_was_merged_outlives_the_call_of_the_other(memory):
     first, second = fact("Has a dog", turn_ids=(turn.turn_id,)), fact("Has a dog")
 
     async def taught(connection):
-        insert = "insert into batches (user_id, batch_id, turn_ids, state) values ('ana', $1, $2, 'done')"
-        await connection.execute(insert, batch, [turn.turn_id])
+        await connection.execute(
+            "insert into batches (user_id, batch_id, turn_ids, state, call_id) "
+            "values ('ana', $1, $2, 'done', 'first')",
+            *(batch, [turn.turn_id]),
+        )
         vectors = await memory.embedder.embed_batch([first.text])
         await memory.facts.add(connection, [first], vectors, batch_id=batch)
 

@@ -38,8 +38,9 @@ class Ending:
 
     fact_id: UUID
     ended_at: datetime
+    said_at: datetime
     by: UUID | None = None
-    """The new fact that stands in its place."""
+    """The fact that stands in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +258,7 @@ class _Found:
         if operation.kind in ("add", "replace"):
             by = self._add(_fact(operation, source, evidence, self._zone), spoken)
         if known is not None and known.fact_id != by:
-            self._end(known, _ended_at(operation, source[0], self._zone), by)
+            self._end(known, _ended_at(operation, source[0], self._zone), source[0].said_at, by)
 
     def extraction(self) -> Extraction:
         """All of it."""
@@ -288,14 +289,14 @@ class _Found:
             told = tuple(dict.fromkeys((*again.evidence, *evidence)))
             self._confirmed[fact_id] = Confirmation(fact_id, told)
 
-    def _end(self, known: Fact, at: datetime, by: UUID | None) -> None:
+    def _end(self, known: Fact, at: datetime, said_at: datetime, by: UUID | None) -> None:
         if self._grade != "full":
             self.refused["grade"] += 1
         elif known.fact_id in self._new:  # said and taken back in the same batch: it becomes history at once
             self._new[known.fact_id] = replace(self._new[known.fact_id], valid_until=at)
             self._taken_back.add(known.fact_id)
         else:
-            self._endings[known.fact_id] = Ending(known.fact_id, at, by)
+            self._endings[known.fact_id] = Ending(known.fact_id, at, said_at, by)
 
 
 def says_same(one: Fact, other: Fact) -> bool:

@@ -1,12 +1,18 @@
-"""What is known already beside a batch: shown to the extractor, and looked at again for each new fact."""
+"""What is known already beside a batch: shown to the extractor, and looked at again for each new fact and
+each end."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
 
 import numpy as np
 
 from echoic.memory.embedding.embedder import Vector
 from echoic.memory.service import Memory
+from echoic.memory.store.database import Connection
+from echoic.memory.store.facts import fact_from
+from echoic.memory.store.queries import query
 from echoic.memory.text.people import shown
 from echoic.memory.text.words import is_small_talk
 from echoic.memory.types import Fact, Turn
@@ -64,6 +70,29 @@ async def only_new(
             confirmed.append(Confirmation(twin.fact_id, fact.evidence))
     facts = tuple(extraction.facts[place] for place in kept)
     return replace(extraction, facts=facts, confirmed=tuple(confirmed)), vectors[kept]
+
+
+async def in_order(connection: Connection, user_id: str, extraction: Extraction) -> Extraction:
+    """Old words end nothing that was said or edited since: their turns are learned again, or late, or come
+    from an import. What they would have put in its place was so until then."""
+    endings, until = [], dict[UUID, datetime]()
+    for one in extraction.endings:
+        row = await connection.fetchrow(query("stated"), user_id, one.fact_id)
+        if row is None:
+            continue
+        known = fact_from(one.fact_id, row["payload"])
+        stated_at = max(known.said_at, row["stated_at"] or known.said_at)
+        if stated_at <= one.said_at:
+            endings.append(one)
+        elif one.by is not None:
+            until[one.by] = known.said_at if known.said_at > one.said_at else stated_at
+    facts = tuple(
+        replace(fact, valid_until=until[fact.fact_id])
+        if fact.fact_id in until and fact.valid_until is None
+        else fact
+        for fact in extraction.facts
+    )
+    return replace(extraction, facts=facts, endings=tuple(endings))
 
 
 def _questions(turns: Sequence[Turn]) -> list[tuple[Turn, str]]:

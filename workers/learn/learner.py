@@ -28,7 +28,7 @@ from echoic.memory.store.queries import query
 from echoic.memory.types import Fact, Turn
 from echoic.workers.attempts import MOST_FAILURES, Attempts
 from echoic.workers.learn.extractor import Extraction, Extractor
-from echoic.workers.learn.known_facts import known_facts, only_new, says_nothing
+from echoic.workers.learn.known_facts import in_order, known_facts, only_new, says_nothing
 from echoic.workers.model.chat import SPENT, Spent
 
 log = logging.getLogger("echoic.learn")
@@ -176,17 +176,18 @@ class Learner:
         """All changes, ledger and turn states in one transaction; nothing of it if the person was erased
         meanwhile."""
         facts, closed = self._memory.facts, 0
-        turns, extraction = learned.turns, learned.extraction
+        turns = learned.turns
         async with connection.transaction():
             await connection.execute(query("lock_user_shared"), user_id)
             if await batches.is_void(connection, user_id, turns):
                 await batches.drop(connection, user_id, batch.batch_id)
                 return
+            extraction = await in_order(connection, user_id, learned.extraction)
             new = [labelled(fact, turns) for fact in extraction.facts]
             await facts.add(connection, new, learned.vectors, batch_id=batch.batch_id)
             for one in extraction.endings:
                 closed += await facts.end(
-                    connection, user_id, one.fact_id, one.ended_at, batch_id=batch.batch_id
+                    connection, user_id, one.fact_id, one.ended_at, batch_id=batch.batch_id, by=one.by
                 )
             for again in extraction.confirmed:
                 await facts.confirm(

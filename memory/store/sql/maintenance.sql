@@ -46,8 +46,22 @@ insert into fact_changes (user_id, fact_id, batch_id, change, before, by_whom) s
 insert into maintenance_runs (user_id, run_id, archived, merged, refiled, turns) values ($1, $2, $3, $4, $5, $6)
 
 -- name: archived_by
--- $2 runs
-select id, ref, fact::text from archived_facts where user_id = $1 and run_id = any($2) order by ref
+-- What these runs ($2) archived, and what they or others let go because a fact that such batches ($2) added says the same.
+select id, ref, fact::text, run_id, merged_into, run_id = any($2) as theirs from archived_facts
+where user_id = $1 and (run_id = any($2) or merged_into in (
+    select fact_id from fact_changes where user_id = $1 and batch_id = any($2) and change = 'added' and undone_at is null
+)) order by ref
+
+-- name: merged_by
+-- What was merged into these facts ($2), as it is now.
+select id, fact, run_id, merged_into from archived_facts where user_id = $1 and merged_into = any($2) order by ref
+
+-- name: merge_into
+-- $2 ids in the archive $3 the fact that says them now
+update archived_facts set merged_into = $3 where user_id = $1 and id = any($2)
+
+-- name: list_archived
+select id, fact from archived_facts where user_id = any(person_of($1)) order by ref
 
 -- name: reinstate_fact
 -- $2 id $3 ref $4 vector $5 words $6 terms $7 counts
@@ -63,16 +77,13 @@ select $1, term, ref, tf from kept, unnest($6::text[], $7::smallint[]) as word (
 -- $2 runs
 update maintenance_runs set undone_at = clock_timestamp() where user_id = $1 and run_id = any($2) and undone_at is null
 
--- name: runs_merged_into
--- Runs that let a fact go because one that these batches ($2) added says the same.
-select distinct run_id from archived_facts
-where user_id = $1 and merged_into in (
-    select fact_id from fact_changes where user_id = $1 and batch_id = any($2) and change = 'added' and undone_at is null
-)
-
 -- name: merged_into
--- $2 ids of facts
-select id from archived_facts where user_id = $1 and merged_into = any($2)
+-- Also what was merged into those. $2 ids of facts
+with recursive merged as (
+    select id from archived_facts where user_id = $1 and merged_into = any($2)
+    union select one.id from archived_facts one join merged on one.merged_into = merged.id where one.user_id = $1
+)
+select id from merged
 
 -- name: runs_between
 -- $1 null: everybody's $2 from $3 to
@@ -84,9 +95,16 @@ where ($1::text is null or user_id = $1) and ran_at >= $2 and ran_at < $3 and un
 select user_id from fact_changes where batch_id = $1 union select user_id from maintenance_runs where run_id = $1
 
 -- name: purge_archive
--- Nobody's in particular: what was archived before this time ($1) goes for good, and its history with it.
+-- Nobody's in particular: what was archived before this time ($1) goes for good, and its history with it. That it was said, too, is
+-- from then on a change of the fact that it was merged into.
 with gone as (
-    delete from archived_facts where archived_at < $1 returning user_id, id
+    delete from archived_facts where archived_at < $1 returning user_id, id, merged_into
+), said_too as (
+    insert into fact_changes (user_id, fact_id, batch_id, change, before, by_whom, changed_at)
+    select said.user_id, merged_into, batch_id, 'confirmed', payload, said.by_whom, said.changed_at
+    from gone join fact_changes said on said.user_id = gone.user_id and said.fact_id = gone.id
+        join facts on facts.user_id = gone.user_id and facts.id = merged_into
+    where change in ('added', 'confirmed') and said.by_whom <> 'maintenance' and undone_at is null
 ), unnoted as (
     delete from fact_changes using gone where fact_changes.user_id = gone.user_id and fact_id = gone.id
 ), unlisted as (
@@ -106,3 +124,6 @@ select id, fact::text, run_id, merged_into, archived_at from archived_facts wher
 
 -- name: export_runs
 select run_id, ran_at, archived, merged, refiled, turns, undone_at from maintenance_runs where user_id = $1 order by ran_at
+
+-- name: export_undone_calls
+select call_id, undone_at from undone_calls where user_id = $1 order by undone_at

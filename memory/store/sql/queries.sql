@@ -25,12 +25,19 @@ select erased_at from erasures where user_hash = user_hash($1)
 select pg_try_advisory_xact_lock_shared(user_lock_key($1))
 
 -- name: insert_turn
+-- Of a call that was undone since it was said, nothing is learned.
 -- $2 agent $3 call $4 turn id $5 position $6 role $7 text $8 said_at $9 interrupted $10 words $11 terms $12 counts $13 time zone
 -- $14 when it was heard by this database's clock $15 what memory gave it, or '' $16 labels, or ''.
 -- Gives ref (null: nothing new) and the time
 with kept as (
-    insert into turns (user_id, agent_id, call_id, turn_id, position, role, text, said_at, interrupted, timezone, recall, labels)
-    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $13, nullif($15, '')::jsonb, nullif($16, '')::jsonb
+    insert into turns (
+        user_id, agent_id, call_id, turn_id, position, role, text, said_at, interrupted, timezone, recall, labels, state, settled
+    )
+    select $1, $2, $3, $4, $5, $6, $7, $8, $9, $13, nullif($15, '')::jsonb, nullif($16, '')::jsonb,
+        case when undone then 'learned' else 'open' end, undone
+    from (select exists (
+        select from undone_calls where user_id = $1 and call_id = $3 and undone_at >= $14
+    ) as undone) call
     where not exists (select from erasures where user_hash = user_hash($1) and erased_at >= $14)
         and coalesce(refused_at($1) > $14, true)
         and not exists (select from forgotten where id = $4)
@@ -188,6 +195,13 @@ where char_length(name) between 1 and $5
 group by name order by max((payload ->> 'importance')::real) desc nulls last,
     max(payload ->> 'said_at' collate "C") desc nulls last limit $3
 
+-- name: stated
+-- A fact, and when it was last said or edited by hand. $2 id
+select payload::text, greatest(
+    (select max(said_at) from turns where user_id = $1 and ref = any(sources)),
+    (select max(changed_at) from fact_changes where user_id = $1 and fact_id = $2 and change = 'edited' and undone_at is null)
+) as stated_at from facts where user_id = $1 and id = $2
+
 -- name: similar_facts
 -- Live facts nearest to a vector, whoever keeps them: for learning, never for a prompt. $2 agent $3 vector $4 how many $5 now
 select id, payload, away from facts join (
@@ -206,14 +220,14 @@ select $1, term, ref, tf from kept, unnest($6::text[], $7::smallint[]) as word (
 
 -- name: change_fact
 -- Merge into a fact's payload, and note what it was. $2 id $3 what is merged $4 batch id or null $5 change $6 by whom
--- $7 only if it is live after this time, or null
+-- $7 only if it is live after this time, or null $8 the fact that stands in its place, or null
 with was as (
     select id, payload from facts where user_id = $1 and id = $2 and ($7::timestamptz is null or valid_until is null or valid_until > $7)
     for update
 ), changed as (
     update facts set payload = facts.payload || $3::jsonb from was where facts.user_id = $1 and facts.id = was.id
 )
-insert into fact_changes (user_id, fact_id, batch_id, change, before, by_whom) select $1, id, $4, $5, payload, $6 from was
+insert into fact_changes (user_id, fact_id, batch_id, change, before, by_whom, replaced_by) select $1, id, $4, $5, payload, $6, $8 from was
 
 -- name: note_added
 -- $2 fact ids $3 batch id or null $4 by whom
@@ -224,12 +238,16 @@ insert into fact_changes (user_id, fact_id, batch_id, change, by_whom) select $1
 select payload from facts where user_id = $1 and id = $2
 
 -- name: changes_of_batches
--- All changes of the facts that these batches ($2) changed, oldest first, and whether one is theirs.
-select change_id, fact_id, change, before, batch_id = any($2) as theirs, coalesce(facts.payload, fact) as payload
+-- All changes of the facts that these batches ($2) changed, and of those that say what such a fact said, oldest first.
+with recursive near (fact_id) as (
+    select fact_id from fact_changes where user_id = $1 and batch_id = any($2) and undone_at is null
+    union select merged_into from archived_facts join near on id = fact_id where user_id = $1 and merged_into is not null
+)
+select change_id, fact_id, change, before, batch_id, by_whom, replaced_by, changed_at, coalesce(batch_id = any($2), false) as theirs,
+    coalesce(facts.payload, fact) as payload
 from fact_changes left join facts on facts.id = fact_id and facts.user_id = $1
     left join archived_facts on archived_facts.id = fact_id and archived_facts.user_id = $1
-where fact_changes.user_id = $1 and undone_at is null
-    and fact_id in (select fact_id from fact_changes where user_id = $1 and batch_id = any($2) and undone_at is null)
+where fact_changes.user_id = $1 and undone_at is null and fact_id in (select fact_id from near)
 order by change_id
 
 -- name: restore_fact
@@ -247,37 +265,77 @@ update fact_changes set before = $3 where user_id = $1 and change_id = $2
 -- A change that said a fact again is the one that added it, now that the first is taken back. $2 change id
 update fact_changes set change = 'added', before = null where user_id = $1 and change_id = $2
 
+-- name: inherit_end
+-- A fact stays ended by what stands in the place of the one that replaced it. $2 change id $3 batch $4 the fact that does
+update fact_changes set batch_id = $3, replaced_by = $4 where user_id = $1 and change_id = $2
+
+-- name: note_end
+-- A fact of two that a night made one ended with the other. $2 fact id $3 batch $4 what it was $5 by whom $6 by which fact $7 when
+insert into fact_changes (user_id, fact_id, batch_id, change, before, by_whom, replaced_by, changed_at)
+values ($1, $2, $3, 'ended', $4, $5, $6, $7)
+
+-- name: any_payload
+-- Of a fact that is live, ended or in the archive. $2 id
+select payload::text from facts where user_id = $1 and id = $2
+union all select fact::text from archived_facts where user_id = $1 and id = $2
+
+-- name: said_first
+-- $2 turn ids
+select min(said_at) from turns where user_id = $1 and turn_id = any($2)
+
 -- name: changes_undone
 -- $2 change ids
 update fact_changes set undone_at = clock_timestamp() where user_id = $1 and change_id = any($2)
 
 -- name: batches_of_call
 -- $2 call id: the batches that learned its turns
-select batch_id from batches where user_id = $1 and kind = 'learn' and exists (
-    select from turns where turns.user_id = $1 and call_id = $2 and turn_id = any(turn_ids)
+select batch_id from batches where user_id = $1 and kind = 'learn' and call_id = $2
+
+-- name: note_undone_call
+-- What waits of it, or comes later, is not learned. $2 call id
+with noted as (
+    insert into undone_calls (user_id, call_id) values ($1, $2)
+    on conflict (user_id, call_id) do update set undone_at = clock_timestamp()
+), unbegun as (
+    delete from batches where user_id = $1 and kind = 'learn' and call_id = $2 and state <> 'done'
+)
+update turns set state = 'learned', settled = true where user_id = $1 and call_id = $2
+
+-- name: settle_turns_of_facts
+-- A fact that is forgotten for itself is not learned again from what was said. $2 fact ids
+update turns set settled = true where user_id = $1 and not settled and (
+    ref in (select unnest(sources) from facts where user_id = $1 and id = any($2))
+    or turn_id in (
+        select jsonb_array_elements_text(fact -> 'turn_ids')::uuid from archived_facts where user_id = $1 and id = any($2)
+    )
 )
 
--- name: settle_turns_of_call
--- What waits of a call that is undone is not learned later.
-update turns set state = 'learned' where user_id = $1 and call_id = $2 and state = 'open'
-
 -- name: users_of_call
--- $1 is the call here: nobody's in particular.
-select distinct user_id from turns where call_id = $1
+-- $1 is the call here. $2 one of the ids of whom alone is meant, or ''
+select user_id from (
+    select user_id from turns where call_id = $1 union select user_id from batches where call_id = $1
+) heard where $2 = '' or user_id = any(person_of($2)) order by user_id
 
 -- name: changes_between
--- $2 from $3 to
+-- Made, or taken back. $2 from $3 to
 select fact_changes.change_id, fact_changes.fact_id, fact_changes.change, fact_changes.before, fact_changes.by_whom,
     fact_changes.changed_at, fact_changes.undone_at, facts.payload
 from fact_changes left join facts on facts.id = fact_changes.fact_id and facts.user_id = any(person_of($1))
-where fact_changes.user_id = any(person_of($1)) and fact_changes.changed_at >= $2 and fact_changes.changed_at < $3 order by fact_changes.change_id
+where fact_changes.user_id = any(person_of($1))
+    and (fact_changes.changed_at >= $2 and fact_changes.changed_at < $3 or fact_changes.undone_at >= $2 and fact_changes.undone_at < $3)
+order by fact_changes.change_id
 
 -- name: export_changes
 select fact_id, batch_id, change, before, by_whom, changed_at, undone_at from fact_changes where user_id = $1 order by change_id
 
 -- name: forget_changes
--- $2 fact ids
-delete from fact_changes where user_id = $1 and fact_id = any($2)
+-- $2 fact ids $3 ids of changes before which a fact said what is forgotten
+delete from fact_changes where user_id = $1 and (fact_id = any($2) or change_id = any($3))
+
+-- name: earlier_versions
+-- What this person's facts said before they were edited.
+select change_id, user_id, before from fact_changes
+where user_id = any(person_of($1)) and change = 'edited' and before is not null and undone_at is null
 
 -- name: forget_quotes
 -- A fact that stays holds no words of a turn that goes. $2 turn ids
@@ -397,7 +455,9 @@ insert into batches (user_id, batch_id, kind, agent_id, turn_ids) values ($1, $2
 -- name: start_batch
 -- $2 batch id $3 ids of turns or facts
 with started as (
-    update batches set starts = starts + 1, turn_ids = $3 where user_id = $1 and batch_id = $2
+    update batches set starts = starts + 1, turn_ids = $3,
+        call_id = coalesce(call_id, (select call_id from turns where user_id = $1 and turn_id = any($3) limit 1))
+    where user_id = $1 and batch_id = $2
 )
 update turns set state = 'learning' where user_id = $1 and turn_id = any($3)
 
@@ -440,7 +500,8 @@ select state = 'dead' from failed
 -- name: give_up_turns
 -- $2 batch id $3 turn ids $4 error (no words in it)
 with given_up as (
-    insert into batches (user_id, batch_id, turn_ids, state, error, finished_at) values ($1, $2, $3, 'dead', $4, now())
+    insert into batches (user_id, batch_id, turn_ids, state, error, finished_at, call_id)
+    values ($1, $2, $3, 'dead', $4, now(), (select call_id from turns where user_id = $1 and turn_id = any($3) limit 1))
 )
 update turns set state = 'dead' where user_id = $1 and turn_id = any($3)
 
@@ -553,7 +614,7 @@ where user_id = $1 and state <> 'done' and turn_ids && $2
 
 -- name: reopen_turns
 -- What a forgotten fact was also learned from is learned again, without the rest. $2 turn ids
-update turns set state = 'open' where user_id = $1 and turn_id = any($2) and state = 'learned' returning turn_id
+update turns set state = 'open' where user_id = $1 and turn_id = any($2) and state = 'learned' and not settled returning turn_id
 
 -- name: notify_forgotten
 -- $2 ids; at most a hundred fit into a notice

@@ -18,87 +18,18 @@ from echoic.memory.errors import UserUnknown
 from echoic.memory.privacy.changes import changes_between
 from echoic.memory.privacy.forget import forget
 from echoic.memory.privacy.undo import undo_call
-from echoic.memory.review.corrections import edit_within
 from echoic.memory.service import open_memory
 from echoic.memory.types import ForgetRequest
 from echoic.workers.choose_extractor import make_extractor
 from echoic.workers.learn.learner import Learner
-from tests.embedders import WordEmbedder
-from tests.fakes import ScriptedModel, operation
+from tests.boats import call, edited, fetch, state
 from tests.processes import ROOT, environment
 from tests.remembered import caller, say
 
 MOST_BOATS = 8
 """Fewer than the known facts that a model is shown."""
-SAID = re.compile(r"^(\d+) caller: .*?(own|sold|still have|will paint|painted) boat (\d+)", re.MULTILINE)
-SWAPPED = re.compile(r"^(\d+) caller: .*?swapped boat (\d+) for boat (\d+)", re.MULTILINE)
-STATE = """select id, payload - 'updated_at' as payload, sources, valid_until, about, evidence
-    from facts order by ref"""
 CHANGES = """select change, before - 'updated_at' as before, batch_id, by_whom
     from fact_changes order by change_id"""
-
-
-def boats(request):
-    """What a perfect model makes of sentences about boats."""
-    known, _, said = request["messages"][-1]["content"].partition("\n\n")
-    places = {text: number for number, text in re.findall(r"^(\d+)\. (.+)", known, re.MULTILINE)}
-    told = []
-    for turn, verb, boat in SAID.findall(said):
-        fact, topic = f"Owns boat {boat}", "things"
-        if "paint" in verb:
-            fact, topic = f"Will paint boat {boat}", "promises"
-        kind = {"sold": "end", "painted": "end", "still have": "confirm"}.get(verb, "add")
-        if kind == "add" or fact in places:
-            op = "add" if kind == "add" else f"{kind} {places[fact]}"
-            told.append(operation(fact, turn=int(turn), op=op, topic=topic))
-    for turn, old, boat in SWAPPED.findall(said):
-        if place := places.get(f"Owns boat {old}"):
-            told.append(operation(f"Owns boat {boat}", turn=int(turn), op=f"replace {place}", topic="things"))
-    return {"operations": told}
-
-
-@pytest.fixture
-def model():
-    with ScriptedModel(otherwise=boats) as model:
-        yield model
-
-
-@pytest.fixture
-def settings(memory_settings, model):
-    return memory_settings.model_copy(update={"llm_url": model.url, "llm_model": "scripted"})
-
-
-@pytest.fixture
-async def memory(settings):
-    async with open_memory(settings, embedder=WordEmbedder()) as memory:
-        yield memory
-
-
-@pytest.fixture
-async def learner(memory, settings):
-    extractor, _ = make_extractor(settings)
-    yield Learner(memory, extractor)
-    await extractor.close()
-
-
-async def call(memory, learner, call_id, *texts):
-    turns = await say(memory, *texts, call_id=call_id)
-    assert (await learner.learn("ana")).turns == len(texts)
-    return turns
-
-
-async def fetch(memory, sql, *args):
-    return await memory.db.run(lambda connection: connection.fetch(sql, *args))
-
-
-async def state(memory):
-    """All facts as they stand in Postgres, but for when they were written; by id."""
-    rows = [dict(row) for row in await fetch(memory, STATE)]
-    found = {row.pop("id"): row for row in rows}
-    for row in found.values():
-        row["payload"] = json.loads(row["payload"])
-        row["sources"] = sorted(row["sources"])
-    return found
 
 
 async def test_every_change_of_a_fact_is_noted(memory, learner):
@@ -146,6 +77,8 @@ class History:
         self._memory, self._learner, self._chance = memory, learner, chance
         self._changes = {}
         """By call: each fact as it was before and after it."""
+        self._said_at = {}
+        """By turn."""
         self._numbers = count(1)
 
     async def go_on(self):
@@ -155,7 +88,8 @@ class History:
             await undo_call(self._memory, call_id)
         else:
             call_id, before = f"call {next(self._numbers)}", await state(self._memory)
-            await call(self._memory, self._learner, call_id, *self._sentences(before))
+            turns = await call(self._memory, self._learner, call_id, *self._sentences(before))
+            self._said_at |= {str(turn.turn_id): turn.said_at.isoformat() for turn in turns}
             after = await state(self._memory)
             self._changes[call_id] = {
                 key: (before.get(key), after[key]) for key in after if before.get(key) != after[key]
@@ -183,14 +117,15 @@ class History:
                     found[key] = after
                 elif key in found or before["valid_until"] == after["valid_until"]:
                     # said again: without the call that said it first, this one would have added it
-                    found[key] = _changed(found.get(key) or _unsaid(before), before, after)
+                    found[key] = _changed(found.get(key) or self._unsaid(before, after), before, after)
         return found
 
-
-def _unsaid(row):
-    """A fact that rests on nothing yet."""
-    payload = row["payload"] | {"evidence": [], "turn_ids": []}
-    return row | {"payload": payload, "sources": [], "evidence": "[]"}
+    def _unsaid(self, row, after):
+        """A fact that rests on nothing yet, and is first said by what comes now."""
+        told = set(after["payload"]["turn_ids"]) - set(row["payload"]["turn_ids"])
+        said_at = min(self._said_at[one] for one in told)
+        payload = row["payload"] | {"evidence": [], "turn_ids": [], "said_at": said_at}
+        return row | {"payload": payload, "sources": [], "evidence": "[]"}
 
 
 def _changed(row, before, after):
@@ -248,16 +183,6 @@ async def test_learned_and_undone_is_never_learned(memory, learner, seed):
                 await forget(
                     await memory.open_call(caller()), ForgetRequest(lone_turn_ids=frozenset({turn.turn_id}))
                 )
-
-
-async def edited(memory, fact_id, text):
-    """A person's own hand."""
-    (vector,) = await memory.embedder.embed_batch([text])
-    await memory.db.transaction(
-        lambda connection: edit_within(
-            connection, user_id="ana", fact_id=fact_id, fields={"text": text}, by_whom="ana", vector=vector
-        )
-    )
 
 
 async def tables(memory):
@@ -367,8 +292,9 @@ async def test_changes_between_two_times(memory, learner):
         ("added", "Owns boat 2", None),
     ]
     ended, gone = late
-    assert (ended.kind, ended.before.valid_until, ended.undone) == ("ended", None, False)
-    assert ended.now.valid_until is not None and (gone.kind, gone.now, gone.undone) == ("added", None, True)
+    assert (ended.kind, ended.before.valid_until, ended.undone_at) == ("ended", None, None)
+    assert ended.now.valid_until is not None and (gone.kind, gone.now) == ("added", None)
+    assert gone.undone_at is not None
     assert await changes_between(memory.db, "bo", then, datetime.now(UTC)) == []
 
 

@@ -1,0 +1,124 @@
+"""What a night has made one fact, when one of the calls that taught it is undone, or the night."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from echoic.memory.privacy.forget import forget
+from echoic.memory.privacy.maintenance import maintain, purge_archive
+from echoic.memory.privacy.undo import undo_batch, undo_call
+from echoic.memory.types import Evidence, ForgetRequest
+from tests.boats import fetch, state, texts
+from tests.remembered import caller, fact, say
+from tests.remembered import learn as put
+
+NOW = datetime.now(UTC)
+
+
+async def learned(memory, text, call_id, batch_id, said):
+    """A fact as a learner leaves it, of one batch."""
+    (turn,) = await say(memory, said, call_id=call_id)
+    one = fact(
+        text,
+        turn_ids=(turn.turn_id,),
+        evidence=(Evidence(turn.turn_id, said),),
+        importance=0.5 if call_id == "first" else 0.9,
+    )
+    (vector,) = await memory.embedder.embed_batch([text])
+
+    async def add(connection):
+        await memory.facts.add(connection, [one], [vector], batch_id=batch_id)
+        await connection.execute(
+            "insert into batches (user_id, batch_id, turn_ids, state, call_id) "
+            "values ('ana', $1, $2, 'done', $3)",
+            batch_id,
+            [turn.turn_id],
+            call_id,
+        )
+        await connection.execute("update turns set state = 'learned'")
+
+    await memory.db.transaction(add)
+    return one, turn
+
+
+async def test_undo_of_a_call_whose_fact_a_night_merged_into_another(memory):
+    """learn A, learn B, a night, undo B equals learn A."""
+    await learned(memory, "Has a dog", "first", uuid4(), "I have a dog.")
+    before = await state(memory)
+    await learned(memory, "Has a dog.", "second", uuid4(), "Xylquor says I have a dog.")
+    assert (await maintain(memory, "ana")).merged == 1
+    await undo_call(memory, "second")
+    after = await state(memory)
+    assert "Xylquor" not in str(after), after
+    assert after == before
+
+
+async def test_undo_of_both_calls_of_a_merged_fact_leaves_nothing(memory):
+    await learned(memory, "Has a dog", "first", uuid4(), "I have a dog.")
+    await learned(memory, "Has a dog.", "second", uuid4(), "Xylquor says I have a dog.")
+    assert (await maintain(memory, "ana")).merged == 1
+    await undo_call(memory, "second")
+    await undo_call(memory, "first")
+    assert await texts(memory) == []
+
+
+async def test_what_a_night_merged_is_not_learned_again_after_undo_and_forget(memory):
+    """Undo B; then the turn of A is forgotten: B's turn, undone, is not opened again."""
+    _, turn = await learned(memory, "Has a dog", "first", uuid4(), "I have a dog.")
+    await learned(memory, "Has a dog.", "second", uuid4(), "Xylquor says I have a dog.")
+    await maintain(memory, "ana")
+    await undo_call(memory, "second")
+    await forget(await memory.open_call(caller()), ForgetRequest(frozenset({turn.turn_id})))
+    rows = await fetch(memory, "select state from turns where call_id = 'second'")
+    assert [row["state"] for row in rows] == ["learned"]
+
+
+async def test_undo_of_a_call_brings_back_no_fact_that_the_night_found_too_old(memory):
+    """Only the merge is the call's; the rest of that night stands."""
+    await memory.db.run(
+        lambda c: c.execute("insert into user_settings (user_id, retention_days) values ('ana', 30)")
+    )
+    await put(memory, fact("Was in a clinic", said_at=NOW - timedelta(days=400)))
+    await learned(memory, "Has a dog", "first", uuid4(), "I have a dog.")
+    await learned(memory, "Has a dog.", "second", uuid4(), "I have a dog, yes.")
+    done = await maintain(memory, "ana")
+    assert (done.archived, done.merged) == (1, 1)
+    await undo_call(memory, "first")
+    assert await texts(memory) == ["Has a dog."]
+
+
+async def end(memory, one, batch_id):
+    async def work(connection):
+        assert await memory.facts.end(connection, "ana", one.fact_id, datetime.now(UTC), batch_id=batch_id)
+
+    await memory.db.transaction(work)
+
+
+@pytest.mark.parametrize("what", ["night", "first call"])
+async def test_what_ended_after_a_merge_stays_ended(memory, what):
+    """A and B say it, a night merges, C ends it: no undo of the night or of A opens it again."""
+    first, _ = await learned(memory, "Has a dog", "first", uuid4(), "I have a dog.")
+    await learned(memory, "Has a dog.", "second", uuid4(), "I have a dog, yes.")
+    done = await maintain(memory, "ana")
+    assert done.merged == 1
+    await end(memory, first, uuid4())
+    assert await texts(memory) == []
+    await (undo_batch(memory, done.run_id) if what == "night" else undo_call(memory, "first"))
+    assert await texts(memory) == []
+
+
+async def test_a_night_that_said_it_too_is_no_other_call(memory):
+    """A purge of the archive later: undo of both calls leaves nothing."""
+
+    await learned(memory, "Has a dog", "first", uuid4(), "I have a dog.")
+    await learned(memory, "Has a dog.", "second", uuid4(), "I have a dog, yes.")
+    await maintain(memory, "ana")
+    await memory.db.run(
+        lambda c: c.execute("update archived_facts set archived_at = now() - interval '31 days'")
+    )
+
+    assert await purge_archive(memory) == 1
+    await undo_call(memory, "first")
+    await undo_call(memory, "second")
+    assert await texts(memory) == []
