@@ -286,6 +286,11 @@ def load_settings(**overrides: object) -> MemorySettings:
     return read_settings(MemorySettings, overrides)
 
 
+def plainly(message: str) -> str:
+    """What pydantic says of a value, without its own words around ours."""
+    return message.removeprefix("Value error, ").rstrip(".")
+
+
 def read_settings(kind: type[S], overrides: Mapping[str, object]) -> S:
     """Settings of a kind from the environment and `overrides`.
 
@@ -301,5 +306,5 @@ def read_settings(kind: type[S], overrides: Mapping[str, object]) -> S:
         variable = field if field.isupper() else f"{kind.model_config['env_prefix']}{field.upper()}"
         named = variable if field else "A setting"
         raise ConfigInvalid(
-            f"{named} is wrong: {first['msg']}. Set it in the environment or in .env."
+            f"{named} is wrong: {plainly(first['msg'])}. Set it in the environment or in .env."
         ) from exc

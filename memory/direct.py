@@ -19,7 +19,11 @@ from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.settings.overrides import with_stored
 from echoic.memory.settings.personal import Choices
+from echoic.memory.store.turns import PROBE
+from echoic.memory.text.first_use import read_as_a_turn
 from echoic.memory.types import Caller, Fact, Recall, Role, Turn
+
+FIRST, FIRST_S = "What is my dog called?", 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,17 @@ async def open_direct(settings: MemorySettings | None = None) -> AsyncIterator["
         StoreUnavailable: Postgres does not answer.
     """
     async with open_memory(settings or await with_stored(load_settings())) as memory:
+        await _warm(memory)
         yield OpenMemory(memory)
+
+
+async def _warm(memory: Memory) -> None:
+    """The first question is as quick as the next: cold, it was later than memory may be and found nothing."""
+    nobody = Caller(PROBE, PROBE, PROBE)
+    await asyncio.gather(
+        asyncio.to_thread(read_as_a_turn, FIRST, FIRST),
+        memory.recaller.recall(nobody, FIRST, RecentTurns(), budget_s=FIRST_S),
+    )
 
 
 class OpenMemory:

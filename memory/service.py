@@ -16,6 +16,7 @@ from echoic.memory.graph.backend import GraphBackend, open_backend
 from echoic.memory.graph.groups import GraphGroups
 from echoic.memory.hosting.one_thread import compute_on_one_thread
 from echoic.memory.privacy.forget import PostgresForgetter
+from echoic.memory.profile.slots import configured
 from echoic.memory.recall.facts_tier import HybridSearch
 from echoic.memory.recall.pending import Tier
 from echoic.memory.recall.recaller import Recaller
@@ -97,6 +98,7 @@ async def open_memory(
             "ECHOIC_DATABASE_URL is not set: name a Postgres with pgvector, or use `echoic …`, which starts "
             "one."
         )
+    configured(settings.profile_file)
     compute_on_one_thread()
     if embedder is None:
         # a second of loading must not stop the others' calls

@@ -2,11 +2,15 @@
 
 import json
 import re
+from contextlib import asynccontextmanager
 
 from echoic.memory.review.corrections import edit_within
+from echoic.workers.choose_extractor import make_extractor
+from echoic.workers.learn.learner import Learner
 from tests.fakes import operation
 from tests.remembered import say
 
+BOAT = re.compile(r"own boat (\w+)")
 SAID = re.compile(r"^(\d+) caller: .*?(own|sold|still have|will paint|painted) boat (\d+)", re.MULTILINE)
 SWAPPED = re.compile(r"^(\d+) caller: .*?swapped boat (\d+) for boat (\d+)", re.MULTILINE)
 STATE = """select id, payload - 'updated_at' as payload, sources, valid_until, about, evidence
@@ -83,3 +87,22 @@ def towns(request):
             op = "add"
         told.append(operation(text, turn=int(turn), op=op, topic="home"))
     return {"operations": told}
+
+
+def noting_boats(request):
+    """Writes down each boat that it is shown, in new turns and in those before them."""
+    told = []
+    for line in request["messages"][-1]["content"].splitlines():
+        if shown := re.match(r"(\d+) caller: (.*)", line):
+            for boat in BOAT.findall(shown[2]):
+                told.append(operation(f"Owns boat {boat}", turn=int(shown[1]), quote=f"own boat {boat}"))
+    return {"operations": told}
+
+
+@asynccontextmanager
+async def learning(memory):
+    extractor, _ = make_extractor(memory.settings)
+    try:
+        yield Learner(memory, extractor)
+    finally:
+        await extractor.close()

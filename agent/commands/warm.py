@@ -2,15 +2,11 @@
 memory may take in all; so did its first turn to be kept, its first wish, and its first yes to a question."""
 
 import threading
-from datetime import UTC, datetime
 from functools import cache
-from zoneinfo import ZoneInfo
 
 from echoic.agent.commands.memory_commands import parse_memory_command, speaks_of_forgetting
 from echoic.memory.recall.recaller import asked_text
-from echoic.memory.text.dates.days import asked_days
-from echoic.memory.text.secrets import hide_secrets
-from echoic.memory.text.words import asked_terms, is_small_talk
+from echoic.memory.text.first_use import read_as_a_turn
 
 QUESTION, WISH, ANSWER = "What is my dog called?", "Forget that.", "Yes."
 
@@ -28,9 +24,6 @@ def read_languages() -> None:
     now. A wish in another language than English still makes its pattern: all fifteen would take 2 s."""
     parse_memory_command(ANSWER, asked="may_remember")
     for words in (QUESTION, WISH):
-        hide_secrets(words)
         parse_memory_command(words)
         speaks_of_forgetting(words)
-        is_small_talk(words)
-        asked_terms(asked_text(words, QUESTION))
-        asked_days(words, datetime.now(UTC), ZoneInfo("UTC"))
+        read_as_a_turn(asked_text(words, QUESTION), QUESTION)

@@ -118,7 +118,8 @@ def changes_lines(changes: Sequence[Change], user_id: str, timezone: str) -> Ite
             for one in (change.changed_at, change.undone_at)
         )
         undone = f", taken back {back}" if back else ""
-        yield f"  {when} {change.kind}: {text} (by {change.by_whom}{undone})"
+        call = f" in call {change.call_id}" if change.call_id else ""
+        yield f"  {when} {change.kind}: {text} (by {change.by_whom}{call}{undone})"
 
 
 def _tiers(recall: Recall) -> Iterator[str]:

@@ -194,6 +194,8 @@ def diff(
         end = moment(until, zone) if until else datetime.now(UTC)
     except ValueError as exc:
         raise typer.BadParameter("A time is 2026-11-01 or 2026-11-01T18:00.") from exc
+    if begin >= end:
+        raise typer.BadParameter("--from must be before --to.")
     found = with_memory(data_dir, user, lambda memory: changes_between(memory.db, user, begin, end))
     if as_json:
         print_json([change_as_json(change) for change in found])

@@ -157,8 +157,8 @@ def run_dev(data_dir: Path | None, port: int, echo: Callable[[str], None]) -> No
     """
     folder = folder_of(data_dir)
     with ExitStack() as opened:
-        livekit = opened.enter_context(open_livekit(folder))
         settings = opened.enter_context(opened_stores(folder, "dev"))
+        livekit = opened.enter_context(open_livekit(folder))  # it may have to be built, for minutes
         choice = opened.enter_context(opened_model(settings))
         stack = Stack(settings, choice, livekit, private_folder(folder / "logs"), port or free_ports(1)[0])
         secret = os.environ.get("ECHOIC_IDENTITY_SECRET") or secrets.token_urlsafe(32)

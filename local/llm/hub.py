@@ -18,7 +18,7 @@ import httpx
 from echoic.local.llm.download import PART, SILENCE_S, OnProgress, Source, fetch
 from echoic.local.paths import open_data_dir
 from echoic.memory.embedding.files import Origin, origin_of
-from echoic.memory.embedding.hub_models import GRAPH, PINNED, hub_model
+from echoic.memory.embedding.hub_models import GRAPH, HUB_MODELS, PINNED, hub_model
 from echoic.memory.errors import ConfigInvalid, ModelUnavailable
 from echoic.memory.hosting.files import private_folder
 
@@ -83,7 +83,11 @@ def pull_from_hub(
     """
     wanted = named(name)
     if wanted is None:
-        raise ConfigInvalid(f"No hub is known for {name!r}: `echoic model list` shows what can be pulled.")
+        known = ", ".join(one.name for one in HUB_MODELS)
+        raise ConfigInvalid(
+            f"No hub is known for {name!r}. Known are {known}, and voices as piper:de_DE-thorsten-medium, "
+            "each perhaps followed by @sha256: and 64 digits. What belongs to a package comes with that."
+        )
     folder = private_folder(private_folder(open_data_dir(data_dir) / "models") / name)
     if origin_of(folder):
         return folder

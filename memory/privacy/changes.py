@@ -27,6 +27,8 @@ class Change:
     """As it is today; None: it is gone."""
     undone_at: datetime | None
     """When it was taken back."""
+    call_id: str | None = None
+    """The call that taught it."""
 
 
 async def changes_between(db: Database, user_id: str, since: datetime, until: datetime) -> list[Change]:
@@ -41,6 +43,7 @@ async def changes_between(db: Database, user_id: str, since: datetime, until: da
             before=fact_from(row["fact_id"], row["before"]) if row["before"] else None,
             now=fact_from(row["fact_id"], row["payload"]) if row["payload"] else None,
             undone_at=row["undone_at"],
+            call_id=row["call_id"],
         )
         for row in rows
     ]

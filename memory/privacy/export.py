@@ -152,6 +152,7 @@ def change_as_json(change: Change) -> dict[str, Any]:
         "before": change.before and fact_as_json(change.before),
         "now": change.now and fact_as_json(change.now),
         "undone": change.undone_at is not None,
+        "call_id": change.call_id,
     }
 
 

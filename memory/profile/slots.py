@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from echoic.memory.config import read_settings
+from echoic.memory.config import plainly, read_settings
 from echoic.memory.errors import ConfigInvalid
 from echoic.memory.store.database import Connection
 from echoic.memory.store.queries import query
@@ -240,7 +240,7 @@ def _of_yaml(text: str) -> ProfileSettings:
     except ValidationError as exc:
         first = exc.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"][:4])
-        raise ConfigInvalid(f"The profile's configuration: {where}: {first['msg']}.") from exc
+        raise ConfigInvalid(f"The profile's configuration: {where}: {plainly(first['msg'])}.") from exc
 
 
 def read_yaml(text: str) -> dict[str, Any]:

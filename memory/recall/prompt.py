@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import islice
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -15,10 +16,12 @@ from echoic.memory.recall.fusion import features, fused, split_told_by_facts
 from echoic.memory.recall.quoting import one_line
 from echoic.memory.store.turns import counted
 from echoic.memory.text import people
+from echoic.memory.text.canonical import is_unspaced
 from echoic.memory.text.dates.spoken import day, said
 from echoic.memory.text.dates.succession import by_date
+from echoic.memory.text.language import languages
 from echoic.memory.text.people import shown, whose
-from echoic.memory.text.words import terms
+from echoic.memory.text.words import LONGEST_QUESTION_CHARS, plain_words, terms
 from echoic.memory.types import Item
 
 OPEN, CLOSE = "<memory>", "</memory>"
@@ -43,6 +46,8 @@ is too much."""
 DUE_LINES, PROFILE_LINES, LAST_CALL_LINES = 3, 5, 4
 SHORTEST_LINE_TOKENS = 14
 """A line of one word with its date."""
+MOST_STEMMED = 250
+"""Words of one long text at which an excerpt is sought: a hundredth of a second."""
 MISFITS = 3
 """A section ends when so many items did not fit: trying all sixty candidates on the last few tokens cost 8 ms
 a question."""
@@ -82,7 +87,7 @@ class Sheet:
     _heard: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._told = set(terms(self.question))
+        self._told = set(terms(self.question[-LONGEST_QUESTION_CHARS:]))
 
     def take(self, section: str, items: Iterable[Item], most: int) -> None:
         """Add up to `most` lines under a heading, best first, leaving out what stands in the context or was
@@ -209,18 +214,31 @@ def excerpt(text: str, chars: int, around: AbstractSet[str] = frozenset()) -> st
 def _first_shared(text: str, around: AbstractSet[str]) -> int:
     """Where the first word stands that the question shares; 0 if none does.
 
-    A stem begins as its word: only such words are stemmed, which takes 40 us for a new one.
+    A stem begins as its word, but for an article that is written together with it: only such words are
+    stemmed, which takes 40 us for a new one, and not more than a block has time for.
     """
-    initials = {term[0] for term in around}
-    return next(
-        (
-            word.start()
-            for word in re.finditer(r"\w+", text)
-            if (word[0][0].lower() in initials or not word[0].isascii())
-            and not around.isdisjoint(terms(word[0]))
-        ),
-        0,
-    )
+    starts = {"", *(term[:2] for term in around)}
+    likely = (word for word in re.finditer(r"\w+", text) if _start(word[0][:2]) in starts)
+    shared = (word for word in islice(likely, MOST_STEMMED) if not around.isdisjoint(terms(word[0])))
+    places = [text.find(term) for term in around if is_unspaced(term[0])]
+    places += [word.start() for word in islice(shared, 1)]
+    return min((at for at in places if at >= 0), default=0)
+
+
+@lru_cache(maxsize=16_384)
+def _start(letters: str) -> str:
+    """How the term of a word with these first letters begins; "" where they may be an article's."""
+    sticks = not letters.isascii() and _plain(letters[0]) in _sticking()
+    return "" if sticks else "".join(map(_plain, letters))
+
+
+def _plain(letter: str) -> str:
+    return "".join(plain_words(letter)) or letter
+
+
+@cache
+def _sticking() -> frozenset[str]:
+    return frozenset(_plain(one[0]) for language in languages().values() for one in language.proclitics)
 
 
 def _dates(item: Item, now: datetime, zone: ZoneInfo) -> Iterator[str]:

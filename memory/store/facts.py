@@ -125,8 +125,13 @@ class FactStore:
         evidence: Sequence[Evidence],
         *,
         batch_id: UUID | None = None,
+        until: datetime | None = None,
     ) -> bool:
-        """Add words that say a fact again, in the caller's transaction; False when it is gone."""
+        """Add words that say a fact again, in the caller's transaction; False when it is gone.
+
+        Args:
+            until: they say that it lasts until then.
+        """
         payload = await connection.fetchval(query("fact_payload"), user_id, fact_id)
         if payload is None:
             return False
@@ -134,7 +139,12 @@ class FactStore:
         told = {one.turn_id for one in fact.evidence}
         more = (*fact.evidence, *(one for one in evidence if one.turn_id not in told))[-MOST_EVIDENCE:]
         turn_ids = list(dict.fromkeys([*fact.turn_ids, *(one.turn_id for one in more)]))
-        change = {"evidence": _evidence_json(more), "turn_ids": [str(one) for one in turn_ids]}
+        change: dict[str, Any] = {
+            "evidence": _evidence_json(more),
+            "turn_ids": [str(one) for one in turn_ids],
+        }
+        if until is not None:
+            change |= {"valid_until": until.isoformat(), "expiration_date": _last_day(until)}
         return await _change(connection, user_id, fact_id, change, "confirmed", batch_id, LEARNING)
 
 

@@ -29,7 +29,7 @@ _COUNTER = re.compile("(?<=\\d)(?=[\uac00-\ud7a3])")
 """Where what is counted in Hangul sticks to its number: "34살"."""
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？؟।])\s*|\n+")
 MYRIAD = 10_000
-_DOTTED = re.compile(r"(\w+)\.(?=\s+(\w+))")
+_DOTTED = re.compile(r"(?<!\w)(\w+)\.(?=\s+(\w+))")
 _CLAUSE = re.compile(rf"[,，、;:：؛،]|\s[–—-]\s|(?<={_UNSPACED.pattern})\s+(?={_UNSPACED.pattern})")
 """A space is a pause, too, in scripts that write none between words."""
 SAME_START = 4

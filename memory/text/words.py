@@ -135,7 +135,8 @@ def asked_terms(text: str) -> list[str]:
     They are stored with what is said, so only the question decides which words count. Its language is the one
     whose stop words are most of it: to load what tells languages apart would cost each process 85 MB.
     """
-    return _terms_without(other_stop_words(text), text)
+    end = text[-LONGEST_QUESTION_CHARS:]
+    return _terms_without(other_stop_words(end), end)
 
 
 def _terms_without(without: frozenset[str], text: str) -> list[str]:
@@ -213,8 +214,8 @@ def plain_words(text: str) -> list[str]:
     """The words of a text without case and accents, as they stand."""
     text = _POSSESSIVE.sub("", text.casefold())
     if not text.isascii():
-        text = unicodedata.normalize("NFKD", parted(text)).casefold()
-        text = unicodedata.normalize("NFC", _ACCENTS.sub("", text))
+        spelled = unicodedata.normalize("NFKD", parted(text))[: MOST_SPELLED * len(text)].casefold()
+        text = unicodedata.normalize("NFC", _ACCENTS.sub("", spelled))
     return text.translate(_WORDS_ONLY).split()
 
 
@@ -241,6 +242,10 @@ def _pairs(run: str) -> list[str]:
     return [run[at : at + 2] for at in range(len(run) - 1)] or [run]
 
 
+LONGEST_QUESTION_CHARS = 8_000
+"""Of a longer one the end is asked."""
+MOST_SPELLED = 4
+"""Letters for which a sign stands, on the average: a syllable of Hangul for three, "ﷺ" for eighteen."""
 LONGEST_SMALL_TALK_CHARS, LONGEST_FOLLOW_UP_CHARS = 100, 120
 FOLLOW_UP_WORDS, FOLLOW_UP_TERMS = 7, 2
 """A question of more words, or of a pronoun and more content than this, names what it is about.

@@ -20,6 +20,10 @@ TEXTS = {
     "numbers of two words": "twenty one ",
     "a secret in each word": "pin ",
     "dates": "on monday the 5th of may ",
+    "one word": "aB3d",
+    "one word with dots": "v1.",
+    "pieces of a code": "aZ3xQ+",
+    "signs that are spelled out": "\ufdfa",
     "words without spaces": "日本語の",
     "syllables": "ไทย",
 }
@@ -35,5 +39,6 @@ async def test_a_long_text_holds_up_nobody(form, memory_settings):
         loop_s, all_s = time.thread_time(), time.process_time()
         assert await call.record("item", "user", text) is not None
         await call.recall(text)
+        await call.record("reply", "assistant", "I see. Anything else?")
         assert time.thread_time() - loop_s < LOOP_S
         assert time.process_time() - all_s < ALL_S

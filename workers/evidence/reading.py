@@ -7,11 +7,15 @@ string, numbers as words of a text. What is no operation is counted and left out
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, get_args
 
+from dateutil.relativedelta import relativedelta
+
+from echoic.memory.disk.lines import YEARS
 from echoic.memory.errors import ModelAnswerInvalid
 from echoic.memory.profile.slots import unified
+from echoic.memory.text.words import clean
 from echoic.memory.types import CALLER, About, Precision
 from echoic.workers.evidence.operations import (
     ANY_TOPIC,
@@ -161,19 +165,21 @@ def _stands_alone(element: Mapping[Any, Any]) -> bool:
     return _is_operation(element) and (is_named or _kind(fields["op"])[0] is not None or given > 1)
 
 
-def _fields(element: Mapping[Any, Any]) -> dict[str, Any]:
+def _fields(element: Mapping[Any, Any], depth: int = 0) -> dict[str, Any]:
     """What an element says, by the schema's names; {"end 2": {...}} has its kind for a name."""
     named = {_name(name): value for name, value in element.items()}
     inner: Any = next(iter(element.values()), None)
-    if len(element) == 1 and isinstance(inner, Mapping) and _kind(next(iter(element)))[0] is not None:
-        return {**_fields(inner), "op": next(iter(element))}
+    is_one = len(element) == 1 and isinstance(inner, Mapping) and depth < MOST_NESTED
+    if is_one and _kind(next(iter(element)))[0] is not None:
+        return {**_fields(inner, depth + 1), "op": next(iter(element))}
     found = {
         field: next((named[name] for name in names if named.get(name) not in (None, "")), None)
         for field, names in _FIELDS.items()
     }
     # a number under "fact" is the known one's, and a "type" that is no kind says what the fact is about
     found["fact"] = next((named[name] for name in _FIELDS["fact"] if _words(named.get(name))), None)
-    kinds = [value for name in _FIELDS["op"] if (value := named.get(name)) and _kind(value)[0] is not None]
+    said = [value for name in _FIELDS["op"] if (value := named.get(name))]
+    kinds = [value for value in said if _kind(value, depth)[0] is not None]
     given = (named[name] for name in _FIELDS["op"][:-1] if named.get(name) not in (None, ""))
     return found | {"op": next(iter([*kinds, *given]), None)}
 
@@ -182,14 +188,16 @@ def _name(key: Any) -> str:
     return _NOT_LETTERS.sub("", str(key)).lower()
 
 
-def _kind(value: Any) -> tuple[str | None, int | None]:
+def _kind(value: Any, depth: int = 0) -> tuple[str | None, int | None]:
     """What is to be done, and with which known fact: "replace 1", "CONFIRM [2]", ["end", 3]; "" is nothing.
 
     None: no such thing.
     """
     if isinstance(value, Mapping):
-        fields = _fields(value)
-        word, number = _kind(fields["op"])
+        if depth >= MOST_NESTED:
+            return None, None
+        fields = _fields(value, depth + 1)
+        word, number = _kind(fields["op"], depth + 1)
         return word, number or _number(fields["known"])
     said = " ".join(map(str, value)) if isinstance(value, list) else _words(value)
     found = _OP.match(said)
@@ -250,7 +258,8 @@ def _number(value: Any) -> int | None:
 
 
 def _words(value: Any) -> str:
-    return " ".join(value.split()) if isinstance(value, str) else ""
+    """A text as it can be stored."""
+    return " ".join(clean(value).split()) if isinstance(value, str) else ""
 
 
 def _one_of(value: Any, allowed: Sequence[str], otherwise: str) -> Any:
@@ -286,21 +295,28 @@ def _when(value: Any) -> When:
     if isinstance(value, Mapping):
         precision = _one_of(value.get("precision"), get_args(Precision), "")
         words = _words(value.get("words"))[:MOST_NAME_CHARS]
-        return When(words, _date(value.get("from")), _date(value.get("until")), precision)
+        return When(words, _date(value.get("from")), _date(value.get("until"), last=True), precision)
     dates, _, words = _words(value)[:MOST_NAME_CHARS].partition(": ")
-    found = [date_of for part in re.split(r"[\s/]+", dates) if (date_of := _date(part)) is not None]
+    found = [part for part in re.split(r"[\s/]+", dates) if _date(part) is not None]
     precision = next((part for part in dates.lower().split() if part in get_args(Precision)), "")
     if not (found or precision):
         return When()
-    return When(words, found[0] if found else None, found[1] if len(found) > 1 else None, precision)  # type: ignore[arg-type]
+    begins, ends = (_date(found[0]) if found else None), (_date(found[1], last=True) if found[1:] else None)
+    return When(words, begins, ends, precision)  # type: ignore[arg-type]
 
 
-def _date(value: Any) -> datetime | date | None:
-    """A day, or a moment if a time is given; "2026-11" and "2026" are their first day."""
+def _date(value: Any, *, last: bool = False) -> datetime | date | None:
+    """A day, or a moment if a time is given; "2026-11" and "2026" are their first day, or their last."""
     text = _words(value)
-    if len(text) in (4, 7) and text[:4].isdecimal():
-        text = f"{text}-01-01"[:10] if len(text) == 4 else f"{text}-01"
+    unit = len(text) if len(text) in (4, 7) and text[:4].isdecimal() else 0
+    if unit:
+        text = f"{text}-01-01"[:10] if unit == 4 else f"{text}-01"
     try:
-        return date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
-    except ValueError:
+        found = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
+        if last and unit:
+            found = (found + relativedelta(months=12 if unit == 4 else 1)) - timedelta(days=1)
+        elif isinstance(found, datetime) and found.tzinfo:
+            found = found.astimezone(UTC)  # Postgres reads no offset of a day
+    except (ValueError, OverflowError):
         return None
+    return found if found.year in YEARS else None

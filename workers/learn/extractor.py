@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from typing import Protocol
@@ -49,6 +49,8 @@ class Confirmation:
 
     fact_id: UUID
     evidence: tuple[Evidence, ...]
+    until: datetime | None = None
+    """It lasts until then, as they say now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ class ModelSource:
             )
         except AnswerTooLong as exc:
             return await self._rest(portion, known, exc)
-        return read_answer(found, turns, len(known), asked)
+        return await asyncio.to_thread(read_answer, found, turns, len(known), asked)
 
     async def _rest(self, portion: Portion, known: Sequence[Fact], cut: AnswerTooLong) -> Answer:
         turns, asked = len(portion.turns), asked_of(portion.profile)
@@ -198,6 +200,8 @@ class VerifiedExtractor:
         shown: list[Fact] = []
         if self._grade == "full":
             shown = [*await known(portion.turns), *found.facts[-RECENT_FACTS:]]
+            # what is over may begin again, later in the call
+            shown = [fact for fact in shown if fact.fact_id not in found.over]
         answer = await self._source.operations(portion, shown)
         found.refused["unreadable"] += answer.unreadable
         found.tags = {**answer.tags, **found.tags}
@@ -233,6 +237,11 @@ class _Found:
     def facts(self) -> list[Fact]:
         return list(self._new.values())
 
+    @property
+    def over(self) -> Set[UUID]:
+        """Facts that ended in this batch."""
+        return self._endings.keys() | self._taken_back
+
     def take_all(self, operations: Sequence[Operation], spoken: Spoken, new: int) -> None:
         """Carry out those that the turns bear out, and that are of one from `new` on."""
         for operation in operations:
@@ -252,13 +261,13 @@ class _Found:
         evidence = tuple(Evidence(turn.turn_id, operation.quote or turn.text) for turn in source)
         known = spoken.known[operation.known] if operation.known is not None and not verdict.keeps else None
         if operation.kind == "confirm" and known is not None:
-            self._confirm(known.fact_id, evidence)
+            self._confirm(known, _fact(operation, source, evidence, self._zone))
             return
         by = None
         if operation.kind in ("add", "replace"):
             by = self._add(_fact(operation, source, evidence, self._zone), spoken)
         if known is not None and known.fact_id != by:
-            self._end(known, _ended_at(operation, source[0], self._zone), source[0].said_at, by)
+            self._end(known, _ended_at(operation, known, source[0], self._zone), source[0].said_at, by)
 
     def extraction(self) -> Extraction:
         """All of it."""
@@ -273,21 +282,23 @@ class _Found:
             if one.fact_id in self._endings or one.fact_id in self._taken_back:
                 continue
             if says_same(fact, one):
-                self._confirm(one.fact_id, fact.evidence)
+                self._confirm(one, fact)
                 return one.fact_id
         self._new[fact.fact_id] = fact
         return fact.fact_id
 
-    def _confirm(self, fact_id: UUID, evidence: tuple[Evidence, ...]) -> None:
-        if fact_id in self._new:
-            before = self._new[fact_id]
-            told = tuple(dict.fromkeys((*before.evidence, *evidence)))
-            ids = tuple(dict.fromkeys((*before.turn_ids, *(one.turn_id for one in evidence))))
-            self._new[fact_id] = replace(before, evidence=told, turn_ids=ids)
+    def _confirm(self, known: Fact, again: Fact) -> None:
+        until = lasts_until(known, again)
+        if before := self._new.get(known.fact_id):
+            told = tuple(dict.fromkeys((*before.evidence, *again.evidence)))
+            ids = tuple(dict.fromkeys((*before.turn_ids, *(one.turn_id for one in again.evidence))))
+            self._new[known.fact_id] = replace(
+                before, evidence=told, turn_ids=ids, valid_until=until or before.valid_until
+            )
         else:
-            again = self._confirmed.get(fact_id, Confirmation(fact_id, ()))
-            told = tuple(dict.fromkeys((*again.evidence, *evidence)))
-            self._confirmed[fact_id] = Confirmation(fact_id, told)
+            earlier = self._confirmed.get(known.fact_id, Confirmation(known.fact_id, ()))
+            told = tuple(dict.fromkeys((*earlier.evidence, *again.evidence)))
+            self._confirmed[known.fact_id] = Confirmation(known.fact_id, told, until or earlier.until)
 
     def _end(self, known: Fact, at: datetime, said_at: datetime, by: UUID | None) -> None:
         if self._grade != "full":
@@ -302,6 +313,12 @@ class _Found:
 def says_same(one: Fact, other: Fact) -> bool:
     """Whether two facts say the same of the same person, in the same words."""
     return (one.about or CALLER) == (other.about or CALLER) and tokens(one.text) == tokens(other.text)
+
+
+def lasts_until(known: Fact, again: Fact) -> datetime | None:
+    """The later end with which a fact that ends is said again; None: it ends as it did."""
+    ends, now_ends = known.valid_until, again.valid_until
+    return now_ends if ends is not None and now_ends is not None and now_ends > ends else None
 
 
 def _fact(
@@ -353,7 +370,13 @@ def _moment(
         return None
 
 
-def _ended_at(operation: Operation, turn: Turn, zone: ZoneInfo) -> datetime:
-    """When the caller says that it ended; else when they said so."""
+def _ended_at(operation: Operation, known: Fact, turn: Turn, zone: ZoneInfo) -> datetime:
+    """When the caller says that it ended, or will end; else when they said so: also where the day that they
+    name is the fact's own, as of an appointment on Tuesday that is cancelled, or of what was promised."""
     moment = _moment(operation.when.begins, turn, zone)
-    return moment if moment is not None and moment <= turn.said_at else turn.said_at
+    if moment is None:
+        return turn.said_at
+    of_itself = known.kind == "promise" or not set(tokens(operation.when.words)).isdisjoint(
+        tokens(known.text)
+    )
+    return turn.said_at if of_itself and moment > turn.said_at else moment

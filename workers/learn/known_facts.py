@@ -17,7 +17,7 @@ from echoic.memory.text.people import shown
 from echoic.memory.text.words import is_small_talk
 from echoic.memory.types import Fact, Turn
 from echoic.workers.learn.conversation import parts
-from echoic.workers.learn.extractor import Confirmation, Extraction, says_same
+from echoic.workers.learn.extractor import Confirmation, Extraction, lasts_until, says_same
 
 MOST = 12
 """Live facts shown to the extractor beside a portion; more distract a small model."""
@@ -67,7 +67,7 @@ async def only_new(
         if twin is None:
             kept.append(place)
         else:
-            confirmed.append(Confirmation(twin.fact_id, fact.evidence))
+            confirmed.append(Confirmation(twin.fact_id, fact.evidence, lasts_until(twin, fact)))
     facts = tuple(extraction.facts[place] for place in kept)
     return replace(extraction, facts=facts, confirmed=tuple(confirmed)), vectors[kept]
 

@@ -190,9 +190,8 @@ class Learner:
                     connection, user_id, one.fact_id, one.ended_at, batch_id=batch.batch_id, by=one.by
                 )
             for again in extraction.confirmed:
-                await facts.confirm(
-                    connection, user_id, again.fact_id, again.evidence, batch_id=batch.batch_id
-                )
+                said = (user_id, again.fact_id, again.evidence)
+                await facts.confirm(connection, *said, batch_id=batch.batch_id, until=again.until)
             await self._file(connection, user_id, batch, learned)
             ended = [one.fact_id for one in extraction.endings]
             await graph_ledger.mark_due(connection, user_id, turns[0].agent_id, ended)

@@ -28,6 +28,8 @@ _WIDE = str.maketrans("｛｝［］：，", "{}[]:,")
 _WIDE_MARK = re.compile(r'(?<=["”\d\]}］｝])\s*[：，]|[｛｝［］]')
 MOST_REPAIRED, MOST_LOST = 20_000, 20
 """Characters, and brackets that are never closed: what is all brackets took seconds."""
+MOST_DIGITS = 40
+"""Of a number that is read as one."""
 MOST_STARTS = 200
 """Brackets of prose at which an answer is looked for."""
 
@@ -84,6 +86,14 @@ def _packed(text: str) -> str:
     return value if isinstance(value, str) else text
 
 
+def _integer(digits: str) -> float:
+    """Python reads no number of more than 4,300 digits, and nobody means one."""
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+
+
+_JSON = json.JSONDecoder(strict=False, parse_int=_integer)
+
+
 @dataclass(slots=True)
 class _Found:
     value: Any = None
@@ -103,7 +113,7 @@ def _largest(text: str) -> _Found:
         if start < read_until:
             continue
         try:
-            value, end = json.JSONDecoder(strict=False).raw_decode(text, start)
+            value, end = _JSON.raw_decode(text, start)
         except json.JSONDecodeError as exc:
             rest = text[exc.pos :].strip()
             if (

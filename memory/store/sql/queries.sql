@@ -319,8 +319,9 @@ select user_id from (
 -- name: changes_between
 -- Made, or taken back. $2 from $3 to
 select fact_changes.change_id, fact_changes.fact_id, fact_changes.change, fact_changes.before, fact_changes.by_whom,
-    fact_changes.changed_at, fact_changes.undone_at, facts.payload
+    fact_changes.changed_at, fact_changes.undone_at, facts.payload, batches.call_id
 from fact_changes left join facts on facts.id = fact_changes.fact_id and facts.user_id = any(person_of($1))
+    left join batches on batches.batch_id = fact_changes.batch_id
 where fact_changes.user_id = any(person_of($1))
     and (fact_changes.changed_at >= $2 and fact_changes.changed_at < $3 or fact_changes.undone_at >= $2 and fact_changes.undone_at < $3)
 order by fact_changes.change_id

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from echoic.memory.text.dates.feasts import feast_in
 from echoic.memory.text.dates.words import FIRST_SIGN, MOST_SIGNS, TimeWords
+from echoic.memory.text.words import MOST_SPELLED
 
 Recurs = Literal["", "week", "month", "year"]
 _SPOKEN_YEAR = re.compile(r"(?<!\S)(?:19 [5-9]|20 [0-4])\d(?!\S)")
@@ -64,7 +65,9 @@ class Span:
 
 def spans(said: TimeWords, text: str, today: date) -> list[Span]:
     """What a text names, in its order."""
-    words, found = _with_signs(said, _SPOKEN_YEAR.sub(_as_year, said.words(text)), today)
+    words, found = _with_signs(
+        said, _SPOKEN_YEAR.sub(_as_year, said.words(text)[-MOST_SPELLED * len(text) :]), today
+    )
     if found:
         words = _composed(said, words, found, today)
     signs = {chr(FIRST_SIGN + place): span for place, span in enumerate(found)}

@@ -15,11 +15,15 @@ from echoic.memory.text.secrets.passwords import password_answered, passwords_in
 from echoic.memory.types import Role
 
 MASK = "•••"
+LONGEST_QUESTION = 400
+"""Characters at the end of what was said that may ask for a secret; of a pasted page the rest asks for none,
+and took a second of whoever answered it."""
 
 
 def hide_in_turn(role: Role, text: str, last_said: dict[Role, str]) -> str:
     """The turn without its secrets; what the other one said last may have asked for one."""
-    asked, last_said[role] = last_said.get("assistant" if role == "user" else "user", ""), text
+    asked = last_said.get("assistant" if role == "user" else "user", "")
+    last_said[role] = text[-LONGEST_QUESTION:]
     return hide_secrets(text, asked)
 
 

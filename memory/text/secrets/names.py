@@ -13,6 +13,8 @@ LEAST_STEM = 4
 """Letters to which endings may stick, in Turkish."""
 LEAST_SPOKEN, TELLS = 0.3, 3
 """Of the function words of the language that a text has most of, which has to have as many to tell."""
+LONGEST_WORD = 60
+"""Letters; what is longer is no word of a language, and stemmers take a millisecond for each thousand."""
 STEM_START = 3
 """Letters that a word and its stem begin with alike."""
 
@@ -82,6 +84,8 @@ def _found(texts: list[str], kind: str) -> list[Place]:
 @lru_cache(maxsize=8_192)
 def _forms(word: str, kind: str) -> tuple[str, ...]:
     """The first words of phrases that this is a form of."""
+    if len(word) > LONGEST_WORD:
+        return ()
     starts, found = _by_start(kind), set[str]()
     for bare in _bare(word):
         alike = (starts.get(bare[:size], {}) for size in range(1, STEM_START + 1))
@@ -120,8 +124,27 @@ def _telling_phrases(kind: str) -> list[tuple[tuple[str, ...], str]]:
 @lru_cache(maxsize=8_192)
 def _tellingly(word: str, kind: str) -> tuple[tuple[str, str], ...]:
     """Words of names that this is a form of, with their language."""
-    known = {(one, code) for telling, code in _telling_phrases(kind) if len(telling) > 1 for one in telling}
-    return tuple(one for one in known if is_form(one[0], word, one[1]))
+    if len(word) > LONGEST_WORD:
+        return ()
+    starts = _telling_by_start(kind)
+    likely = {
+        one
+        for bare in _bare(word)
+        for size in range(1, STEM_START + 1)
+        for one in starts.get(bare[:size], ())
+    }
+    return tuple(one for one in likely if is_form(one[0], word, one[1]))
+
+
+@cache
+def _telling_by_start(kind: str) -> dict[str, set[tuple[str, str]]]:
+    """Each is looked for among few: of all, two milliseconds a word."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for telling, code in _telling_phrases(kind):
+        for one in telling if len(telling) > 1 else ():
+            for bare in _bare(one):
+                found.setdefault(bare[:STEM_START], set()).add((one, code))
+    return found
 
 
 @lru_cache(maxsize=8_192)

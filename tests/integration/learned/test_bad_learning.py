@@ -4,9 +4,7 @@ Nothing said is lost, nothing true is ended, and nothing is learned twice. Only 
 """
 
 import json
-import re
 import time
-from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -14,25 +12,12 @@ import pytest
 from echoic.memory.errors import ModelUnavailable
 from echoic.memory.service import open_memory
 from echoic.memory.store.batches import dead, rerun
-from echoic.workers.choose_extractor import make_extractor
 from echoic.workers.learn.known_facts import MOST
-from echoic.workers.learn.learner import Learner
-from tests.embedders import WordEmbedder
-from tests.fakes import ScriptedModel, on_known, operation
+from tests.boats import learning, noting_boats
+from tests.fakes import on_known, operation
 from tests.remembered import NOW, fact, learn, say
 
-BOAT = re.compile(r"own boat (\w+)")
 PROSE, OUTAGE = "Sure! Here are the facts.", 503
-
-
-def noting_boats(request):
-    """Writes down each boat that it is shown, in new turns and in those before them."""
-    told = []
-    for line in request["messages"][-1]["content"].splitlines():
-        if shown := re.match(r"(\d+) caller: (.*)", line):
-            for boat in BOAT.findall(shown[2]):
-                told.append(operation(f"Owns boat {boat}", turn=int(shown[1]), quote=f"own boat {boat}"))
-    return {"operations": told}
 
 
 def failing(answer, at, times=1):
@@ -43,35 +28,6 @@ def failing(answer, at, times=1):
         return left.pop() if left and at in request["messages"][-1]["content"] else noting_boats(request)
 
     return answering
-
-
-@pytest.fixture
-def model():
-    with ScriptedModel(otherwise=noting_boats) as model:
-        yield model
-
-
-@pytest.fixture
-async def memory(memory_settings, model):
-    named = {"llm_url": model.url, "llm_model": "scripted", "extractor": "echoic"}
-    settings = memory_settings.model_copy(update=named)
-    async with open_memory(settings, embedder=WordEmbedder(dimensions=256)) as memory:
-        yield memory
-
-
-@asynccontextmanager
-async def learning(memory):
-    extractor, _ = make_extractor(memory.settings)
-    try:
-        yield Learner(memory, extractor)
-    finally:
-        await extractor.close()
-
-
-@pytest.fixture
-async def learner(memory):
-    async with learning(memory) as learner:
-        yield learner
 
 
 async def texts_of(memory, **options):
