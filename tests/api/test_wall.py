@@ -12,7 +12,7 @@ from tests.remembered import fact, learn, say
 TABLES = (
     "turns turn_index fact_index facts postings fact_changes batches forgotten events api_creations "
     "graph_groups graph_entered graph_due user_settings archived_facts maintenance_runs links episodes "
-    "users documents"
+    "users documents undone_calls"
 ).split()
 
 FILTER = r"((?:\w+\.)?user_id = (?:any\((?:person_of\()?\$1(?:::text\[\])?\)+|\$1))"
@@ -35,6 +35,7 @@ async def two(served):
             await connection.execute(
                 "insert into graph_entered values ($1, $2::uuid, 'edge', '', $1)", user_id, one
             )
+            await connection.execute("insert into undone_calls values ($1, 'call')", user_id)
             await connection.execute("insert into user_settings (user_id) values ($1)", user_id)
             await connection.execute("insert into users values ($1)", user_id)
             await connection.execute("insert into documents values ($1, $2, 'doc', '{}')", one, user_id)
