@@ -372,11 +372,11 @@ def _moment(
 
 def _ended_at(operation: Operation, known: Fact, turn: Turn, zone: ZoneInfo) -> datetime:
     """When the caller says that it ended, or will end; else when they said so: also where the day that they
-    name is the fact's own, as of an appointment on Tuesday that is cancelled, or of what was promised."""
+    name is the new fact's, or the fact's own, as of a promise or an appointment on Tuesday that is cancelled.
+    """
     moment = _moment(operation.when.begins, turn, zone)
-    if moment is None:
-        return turn.said_at
-    of_itself = known.kind == "promise" or not set(tokens(operation.when.words)).isdisjoint(
-        tokens(known.text)
-    )
-    return turn.said_at if of_itself and moment > turn.said_at else moment
+    if moment is None or moment <= turn.said_at:
+        return moment or turn.said_at
+    named = set(tokens(operation.when.words))
+    is_its_own = known.kind == "promise" or not named.isdisjoint(tokens(known.text))
+    return turn.said_at if operation.kind == "replace" or is_its_own else moment
