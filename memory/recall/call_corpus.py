@@ -26,6 +26,7 @@ from echoic.memory.recall.postgres_search import (
     sources_of,
     unpack_int32,
     unpack_int64,
+    with_later,
 )
 from echoic.memory.recall.query_vector import QueryVector
 from echoic.memory.recall.ranking import Corpus, Floats, Ints, Postings, Ranking
@@ -166,8 +167,15 @@ class CallCorpus:
         asked_vector = await vector.get()
         if asked_vector is not None:
             asked_vector = within(asked_vector, self.kinds)
-        likeness = self._likeness(asked_vector, facts, turns)
-        return [self._item(one.ref, one.score) for one in ranking.rank(by_words, likeness, limit)]
+        found = ranking.rank(by_words, self._likeness(asked_vector, facts, turns), limit)
+        return self._with_later([self._item(one.ref, one.score) for one in found], [one.ref for one in found])
+
+    def _with_later(self, items: list[Item], refs: list[int]) -> list[Item]:
+        rows = np.flatnonzero(np.isin(self._turn_refs, refs)).tolist()
+        row_of = dict(zip(self._turn_refs[rows].tolist(), rows, strict=True))
+        calls = {ref: int(self._turn_calls[row]) for ref, row in row_of.items()}
+        vectors = {ref: self._turn_vectors[row] for ref, row in row_of.items()}
+        return with_later(items, refs, calls, vectors)
 
     def _ranking(self, past: bool, now: float) -> tuple[Ranking, Ints, Ints]:
         """For live facts or all; worked out again after a turn was added or a fact has ended."""

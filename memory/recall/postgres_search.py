@@ -7,15 +7,16 @@ happen here (memory/recall/ranking.py).
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import asyncpg
 import numpy as np
 
-from echoic.memory.embedding.spaces import Kinds, within
+from echoic.memory.embedding.spaces import Kinds, Vector, within
 from echoic.memory.recall.query_vector import QueryVector
-from echoic.memory.recall.ranking import Corpus, Floats, Ints, Postings, Ranked, Ranking
+from echoic.memory.recall.ranking import Corpus, Floats, Ints, Postings, Ranked, Ranking, said_later
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.facts import fact_from
 from echoic.memory.store.queries import query
@@ -23,6 +24,10 @@ from echoic.memory.types import FACTS_TIER, Caller, Item
 
 Over = dict[int, tuple[float, bool]]
 """Turns with facts that have ended: since when (seconds), and whether others of theirs have not."""
+SHOWN = 8
+"""Places of what is shown with a reply."""
+NEXT = 1e-9
+"""Share of a score by which what is placed before another has more."""
 
 
 async def search_postgres(
@@ -97,9 +102,46 @@ def _ranked(
 async def _read(connection: Connection, caller: Caller, found: list[Ranked], over: Over) -> list[Item]:
     rows = await connection.fetch(query("read_items"), caller.ids, [one.ref for one in found])
     by_ref = {row["ref"]: row for row in rows}
-    return [
-        dated(item_of(by_ref[one.ref], one.score), over.get(one.ref)) for one in found if one.ref in by_ref
+    there = [one for one in found if one.ref in by_ref]
+    items = [dated(item_of(by_ref[one.ref], one.score), over.get(one.ref)) for one in there]
+    turns = [row for row in rows if row["payload"] is None]
+    calls = {row["ref"]: row["call_no"] for row in turns}
+    vectors = {row["ref"]: row["vector"].to_numpy() for row in turns if row["vector"] is not None}
+    return with_later(items, [one.ref for one in there], calls, vectors)
+
+
+def with_later(
+    items: list[Item], refs: Sequence[int], calls: Mapping[int, int], vectors: Mapping[int, Vector]
+) -> list[Item]:
+    """What the caller said later of the matter of their best turn is among what is shown, and where that is
+    sure, above it.
+
+    Args:
+        refs: of the items.
+        calls: of each that is a turn, a number of its call.
+        vectors: of each that is a turn, if it has one; nan counts as none.
+    """
+    size = max(map(len, vectors.values()), default=0)
+    if not size:
+        return items
+    told = [
+        item.role == "user" and len(vectors.get(ref, ())) == size and not np.isnan(vectors[ref][-1])
+        for item, ref in zip(items, refs, strict=True)
     ]
+    own = [ref for ref, one in zip(refs, told, strict=True) if one]
+    if not own:
+        return items
+    placed = np.stack([vectors[ref] if one else vectors[own[0]] for ref, one in zip(refs, told, strict=True)])
+    said_at = [item.said_at.timestamp() for item in items]
+    later = said_later(told, said_at, np.array([calls.get(ref, 0) for ref in refs]), placed)
+    if later is None:
+        return items
+    first, then, is_sure = later
+    place = first if is_sure else SHOWN - 1
+    if place >= then:
+        return items
+    moved = items[then].scored(items[place].score * (1 + NEXT))
+    return [*items[:place], moved, *items[place:then], *items[then + 1 :]]
 
 
 def ended_turns(sources: Ints, until: Floats, now: float) -> Over:

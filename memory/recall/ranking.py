@@ -31,10 +31,14 @@ What was tried besides is in docs/decisions.md.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from echoic.memory.config import LOCAL_DIMENSIONS
+from echoic.memory.embedding.spaces import E5, UNIVERSAL, Vector
 
 LENT = (0.5, 0.25, 0.125)
 """Share of a turn's words and meaning that turns one, two and three away in the same call get."""
@@ -51,6 +55,11 @@ WORDS = 2.0
 """The least BM25 that counts for as much as the root mean square of the scores by meaning: LoCoMo's own."""
 SOUND = 0.7
 """What a word counts for that only sounds like one of the question."""
+NEAR, SURELY = 0.1, 0.2
+"""By how much a later turn must be nearer to the best one than both are to others, to be shown with it, and
+to stand above it: see `said_later`."""
+NEIGHBOURS, BEST = 5, 3
+"""Turns that tell how near others are, and places among which the best turn of the caller's must be."""
 TIE, LAST = 1e-6, 1e-9
 """Among equals the better matching fact leads; what matches nothing but has a vector comes last, nearest
 first."""
@@ -255,3 +264,51 @@ def _beside_their_turns(scores: Floats, fact: Ints, turn: Ints, facts: int) -> F
     return np.where(
         source < 0, own, np.where(own > OWN_SHARE * source, source + TIE * own, np.minimum(own, source))
     )
+
+
+def said_later(
+    told: Sequence[bool], said_at: Sequence[float], calls: Ints, vectors: Vector
+) -> tuple[int, int, bool] | None:
+    """The place of the caller's best turn, that of what they said later of the same matter, and whether that
+    is sure; None: they said nothing.
+
+    A change shares few words with a question, and more with what it changed: "we are in the new flat in Essen
+    now" is found by "where do I live?" far behind "I live in Kassel". Cosines are of another size in each
+    language and model, so each is compared with those of what else was found: twice the cosine less what both
+    have with their neighbours (Conneau et al., arXiv 1710.04087).
+
+    Args:
+        told: whether each that was found, best first, is a turn of the caller's that has a vector.
+        calls: equal numbers: the same call.
+        vectors: a row for each; what stands in those of others does not matter.
+    """
+    own = np.flatnonzero(told)
+    if len(own) <= NEIGHBOURS or own[0] >= BEST:
+        return None
+    near = _near(vectors[own])
+    later = [
+        at
+        for at in range(1, len(own))
+        if said_at[own[at]] > said_at[own[0]] and calls[own[at]] != calls[own[0]]
+    ]
+    if not later:
+        return None
+    others = np.sort(near - 2 * np.eye(len(own)), axis=1)[:, -NEIGHBOURS:].mean(axis=1)
+    margins = 2 * near[0, later] - others[0] - others[later]
+    best = int(np.argmax(margins))
+    if margins[best] < NEAR:
+        return None
+    return int(own[0]), int(own[later[best]]), bool(margins[best] >= SURELY)
+
+
+def _near(vectors: Vector) -> Floats:
+    """How near each is to each, from -1 to 1, by the models that know several languages."""
+    local = vectors.shape[1] == LOCAL_DIMENSIONS
+    parts = [_unit(vectors[:, place]) for place in (UNIVERSAL, E5)] if local else [vectors]
+    units = _unit(np.concatenate(parts, axis=1))
+    return np.asarray(units @ units.T, np.float64)
+
+
+def _unit(vectors: Vector) -> Vector:
+    sizes = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(sizes == 0, 1, sizes), np.float32)

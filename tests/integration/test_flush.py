@@ -7,9 +7,12 @@ import asyncio
 import threading
 
 import pytest
+import redis.asyncio as redis
+from arq.constants import in_progress_key_prefix
 
 from echoic.local.admin.doctor import examine
 from echoic.memory.service import open_memory
+from echoic.memory.store.jobs import learn_job_id
 from echoic.workers.choose_extractor import make_extractor
 from echoic.workers.flush import flush_user, queue_user
 from echoic.workers.learn.learner import Learner
@@ -64,6 +67,10 @@ async def test_a_worker_that_takes_jobs_is_told(settings, memory):
             assert await queue_user(memory, "ana") == "Queued: a worker learns it next."
             while [turn.state for turn in await memory.turns.list("ana")] != ["learned"]:
                 await asyncio.sleep(0.05)
+            # cut off while arq notes the end of the job, its pipeline would be left to the garbage collector
+            async with redis.from_url(settings.redis_url.get_secret_value()) as queue:
+                while await queue.exists(in_progress_key_prefix + learn_job_id("ana")):
+                    await asyncio.sleep(0.05)
     finally:
         working.cancel()
         await asyncio.wait({working})

@@ -118,8 +118,9 @@ select said.*, learned.* from (
 
 -- name: read_items
 -- $2 refs
-select ref, turn_id as id, role, text, said_at, interrupted, null as payload from turns where user_id = any($1::text[]) and ref = any($2)
-union all select ref, id, null, null, null, null, payload from facts where user_id = any($1::text[]) and ref = any($2)
+select turns.ref, turn_id as id, role, text, said_at, interrupted, null as payload, call_no, vector
+from turns join turn_index using (ref) where turns.user_id = any($1::text[]) and turns.ref = any($2)
+union all select ref, id, null, null, null, null, payload, null, null from facts where user_id = any($1::text[]) and ref = any($2)
 
 -- name: kinds_of_vectors
 -- Whether some of a user's vectors are of words that are not English, and whether some have no place in E5's space.
