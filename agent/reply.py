@@ -31,7 +31,8 @@ from echoic.agent.livekit_api import current_session
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import MemoryFault
 from echoic.memory.recall.prompt import OPEN, compose, noted
-from echoic.memory.recall.recaller import EMBEDDER
+from echoic.memory.recall.query_vector import QueryVector
+from echoic.memory.recall.recaller import EMBEDDER, asked_text
 from echoic.memory.types import Recall, TierResult
 
 log = logging.getLogger("echoic.agent")
@@ -97,8 +98,7 @@ async def reply(
     # lists of our own: LiveKit shows its list to the next tool step, and blocks would stack up there
     await call.wait_identified(call.call_memory.memory.settings.recall_budget_s)
     items = call.shown(chat_ctx.items)
-    await _look_ahead(call, items)
-    budget_s = await _note_likely_wish(call, items)
+    budget_s = await _note_likely_wish(call, items, await _look_ahead(call, items))
     plan = _plan(call, items, tools)
     spoke = has_words(plan.prefix)
     if plan.prefix is not None:
@@ -115,24 +115,26 @@ async def reply(
         yield await consent_question(plan.items, call.call_memory.choices.language_code)
 
 
-async def _look_ahead(call: Call, items: Sequence[llm.ChatItem]) -> None:
-    """The words are with the embedding server, another process, while wishes are looked for (1 ms)."""
+async def _look_ahead(call: Call, items: Sequence[llm.ChatItem]) -> QueryVector | None:
+    """The words are with the embedding server, another process, while wishes are looked for (1 ms).
+
+    Returns the vector of those very words, if memory is asked with that.
+    """
     if (at := unanswered(items)) is None:
-        return
+        return None
+    words, previous = items[at].text_content or "", previous_words(items[:at])  # type: ignore[union-attr]
     try:
-        started = call.call_memory.prefetch(
-            items[at].text_content or "",  # type: ignore[union-attr]
-            context_item_ids=_ids(items),
-            previous_user_text=previous_words(items[:at]),
-        )
+        started = call.call_memory.prefetch(words, context_item_ids=_ids(items), previous_user_text=previous)
     except Exception as exc:
         log.error("turn.recall_broke", extra={"error": type(exc).__name__})
-        return
-    if started is not None:
-        await asyncio.sleep(0)  # its tasks begin
+        return None
+    if started is None:
+        return None
+    await asyncio.sleep(0)  # its tasks begin
+    return started.vector if asked_text(words, previous) == words else None
 
 
-async def _note_likely_wish(call: Call, items: Sequence[llm.ChatItem]) -> float:
+async def _note_likely_wish(call: Call, items: Sequence[llm.ChatItem], vector: QueryVector | None) -> float:
     """What the words may wish of memory is asked of their meaning, while memory is looked up.
 
     Returns what is left of the seconds that a reply waits for memory; at least half of them.
@@ -141,7 +143,7 @@ async def _note_likely_wish(call: Call, items: Sequence[llm.ChatItem]) -> float:
     budget_s, breaker = memory.settings.recall_budget_s, memory.recaller.breakers.get(EMBEDDER)
     if breaker is not None and breaker.state == "closed":
         try:
-            await note_likely(items, call, budget_s / 2)
+            await note_likely(items, call, budget_s / 2, vector)
         except (TimeoutError, MemoryFault):
             pass  # the words stay with the model; whoever embeds the question counts the fault
         except Exception as exc:

@@ -18,23 +18,29 @@ import numpy as np
 import typer
 
 from echoic.agent.commands.likely import (
+    FIRST_SIGHT,
     LONGEST_CHARS,
     WISHES,
     Floats,
     likelihoods,
+    may_wish,
     most_likely,
     weights_of,
 )
 from echoic.agent.commands.memory_commands import parse_memory_command, speaks_of_forgetting
+from echoic.memory.config import LOCAL_DIMENSIONS
 from echoic.memory.embedding import e5
-from echoic.memory.text.language import languages
+from echoic.memory.embedding.minilm import MiniLM
+from echoic.memory.embedding.spaces import ENGLISH, UNIVERSAL
+from echoic.memory.embedding.universal import load_universal, universal_files
+from echoic.memory.text.language import languages, other_language
 from evals import locomo_data
 from evals.learning.cases import Half, read
 from evals.machine import commit, hardware
 
 DATA = Path(__file__).parent / "data"
 PLAIN = Path(__file__).parent.parent / "tests" / "unit" / "wishes"
-WEIGHTS = Path(__file__).parent.parent / "agent" / "commands" / "model" / "wishes.npy"
+WEIGHTS = Path(__file__).parent.parent / "agent" / "commands" / "model"
 ORDINARY = ("extraction", "fresh.jsonl", "further.jsonl", "later.jsonl", "newer.jsonl")
 """Exchanges whose turns wish nothing."""
 RIDGE = 0.1
@@ -57,9 +63,14 @@ def main(
     model = e5.load_e5(e5.e5_file())
     if train:
         texts = [*learned(), *of_half("open", languages())]
-        vectors = vectors_of(model, [text for _, text in texts])
-        np.save(WEIGHTS, fitted(vectors, [kind for kind, _ in texts], WISHES).astype(np.float16))
-        print(f"{len(texts)} texts, in {WEIGHTS.name}")
+        kinds, said = [kind for kind, _ in texts], [text for _, text in texts]
+        first = first_vectors(said)
+        parts = {"wishes": vectors_of(model, said)} | {name: first[:, at] for name, at in FIRST_SIGHT}
+        for name, vectors in parts.items():
+            known = np.flatnonzero(vectors.any(axis=1))  # English is known to one of them alone
+            made = fitted(vectors[known], [kinds[at] for at in known], WISHES).astype(np.float16)
+            np.save(WEIGHTS / f"{name}.npy", made)
+            print(f"{len(known)} texts, in {name}.npy")
     weights = weights_of("wishes")
     report = measure(half, model, weights)
     print(
@@ -72,9 +83,12 @@ def main(
     if data:
         said = [turn.text.partition(": ")[2] for one in locomo_data.read(data) for turn in one.turns]
         said = [text for text in said if len(text) <= LONGEST_CHARS and parse_memory_command(text) is None]
+        turns = len(said)
+        said = [text for text, one in zip(said, first_vectors(said), strict=True) if may_wish(_seen(one))]
         asked = [most_likely(each) for each in likelihoods(vectors_of(model, said), weights)]
         print(
-            f"Of {len(said)} turns of {data.name} {sum(kind != 'nothing' for kind in asked)} are asked about."
+            f"Of {turns} turns of {data.name} {len(said)} may be wishes at first sight, and "
+            f"{sum(kind != 'nothing' for kind in asked)} are asked about."
         )
     if json_file:
         json_file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -84,11 +98,12 @@ def measure(half: str, model: e5.E5, weights: Floats) -> dict[str, Any]:
     """The figures of a half."""
     cases = of_half(half)
     likely = likelihoods(vectors_of(model, [text for _, text in cases]), weights)
-    found = []
-    for (kind, text), each in zip(cases, likely, strict=True):
+    found, firsts = [], first_vectors([text for _, text in cases])
+    for (kind, text), each, first in zip(cases, likely, firsts, strict=True):
         sentence = parse_memory_command(text)
         at_once = sentence.wish if sentence and not sentence.perhaps else "nothing"
-        asked = most_likely(each) if sentence is None and len(text) <= LONGEST_CHARS else "nothing"
+        is_read = sentence is None and len(text) <= LONGEST_CHARS and may_wish(_seen(first))
+        asked = most_likely(each) if is_read else "nothing"
         found.append((_wish(kind), at_once, _wish(asked), speaks_of_forgetting(text)))
     wishes, others = (
         [one for one in found if one[0] != "nothing"],
@@ -144,7 +159,7 @@ def learned() -> Iterator[tuple[str, str]]:
 
 
 def fitted(vectors: Floats, kinds: Sequence[str], known: Sequence[str]) -> Floats:
-    """Softmax regression with a ridge, shape (385, known kinds)."""
+    """Softmax regression with a ridge, shape (dimensions + 1, known kinds)."""
     rows = np.hstack([vectors, np.ones((len(vectors), 1), np.float32)])
     wanted = np.eye(len(known), dtype=np.float32)[[known.index(kind) for kind in kinds]]
     ridge = np.full((rows.shape[1], 1), RIDGE, np.float32)
@@ -162,6 +177,24 @@ def vectors_of(model: e5.E5, texts: list[str]) -> Floats:
     """As a question's, shape (texts, 384)."""
     with typer.progressbar(texts, label="Reading") as shown:
         return np.vstack([model.encode([text], e5.ASKED) for text in shown])
+
+
+def first_vectors(texts: list[str]) -> Floats:
+    """What the models without e5 say, each where it stands in a vector, shape (texts, dimensions)."""
+    found = np.zeros((len(texts), LOCAL_DIMENSIONS), np.float32)
+    english, universal = MiniLM(), load_universal(*universal_files())
+    for at, text in enumerate(texts):
+        found[at, UNIVERSAL] = universal.encode([text])[0]
+        if not other_language(text):
+            found[at, ENGLISH] = english.encode([text])[0]
+    return found
+
+
+def _seen(vector: Floats) -> Floats:
+    """As memory is asked: English by the one model, all else by the other."""
+    asked = vector.copy()
+    asked[UNIVERSAL if vector[ENGLISH].any() else ENGLISH] = 0
+    return asked
 
 
 def _wish(kind: str) -> str:

@@ -34,6 +34,7 @@ from echoic.agent.conversation import unanswered
 from echoic.agent.livekit_api import conversation_of, take_out
 from echoic.memory.call import CallMemory
 from echoic.memory.recall.prompt import NOTHING_DELETED
+from echoic.memory.recall.query_vector import QueryVector
 from echoic.memory.store.turns import turn_id_for
 from echoic.memory.text.canonical import tokens
 from echoic.memory.text.language import UNKNOWN, Language, language_of, languages
@@ -103,9 +104,14 @@ def has_words(chunk: object) -> bool:
     return isinstance(chunk, str) and bool(chunk.strip())
 
 
-async def note_likely(items: Sequence[llm.ChatItem], call: Call, limit_s: float) -> None:
+async def note_likely(
+    items: Sequence[llm.ChatItem], call: Call, limit_s: float, vector: QueryVector | None
+) -> None:
     """Where the model is shown no tools, and the caller's last words are no plain wish or answer: what they
     most likely are.
+
+    Args:
+        vector: with which memory is asked for these very words.
 
     Raises:
         TimeoutError: the embedding took longer than that.
@@ -118,7 +124,8 @@ async def note_likely(items: Sequence[llm.ChatItem], call: Call, limit_s: float)
     # the first wish of a language makes its pattern, 0.1 s: no embedding is late for that
     if parse_memory_command(words, asked=asked) is None and (asked or not is_small_talk(words)):
         async with asyncio.timeout(limit_s):
-            call.likely[said] = await likely_kind(words, call.call_memory.memory.embedder, asked)
+            known = await vector.get() if vector is not None else None
+            call.likely[said] = await likely_kind(words, call.call_memory.memory.embedder, asked, known)
 
 
 def _request(items: Sequence[llm.ChatItem], call: Call) -> MemoryCommand | None:
