@@ -73,9 +73,11 @@ async def likely_kind(words: str, embedder: Embedder, asked: Asked = "", known: 
 
 def may_wish(known: Vector) -> bool:
     """Whether words may be a wish by a vector without e5's part; where no model says anything they may."""
-    parts = ((name, known[place]) for name, place in FIRST_SIGHT if known[place].any())
-    name, part = next(parts, ("", known))
-    return not name or bool(likelihoods(part / np.linalg.norm(part), weights_of(name))[1:].sum() >= MAYBE)
+    for name, place in FIRST_SIGHT:
+        if (part := known[place]).any():
+            likely = likelihoods(part / np.linalg.norm(part), weights_of(name))
+            return bool(likely[1:].sum() >= MAYBE)
+    return True
 
 
 def likely_wish(words: str, kind: str) -> MemoryCommand:

@@ -63,7 +63,8 @@ async def forget_named(memory: Memory, user_id: str, about: str) -> Done:
     if not named.reached:
         raise StoreUnavailable
     if not named.things:
-        await forget(call, named.wanted)  # what nobody sees any more goes all the same
+        if named.archived or named.versions:  # what nobody sees any more goes all the same
+            await forget(call, named.wanted)
         return Done("Nothing was forgotten: nothing that is remembered holds these words.")
     things = [*named.facts, *named.sentences]
     if named.things > 1 or not named.sure:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import MemoryFault
+from echoic.memory.store.database import Connection
 from echoic.memory.store.facts import fact_from
 from echoic.memory.store.queries import query
 from echoic.memory.text.canonical import (
@@ -25,7 +26,7 @@ from echoic.memory.text.canonical import (
 from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language
 from echoic.memory.text.people import shown
-from echoic.memory.types import ForgetRequest, Item
+from echoic.memory.types import Fact, ForgetRequest, Item
 
 MOST_NAMED = 4
 """Words in what is named; more is a sentence about something else."""
@@ -84,16 +85,17 @@ async def find_named(call: CallMemory, what: str, language: Language) -> Named:
     Raises no fault: without Postgres it is what the calls of this process hold, and its spool.
     """
     pool = {item.id: item for item in _held(call)}
-    reached, archived, versions = True, dict[UUID, Item](), dict[UUID, int]()
+    reached, archived = True, dict[UUID, tuple[Item, int | None]]()
     if call.persistent:
         try:
             pool |= {item.id: item for item in await _stored(call)}
-            archived = {item.id: item for item in await _of_the_past(call, versions)}
+            archived = {item.id: (item, change_id) for item, change_id in await _of_the_past(call)}
         except MemoryFault:
             reached = False
     # ten thousand turns take 0.3 s
-    found, sure = await asyncio.to_thread(_naming, [*pool.values(), *archived.values()], what, language)
-    past = {item.id for item in found if item.id in archived} if sure else set()
+    old = (item for item, _ in archived.values())
+    found, sure = await asyncio.to_thread(_naming, [*pool.values(), *old], what, language)
+    past = {item.id: archived[item.id][1] for item in found if item.id in archived} if sure else {}
     facts = sorted(
         (item for item in found if item.kind == "fact" and item.id not in archived),
         key=lambda item: (item.valid_until is None, item.score),
@@ -103,8 +105,9 @@ async def find_named(call: CallMemory, what: str, language: Language) -> Named:
     turns = sorted(
         (item for item in found if item.kind == "turn" and item.id not in own), key=lambda item: item.said_at
     )
-    earlier = frozenset(versions[one] for one in past if one in versions)
-    return Named(facts, turns, sure, reached, frozenset(past - versions.keys()), earlier)
+    gone = frozenset(one for one, change_id in past.items() if change_id is None)
+    earlier = frozenset(change_id for change_id in past.values() if change_id is not None)
+    return Named(facts, turns, sure, reached, gone, earlier)
 
 
 def names_something(what: str, language: Language) -> bool:
@@ -282,16 +285,20 @@ async def _stored(call: CallMemory) -> list[Item]:
     ]
 
 
-async def _of_the_past(call: CallMemory, versions: dict[UUID, int]) -> list[Item]:
-    """Facts in the archive, and what facts said before somebody edited them: of those, by the item's id, the
-    change is noted in `versions`."""
+async def _of_the_past(call: CallMemory) -> list[tuple[Item, int | None]]:
+    """Facts in the archive, and what facts said before somebody edited them, with the change."""
     db, caller = call.memory.db, call.caller
-    args = query("list_archived"), caller.user_id
-    rows = await db.run(lambda connection: connection.fetch(*args))
-    facts = [fact_from(row["id"], row["fact"]) for row in rows]
-    args = query("earlier_versions"), caller.user_id
-    for row in await db.run(lambda connection: connection.fetch(*args)):
-        facts.append(fact_from(uuid4(), row["before"]))
-        versions[facts[-1].fact_id] = row["change_id"]
-    seen = [fact for fact in facts if fact.scope == "user" or fact.agent_id == caller.agent_id]
-    return [Item.of_fact(fact, "", fact.importance) for fact in seen if fact.user_id in caller.ids]
+
+    async def read(connection: Connection) -> list[tuple[Fact, int | None]]:
+        archived = await connection.fetch(query("list_archived"), caller.user_id)
+        edited = await connection.fetch(query("earlier_versions"), caller.user_id)
+        return [
+            *((fact_from(row["id"], row["fact"]), None) for row in archived),
+            *((fact_from(uuid4(), row["before"]), row["change_id"]) for row in edited),
+        ]
+
+    return [
+        (Item.of_fact(fact, "", fact.importance), change_id)
+        for fact, change_id in await db.run(read)
+        if fact.user_id in caller.ids and (fact.scope == "user" or fact.agent_id == caller.agent_id)
+    ]

@@ -29,7 +29,7 @@ class Undone:
     removed: set[UUID] = field(default_factory=set)
     restored: set[UUID] = field(default_factory=set)
     """Facts that are again what they were: open again, or without what was said later."""
-    alone: dict[UUID, Payload] = field(default_factory=dict)
+    alone: set[UUID] = field(default_factory=set)
     """Facts of the archive that one of these had said too, and that are needed again."""
 
 
@@ -79,7 +79,7 @@ class _Without:
         """By the fact that says them now: what a night let go."""
         for row in merged:
             self._merged.setdefault(row["merged_into"], {})[row["id"]] = row
-        self._archived: dict[UUID, Payload] = {}
+        self._played: dict[UUID, Payload] = {}
         """As they are without these batches."""
         self._done: set[UUID] = set()
         self._heirs: dict[UUID, Any] = {}
@@ -111,18 +111,17 @@ class _Without:
     def _end_of(self, row: Any) -> tuple[UUID | None, UUID, Payload] | None:
         """Of a change that ended a fact and is theirs: by which batch and fact it stays ended, and when; None
         if it is open again. What replaced it may have been said again, or replaced in its turn."""
-        by = row["replaced_by"]
-        while row["change"] == "ended" and by in self._changes:
-            rows = self._changes[by]
+        end = row
+        while end["change"] == "ended" and (by := end["replaced_by"]) in self._changes:
             if by not in self.undone.removed:
                 heir = self._heirs.get(by)
                 return None if heir is None else (heir["batch_id"], by, {})
-            later = [one for one in rows if one["change"] == "ended" and not one["theirs"]]
-            if not later or later[-1]["replaced_by"] is None:
-                return None
-            payload = json.loads(rows[-1]["payload"] or "{}")
-            when = {key: payload[key] for key in ENDS if key in payload}
-            return later[-1]["batch_id"], later[-1]["replaced_by"], when
+            rows = self._changes[by]
+            end = next((one for one in reversed(rows) if one["change"] == "ended"), rows[-1])
+            if not end["theirs"] and end["replaced_by"] is not None:
+                payload = json.loads(rows[-1]["payload"] or "{}")
+                when = {key: payload[key] for key in ENDS if key in payload}
+                return end["batch_id"], end["replaced_by"], when
         return None
 
     async def _orphaned(self, fact_id: UUID) -> None:
@@ -131,33 +130,30 @@ class _Without:
         left = [one for one in self._merged.get(fact_id, {}) if one not in self.undone.removed]
         into = next((into for into, those in self._merged.items() if fact_id in those), None)
         if left and into is not None:
-            await self._connection.execute(query("merge_into"), self._user_id, left, into)
+            await self._run("merge_into", left, into)
             self._merged[into] |= {one: self._merged[fact_id][one] for one in left}
         else:
             for one in left:
-                run_id = self._merged[fact_id][one]["run_id"]
-                self.undone.alone[one] = await self.hand_down(fact_id, run_id, one)
+                await self.hand_down(fact_id, self._merged[fact_id][one]["run_id"], one)
+                self.undone.alone.add(one)
 
-    async def hand_down(self, fact_id: UUID, run_id: UUID, to: UUID) -> Payload:
-        """A fact that is back from the archive has ended where the one that said it too has ended since; what
-        it says then."""
-        payload = self._archived.get(to) or await self._payload(to)
+    async def hand_down(self, fact_id: UUID, run_id: UUID, to: UUID) -> None:
+        """A fact that is back from the archive has ended where the one that said it too has ended since."""
+        payload = self._played.get(to) or await self._payload(to)
         rows = self._changes.get(fact_id, ())
         night = max((row["change_id"] for row in rows if row["batch_id"] == run_id), default=0)
-        ended = [row for row in rows if row["change"] == "ended" and row["change_id"] > night]
-        for row in ended:
-            if row["theirs"] or "valid_until" in payload:
-                continue
-            now = json.loads(rows[-1]["payload"] or "{}")
-            when = {key: now[key] for key in ENDS if key in now}
-            await self._connection.execute(
-                query("note_end"),
-                *(self._user_id, to, row["batch_id"], json.dumps(payload), row["by_whom"]),
-                *(row["replaced_by"], row["changed_at"]),
-            )
-            payload |= when
-            await self._connection.execute(query("restore_fact"), self._user_id, to, json.dumps(payload))
-        return payload
+        since = (row for row in rows if row["change_id"] > night and not row["theirs"])
+        ended = next((row for row in since if row["change"] == "ended"), None)
+        if ended is None or "valid_until" in payload:
+            return
+        await self._run(
+            "note_end",
+            *(to, ended["batch_id"], json.dumps(payload), ended["by_whom"]),
+            *(ended["replaced_by"], ended["changed_at"]),
+        )
+        now = json.loads(rows[-1]["payload"] or "{}")
+        payload |= {key: now[key] for key in ENDS if key in now}
+        await self._run("restore_fact", to, json.dumps(payload))
 
     async def _payload(self, fact_id: UUID) -> Payload:
         row = await self._connection.fetchrow(query("any_payload"), self._user_id, fact_id)
@@ -193,9 +189,9 @@ class _Without:
                 batch_id, by, when = end
                 payload |= when
                 await self._run("inherit_end", row["change_id"], batch_id, by)
-        self._archived[fact_id] = payload
+        self._played[fact_id] = payload
         if payload != states[-1]:
-            await self._connection.execute(query("restore_fact"), self._user_id, fact_id, json.dumps(payload))
+            await self._run("restore_fact", fact_id, json.dumps(payload))
         self.undone.restored.add(fact_id)
 
     async def _first_said(self, payload: Payload, before: Payload, after: Payload) -> Payload:
@@ -213,7 +209,7 @@ class _Without:
         if not let_go:  # it is long ago: they are deleted
             return _with_difference(payload, before, after)
         left = {
-            row["id"]: self._archived.get(row["id"]) or json.loads(row["fact"])
+            row["id"]: self._played.get(row["id"]) or json.loads(row["fact"])
             for row in let_go
             if row["id"] not in self.undone.removed
         }

@@ -113,7 +113,7 @@ class FactStore:
 
         False when it had ended before.
         """
-        change = {"valid_until": at.isoformat(), "expiration_date": _last_day(min(at, self._now()))}
+        change = {"valid_until": at.isoformat(), "expiration_date": _last_day(at)}
         args = (connection, user_id, fact_id, change, "ended", batch_id, by_whom)
         return await _change(*args, live_after=at, by=by)
 

@@ -63,6 +63,17 @@ async def test_without_b_c_would_have_replaced_a(memory, learner, model):
     assert await texts(memory) == ["Lives in Rome"]
 
 
+async def test_a_chain_within_the_undone_call_stays_replaced_too(memory, learner, model):
+    """A -> B -> B', all but the first of one call, and C replaced that: undo B equals A -> C."""
+    model.otherwise = towns
+    await call(memory, learner, "a", "I live in Berlin.")
+    await call(memory, learner, "b", "I live in Paris.")
+    await call(memory, learner, "b", "I live in Lyon.")
+    await call(memory, learner, "c", "I live in Rome.")
+    await undo_call(memory, "b")
+    assert await texts(memory) == ["Lives in Rome"]
+
+
 async def test_b_confirmed_later_still_ends_what_it_replaced(memory, learner, model):
     """A -> B, C says B's again, undo B equals A -> C: C would have ended Berlin."""
     model.otherwise = towns
