@@ -20,7 +20,7 @@ from echoic.memory.recall.prompt import LAST_CALL_LINES, compose
 from echoic.memory.recall.query_vector import QueryVector
 from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.store.versions import Versions
-from echoic.memory.text.words import clean, is_follow_up, is_small_talk, normalise
+from echoic.memory.text.words import clean, is_follow_up, is_small_talk, normalise, spelled_end
 from echoic.memory.types import Caller, Item, Recall, TierResult, TierStatus
 
 log = logging.getLogger("echoic.recall")
@@ -385,7 +385,7 @@ def asked_text(text: str, previous: str) -> str:
     """The words to look up: these, or with the ones before when they lean on them; the end of a very long
     text."""
     joined = f"{previous} {text}" if previous and is_follow_up(text) else text
-    return joined[-QUESTION_CHARS:]
+    return spelled_end(joined, QUESTION_CHARS)
 
 
 def _error(task: asyncio.Task) -> BaseException | None:

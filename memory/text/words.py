@@ -108,6 +108,13 @@ def capped(text: str) -> str:
     return text[: MOST_TEXT_CHARS - len(mark)] + mark
 
 
+def spelled_end(text: str, most: int) -> str:
+    """The last `most` characters, and no more when signs that stand for many are spelled out ("ﷺ" for 18)."""
+    end = text[-most:]
+    spelled = end if end.isascii() else unicodedata.normalize("NFKC", end)
+    return end if len(spelled) <= most else spelled[-most:]
+
+
 def terms(text: str) -> list[str]:
     """The stems of `text`, in order and as often as said, without stop words; for questions and stored words.
 

@@ -14,6 +14,7 @@ from echoic.memory.text.words import (
     is_follow_up,
     is_small_talk,
     normalise,
+    spelled_end,
     terms,
 )
 
@@ -322,3 +323,9 @@ def test_endless_accents_take_no_time(compare) -> None:
     began_s = time.thread_time()
     compare("a" + "\u0301\u0316" * 50_000)
     assert time.thread_time() - began_s < 3
+
+
+def test_a_question_is_no_longer_for_signs_that_stand_for_many() -> None:
+    assert len(normalise(spelled_end("\ufdfa" * 5_000, 2_000))) <= 2_000
+    assert spelled_end("where is the ﬁle?", 6) == " file?"
+    assert spelled_end("where is it?", 6) == "is it?"
