@@ -179,7 +179,7 @@ async def measure(settings: Any, hear: Hear, part: str) -> dict[str, Any]:
 
 def held(memory: Memory) -> CallCorpus:
     """What answers now: it is read again when a notice of Postgres comes late."""
-    corpus = memory.search._holds["asks"].memory
+    corpus = memory.search._holds[Caller(USER, AGENT, "asks").key].memory
     assert corpus is not None
     return corpus
 

@@ -12,16 +12,15 @@ from uuid import UUID
 
 from echoic.memory.clock import moment, monotonic_of
 from echoic.memory.errors import MemoryFault, TurnVoid
-from echoic.memory.graph.types import item_of
 from echoic.memory.identity.ids import check_agent_id, check_user_id, storable
 from echoic.memory.recall.pending import PendingRecall
 from echoic.memory.recall.prompt import estimate_tokens
-from echoic.memory.recall.recent_turns import PROFILE_FACTS, TURNS_BEFORE, TURNS_NOW, RecentTurns
+from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.settings.personal import Choices
 from echoic.memory.store.consent import Consent, Pauses, Policy, keeps, must_ask
 from echoic.memory.store.turns import kept_words, turn_id_for
 from echoic.memory.stores import Stores
-from echoic.memory.types import Caller, Item, Recall, Role, Turn
+from echoic.memory.types import Caller, Recall, Role, Turn
 
 log = logging.getLogger("echoic.memory")
 T = TypeVar("T")
@@ -73,7 +72,7 @@ class CallMemory:
             self.loaded = True
             return
         self.memory.calls.add(self)
-        self.see_as(())
+        self.memory.hold(self.caller)
         self._loading = self._in_background(self._load(), "call.load")
 
     async def wait_loaded(self) -> None:
@@ -83,9 +82,10 @@ class CallMemory:
 
     def see_as(self, also: tuple[str, ...]) -> None:
         """From now on the caller's memory is theirs under these ids too."""
-        self.caller = replace(self.caller, also=also)
-        self.memory.versions.ignore_changes_from(self.caller.call_id, *self.caller.ids)
-        self.memory.search.hold(self.caller)
+        before, self.caller = self.caller, replace(self.caller, also=also)
+        if self.caller.key != before.key:
+            self.memory.hold(self.caller)
+            self.memory.let_go(before)
 
     async def _load(self) -> None:
         await self._read()
@@ -97,37 +97,23 @@ class CallMemory:
         try:
             if also := await self.memory.links.read_along(self.caller.user_id):
                 self.see_as(also)
-            before, profile, now, self.consent, self.choices, digest = await asyncio.gather(
-                self.memory.turns.before(self.caller, TURNS_BEFORE),
-                self.memory.facts.profile(self.caller, PROFILE_FACTS),
-                self.memory.turns.of_call(self.caller, TURNS_NOW),
-                self.memory.consents.read(self.caller.user_id),
-                self.memory.choices.read(self.caller.user_id),
-                self._digest(),
-            )
-            names = await self.memory.facts.names(self.caller, self.memory.settings.key_terms)
+            read = await self.memory.read_beginning(self.caller)
         # whatever is wrong with memory, the call goes on, and its turns are recorded
         except Exception as exc:
             log.warning("call.not_loaded", extra={"error": (kind := type(exc).__name__)})
             self.load_fault = str(exc) if isinstance(exc, MemoryFault) else f"Memory failed ({kind})."
             return
+        self.consent, self.choices = read.consent, read.choices
         if self.choices.memory:
-            self.recent.load(before, profile, now, digest)
-            self.names = names
-        zone = next((turn.timezone for turn in reversed((*before, *now)) if turn.timezone), "")
+            self.recent.load(read.before, read.profile, read.now, read.digest)
+            self.names = read.names
+        zone = next((turn.timezone for turn in reversed((*read.before, *read.now)) if turn.timezone), "")
         if zone and not self.caller.timezone_known:  # where they were last time
             self.caller = replace(self.caller, timezone=zone, timezone_known=True)
         self.caller = self.choices.applied_to(self.caller)
-        self._next_position = max((turn.position + 1 for turn in now), default=0)
+        self._next_position = max((turn.position + 1 for turn in read.now), default=0)
         self.loaded = True
         self.load_ms = round((time.perf_counter() - began) * 1000, 3)
-
-    async def _digest(self) -> list[Item]:
-        """The most important live relations of the caller's graph, as last added to; no server is asked."""
-        if self.memory.graph is None:
-            return []
-        groups, now = await self.memory.graph_groups.of(self.caller), self.memory.now()
-        return [item_of(one) for group in groups for one in group.digest if one.is_live(now)]
 
     async def recall(
         self,
@@ -317,8 +303,7 @@ class CallMemory:
         if hurry:
             await self.memory.jobs.enqueue_learn(self.caller.user_id, hurry=True)
         self.memory.recaller.forget_call(self.caller)
-        self.memory.search.drop(self.caller.call_id)
-        self.memory.versions.watch_changes_from(self.caller.call_id)
+        self.memory.let_go(self.caller)
         self.memory.calls.discard(self)
         for task in list(self._jobs):
             await task
@@ -359,7 +344,7 @@ class CallMemory:
         self._next_position += 1
         self.recent.add(turn)
         if self.persistent:
-            self.memory.search.add(turn)
+            self.memory.search.add(self.caller, turn)
         self._unrecorded[item_id] = turn
         return turn
 

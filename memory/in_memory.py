@@ -206,7 +206,7 @@ class InMemoryTier:
     def hold(self, caller: Caller) -> None:
         """Everything is held anyway."""
 
-    def add(self, turn: Turn) -> None:
+    def add(self, caller: Caller, turn: Turn) -> None:
         """The row is enough."""
 
     def embedded(self, turn: Turn, vector: Vector) -> None:
@@ -218,7 +218,7 @@ class InMemoryTier:
     def forget_items(self, user_id: str, ids: Collection[UUID]) -> None:
         """The rows are gone already."""
 
-    def drop(self, call_id: str) -> None:
+    def drop(self, caller: Caller) -> None:
         """Nothing is held for a call."""
 
     async def close(self) -> None:
@@ -262,13 +262,13 @@ class Versions:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
-    def of(self, user_id: str, call_id: str) -> tuple[int, int, int]:
+    def of(self, caller: Caller) -> tuple[int, int, int]:
         return 0, 0, self._rows.changes
 
-    def ignore_changes_from(self, call_id: str, *user_ids: str) -> None:
+    def ignore_changes_from(self, caller: Caller) -> None:
         """A call's own turns do not make its lookups stale."""
 
-    def watch_changes_from(self, call_id: str) -> None:
+    def watch_changes_from(self, caller: Caller) -> None:
         """The call is over."""
 
 

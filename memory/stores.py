@@ -1,5 +1,6 @@
 """What one process holds of memory: every store, and the calls that are open."""
 
+import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,13 +13,14 @@ from echoic.memory.config import MemorySettings
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.graph.backend import GraphBackend
 from echoic.memory.graph.groups import GraphGroups
+from echoic.memory.graph.types import item_of
 from echoic.memory.recall.facts_tier import HybridSearch
 from echoic.memory.recall.prompt import forget_texts
 from echoic.memory.recall.recaller import Recaller
-from echoic.memory.recall.recent_turns import RecentTurns
+from echoic.memory.recall.recent_turns import PROFILE_FACTS, TURNS_BEFORE, TURNS_NOW, RecentTurns
 from echoic.memory.settings.links import Links, NoLinks
-from echoic.memory.settings.personal import NoChoices, ReadsChoices
-from echoic.memory.store.consent import ConsentStore
+from echoic.memory.settings.personal import Choices, NoChoices, ReadsChoices
+from echoic.memory.store.consent import Consent, ConsentStore
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.facts import FactStore
 from echoic.memory.store.jobs import JobQueue
@@ -27,7 +29,7 @@ from echoic.memory.store.recorder import Recorder
 from echoic.memory.store.spool import Spool
 from echoic.memory.store.turns import TurnStore
 from echoic.memory.store.versions import Versions
-from echoic.memory.types import Caller, ForgetRequest, Forgotten
+from echoic.memory.types import Caller, Fact, ForgetRequest, Forgotten, Item, Turn
 
 
 class OpenCall(Protocol):
@@ -41,6 +43,21 @@ class OpenCall(Protocol):
     def forget_items(self, ids: Collection[UUID]) -> None: ...
 
     def see_as(self, also: tuple[str, ...]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What the stores know of a caller as a call begins."""
+
+    before: list[Turn]
+    profile: list[Fact]
+    now: list[Turn]
+    """Turns of this call, if another process began it."""
+    consent: Consent
+    choices: Choices
+    digest: list[Item]
+    """The most important live relations of their graph, as last added to."""
+    names: tuple[str, ...]
 
 
 class Forgetter(Protocol):
@@ -79,6 +96,38 @@ class Stores:
     """What people have chosen for their own memory."""
     links: Links = field(default_factory=NoLinks)
     """Which ids are one person."""
+
+    async def read_beginning(self, caller: Caller) -> Beginning:
+        """What tier 1 of a call is filled with; no graph server is asked.
+
+        Raises:
+            StoreUnavailable: Postgres did not answer.
+        """
+        read = await asyncio.gather(
+            self.turns.before(caller, TURNS_BEFORE),
+            self.facts.profile(caller, PROFILE_FACTS),
+            self.turns.of_call(caller, TURNS_NOW),
+            self.consents.read(caller.user_id),
+            self.choices.read(caller.user_id),
+            self._digest(caller),
+        )
+        return Beginning(*read, await self.facts.names(caller, self.settings.key_terms))
+
+    async def _digest(self, caller: Caller) -> list[Item]:
+        if self.graph is None:
+            return []
+        groups, now = await self.graph_groups.of(caller), self.now()
+        return [item_of(one) for group in groups for one in group.digest if one.is_live(now)]
+
+    def hold(self, caller: Caller) -> None:
+        """A call begins, or its caller has more ids or fewer: hold what it may recall."""
+        self.versions.ignore_changes_from(caller)
+        self.search.hold(caller)
+
+    def let_go(self, caller: Caller) -> None:
+        """The call is over, or its caller has other ids: drop what was held for these."""
+        self.search.drop(caller)
+        self.versions.watch_changes_from(caller)
 
     def forget_erased(self, user_id: str) -> None:
         """A person was erased: what this process holds of them goes too."""

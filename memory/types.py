@@ -17,6 +17,9 @@ FACTS_TIER, GRAPH_TIER = "facts", "graph"
 """Names of tiers 2 and 3, in results, settings and metrics."""
 
 
+CallKey = tuple[tuple[str, ...], str, str]
+"""The ids of a caller, their own first, the agent, and the call."""
+
 ANONYMOUS = "anonymous:"
 RESERVED = ("phone:", "id:", ANONYMOUS)
 """Beginnings of user ids that Echoic makes: nobody can name a user of another source."""
@@ -40,6 +43,12 @@ class Caller:
     def ids(self) -> tuple[str, ...]:
         """All ids of the person, as they were when the call began."""
         return self.user_id, *self.also
+
+    @property
+    def key(self) -> CallKey:
+        """By which a process finds what it holds for this call. The name of a call alone is nobody's: two
+        people may be in calls of one name."""
+        return self.ids, self.agent_id, self.call_id
 
 
 @dataclass(frozen=True, slots=True)

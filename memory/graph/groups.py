@@ -12,14 +12,12 @@ import asyncpg
 
 from echoic.memory.graph.types import Relation, relation_as_json, relation_from_json
 from echoic.memory.store.database import Connection, Database
-from echoic.memory.store.versions import Versions
-from echoic.memory.types import Caller
+from echoic.memory.store.versions import Version, Versions
+from echoic.memory.types import Caller, CallKey
 
 CALLS_HELD = 256
 """Calls of one process whose group is remembered; a call process has one."""
 ID_CHARS = 40
-Key = tuple[tuple[str, ...], tuple[int, int, int]]
-"""The ids of a caller, and the version of their memory."""
 
 # one that still holds what was forgotten rests until a worker has removed that
 _READ = (
@@ -60,7 +58,7 @@ class GraphGroups:
 
     def __init__(self, db: Database, versions: Versions) -> None:
         self._db, self._versions = db, versions
-        self._held: OrderedDict[str, tuple[Key, Groups]] = OrderedDict()
+        self._held: OrderedDict[CallKey, tuple[Version, Groups]] = OrderedDict()
 
     async def of(self, caller: Caller) -> Groups:
         """The caller's graphs, one for each of their ids; none: then no graph server need be asked.
@@ -68,22 +66,21 @@ class GraphGroups:
         Raises:
             StoreUnavailable: Postgres did not answer.
         """
-        key = caller.ids, self._versions.of(caller.user_id, caller.call_id)
-        held = self._held.get(caller.call_id)
-        if held is not None and held[0] == key:
+        version, held = self._versions.of(caller), self._held.get(caller.key)
+        if held is not None and held[0] == version:
             return held[1]
         groups = await self._db.run(lambda connection: read_groups(connection, caller.ids, caller.agent_id))
-        self._hold(caller, key, groups)
+        self._hold(caller, version, groups)
         return groups
 
     def forget(self, user_id: str) -> None:
         """A person was erased. Which calls are theirs is not kept here: all are read again."""
         self._held.clear()
 
-    def _hold(self, caller: Caller, key: Key, groups: Groups) -> None:
+    def _hold(self, caller: Caller, version: Version, groups: Groups) -> None:
         """Remember what was read for this call, at that version of its user's memory."""
-        self._held[caller.call_id] = key, groups
-        self._held.move_to_end(caller.call_id)
+        self._held[caller.key] = version, groups
+        self._held.move_to_end(caller.key)
         while len(self._held) > CALLS_HELD:
             self._held.popitem(last=False)
 

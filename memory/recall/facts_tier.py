@@ -14,11 +14,11 @@ from echoic.memory.recall.call_corpus import CallCorpus, load_corpus
 from echoic.memory.recall.pending import Question
 from echoic.memory.recall.postgres_search import search_postgres
 from echoic.memory.store.database import Database
-from echoic.memory.store.versions import Versions
+from echoic.memory.store.versions import Version, Versions
 from echoic.memory.text.dates.days import asked_days
 from echoic.memory.text.forms import asked_forms
 from echoic.memory.text.words import asked_terms
-from echoic.memory.types import FACTS_TIER, Caller, Item, Turn
+from echoic.memory.types import FACTS_TIER, Caller, CallKey, Item, Turn
 
 log = logging.getLogger("echoic.search")
 
@@ -38,7 +38,7 @@ class Hold:
     """What is held for one call."""
 
     caller: Caller
-    version: tuple[int, int, int] | None = None
+    version: Version | None = None
     memory: CallCorpus | None = None
     too_large: bool = False
     said: dict[UUID, Turn] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class HybridSearch:
 
     def __init__(self, db: Database, versions: Versions) -> None:
         self._db, self._versions = db, versions
-        self._holds: dict[str, Hold] = {}
+        self._holds: dict[CallKey, Hold] = {}
 
     async def search(self, question: Question) -> list[Item]:
         """The best items for the question, best first.
@@ -67,7 +67,7 @@ class HybridSearch:
         asked = list(dict.fromkeys(asked_terms(question.text)))[-MAX_TERMS:]
         asked += asked_forms(question.text, asked)
         asked += asked_days(question.text, now, ZoneInfo(caller.timezone))
-        hold = self._holds.get(caller.call_id)
+        hold = self._holds.get(caller.key)
         deaf = hold is not None and hold.memory is not None and not self._versions.hears
         if hold is None or not self._fresh(hold):
             in_postgres = asyncio.create_task(
@@ -99,21 +99,21 @@ class HybridSearch:
     def may_hold_other_languages(self, caller: Caller) -> bool:
         """Whether this caller's memory may have words of another language than English; True until it is
         held."""
-        hold = self._holds.get(caller.call_id)
+        hold = self._holds.get(caller.key)
         return hold is None or hold.memory is None or hold.memory.kinds.other_languages
 
     def hold(self, caller: Caller) -> None:
         """A call begins, or knows more ids of its caller: read their memory in the background; until that is
         done, questions go to Postgres too."""
-        self.drop(caller.call_id)
-        hold = self._holds[caller.call_id] = Hold(caller)
+        self.drop(caller)
+        hold = self._holds[caller.key] = Hold(caller)
         self._read_again(hold)
 
     async def wait_held(self, call_id: str) -> None:
-        """Return when nothing is being read for this call."""
-        hold = self._holds.get(call_id)
-        if hold is not None and hold.reading is not None:
-            await asyncio.wait({hold.reading})
+        """Return when nothing is being read for calls of this name."""
+        holds = [hold for hold in self._holds.values() if hold.caller.call_id == call_id]
+        if reading := {hold.reading for hold in holds if hold.reading is not None}:
+            await asyncio.wait(reading)
 
     def read_changed(self, user_id: str) -> None:
         """This user's memory has changed: read it now, and not when the next question waits."""
@@ -121,20 +121,20 @@ class HybridSearch:
             if user_id in hold.caller.ids and not self._fresh(hold):
                 self._read_again(hold)
 
-    def add(self, turn: Turn) -> None:
-        """A turn of a call that is held, as it is said."""
-        if (hold := self._holds.get(turn.call_id)) is not None:
+    def add(self, caller: Caller, turn: Turn) -> None:
+        """A turn of the caller's call, if that is held, as it is said."""
+        if (hold := self._holds.get(caller.key)) is not None:
             hold.said[turn.turn_id] = turn
             if hold.memory is not None:
                 hold.memory.add(turn)
 
     def embedded(self, turn: Turn, vector: Vector) -> None:
         """Its vector, a little later."""
-        hold = self._holds.get(turn.call_id)
-        if hold is not None and turn.turn_id in hold.said:
-            hold.vectors[turn.turn_id] = vector
-            if hold.memory is not None:
-                hold.memory.embedded(turn.turn_id, vector)
+        for hold in self._holds.values():
+            if turn.turn_id in hold.said:
+                hold.vectors[turn.turn_id] = vector
+                if hold.memory is not None:
+                    hold.memory.embedded(turn.turn_id, vector)
 
     def forget(self, user_id: str) -> None:
         """The person was erased."""
@@ -155,9 +155,9 @@ class HybridSearch:
                     hold.said.pop(turn_id, None)
                     hold.vectors.pop(turn_id, None)
 
-    def drop(self, call_id: str) -> None:
-        """The call ended."""
-        hold = self._holds.pop(call_id, None)
+    def drop(self, caller: Caller) -> None:
+        """Their call ended."""
+        hold = self._holds.pop(caller.key, None)
         if hold is not None and hold.reading is not None:
             hold.reading.cancel()
 
@@ -175,9 +175,7 @@ class HybridSearch:
             await asyncio.wait(reading)
 
     def _fresh(self, hold: Hold) -> bool:
-        return hold.memory is not None and hold.version == self._versions.of(
-            hold.caller.user_id, hold.caller.call_id
-        )
+        return hold.memory is not None and hold.version == self._versions.of(hold.caller)
 
     def _let_go(self, hold: Hold) -> None:
         hold.memory = hold.version = None
@@ -207,7 +205,7 @@ class HybridSearch:
         try:
             await self._versions.wait_heard()
             # before reading: what changes meanwhile makes it old
-            version = self._versions.of(caller.user_id, caller.call_id)
+            version = self._versions.of(caller)
             memory = await load_corpus(self._db, caller)
         except MemoryFault as exc:
             log.info("search.not_held", extra={"error": type(exc).__name__})
@@ -220,6 +218,6 @@ class HybridSearch:
                 memory.add(turn)
                 if turn.turn_id in hold.vectors:
                     memory.embedded(turn.turn_id, hold.vectors[turn.turn_id])
-        if self._holds.get(caller.call_id) is hold:
+        if self._holds.get(caller.key) is hold:
             hold.memory, hold.version = memory, version
         return True

@@ -19,9 +19,9 @@ from echoic.memory.recall.pending import Composed, Ingredients, PendingRecall, Q
 from echoic.memory.recall.prompt import LAST_CALL_LINES, compose
 from echoic.memory.recall.query_vector import QueryVector
 from echoic.memory.recall.recent_turns import RecentTurns
-from echoic.memory.store.versions import Versions
+from echoic.memory.store.versions import Version, Versions
 from echoic.memory.text.words import clean, is_follow_up, is_small_talk, normalise, spelled_end
-from echoic.memory.types import Caller, Item, Recall, TierResult, TierStatus
+from echoic.memory.types import Caller, CallKey, Item, Recall, TierResult, TierStatus
 
 log = logging.getLogger("echoic.recall")
 
@@ -37,7 +37,7 @@ VECTOR_SHARE = 0.8
 """Share of the budget that a question's vector may take; the rest finds by words alone what a slow endpoint
 would have lost."""
 
-Key = tuple[tuple[str, ...], str, str, tuple[int, int, int], str]
+Key = tuple[CallKey, Version, str]
 
 
 class Recaller:
@@ -172,12 +172,12 @@ class Recaller:
 
     def forget(self, user_id: str) -> None:
         """Drop everything held for a user."""
-        for key in [key for key in self._asked if user_id in key[0]]:
+        for key in [key for key in self._asked if user_id in key[0][0]]:
             self._drop(self._asked.pop(key))
 
     def forget_call(self, caller: Caller) -> None:
         """The call ended: stop and drop its lookups."""
-        for key in [key for key in self._asked if key[:3] == (caller.ids, caller.agent_id, caller.call_id)]:
+        for key in [key for key in self._asked if key[0] == caller.key]:
             self._drop(self._asked.pop(key))
 
     async def close(self) -> None:
@@ -209,8 +209,7 @@ class Recaller:
     def _join_or_start(
         self, caller: Caller, text: str, recent: RecentTurns, timeout_s: float | None
     ) -> PendingRecall:
-        version = self._versions.of(caller.user_id, caller.call_id)
-        key = (caller.ids, caller.agent_id, caller.call_id, version, normalise(text))
+        key = (caller.key, self._versions.of(caller), normalise(text))
         held = self._asked.get(key)
         if held is not None and self._clock() - held.at < LOOKUP_AGE_S and not self._worth_again(held):
             self._asked.move_to_end(key)

@@ -8,18 +8,20 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from itertools import chain
 from uuid import UUID
 
 import asyncpg
 
 from echoic.memory.errors import MemoryFault
 from echoic.memory.store.database import Database
+from echoic.memory.types import Caller, CallKey
 
 log = logging.getLogger("echoic.versions")
 CHANNEL = "echoic_memory"
 RECONNECT_S = 1.0
 PING_S = 5.0
+Version = tuple[int, int, int]
+"""For comparing with another of the same call."""
 
 
 class Versions:
@@ -32,10 +34,10 @@ class Versions:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._calls: dict[str, tuple[str, ...]] = {}
-        """Call -> all ids of its caller."""
+        self._calls: Counter[CallKey] = Counter()
+        """Calls that this process holds, and how often."""
         self._raised: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        """User -> call, or "" for everything else -> changes."""
+        """User -> call of theirs, or "" for everything else -> changes."""
         self._epoch = itertools.count(1)
         self._era = 0
         self._salt: str | None = None
@@ -72,22 +74,24 @@ class Versions:
         """Return once notices are heard."""
         await self._heard.wait()
 
-    def ignore_changes_from(self, call_id: str, *user_ids: str) -> None:
-        """This process holds the call: notices about these ids of its user count from now on, its own turns
+    def ignore_changes_from(self, caller: Caller) -> None:
+        """This process holds the call: notices about all ids of its caller count from now on, its own turns
         excepted (they are in its context)."""
-        self._calls[call_id] = user_ids
+        self._calls[caller.key] += 1
 
-    def watch_changes_from(self, call_id: str) -> None:
-        for user_id in set(self._calls.pop(call_id, ())) - self._followed:
+    def watch_changes_from(self, caller: Caller) -> None:
+        """The process holds the call no longer."""
+        self._calls[caller.key] -= 1
+        self._calls = +self._calls
+        for user_id in set(caller.ids) - self._followed:
             self._raised.pop(user_id, None)
 
-    def of(self, user_id: str, call_id: str) -> tuple[int, int, int]:
-        """The user's version as seen from one call; compare for equality only."""
-        if call_id not in self._calls:
+    def of(self, caller: Caller) -> Version:
+        """The version of the caller's memory as seen from their call; compare for equality only."""
+        if caller.key not in self._calls:
             return next(self._epoch), 0, 0
-        raised = [self._raised[one] for one in self._calls[call_id]]
-        changes = sum(one.total() - one[call_id] for one in raised)
-        return 0 if self.hears else -1, self._era, changes
+        changes = sum(self._raised[one].total() for one in caller.ids)
+        return 0 if self.hears else -1, self._era, changes - self._raised[caller.user_id][caller.call_id]
 
     def hash_of(self, user_id: str) -> str:
         """The name of a user in notices and tombstones: salted by the database."""
@@ -100,7 +104,8 @@ class Versions:
         notice = json.loads(payload)
         for user_id in self._followed:
             if self.hash_of(user_id) == notice["user"]:
-                self._raised[user_id][notice["call"] if notice["call"] in self._calls else ""] += 1
+                is_held = any((ids[0], call) == (user_id, notice["call"]) for ids, _, call in self._calls)
+                self._raised[user_id][notice["call"] if is_held else ""] += 1
                 if notice.get("erased"):
                     self.on_erased(user_id)
                 if gone := notice.get("gone"):
@@ -111,7 +116,7 @@ class Versions:
 
     @property
     def _followed(self) -> set[str]:
-        return set(chain.from_iterable(self._calls.values()))
+        return {user_id for ids, *_ in self._calls for user_id in ids}
 
     async def _listen(self) -> None:
         while True:

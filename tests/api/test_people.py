@@ -126,6 +126,20 @@ async def test_an_undone_call_takes_its_facts_back(served, admin):
     assert change["change"] == "added" and change["undone"]
 
 
+async def test_context_is_of_its_person_whoever_is_in_a_call_of_that_name(served):
+    """Who sends turns names their call: like the one under which everybody's contexts are asked for."""
+    memory = served.memory
+    await memory.versions.wait_heard()
+    await learn(memory, fact("Has a safe with the code Xylquor", "mallory"), fact("Has a cat called Tom"))
+    call = await memory.open_call(caller("mallory", call_id="api"))
+    await memory.search.wait_held("api")
+    async with served.client("user", "ana") as ana:
+        asked = {"text": "What is the code of the safe?"}
+        found = (await ana.post("/v1/users/ana/context", json=asked)).json()["block"]
+    await call.end(hurry=False)
+    assert "Tom" in found and "Xylquor" not in found
+
+
 async def test_context_keeps_within_its_limit(served, admin):
     """Of tokens, of items and of topics; without a question it is the profile."""
     boats = [fact(f"Owns a boat called Number {n}", topic="boats", importance=0.5) for n in range(20)]

@@ -82,7 +82,7 @@ async def test_hung_postgres_costs_three_budgets_and_no_turn(memory, stop):
     call = await call_of(memory, user_id)
     await call.record("before", "user", "My dog is called Biscuit.")
     other = await call_of(memory, user_id)
-    memory.search.drop(other.caller.call_id)  # as if its memory were too large to be held
+    memory.search.drop(other.caller)  # as if its memory were too large to be held
     stop("postgres")
     statuses = []
     for n in range(5):

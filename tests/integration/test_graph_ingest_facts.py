@@ -20,7 +20,7 @@ from tests.fakes import facts
 from tests.graph_servers import graph
 from tests.integration.graph_ingestion import *  # noqa: F403
 from tests.integration.graph_ingestion import feeding, fetch, forget, learn
-from tests.remembered import NOW, say
+from tests.remembered import NOW, caller, say
 
 EVERYTHING = (
     "MATCH (n {group_id: $group}) OPTIONAL MATCH (n)-[e]->(m) "
@@ -145,10 +145,10 @@ async def test_the_digest_and_the_size_are_noted_and_told(settings, embedder, us
     async with feeding(settings, embedder) as (memory, ingester):
         await learn(memory, user, "Lives in Leeds", "Dog is called Biscuit")
         await memory.versions.wait_heard()
-        before = memory.versions.of(user, "call")
+        before = memory.versions.of(who := caller(user))
         await ingester.ingest(user)
         async with asyncio.timeout(5):
-            while memory.versions.of(user, "call") == before:
+            while memory.versions.of(who) == before:
                 await asyncio.sleep(0.01)
         ((edges, digest, due),) = await fetch(
             memory,

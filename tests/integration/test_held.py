@@ -57,12 +57,12 @@ async def ask(memory, who, text):
 async def learn_elsewhere(memory, who, *facts):
     """Another process learns; its notice has come, and what it made old was read again: no question asks for
     it."""
-    before = memory.versions.of(who.user_id, who.call_id)
+    before = memory.versions.of(who)
     await learn(memory, *facts)
     async with asyncio.timeout(10):
-        while memory.versions.of(who.user_id, who.call_id) == before:
+        while memory.versions.of(who) == before:
             await asyncio.sleep(0.005)
-        while not memory.search._fresh(memory.search._holds[who.call_id]):
+        while not memory.search._fresh(memory.search._holds[who.key]):
             await asyncio.sleep(0.005)
 
 
@@ -112,7 +112,7 @@ async def test_both_forms_give_the_same_answer(memory, agent, past):
         asked = [word.casefold() for word in rnd.choices(WORDS, k=rnd.randint(1, 5))]
         vector = vector_of(memory, " ".join(asked))
         terms = ["dog", *asked]
-        ours = await memory.search._holds[who.call_id].memory.search(
+        ours = await memory.search._holds[who.key].memory.search(
             terms, "", vector, past=past, now=NOW, limit=FOUND
         )
         theirs = await search_postgres(
@@ -165,9 +165,9 @@ async def test_what_changes_while_it_is_read_is_read_too(memory, monkeypatch):
         read = await load(db, who)
         readings.append(read)
         if len(readings) == 1:
-            before = memory.versions.of(who.user_id, who.call_id)
+            before = memory.versions.of(who)
             await learn(memory, fact("plays the piano"))
-            while memory.versions.of(who.user_id, who.call_id) == before:
+            while memory.versions.of(who) == before:
                 await asyncio.sleep(0.005)
         return read
 
@@ -226,10 +226,10 @@ async def test_an_erased_person_is_gone_at_once(memory):
     """Nothing that is held survives the notice of an erasure."""
     await say(memory, await memory.open_call(caller()), "My dog is called Biscuit.")
     call = await open_held(memory, caller())
-    held = memory.search._holds[call.caller.call_id].memory
+    held = memory.search._holds[call.caller.key].memory
     await erase_user(memory, "ana")
     async with asyncio.timeout(10):
-        while memory.search._holds[call.caller.call_id].memory is held:
+        while memory.search._holds[call.caller.key].memory is held:
             await asyncio.sleep(0.01)
     assert await ask(memory, call.caller, "dog Biscuit") == []
 
@@ -269,7 +269,7 @@ async def test_a_large_memory_is_asked_in_postgres(memory, monkeypatch):
         "three boats",
     )
     call = await open_held(memory, caller())
-    assert memory.search._holds[call.caller.call_id].memory is None
+    assert memory.search._holds[call.caller.key].memory is None
     assert "Biscuit" in (await call.recall("What is my dog called?")).block
 
 
@@ -278,6 +278,18 @@ async def test_nothing_stays_after_the_call(memory):
     call = await open_held(memory, caller())
     await call.end()
     assert memory.search._holds == {}
+
+
+async def test_two_people_in_calls_of_one_name_recall_each_their_own(memory):
+    """Two sessions of a room begin at once, a program gives each customer's call the same name."""
+    people = {"maya": "Has a cat called Tom", "ben": "Has a safe with the code Xylquor"}
+    await learn(memory, *(fact(text, user_id) for user_id, text in people.items()))
+    calls = [await open_held(memory, caller(one, call_id="support")) for one in people]
+    for call, own in zip(calls, people.values(), strict=True):
+        found = [await call.recall(text, budget_s=10) for text in people.values()]
+        assert {item.text for one in found for item in one.used} == {own}
+    await calls[0].end()
+    assert [one.caller for one in memory.search._holds.values()] == [calls[1].caller]
 
 
 async def test_a_deaf_process_asks_postgres(memory):

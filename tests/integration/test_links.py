@@ -114,7 +114,7 @@ async def seen(memory, user_id: str) -> tuple[set[str], set[UUID], bool]:
     said = {one.turn.text for one in await people.turns(memory.db, user_id, None, None, 200)}
     call = await memory.open_call(Caller(user_id, "echoic", f"look at {user_id}"))
     await memory.search.wait_held(call.caller.call_id)
-    rows = memory.search._holds[call.caller.call_id].memory._rows.values()
+    rows = memory.search._holds[call.caller.key].memory._rows.values()
     assert {row["id"] for row in rows if row["payload"]} == known
     assert {row["text"] for row in rows if not row["payload"]} == said
     assert {item.id for item in call.recent.profile} <= known and bool(call.recent.profile) == bool(known)

@@ -1,5 +1,6 @@
 """What of the graph's reading side needs no server: words, ranking, pages, groups, which server."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -245,7 +246,7 @@ class Versions:
 
     number = 1
 
-    def of(self, user_id, call_id):
+    def of(self, caller):
         return 0, 0, self.number
 
 
@@ -281,3 +282,5 @@ async def test_group_is_read_once_a_version():
     await groups.of(CALLER)
     assert db.reads == 3
     assert await groups.of(Caller("bob", "echoic", "call-2")) == ()
+    await groups.of(CALLER)
+    assert await groups.of(replace(CALLER, agent_id="other")) == ()
