@@ -19,7 +19,7 @@ from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.settings.personal import Choices
 from echoic.memory.store.consent import Consent, Pauses, Policy, keeps, must_ask
 from echoic.memory.store.turns import kept_words, turn_id_for
-from echoic.memory.stores import Stores
+from echoic.memory.stores import Beginning, Stores
 from echoic.memory.types import Caller, Recall, Role, Turn
 
 log = logging.getLogger("echoic.memory")
@@ -62,6 +62,7 @@ class CallMemory:
     _pauses: Pauses = field(default_factory=Pauses)
     _recalled: Recall | None = None  # what the reply that is being made was given
     _loading: asyncio.Task | None = None
+    _taken_back: int = 0  # times that somebody was erased or unlinked, or had something forgotten
     _turns_waiting: int = 0
     _tokens_waiting: int = 0
     _jobs: set[asyncio.Task] = field(default_factory=set)
@@ -95,9 +96,7 @@ class CallMemory:
     async def _read(self) -> None:
         began = time.perf_counter()
         try:
-            if also := await self.memory.links.read_along(self.caller.user_id):
-                self.see_as(also)
-            read = await self.memory.read_beginning(self.caller)
+            read = await self._read_beginning()
         # whatever is wrong with memory, the call goes on, and its turns are recorded
         except Exception as exc:
             log.warning("call.not_loaded", extra={"error": (kind := type(exc).__name__)})
@@ -107,13 +106,22 @@ class CallMemory:
         if self.choices.memory:
             self.recent.load(read.before, read.profile, read.now, read.digest)
             self.names = read.names
-        zone = next((turn.timezone for turn in reversed((*read.before, *read.now)) if turn.timezone), "")
-        if zone and not self.caller.timezone_known:  # where they were last time
-            self.caller = replace(self.caller, timezone=zone, timezone_known=True)
-        self.caller = self.choices.applied_to(self.caller)
+        self.caller = read.applied_to(self.caller)
         self._next_position = max((turn.position + 1 for turn in read.now), default=0)
         self.loaded = True
         self.load_ms = round((time.perf_counter() - began) * 1000, 3)
+
+    async def _read_beginning(self) -> Beginning:
+        """What the stores know; read again when something of it was taken back meanwhile."""
+        while True:
+            taken_back = self._taken_back
+            also = await self.memory.links.read_along(self.caller.user_id)
+            if taken_back != self._taken_back:
+                continue
+            self.see_as(also)
+            read = await self.memory.read_beginning(self.caller)
+            if taken_back == self._taken_back:
+                return read
 
     async def recall(
         self,
@@ -276,8 +284,15 @@ class CallMemory:
     def _policy(self) -> Policy:
         return self.memory.settings.consent
 
+    def forget_read(self) -> None:
+        """Whatever this call knows was taken back: somebody was erased, or lost an id."""
+        self._taken_back += 1
+        self.recent.clear()
+        self.names = ()
+
     def forget_items(self, ids: Collection[UUID]) -> None:
         """These turns and facts are gone; what of them comes later is not kept."""
+        self._taken_back += 1
         self.forgotten_ids.update(ids)
         self.recent.remove(ids)
         self._unrecorded = {

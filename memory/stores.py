@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -37,8 +37,11 @@ class OpenCall(Protocol):
 
     caller: Caller
     recent: RecentTurns
+    loaded: bool
     began_s: float
     forgotten_ids: set[UUID]
+
+    def forget_read(self) -> None: ...
 
     def forget_items(self, ids: Collection[UUID]) -> None: ...
 
@@ -58,6 +61,13 @@ class Beginning:
     digest: list[Item]
     """The most important live relations of their graph, as last added to."""
     names: tuple[str, ...]
+
+    def applied_to(self, caller: Caller) -> Caller:
+        """The caller in the time zone that they chose, or else are in, or were in last time."""
+        zone = next((turn.timezone for turn in reversed((*self.before, *self.now)) if turn.timezone), "")
+        if zone and not caller.timezone_known:
+            caller = replace(caller, timezone=zone, timezone_known=True)
+        return self.choices.applied_to(caller)
 
 
 class Forgetter(Protocol):
@@ -137,7 +147,7 @@ class Stores:
         forget_texts()
         for call in self.calls:
             if user_id in call.caller.ids:
-                call.recent.clear()
+                call.forget_read()
 
     def forget_items(self, user_id: str, ids: Collection[UUID]) -> None:
         """A person had some turns or facts forgotten: what this process holds of those goes too."""
@@ -152,9 +162,9 @@ class Stores:
     def forget_links(self, user_id: str) -> None:
         """A person has lost an id: their running calls see nothing but what was said under their own."""
         for call in self.calls:
-            if user_id in call.caller.ids and call.caller.also:
+            if user_id in call.caller.ids and (call.caller.also or not call.loaded):
                 self.recaller.forget_call(call.caller)
-                call.recent.clear()
+                call.forget_read()
                 call.see_as(())
 
     async def check_erased(self) -> None:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import echoic
 from echoic.cli import app
+from echoic.memory.call import CallMemory
 from echoic.memory.direct import OpenMemory
 from echoic.memory.errors import ConfigInvalid
 from echoic.memory.privacy.erase import erase_person, erase_user
@@ -202,6 +203,50 @@ async def test_a_link_taken_back_ends_what_a_running_call_sees(memory):
     await wait_until(lambda: not call.caller.also)
     await memory.search.wait_held(call.caller.call_id)
     assert "Biscuit" not in (await call.recall("What is my dog called?", budget_s=10)).block
+    await call.end(hurry=False)
+
+
+def hold_back(memory, monkeypatch):
+    """The last of what a call begins with is not read until `go`."""
+    read, go, asked = memory.facts.names, asyncio.Event(), asyncio.Event()
+
+    async def names(*args):
+        asked.set()
+        await go.wait()
+        return await read(*args)
+
+    monkeypatch.setattr(memory.facts, "names", names)
+    return go, asked
+
+
+def told(memory, monkeypatch, what):
+    """Set once this process has heard of it."""
+    carry_out, heard = getattr(memory.versions, f"on_{what}"), asyncio.Event()
+    monkeypatch.setattr(memory.versions, f"on_{what}", lambda *args: (carry_out(*args), heard.set()))
+    return heard
+
+
+@pytest.mark.parametrize("what", ["unlinked", "erased", "forgotten"])
+async def test_what_is_taken_back_while_a_call_loads_does_not_come_in_behind(memory, monkeypatch, what):
+    """What had been read before is read again: it would have stayed for the whole call."""
+    safe = fact("Has a safe with the code Xylquor", "web" if what == "unlinked" else "phone:1")
+    await learn(memory, safe)
+    await memory.links.add("phone:1", "web", made_by="a test")
+    await memory.versions.wait_heard()
+    (go, asked), heard = hold_back(memory, monkeypatch), told(memory, monkeypatch, what)
+    call = memory.start_call(caller("phone:1"))
+    await asked.wait()
+    if what == "unlinked":
+        await memory.links.remove("phone:1", "web")
+    elif what == "erased":
+        await erase_user(memory, "phone:1")
+    else:
+        wanted = ForgetRequest(fact_ids=frozenset({safe.fact_id}))
+        await forget(CallMemory(memory, caller("phone:1")), wanted)
+    await heard.wait()
+    go.set()
+    await call.wait_loaded()
+    assert "Xylquor" not in (await call.recall("What is the code of my safe?", budget_s=10)).block
     await call.end(hurry=False)
 
 
