@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import ExitStack, aclosing
-from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -68,7 +67,8 @@ def known_block(call_memory: CallMemory, *, only_due: bool = False) -> str:
     Args:
         only_due: what was promised and is due, alone.
     """
-    recent, settings, now = call_memory.recent, call_memory.memory.settings, datetime.now(UTC)
+    recent, memory = call_memory.recent, call_memory.memory
+    settings, now = memory.settings, memory.now()
     known = ((), ()) if only_due else (recent.profile, recent.last_call)
     return compose(
         [],

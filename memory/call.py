@@ -173,6 +173,7 @@ class CallMemory:
         interrupted: bool = False,
         *,
         told_now: bool = False,
+        heard_at: datetime | None = None,
         labels: str = "",
     ) -> Turn | None:
         """Return when the turn is durable: its row committed, or its line in the spool fsynced.
@@ -182,6 +183,7 @@ class CallMemory:
         Args:
             said_at: by this host's clock; now by default.
             told_now: `said_at` is a date that somebody gives now, of something told about another day.
+            heard_at: `said_at` is by another's clock, and this is when it counts as said.
             labels: what another program tells with it: see `Turn.labels`.
 
         Returns:
@@ -201,10 +203,10 @@ class CallMemory:
             return None
         if self.persistent:
             await self.flush()
-        turn = self._unrecorded.get(item_id) or self._take_over(item_id, role, kept, said_at, interrupted)
-        if told_now:
-            turn = replace(turn, heard_at=self.memory.clock.now())
-        turn = replace(turn, labels=labels) if labels else turn
+        heard_at = self.memory.clock.now() if told_now else heard_at
+        whose = self._turn_id(item_id), self.caller.user_id, self.caller.agent_id, self.caller.call_id
+        said = Turn(*whose, 0, role, kept, said_at, interrupted, heard_at=heard_at, labels=labels)
+        turn = self._unrecorded.get(item_id) or self._take_over(item_id, said)
         if self.persistent and not self.consent_pending and not await self._make_durable(item_id, turn):
             return None
         return turn
@@ -224,9 +226,7 @@ class CallMemory:
         for before in self._adopted:
             while held := next(iter(before._unrecorded.items()), None):
                 item_id, said = held
-                turn = self._unrecorded.get(item_id) or self._take_over(
-                    item_id, said.role, said.text, said.said_at, said.interrupted
-                )
+                turn = self._unrecorded.get(item_id) or self._take_over(item_id, said)
                 await self._make_durable(item_id, turn)
                 before._unrecorded.pop(item_id, None)
 
@@ -344,17 +344,17 @@ class CallMemory:
         given, self._recalled = self._recalled, None if role == "assistant" else self._recalled
         return given.note if given is not None and role == "assistant" else ""
 
-    def _take_over(self, item_id: str, role: Role, text: str, said_at: datetime, interrupted: bool) -> Turn:
+    def _take_over(self, item_id: str, said: Turn) -> Turn:
         """Give the item its place in the call, once, however often it has to be recorded."""
-        turn = Turn(
-            *(self._turn_id(item_id), self.caller.user_id, self.caller.agent_id, self.caller.call_id),
+        turn = replace(
+            self.memory.clock.timed(said),
+            turn_id=self._turn_id(item_id),
+            user_id=self.caller.user_id,
+            agent_id=self.caller.agent_id,
+            call_id=self.caller.call_id,
             position=self._next_position,
-            role=role,
-            text=text,
-            said_at=said_at,
-            interrupted=interrupted,
             timezone=self.caller.timezone if self.caller.timezone_known else "",
-            recall=self._note_of(role),
+            recall=self._note_of(said.role),
         )
         self._next_position += 1
         self.recent.add(turn)

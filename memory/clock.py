@@ -5,7 +5,11 @@ A host's own clock may be wrong, and may be set while a call runs.
 """
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+from echoic.memory.types import Turn
 
 SAME_S = 1.0
 """Clocks that differ by less count as the same, for the time that is written down: nobody hears a second."""
@@ -29,6 +33,8 @@ class Clock:
     def __init__(self) -> None:
         self.is_known = False
         """Has the database told its time?"""
+        self.asked_at: Callable[[], datetime] = self.now
+        """What is taken for now; an eval asks about another day."""
         self._start, self._ahead_s = datetime.now(UTC), -moment()
 
     def set(self, now: datetime, asked_s: float) -> None:
@@ -59,6 +65,21 @@ class Clock:
         """What is to be written down for `wall`: itself, unless this host's clock is wrong."""
         right = self.of(wall)
         return wall if abs((right - wall).total_seconds()) < SAME_S else right
+
+    def not_ahead(self, when: datetime) -> datetime:
+        """`when`, or now if that lies ahead: whoever says so has a clock that is wrong."""
+        latest = max(self.now(), self.asked_at())
+        return when if (when - latest).total_seconds() < SAME_S else latest
+
+    def timed(self, turn: Turn) -> Turn:
+        """The turn with its times by this clock, and said no later than now; as it is while the clock is not
+        known. Without `heard_at` it was said by this host's."""
+        if not self.is_known:
+            return turn
+        said_at, heard_at = turn.said_at, turn.heard_at
+        if heard_at is None:
+            said_at, heard_at = self.dated(said_at), self.of(said_at)
+        return replace(turn, said_at=self.not_ahead(said_at), heard_at=self.not_ahead(heard_at))
 
 
 def monotonic_of(wall: datetime) -> float:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from echoic.memory.chat.written import Words, keep_words
@@ -152,8 +152,8 @@ class OpenMemory:
         said_at: datetime | None = None,
     ) -> list[Turn]:
         """Store one conversation, in its order; as `record`."""
-        when, told = said_at or datetime.now(UTC), said_at is not None
-        words = [Words(uuid.uuid4().hex, role, text, when, told) for role, text in said]
+        told = said_at is not None
+        words = [Words(uuid.uuid4().hex, role, text, said_at, told) for role, text in said]
         kept = await keep_words(self._memory, self._caller(user_id, scope), words, hurry=True)
         return [turn for turn in kept if turn is not None]
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from threading import Thread
 
@@ -75,7 +75,7 @@ async def open_memory(
     *,
     embedder: Embedder | None = None,
     need_stores: bool = True,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    now: Callable[[], datetime] | None = None,
 ) -> AsyncIterator[Memory]:
     """Open memory for one process, and close it without waiting for a hung store.
 
@@ -84,7 +84,8 @@ async def open_memory(
     Args:
         embedder: instead of the one that the settings name.
         need_stores: False lets a call begin while Postgres is down; it is checked as soon as it answers.
-        now: tells what is still true, and what "yesterday" is; for evals that ask about another day.
+        now: tells what is still true, and what "yesterday" is, instead of the database's clock; for evals
+            that ask about another day.
 
     Raises:
         ConfigInvalid: Postgres' address is missing, or a setting is wrong. A graph that cannot be used (no
@@ -161,13 +162,14 @@ def _read_patterns() -> None:
     is_small_talk("yes")
 
 
-def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], datetime]) -> Memory:
+def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], datetime] | None) -> Memory:
     async def fits(connection: Connection) -> None:
         await check_schema(connection)
         await check_embedding(connection, embedder)
 
     url = settings.database_url.get_secret_value()
     db = Database(url, pool_size=settings.database_pool_size, timeout_s=settings.store_timeout_s, check=fits)
+    now = db.clock.asked_at = now or db.clock.now
     turns, facts, versions = TurnStore(db, embedder), FactStore(db, now=now), Versions(db)
     spool = Spool(spool_folder(settings))
     search = HybridSearch(db, versions)

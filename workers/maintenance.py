@@ -53,7 +53,7 @@ async def maintain_for_ever(memory: Memory) -> None:
     """Look every few minutes whether a night's work is due."""
     while True:
         try:
-            await maintain_when_due(memory, datetime.now(UTC))
+            await maintain_when_due(memory)
         except MemoryFault as exc:  # the next look tries again
             log.info("maintenance.waits", extra={"error": type(exc).__name__})
         except Exception as exc:
@@ -61,9 +61,9 @@ async def maintain_for_ever(memory: Memory) -> None:
         await asyncio.sleep(EVERY_S)
 
 
-async def maintain_when_due(memory: Memory, now: datetime) -> Total | None:
+async def maintain_when_due(memory: Memory, now: datetime | None = None) -> Total | None:
     """Do the work of the last night that began, unless it is done or another worker is at it; a new database
-    begins with the next night.
+    begins with the next night. One that was noted ahead of now is not done: a clock was wrong.
 
     Raises:
         StoreUnavailable: Postgres cannot be reached.
@@ -71,13 +71,13 @@ async def maintain_when_due(memory: Memory, now: datetime) -> Total | None:
     async with _alone(memory) as alone:
         if not alone:
             return None
-        last = await _last(memory)
+        now, last = now or memory.now(), await _last(memory)
         if last is None:
             await _note(memory, now)
             return None
-        if last >= night_of(now, memory.settings.timezone):
+        if night_of(now, memory.settings.timezone) <= last <= now:
             return None
-        total = await maintain_all(memory, since=last - OVERLAP)
+        total = await maintain_all(memory, since=last - OVERLAP if last <= now else LONG_AGO)
         await _note(memory, now)
         return total
 

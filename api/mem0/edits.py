@@ -38,7 +38,7 @@ async def update(memory: Memory, memo: Memo, body: UpdateBody, by_whom: str) -> 
     if body.new_text is not None:
         fields["text"] = body.new_text
     if body.timestamp is not None:
-        fields["said_at"] = moment(body.timestamp, "timestamp")
+        fields["said_at"] = memory.clock.not_ahead(moment(body.timestamp, "timestamp"))
     if "expiration_date" in body.model_fields_set:
         day = body.expiration_date
         fields["valid_until"] = end_of_day(day) if day else None

@@ -201,6 +201,7 @@ def _turns(one: Conversation, mask_secrets: bool) -> list[Turn]:
                 said.role,
                 hide_in_turn(said.role, text, last_said) if mask_secrets else text,
                 said.said_at,
+                heard_at=said.said_at,
             )
         )
     return turns

@@ -21,7 +21,7 @@ class Words:
     role: Role
     text: str
     said_at: datetime | None = None
-    """None: now."""
+    """By the sender's clock; None: now."""
     told_now: bool = False
     """Whoever tells it means it to be kept, also where this person was erased since it was said."""
     labels: str = ""
@@ -55,6 +55,7 @@ async def keep_words(
                 await call.record(
                     *(one.item_id, one.role, one.text, one.said_at),
                     told_now=one.told_now,
+                    heard_at=one.said_at,
                     labels=one.labels,
                 )
                 for one in said

@@ -16,6 +16,7 @@ from echoic.memory.graph.ledger import mark_behind
 from echoic.memory.privacy.locked_connection import LEARNING, locked, within
 from echoic.memory.privacy.maintenance_plan import BY_WHOM, Known, Plan, plan, together
 from echoic.memory.service import Memory
+from echoic.memory.store.database import Connection
 from echoic.memory.store.facts import fact_from, notify, tell_forgotten
 from echoic.memory.store.queries import query
 
@@ -86,12 +87,12 @@ async def maintain(memory: Memory, user_id: str, *, dry_run: bool = False) -> Ma
 
 async def purge_archive(memory: Memory) -> int:
     """Delete for good what was archived more than ARCHIVE_DAYS ago, of everybody; returns how many facts."""
-    before = memory.now() - timedelta(days=ARCHIVE_DAYS)
-    return int(
-        await memory.db.run(
-            lambda connection: connection.fetchval(query("purge_archive"), before), timeout_s=LIMIT_S
-        )
-    )
+
+    async def purge(connection: Connection) -> int:
+        before = memory.now() - timedelta(days=ARCHIVE_DAYS)
+        return int(await connection.fetchval(query("purge_archive"), before))
+
+    return await memory.db.run(purge, timeout_s=LIMIT_S)
 
 
 async def maintenance_totals(memory: Memory) -> dict[str, Any]:

@@ -142,6 +142,7 @@ class Database:
         connection = await self._connect()
         try:
             await pgvector.asyncpg.register_vector(connection)
+            await self._tell_time(connection)
             yield connection
         finally:
             await _part(connection)
@@ -229,6 +230,9 @@ class Database:
         await pgvector.asyncpg.register_vector(connection)
         if self._check is not None:
             await self._check(connection)
+        await self._tell_time(connection)
+
+    async def _tell_time(self, connection: asyncpg.Connection) -> None:
         asked_s = moment()
         self.clock.set(await connection.fetchval("select clock_timestamp()"), asked_s)
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID
@@ -33,7 +34,7 @@ Facts = list[Fact]  # inside the class, `list` is a method
 class FactStore:
     """Facts: read here; added, ended and confirmed in a learner's transaction, which notes each change."""
 
-    def __init__(self, db: Database, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, db: Database, *, now: Callable[[], datetime]) -> None:
         self._db, self._now = db, now
 
     async def list(self, user_id: str, *, include_closed: bool = False) -> Facts:
@@ -85,6 +86,7 @@ class FactStore:
             batch_id: the batch that taught them; None: nobody's, such as a person's own hand.
         """
         for fact, vector in zip(facts, vectors, strict=True):
+            fact = replace(fact, said_at=self._db.clock.not_ahead(fact.said_at))
             words, found, counts = counted(shown(fact.text, fact.about))
             await connection.execute(
                 query("insert_fact"),

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -72,8 +71,7 @@ class Recorder:
             StoreUnavailable: neither Postgres nor the spool could take it.
             TurnVoid: its person was erased, or had said no, after it was said: it is kept nowhere.
         """
-        if turn.heard_at is None and self._clock.is_known:
-            turn = self._timed(turn)
+        turn = self._clock.timed(turn)
         async with self._one_at_a_time:
             waits = self.is_away or self._spool.holds(turn.user_id)
             if not waits and await self._committed(turn):
@@ -174,8 +172,6 @@ class Recorder:
             StoreRefused, UserBusy: this turn is at fault, or this user is busy; the store takes others.
             StoreUnavailable, SchemaMismatch: the store takes none.
         """
-        if turn.heard_at is None:  # said while the database's time was not known
-            turn = self._timed(turn)
         try:
             await self._turns.record(turn)
         except Exception as exc:
@@ -185,17 +181,13 @@ class Recorder:
                 raise UserBusy from exc
             raise StoreRefused(_reason(exc)) from exc
         metrics().replayed.inc()
-        self._hold(self._embed(turn), "recorder.embed")
+        self._hold(self._embed(self._clock.timed(turn)), "recorder.embed")
 
     async def _takes_others(self, user_id: str) -> bool:
         try:
             return await self._turns.takes_others(user_id)
         except StoreRefused as exc:  # damaged, say: then no turn is at fault
             raise StoreUnavailable(str(exc)) from exc
-
-    def _timed(self, turn: Turn) -> Turn:
-        """By the database's clock, as far as it is known; until then its time is this host's."""
-        return replace(turn, said_at=self._clock.dated(turn.said_at), heard_at=self._clock.of(turn.said_at))
 
     def _hold(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task:
         task = asyncio.create_task(work, name=name)

@@ -86,9 +86,11 @@ class TurnStore:
         """
 
         user_id, ids = turns[0].user_id, [one.turn_id for one in turns]
-        rows = {one.turn_id: _values(one, one.text, counted(one.text)) for one in turns}
+        words = {one.text: counted(one.text) for one in turns}
 
         async def put(connection: Connection) -> tuple[int, set[UUID]]:
+            timed = map(self._db.clock.timed, turns)
+            rows = {one.turn_id: _values(one, one.text, words[one.text]) for one in timed}
             await connection.execute(query("lock_user_shared"), user_id)
             before = await _owned(connection, user_id, ids)
             new = [rows[turn_id] for turn_id in ids if turn_id not in before]
@@ -217,7 +219,7 @@ def kept_words(role: Role, text: str, last_said: dict[Role, str] | None) -> str:
 
 
 async def _insert(connection: Connection, *, turn: Turn, text: str, words: Words, clock: Clock) -> bool:
-    values = _values(turn, text, words)
+    values = _values(clock.timed(turn), text, words)
     await connection.execute(query("lock_user_shared"), turn.user_id)
     asked_s = moment()
     row = await connection.fetchrow(query("insert_turn"), *values)
