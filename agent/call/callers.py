@@ -200,6 +200,10 @@ class Callers:
 
 
 def _token_of(participant: rtc.RemoteParticipant) -> str:
-    """A hash of the token that the participant shows, or nothing."""
+    """A hash of the token that the participant shows, or nothing.
+
+    Of what is signed alone: one signature can be spelled in several ways.
+    """
     token = participant.attributes.get(USER_TOKEN, "")
-    return hashlib.sha256(token.encode(errors="replace")).hexdigest() if token else ""
+    signed = token.rpartition(".")[0]
+    return hashlib.sha256(signed.encode(errors="replace")).hexdigest() if token else ""

@@ -20,6 +20,10 @@ from echoic.memory.types import Role, Turn
 
 log = logging.getLogger("echoic.capture")
 
+MOST_CHANGES = 64
+"""Changes of caller or agent within which what was begun before them is still stored where it belongs; a
+reply that is cut off ends within a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -53,8 +57,9 @@ class Capture:
     def __init__(
         self, call_memory: CallMemory, *, on_stored: Callable[[Turn, float], None] | None = None
     ) -> None:
-        self._call_memory, self._on_stored = call_memory, on_stored
-        self._before, self._since = call_memory, datetime.min.replace(tzinfo=UTC)
+        self._on_stored = on_stored
+        self._memories = deque([(datetime.min.replace(tzinfo=UTC), call_memory)], MOST_CHANGES)
+        """Each memory, and since when it takes what is said; the one in force last."""
         self._session: AgentSession | None = None
         self._waiting = Waiting()
         self._silence: asyncio.TimerHandle | None = None
@@ -120,10 +125,10 @@ class Capture:
     def switch_memory(self, call_memory: CallMemory) -> None:
         """From now on, and at once, this memory takes what is heard; what was heard until now is still stored
         where it was heard."""
-        if call_memory is not self._call_memory:
+        if call_memory is not self._memories[-1][1]:
             # their item would be made after the change; when it comes, its words are known as stored
             self.keep_unanswered()
-            self._before, self._call_memory, self._since = self._call_memory, call_memory, datetime.now(UTC)
+            self._memories.append((datetime.now(UTC), call_memory))
 
     async def switch_memory_and_flush(self, call_memory: CallMemory) -> None:
         """As `turn_to`; returns when everything heard before is durable, or `fault` says why not."""
@@ -164,9 +169,13 @@ class Capture:
             self.keep_unanswered()
 
     def _queue_turn(self, item_id: str, role: Role, text: str, said_at: datetime, interrupted: bool) -> None:
-        # a reply that was cut off ends after its caller has gone
-        whose = self._call_memory if said_at >= self._since else self._before
+        whose = self._memory_at(said_at)
         self._queue.put_nowait(Heard(whose, item_id, role, text, said_at, interrupted, time.perf_counter()))
+
+    def _memory_at(self, said_at: datetime) -> CallMemory:
+        """Whose words of that moment are: a reply that was cut off ends after its caller has gone."""
+        known = (memory for since, memory in reversed(self._memories) if since <= said_at)
+        return next(known, self._memories[0][1])
 
     async def _write(self) -> None:
         while True:

@@ -369,6 +369,22 @@ async def test_the_memory_follows_the_link(memory: Memory):
     callers.close()
 
 
+async def test_a_reply_is_its_callers_though_the_next_became_known_before_it_ended(memory: Memory):
+    """The link moves to somebody, and a service names them a moment later: two changes within one reply."""
+    room = Room(Person("web-1", **{USER_TOKEN: token("maya")}))
+    callers, session, call = await in_room(memory, room, "web-1")
+    async with Capture(call.call_memory) as call.capture:
+        began = time.time()
+        room.join(Person("web-2"))
+        session.set_participant("web-2")
+        room.show("web-2", **{USER_TOKEN: token("ben", participant="web-2")})
+        assert call.identified.user_id == "ben"
+        said(call.capture, "Your safe's code is", role="assistant", at=began)
+        await call.hang_up()
+    assert (await texts(memory, "maya"), await texts(memory, "ben")) == (["Your safe's code is"], [])
+    callers.close()
+
+
 async def test_a_dispatch_is_about_the_first_caller_not_about_the_next(memory: Memory):
     """Whoever is linked later is a stranger, also when the link comes back to them a second time."""
     room = Room(Person("web-1"), Person("web-2"))
@@ -414,16 +430,20 @@ async def test_a_token_shown_in_the_call_confirms_the_caller(memory: Memory):
     await call.hang_up()
 
 
-async def test_a_token_that_was_read_off_another_participant_counts_for_nobody_else(memory: Memory):
-    """Everyone in a room can read everyone's attributes."""
+@pytest.mark.parametrize("spelled", ["{}", "{}="], ids=["as it is", "padded"])
+async def test_a_token_that_was_read_off_another_participant_counts_for_nobody_else(
+    memory: Memory, spelled: str
+):
+    """Everyone in a room can read everyone's attributes, and spell the same signature otherwise."""
     mine = token("maya")
+    read_off = spelled.format(mine)
     room = Room(Person("web-1", **{USER_TOKEN: mine}))
     _, session, call = await in_room(memory, room, "web-1")
-    room.join(Person("web-2", **{USER_TOKEN: mine}))
+    room.join(Person("web-2", **{USER_TOKEN: read_off}))
     session.set_participant("web-2")
     assert call.identified.how == "anonymous"
     await call.hang_up()
-    room = Room(Person("web-1", **{USER_TOKEN: mine}), Person("web-2", **{USER_TOKEN: mine}))
+    room = Room(Person("web-1", **{USER_TOKEN: mine}), Person("web-2", **{USER_TOKEN: read_off}))
     callers = Callers(room, RULES, "")  # type: ignore[arg-type]
     assert [callers.identify(person).how for person in room.remote_participants.values()] == ["anonymous"] * 2
 

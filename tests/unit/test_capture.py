@@ -217,20 +217,22 @@ async def test_typed_words_leave_spoken_ones_alone():
 async def test_another_person_speaks():
     """What was heard before the change is stored for the one before, and nothing of it for the next.
 
-    Not even where LiveKit makes its item only after the change: words that were heard, and a reply that was
-    cut off by it.
+    Not even where LiveKit makes its item only after the change, or after two: words that were heard, and a
+    reply that was cut off by it.
     """
-    ana, bob = FakeCallMemory(), FakeCallMemory()
+    ana, bob, eve = FakeCallMemory(), FakeCallMemory(), FakeCallMemory()
     async with Capture(ana) as capture:
         capture.on_item(spoken("I am Ana."))
         reply = message("Hello Ana, your", "assistant", interrupted=True)
         capture.on_transcribed(final("My code is 42."))
+        await capture.switch_memory_and_flush(eve)
         await capture.switch_memory_and_flush(bob)
         assert kept(ana) == [("I am Ana.", False), ("My code is 42.", True)]
         capture.on_item(event(reply))
         capture.on_item(spoken("My code is 42."))
         capture.on_item(spoken("I am Bob."))
     assert kept(bob) == [("I am Bob.", False)] and kept(ana)[2:] == [("Hello Ana, your", True)]
+    assert kept(eve) == []
 
 
 async def test_a_monologue_is_one_turn():
