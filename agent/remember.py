@@ -41,6 +41,8 @@ NOBODY = (
     "token, or set ECHOIC_STABLE_IDENTITIES=true if your LiveKit identities stand for people."
 )
 _remembered: WeakKeyDictionary[Any, "Remembered"] = WeakKeyDictionary()
+_call_ids: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+"""Session -> the name of its call, from before anything is waited for: sessions of one room begin together."""
 _spoken: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 """Agent -> ids of what was said in its sessions that have ended: until 1.8 an agent object keeps it, and
 would show it to the next caller's model."""
@@ -89,12 +91,14 @@ async def remember(
         return known
     if user_id is not None:
         check_user_id(user_id)
+    call_id = _reserve_call_id(session, ctx)
     warm()
     shared = SharedMemory(memory) if memory is not None else await share_memory(settings)
     settings = settings or shared.memory.settings
     try:
         call_options = {"shows_tools": tools, "render": render}
-        handle = await _remember(session, ctx, shared, user_id, scope or settings.agent_id, call_options)
+        scope = scope or settings.agent_id
+        handle = await _remember(session, ctx, shared, user_id, scope, call_id, call_options)
     except BaseException:
         await shared.close()
         raise
@@ -107,6 +111,7 @@ async def _remember(
     shared: SharedMemory,
     user_id: str | None,
     scope: str,
+    call_id: str,
     options: dict[str, Any],
 ) -> "Remembered":
     room = _room_of(ctx)
@@ -116,7 +121,7 @@ async def _remember(
         key = open_phone_key(agent_settings, spool_folder(shared.memory.settings).parent)
         callers = Callers(room, Rules.of(agent_settings, key), ctx.job.metadata)
     who = _who(user_id, ctx, callers, room)
-    caller = who.caller(scope, _call_id(ctx), shared.memory.settings.timezone)
+    caller = who.caller(scope, call_id, shared.memory.settings.timezone)
     call_memory = start_call(shared.memory, caller, persistent=who.persistent)
     await call_memory.wait_loaded()
     call = Call(call_memory, who, keep_before_confirmed=agent_settings.keep_before_confirmed, **options)
@@ -265,6 +270,7 @@ class Remembered:
                 _spoken.setdefault(agent, set()).update(said_by(agent))
             detach(self._session)
             _remembered.pop(self._session, None)
+            _call_ids.pop(self._session, None)
             await self._shared.close()
 
 
@@ -292,8 +298,10 @@ def _who(
     return anonymous()
 
 
-def _call_id(ctx: JobContext | None) -> str:
+def _reserve_call_id(session: Any, ctx: JobContext | None) -> str:
     """The room's sid names the call; another session of the same room is a call of its own."""
     sid = ctx.job.room.sid if ctx is not None and not ctx.is_fake_job() else ""
-    taken = {handle.call_memory.caller.call_id for handle in _remembered.values()}
-    return sid if sid and sid not in taken else f"{sid or 'session'}.{uuid.uuid4().hex[:12]}"
+    taken = {call_id for other, call_id in _call_ids.items() if other is not session}
+    call_id = sid if sid and sid not in taken else f"{sid or 'session'}.{uuid.uuid4().hex[:12]}"
+    _call_ids[session] = call_id
+    return call_id
