@@ -10,7 +10,7 @@ from typing import Any
 
 import livekit.agents
 from livekit.agents import Agent, llm
-from livekit.agents.voice import agent_activity, room_io
+from livekit.agents.voice import SpeechHandle, agent_activity, room_io
 
 from echoic.memory.errors import ConfigInvalid
 
@@ -40,6 +40,11 @@ def current_session(agent: Agent) -> Any:
     with contextlib.suppress(RuntimeError):
         return agent.session
     return None
+
+
+def current_speech() -> SpeechHandle | None:
+    """The reply that this code makes, or that called the tool it runs in; None outside of one."""
+    return agent_activity._SpeechHandleContextVar.get(None)
 
 
 def conversation_of(session: Any) -> list[llm.ChatItem]:

@@ -42,7 +42,7 @@ NOBODY = (
 )
 _remembered: WeakKeyDictionary[Any, "Remembered"] = WeakKeyDictionary()
 _call_ids: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
-"""Session -> the name of its call, from before anything is waited for: sessions of one room begin together."""
+"""Session -> the name of its call, from before anything is waited for: those of a room begin together."""
 _spoken: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 """Agent -> ids of what was said in its sessions that have ended: until 1.8 an agent object keeps it, and
 would show it to the next caller's model."""
@@ -167,6 +167,7 @@ class Remembered:
         """The application knows now who is calling, from a tool that asked for a code, say.
 
         Raises:
+            MemoryFault: the tool was called for somebody who is heard no longer: nobody is confirmed.
             ConfigInvalid: the user id is empty or too long.
         """
         await self._call.confirm(user_id)
@@ -179,11 +180,12 @@ class Remembered:
             ConfigInvalid: the user id is empty or too long, or nobody in particular is calling.
             MemoryFault: they are not linked.
         """
-        await self._shared.memory.links.add(self.user_id, user_id, made_by="caller")
+        caller = self._call.memory_of_turn.caller
+        await self._shared.memory.links.add(caller.user_id, user_id, made_by="caller")
 
     async def recall(self, text: str) -> Recall:
         """What is remembered for these words, within the budget; never raises a memory fault."""
-        return await self.call_memory.recall(text)
+        return await self._call.memory_of_turn.recall(text)
 
     async def note(self, text: str) -> None:
         """Remember something that was not said aloud, such as what a tool found out about the caller.
@@ -191,7 +193,7 @@ class Remembered:
         Raises:
             StoreUnavailable: neither Postgres nor the disk took it.
         """
-        await self.call_memory.record(f"note:{uuid.uuid4().hex}", "user", text)
+        await self._call.memory_of_turn.record(f"note:{uuid.uuid4().hex}", "user", text)
 
     async def flush(self) -> None:
         """Return when every turn said so far is durable."""

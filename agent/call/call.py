@@ -11,19 +11,27 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from livekit.agents import llm
+from livekit.agents import SpeechCreatedEvent, llm
+from livekit.agents.voice import SpeechHandle
 
 from echoic.agent.call.capture import Capture
 from echoic.agent.call.recall_history import RecallHistory
 from echoic.agent.call.turn_log import TurnLog
 from echoic.agent.conversation import said_since
 from echoic.agent.identity.identity import Identified
+from echoic.agent.livekit_api import current_speech
 from echoic.memory.call import CallMemory, start_call
+from echoic.memory.errors import MemoryFault
 from echoic.memory.identity.ids import check_user_id
 from echoic.memory.types import ForgetRequest, Recall
 
 log = logging.getLogger("echoic.call")
+
+
+class CallerGone(MemoryFault):
+    """Somebody else is heard by now: the caller whom this reply is for cannot be confirmed any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +104,27 @@ class Call:
         self._memories: dict[tuple[str, str], CallMemory] = {}
         """By user and by scope."""
         self._memories[self._key(self.identified.user_id)] = call_memory
+        self._speeches: WeakKeyDictionary[SpeechHandle, CallMemory] = WeakKeyDictionary()
+        """Reply -> the memory of whom it is for: its tools may end when somebody else is heard."""
         self._changing: set[asyncio.Task[None]] = set()
 
     @property
     def scope(self) -> str:
         """The agent whose memory is in force: facts of its scope and its turns are seen."""
         return self.call_memory.caller.agent_id
+
+    @property
+    def memory_of_turn(self) -> CallMemory:
+        """In a reply and its tools the memory of whom the reply is for, also when somebody else is heard by
+        now; else the one in force."""
+        speech = current_speech()
+        held = self._speeches.get(speech) if speech is not None else None
+        is_gone = held is not None and held.caller.user_id != self.call_memory.caller.user_id
+        return held if held is not None and is_gone else self.call_memory
+
+    def on_speech(self, event: SpeechCreatedEvent) -> None:
+        """A reply begins: it is for whoever is heard now."""
+        self._speeches[event.speech_handle] = self.call_memory
 
     def enter_scope(self, scope: str) -> None:
         """From now on, and at once, another agent speaks, with a memory of its own of the same person.
@@ -137,14 +160,18 @@ class Call:
         A caller who was proven to be somebody else before counts as another person.
 
         Raises:
+            CallerGone: a tool asks for it that was called for somebody who is heard no longer.
             ConfigInvalid: the user id is empty or too long.
             StoreUnavailable: neither Postgres nor the spool took the words so far; they are tried again with
                 the next turn.
         """
-        await self.switch(
-            Identified(user_id, "application", proven=True, persistent=True),
-            same_person=not self.identified.proven,
-        )
+        if self.memory_of_turn is not self.call_memory:
+            raise CallerGone()
+        confirmed = Identified(user_id, "application", proven=True, persistent=True)
+        before = self.begin_switch(confirmed, same_person=not self.identified.proven)
+        if (speech := current_speech()) is not None:
+            self._speeches[speech] = self.call_memory  # what its tools do from now on, they do for this user
+        await self._finish(before)
 
     async def switch(self, identified: Identified, *, same_person: bool) -> None:
         """From now on, and at once, this is the user.
@@ -181,6 +208,8 @@ class Call:
         if not same_person:
             self.since = datetime.now(UTC)
         self.call_memory = self._memory_of(identified, self.scope)
+        if same_person:
+            self._move_speeches(before_who.user_id)
         if self.capture is not None:
             self.capture.switch_memory(self.call_memory)
         if adopts and identified.persistent:
@@ -223,6 +252,11 @@ class Call:
             await memory.end()
         if self.turn_log is not None:
             self.turn_log.finish()
+
+    def _move_speeches(self, before: str) -> None:
+        for speech, memory in list(self._speeches.items()):
+            if memory.caller.user_id == before:
+                self._speeches[speech] = self.call_memory
 
     def _key(self, user_id: str) -> tuple[str, str]:
         return user_id, self.scope

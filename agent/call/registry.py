@@ -17,6 +17,7 @@ def bind(session: Any, call: Call) -> None:
 def attach(session: Any, call: Call, prefetch: Prefetch | None = None) -> None:
     """As `bind`; the session's words are stored, looked up ahead and logged too."""
     bind(session, call)
+    session.on("speech_created", call.on_speech)
     for listener in (call.capture, prefetch, call.turn_log):
         if listener is not None:
             listener.listen(session)

@@ -261,10 +261,10 @@ async def _by_tool(request: MemoryCommand, context: RunContext) -> str:
     session, call = context.session, call_of(context.session)
     if call is None:
         return answer("no_memory", UNKNOWN)
-    memory, messages = (
-        call.call_memory,
-        _messages(_without_wishes(call.shown(conversation_of(session)), call)),
-    )
+    memory = call.call_memory
+    if call.memory_of_turn is not memory:  # whose wish it was is heard no longer
+        return UNTOUCHED
+    messages = _messages(_without_wishes(call.shown(conversation_of(session)), call))
     used, heard, language = call.recalls.used_before(messages), _request(messages, call), UNKNOWN
     if heard is not None and heard.wish in (request.wish, "nothing"):
         request, language = heard, heard.language

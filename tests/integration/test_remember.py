@@ -4,13 +4,14 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
-from livekit.agents import AgentSession
+from livekit.agents import Agent, AgentSession, RunContext, function_tool, llm
 
 import echoic
+from echoic.agent.identity.identity import Identified, anonymous
 from echoic.memory.service import open_memory
 from tests.embedders import WordEmbedder
 from tests.livekits.scripted import ScriptedLLM
-from tests.remembered import fact, learn
+from tests.remembered import fact, learn, said_of
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def session_of(*replies):
 
 
 async def test_sessions_of_one_room_that_begin_together_are_calls_of_their_own(memory):
-    """LiveKit's own example of several people: `create_task(start_session(participant))` for each who joins."""
+    """LiveKit's own example of several people starts a task for each who joins."""
     await learn(memory, fact("Has a safe with the code Xylquor", "maya"), fact("Has a cat called Tom", "ben"))
     job = SimpleNamespace(metadata="", room=SimpleNamespace(sid="RM_1"))
     ctx = SimpleNamespace(job=job, room=None, is_fake_job=lambda: False)
@@ -40,3 +41,47 @@ async def test_sessions_of_one_room_that_begin_together_are_calls_of_their_own(m
         other = await ben.call_memory.recall("What is the code of my safe?", budget_s=10)
     assert "RM_1" in call_ids and len(set(call_ids)) == 2
     assert "Xylquor" in own.block and "Xylquor" not in other.block
+
+
+class Desk(Agent):
+    """Its application's account service takes a moment."""
+
+    def __init__(self):
+        super().__init__(instructions="Ask for the code.")
+        self.asked, self.answered, self.refused = asyncio.Event(), asyncio.Event(), ""
+
+    @function_tool
+    async def confirm_account(self, context: RunContext) -> str:
+        """The caller names the code that was sent to them."""
+        handle = echoic.memory_of(context.session)
+        self.asked.set()
+        await self.answered.wait()
+        try:
+            await handle.confirm("maya")
+        except echoic.MemoryFault as exc:
+            self.refused = str(exc)
+        await handle.link("maya")
+        await handle.note("The code was right.")
+        return "Confirmed."
+
+
+async def test_a_tool_that_outlives_its_callers_turn_works_for_them_alone(memory):
+    """Whoever is heard by then is not made the one whose code it was, and gets neither link nor note."""
+    call = llm.FunctionToolCall(name="confirm_account", arguments="{}", call_id="c1")
+    desk = Desk()
+    async with session_of(call) as session:
+        handle = await echoic.remember(session, user_id="phone:1", memory=memory)
+        handle._call.identified = Identified("phone:1", "phone", proven=False, persistent=True)
+        await session.start(desk)
+        speech = session.generate_reply(user_input="My code is 4711.")
+        await desk.asked.wait()
+        handle._call.switch_soon(anonymous(), same_person=False)  # as where the link moves
+        session.interrupt(force=True)
+        desk.answered.set()
+        await asyncio.wait_for(speech, 10)
+        async with asyncio.timeout(10):
+            while not await memory.links.read_along("phone:1"):
+                await asyncio.sleep(0.01)
+        assert handle.user_id.startswith("anonymous:")
+    assert "heard" in desk.refused
+    assert "The code was right." in str(await said_of(memory, "phone:1"))
