@@ -107,17 +107,19 @@ class FactStore:
         batch_id: UUID | None = None,
         by_whom: str = LEARNING,
         by: UUID | None = None,
+        said_at: datetime | None = None,
     ) -> bool:
         """End a fact at `at`, in the caller's transaction: it is history from then on.
 
         Args:
             by: the fact that stands in its place.
+            said_at: when that was said, if `at` may be still to come; what ends later than that ends at `at`.
 
         False when it had ended before.
         """
         change = {"valid_until": at.isoformat(), "expiration_date": _last_day(at)}
         args = (connection, user_id, fact_id, change, "ended", batch_id, by_whom)
-        return await _change(*args, live_after=at, by=by)
+        return await _change(*args, live_after=min(at, said_at or at), by=by)
 
     async def confirm(
         self,

@@ -49,8 +49,16 @@ class Confirmation:
 
     fact_id: UUID
     evidence: tuple[Evidence, ...]
+    said_at: datetime
+    """When the end was said; where there is none, the fact."""
     until: datetime | None = None
     """It lasts until then, as they say now."""
+
+    def joined(self, later: "Confirmation") -> "Confirmation":
+        """Both, with the end of whoever named one last."""
+        told = tuple(dict.fromkeys((*self.evidence, *later.evidence)))
+        ends = max((later, self), key=lambda one: (one.until is not None, one.said_at))
+        return replace(ends, evidence=told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,17 +296,16 @@ class _Found:
         return fact.fact_id
 
     def _confirm(self, known: Fact, again: Fact) -> None:
-        until = lasts_until(known, again)
+        told = confirmation(known, again)
         if before := self._new.get(known.fact_id):
-            told = tuple(dict.fromkeys((*before.evidence, *again.evidence)))
+            both = confirmation(before, before).joined(told)
             ids = tuple(dict.fromkeys((*before.turn_ids, *(one.turn_id for one in again.evidence))))
             self._new[known.fact_id] = replace(
-                before, evidence=told, turn_ids=ids, valid_until=until or before.valid_until
+                before, evidence=both.evidence, turn_ids=ids, valid_until=both.until
             )
         else:
-            earlier = self._confirmed.get(known.fact_id, Confirmation(known.fact_id, ()))
-            told = tuple(dict.fromkeys((*earlier.evidence, *again.evidence)))
-            self._confirmed[known.fact_id] = Confirmation(known.fact_id, told, until or earlier.until)
+            earlier = self._confirmed.get(known.fact_id)
+            self._confirmed[known.fact_id] = earlier.joined(told) if earlier else told
 
     def _end(self, known: Fact, at: datetime, said_at: datetime, by: UUID | None) -> None:
         if self._grade != "full":
@@ -315,10 +322,9 @@ def says_same(one: Fact, other: Fact) -> bool:
     return (one.about or CALLER) == (other.about or CALLER) and tokens(one.text) == tokens(other.text)
 
 
-def lasts_until(known: Fact, again: Fact) -> datetime | None:
-    """The later end with which a fact that ends is said again; None: it ends as it did."""
-    ends, now_ends = known.valid_until, again.valid_until
-    return now_ends if ends is not None and now_ends is not None and now_ends > ends else None
+def confirmation(known: Fact, again: Fact) -> Confirmation:
+    """What is known is said again, in those words and with that end."""
+    return Confirmation(known.fact_id, again.evidence, again.said_at, again.valid_until)
 
 
 def _fact(
@@ -371,10 +377,12 @@ def _moment(
 
 
 def _ended_at(operation: Operation, known: Fact, turn: Turn, zone: ZoneInfo) -> datetime:
-    """When the caller says that it ended, or will end; else when they said so: also where the day that they
-    name is the new fact's, or the fact's own, as of a promise or an appointment on Tuesday that is cancelled.
+    """When the caller says that it ended, or will end: of a span its last day. Else when they said so: also
+    where the day that they name is the new fact's, or the fact's own, as of a promise or an appointment on
+    Tuesday that is cancelled.
     """
-    moment = _moment(operation.when.begins, turn, zone)
+    ends = _moment(operation.when.ends, turn, zone, last=True) if operation.kind == "end" else None
+    moment = ends or _moment(operation.when.begins, turn, zone)
     if moment is None or moment <= turn.said_at:
         return moment or turn.said_at
     named = set(tokens(operation.when.words))

@@ -3,7 +3,7 @@ each end."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import numpy as np
@@ -17,7 +17,7 @@ from echoic.memory.text.people import shown
 from echoic.memory.text.words import is_small_talk
 from echoic.memory.types import Fact, Turn
 from echoic.workers.learn.conversation import parts
-from echoic.workers.learn.extractor import Confirmation, Extraction, lasts_until, says_same
+from echoic.workers.learn.extractor import Extraction, confirmation, says_same
 
 MOST = 12
 """Live facts shown to the extractor beside a portion; more distract a small model."""
@@ -67,21 +67,20 @@ async def only_new(
         if twin is None:
             kept.append(place)
         else:
-            confirmed.append(Confirmation(twin.fact_id, fact.evidence, lasts_until(twin, fact)))
+            confirmed.append(confirmation(twin, fact))
     facts = tuple(extraction.facts[place] for place in kept)
     return replace(extraction, facts=facts, confirmed=tuple(confirmed)), vectors[kept]
 
 
 async def in_order(connection: Connection, user_id: str, extraction: Extraction) -> Extraction:
-    """Old words end nothing that was said or edited since: their turns are learned again, or late, or come
-    from an import. What they would have put in its place was so until then."""
+    """Old words end nothing that was said or edited since, and do not say when it ends: their turns are
+    learned again, or late, or come from an import. What they would have put in its place was so until then.
+    """
     endings, until = [], dict[UUID, datetime]()
     for one in extraction.endings:
-        row = await connection.fetchrow(query("stated"), user_id, one.fact_id)
-        if row is None:
+        known, stated_at = await _stated(connection, user_id, one.fact_id)
+        if known is None:
             continue
-        known = fact_from(one.fact_id, row["payload"])
-        stated_at = max(known.said_at, row["stated_at"] or known.said_at)
         if stated_at <= one.said_at:
             endings.append(one)
         elif one.by is not None:
@@ -92,7 +91,20 @@ async def in_order(connection: Connection, user_id: str, extraction: Extraction)
         else fact
         for fact in extraction.facts
     )
-    return replace(extraction, facts=facts, endings=tuple(endings))
+    confirmed = []
+    for again in sorted(extraction.confirmed, key=lambda one: one.said_at):
+        is_old = again.until and (await _stated(connection, user_id, again.fact_id))[1] > again.said_at
+        confirmed.append(replace(again, until=None) if is_old else again)
+    return replace(extraction, facts=facts, endings=tuple(endings), confirmed=tuple(confirmed))
+
+
+async def _stated(connection: Connection, user_id: str, fact_id: UUID) -> tuple[Fact | None, datetime]:
+    """A fact, and when it was last said, said to end, or edited."""
+    row = await connection.fetchrow(query("stated"), user_id, fact_id)
+    if row is None:
+        return None, datetime.max.replace(tzinfo=UTC)
+    known = fact_from(fact_id, row["payload"])
+    return known, max(known.said_at, row["stated_at"] or known.said_at)
 
 
 def _questions(turns: Sequence[Turn]) -> list[tuple[Turn, str]]:

@@ -186,21 +186,23 @@ class Learner:
             new = [labelled(fact, turns) for fact in extraction.facts]
             await facts.add(connection, new, learned.vectors, batch_id=batch.batch_id)
             for one in extraction.endings:
+                ends = (user_id, one.fact_id, one.ended_at)
                 closed += await facts.end(
-                    connection, user_id, one.fact_id, one.ended_at, batch_id=batch.batch_id, by=one.by
+                    connection, *ends, batch_id=batch.batch_id, by=one.by, said_at=one.said_at
                 )
             for again in extraction.confirmed:
                 said = (user_id, again.fact_id, again.evidence)
                 await facts.confirm(connection, *said, batch_id=batch.batch_id, until=again.until)
             await self._file(connection, user_id, batch, learned)
             ended = [one.fact_id for one in extraction.endings]
+            ended += [again.fact_id for again in extraction.confirmed if again.until]
             await graph_ledger.mark_due(connection, user_id, turns[0].agent_id, ended)
             spent = (learned.spent.tokens_in, learned.spent.tokens_out)
             await batches.finish(connection, user_id, batch.batch_id, len(extraction.facts), *spent)
             if extraction.unread:
                 why = next(iter(extraction.unread.values()))
                 await batches.give_up(connection, user_id, list(extraction.unread), why)
-            if extraction.facts or closed:
+            if extraction.facts or ended:
                 await notify(connection, user_id)
         report.dead += bool(extraction.unread)
         report.batches, report.turns = report.batches + 1, report.turns + len(turns)

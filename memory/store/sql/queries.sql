@@ -197,10 +197,13 @@ group by name order by max((payload ->> 'importance')::real) desc nulls last,
     max(payload ->> 'said_at' collate "C") desc nulls last limit $3
 
 -- name: stated
--- A fact, and when it was last said or edited by hand. $2 id
+-- A fact, and when it was last said, said to end, or edited by hand. $2 id
 select payload::text, greatest(
     (select max(said_at) from turns where user_id = $1 and ref = any(sources)),
-    (select max(changed_at) from fact_changes where user_id = $1 and fact_id = $2 and change = 'edited' and undone_at is null)
+    (select max(case when change = 'edited' or batch_id is null then changed_at else (
+        select max(said_at) from batches join turns on turns.user_id = $1 and turn_id = any(turn_ids)
+        where batches.batch_id = fact_changes.batch_id
+    ) end) from fact_changes where user_id = $1 and fact_id = $2 and change in ('edited', 'ended') and undone_at is null)
 ) as stated_at from facts where user_id = $1 and id = $2
 
 -- name: similar_facts
