@@ -279,8 +279,10 @@ async def _are_jobs_taken(settings: MemorySettings) -> bool:
 
 
 async def _model(settings: MemorySettings, label: str, url: str) -> Finding:
+    name = "Language model"
+    label = label.removeprefix(f"{name}: ")
     if not url:
-        return Finding("Language model", "note", label)
+        return Finding(name, "note", label)
     import httpx
 
     key = settings.llm_api_key.get_secret_value()
@@ -289,19 +291,11 @@ async def _model(settings: MemorySettings, label: str, url: str) -> Finding:
             f"{url.rstrip('/')}/models", headers={"Authorization": f"Bearer {key or 'none'}"}
         )
     if answer.status_code in (401, 403):
-        return Finding(
-            "Language model",
-            "broken",
-            f"{label}: the key was refused ({answer.status_code})",
-            "Check OPENAI_API_KEY.",
-        )
+        refused = f"{label}: the key was refused ({answer.status_code})"
+        return Finding(name, "broken", refused, "Check OPENAI_API_KEY.")
     if answer.status_code >= 400:
-        return Finding(
-            "Language model", "note", f"{label}: answers, but does not list its models ({answer.status_code})"
-        )
-    return Finding(
-        "Language model", "ok", f"{label} {await grade_sentence(settings, url, settings.llm_model)}"
-    )
+        return Finding(name, "note", f"{label}: answers, but does not list its models ({answer.status_code})")
+    return Finding(name, "ok", f"{label} {await grade_sentence(settings, url, settings.llm_model)}")
 
 
 async def _spool(settings: MemorySettings) -> Finding:
