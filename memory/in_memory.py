@@ -3,7 +3,7 @@
 What is said is ranked as in Postgres, by words alone. Nothing is learned from it by itself.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -131,6 +131,10 @@ class InMemoryFacts:
         now = self._now()
         mine = [fact for fact in self._rows.facts.values() if fact.user_id == user_id]
         return [fact for fact in mine if include_closed or fact.valid_until is None or fact.valid_until > now]
+
+    async def past(self, user_id: str) -> Sequence[tuple[Fact, int | None]]:
+        """Nothing is archived, and nobody edits."""
+        return []
 
     async def profile(self, caller: Caller, limit: int) -> Facts:
         now = self._now()

@@ -5,13 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import groupby, pairwise
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import MemoryFault
-from echoic.memory.store.database import Connection
-from echoic.memory.store.facts import fact_from
-from echoic.memory.store.queries import query
 from echoic.memory.text.canonical import (
     clauses,
     has,
@@ -26,7 +23,7 @@ from echoic.memory.text.canonical import (
 from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language
 from echoic.memory.text.people import shown
-from echoic.memory.types import Fact, ForgetRequest, Item
+from echoic.memory.types import ForgetRequest, Item
 
 MOST_NAMED = 4
 """Words in what is named; more is a sentence about something else."""
@@ -287,18 +284,9 @@ async def _stored(call: CallMemory) -> list[Item]:
 
 async def _of_the_past(call: CallMemory) -> list[tuple[Item, int | None]]:
     """Facts in the archive, and what facts said before somebody edited them, with the change."""
-    db, caller = call.memory.db, call.caller
-
-    async def read(connection: Connection) -> list[tuple[Fact, int | None]]:
-        archived = await connection.fetch(query("list_archived"), caller.user_id)
-        edited = await connection.fetch(query("earlier_versions"), caller.user_id)
-        return [
-            *((fact_from(row["id"], row["fact"]), None) for row in archived),
-            *((fact_from(uuid4(), row["before"]), row["change_id"]) for row in edited),
-        ]
-
+    caller = call.caller
     return [
         (Item.of_fact(fact, "", fact.importance), change_id)
-        for fact, change_id in await db.run(read)
+        for fact, change_id in await call.memory.facts.past(caller.user_id)
         if fact.user_id in caller.ids and (fact.scope == "user" or fact.agent_id == caller.agent_id)
     ]

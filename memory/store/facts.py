@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from echoic.memory.disk.lines import YEARS
 from echoic.memory.embedding.embedder import Vector
@@ -49,6 +49,19 @@ class FactStore:
         async with self._db.snapshot() as snapshot:
             async for row in snapshot.rows(query("list_facts"), user_id, include_closed, self._now()):
                 yield fact_from(row["id"], row["payload"])
+
+    async def past(self, user_id: str) -> Sequence[tuple[Fact, int | None]]:
+        """Facts in the archive, and what facts said before somebody edited them, with the change."""
+
+        async def read(connection: Connection) -> Sequence[tuple[Fact, int | None]]:
+            archived = await connection.fetch(query("list_archived"), user_id)
+            edited = await connection.fetch(query("earlier_versions"), user_id)
+            return [
+                *((fact_from(row["id"], row["fact"]), None) for row in archived),
+                *((fact_from(uuid4(), row["before"]), row["change_id"]) for row in edited),
+            ]
+
+        return await self._db.run(read)
 
     async def profile(self, caller: Caller, limit: int) -> Facts:
         """The most important live facts that this caller's agent may see."""
