@@ -213,8 +213,7 @@ class Call:
         if self.capture is not None:
             self.capture.switch_memory(self.call_memory)
         if adopts and identified.persistent:
-            self.call_memory.merge_anonymous(before)
-            self._memories.pop(self._key(before_who.user_id))
+            self._adopt(before_who, identified)
         elif same_person and before.paused:
             self.call_memory.pause()
         log.info(
@@ -253,6 +252,11 @@ class Call:
         if self.turn_log is not None:
             self.turn_log.finish()
 
+    def _adopt(self, nobody: Identified, user: Identified) -> None:
+        """What was said to each agent while nobody in particular spoke is what the user said to it."""
+        for scope in [scope for user_id, scope in self._memories if user_id == nobody.user_id]:
+            self._memory_of(user, scope).merge_anonymous(self._memories.pop((nobody.user_id, scope)))
+
     def _move_speeches(self, before: str) -> None:
         for speech, memory in list(self._speeches.items()):
             if memory.caller.user_id == before:
@@ -274,6 +278,9 @@ class Call:
         self._memories[user_id, scope] = opened
         return opened
 
+    def _memories_of(self, user_id: str) -> list[CallMemory]:
+        return [memory for (whose, _), memory in self._memories.items() if whose == user_id]
+
     def _call_id_for(self, user_id: str, scope: str) -> str:
         """The call's own id for the first whose words are kept, one derived from it for each other."""
         taken = {memory.caller.call_id for memory in self._memories.values() if memory.persistent}
@@ -287,8 +294,9 @@ class Call:
             return
         if self.capture is not None:
             await self.capture.switch_memory_and_flush(self.call_memory)
-        if self.call_memory.persistent:
-            await self.call_memory.flush()
+        for memory in self._memories_of(self.identified.user_id):
+            if memory.persistent:
+                await memory.flush()
 
     async def _finish_quietly(self, before: CallMemory | None) -> None:
         try:

@@ -38,10 +38,8 @@ async def memory(memory_settings: MemorySettings) -> AsyncIterator[Memory]:
         yield opened
 
 
-async def call_of(memory: Memory, who: Identified, **options: Any) -> Call:
-    call_memory = await memory.open_call(
-        Caller(who.user_id, "echoic", uuid4().hex), persistent=who.persistent
-    )
+async def call_of(memory: Memory, who: Identified, scope: str = "echoic", **options: Any) -> Call:
+    call_memory = await memory.open_call(Caller(who.user_id, scope, uuid4().hex), persistent=who.persistent)
     return Call(call_memory, who, **options)
 
 
@@ -114,6 +112,21 @@ async def test_words_said_before_the_caller_was_confirmed_become_theirs(memory: 
         "My parrot is called Rio.",
     ]
     assert [turn.position for turn in (await memory.turns.list("maya"))[1:]] == [0, 1, 2]
+
+
+async def test_what_an_anonymous_caller_told_each_agent_becomes_theirs(memory: Memory):
+    """A desk that greets hands over to one that confirms who is calling."""
+    call = await call_of(memory, anonymous(), "front")
+    async with Capture(call.call_memory) as call.capture:
+        said(call.capture, "I am allergic to peanuts.")
+        call.enter_scope("identity")
+        said(call.capture, "I like tea.")
+        await call.confirm("maya")
+        assert sorted(await texts(memory, "maya")) == ["I am allergic to peanuts.", "I like tea."]
+        await call.hang_up()
+    turns = {turn.text: (turn.agent_id, turn.call_id) for turn in await memory.turns.list("maya")}
+    assert [agent_id for agent_id, _ in turns.values()] == ["front", "identity"]
+    assert len({call_id for _, call_id in turns.values()}) == 2
 
 
 async def test_words_before_the_confirmation_are_dropped_if_the_setting_says_so(memory: Memory):
