@@ -154,6 +154,17 @@ class Call:
         """Does the caller not want to be remembered just now?"""
         return self.call_memory.paused
 
+    async def decide(self, memory: CallMemory, *, granted: bool) -> None:
+        """The person whose memory this is says whether to be remembered, by every agent of the call.
+
+        Raises:
+            StoreUnavailable: as `CallMemory.decide`.
+        """
+        theirs = self._memories_of(memory.caller.user_id)
+        told = await asyncio.gather(*(one.decide(granted) for one in theirs), return_exceptions=True)
+        if fault := next(filter(None, told), None):
+            raise fault
+
     async def confirm(self, user_id: str) -> None:
         """The application knows now who the caller is. Returns when what became theirs by that is durable.
 

@@ -287,6 +287,39 @@ async def test_a_pause_outlives_the_confirmation_of_who_paused(memory: Memory):
     assert (await texts(memory, "maya"), await texts(memory, "ben")) == ([], ["I live in Lisbon."])
 
 
+async def test_an_answer_about_being_remembered_is_one_for_every_agent(memory: Memory):
+    """Stopped with the first agent, taken back with the second: what the first is told after that is kept."""
+    call = await call_of(memory, known("maya"), "front")
+    async with Capture(call.call_memory) as call.capture:
+        await call.decide(call.call_memory, granted=False)
+        call.enter_scope("billing")
+        await call.decide(call.call_memory, granted=True)
+        call.enter_scope("front")
+        said(call.capture, "I live in Porto.")
+        await call.capture.drained()
+        await call.hang_up()
+    assert await memory.consents.read("maya") == "on"
+    assert await texts(memory, "maya") == ["I live in Porto."]
+
+
+async def test_a_yes_keeps_what_every_agent_was_told(memory_settings: MemorySettings):
+    """Where nothing is stored before it; the first agent need not ask again."""
+    settings = memory_settings.model_copy(update={"consent": "ask"})
+    async with open_memory(settings) as asking:
+        call = await call_of(asking, known("maya"), "front")
+        async with Capture(call.call_memory) as call.capture:
+            said(call.capture, "I am allergic to peanuts.")
+            await call.capture.drained()
+            call.enter_scope("billing")
+            said(call.capture, "I want to pay.")
+            await call.capture.drained()
+            await call.decide(call.call_memory, granted=True)
+            call.enter_scope("front")
+            assert not call.call_memory.consent_pending
+            await call.hang_up()
+        assert sorted(await texts(asking, "maya")) == ["I am allergic to peanuts.", "I want to pay."]
+
+
 # --- the room, as far as it says who is linked
 
 
