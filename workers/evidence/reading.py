@@ -7,7 +7,7 @@ string, numbers as words of a text. What is no operation is counted and left out
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, get_args
 
 from dateutil.relativedelta import relativedelta
@@ -315,8 +315,8 @@ def _date(value: Any, *, last: bool = False) -> datetime | date | None:
         found = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
         if last and unit:
             found = (found + relativedelta(months=12 if unit == 4 else 1)) - timedelta(days=1)
-        elif isinstance(found, datetime) and found.tzinfo:
-            found = found.astimezone(UTC)  # Postgres reads no offset of a day
+        elif isinstance(found, datetime):
+            found = found.replace(tzinfo=None)  # it is shown the caller's hours, and no zone
     except (ValueError, OverflowError):
         return None
     return found if found.year in YEARS else None

@@ -369,7 +369,7 @@ def _moment(
         return None
     theirs = ZoneInfo(turn.timezone) if turn.timezone else zone
     if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=theirs)
+        return value.replace(tzinfo=theirs)
     try:
         return datetime.combine(value + timedelta(days=last), time(), theirs)
     except OverflowError:
