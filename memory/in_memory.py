@@ -21,6 +21,7 @@ from echoic.memory.service import Memory
 from echoic.memory.store.consent import Consent
 from echoic.memory.store.turns import counted
 from echoic.memory.text.dates.days import asked_days, day_terms
+from echoic.memory.text.dates.last_day import is_due
 from echoic.memory.text.people import shown
 from echoic.memory.text.words import terms
 from echoic.memory.types import FACTS_TIER, Caller, Fact, ForgetRequest, Forgotten, Item, Turn
@@ -139,8 +140,7 @@ class InMemoryFacts:
     async def profile(self, caller: Caller, limit: int) -> Facts:
         now = self._now()
         known = self._rows.facts_of(caller, now)
-        is_due = {fact.fact_id: fact.due is not None and fact.due <= now for fact in known}
-        return sorted(known, key=lambda fact: (not is_due[fact.fact_id], -fact.importance))[:limit]
+        return sorted(known, key=lambda fact: (not is_due(fact, now), -fact.importance))[:limit]
 
     async def names(self, caller: Caller, limit: int) -> tuple[str, ...]:
         known = sorted(self._rows.facts_of(caller, self._now()), key=lambda fact: -fact.importance)

@@ -167,6 +167,7 @@ class Item:
     live."""
     due: datetime | None = None
     """Of a promise: when it is to be kept."""
+    precision: Precision = ""
     quote: str = ""
     """Of a fact: the words that it rests on."""
     about: About | None = None
@@ -201,6 +202,7 @@ class Item:
             turn_ids=fact.turn_ids,
             tier=tier,
             due=fact.due,
+            precision=fact.precision,
             quote=fact.evidence[-1].quote if fact.evidence else "",
             about=fact.about,
         )
@@ -210,7 +212,7 @@ class Item:
         return Item(
             *(self.kind, self.id, self.text, self.said_at, score, self.role, self.interrupted),
             *(self.valid_from, self.valid_until, self.turn_ids, self.tier, self.partly),
-            *(self.due, self.quote, self.about),
+            *(self.due, self.precision, self.quote, self.about),
         )
 
 

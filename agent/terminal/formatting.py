@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from echoic.memory.privacy.changes import Change
+from echoic.memory.text.dates.last_day import due_days, last_day
 from echoic.memory.text.dates.spoken import day, said
 from echoic.memory.text.people import shown
 from echoic.memory.types import CALLER, Fact, Item, Recall, Turn
@@ -86,7 +87,7 @@ async def memories_lines(
             yield "Learned:"
         learned += 1
         about = f", about {fact.about}" if fact.about not in (None, CALLER) else ""
-        due = f", due {day(fact.due, zone)}" if fact.due is not None else ""
+        due = f", due {due_days(fact.due, fact.precision, zone)}" if fact.due is not None else ""
         yield f"  {fact.text} ({fact.topic or 'no topic'}{about}{due}, said {day(fact.said_at, zone)})"
     said, last = 0, deque[Turn](maxlen=TURNS_SHOWN)
     async for turn in turns:
@@ -136,7 +137,7 @@ def _used(used: Sequence[Item]) -> str:
 
 def _when(item: Item, now: datetime, zone: ZoneInfo) -> str:
     """When it was said, and until when it was true."""
-    ended = "" if item.valid_until is None else f", true until {day(item.valid_until, zone)}"
+    ended = "" if item.valid_until is None else f", true until {last_day(item.valid_until, zone)}"
     return said(item.said_at, now, zone) + ended
 
 

@@ -1,6 +1,6 @@
 // One memory as a card, and the form in which it is written.
 
-import { button, day, make, toast } from "./dom.js";
+import { button, day, lastDay, make, toast } from "./dom.js";
 
 export function card(fact, actions) {
   const over = fact.valid_until !== null && new Date(fact.valid_until) <= new Date();
@@ -37,7 +37,7 @@ function about(fact, over) {
     `importance ${Math.round(fact.importance * 100)} %`,
     fact.scope === "agent" && `only for ${fact.agent_id}`,
     fact.valid_from && `since ${day(fact.valid_from)}`,
-    fact.valid_until && `${over ? "until" : "ends"} ${day(fact.valid_until)}`,
+    fact.valid_until && `${over ? "until" : "ends"} ${lastDay(fact.valid_until)}`,
     fact.due && `due ${day(fact.due)}`,
     `told ${day(fact.said_at)}`,
   ].filter(Boolean);

@@ -39,3 +39,5 @@ export function later(act, ms = 200) {
 }
 
 export const day = (text) => new Date(text).toLocaleDateString(undefined, { dateStyle: "medium" });
+// Of what ends at this moment: the day that is its last.
+export const lastDay = (until) => day(new Date(until) - 1);

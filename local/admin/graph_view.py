@@ -14,6 +14,7 @@ from echoic.memory.graph.backend import open_backend
 from echoic.memory.graph.types import Entity, Relation, relation_as_json
 from echoic.memory.review.graph import UserGraph, graphs_of
 from echoic.memory.store.database import Database
+from echoic.memory.text.dates.last_day import last_day
 from echoic.memory.text.dates.spoken import day
 
 COLUMN_CELLS = 40
@@ -110,7 +111,7 @@ def lasted(relation: Relation, zone: ZoneInfo) -> str:
     )
     if relation.valid_until is None:
         return since
-    until = day(relation.valid_until, zone)
+    until = last_day(relation.valid_until, zone)
     return (
         f"{day(relation.valid_from, zone)} to {until}" if relation.valid_from else f"{since}, until {until}"
     )

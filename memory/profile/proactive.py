@@ -9,11 +9,11 @@ from typing import Literal
 
 from echoic.memory.profile.profile import Limits, Slot, read_slots
 from echoic.memory.profile.slots import ProfileSettings, read_profile
-from echoic.memory.recall.recent_turns import BEHIND
 from echoic.memory.service import Memory
 from echoic.memory.store.database import Connection
 from echoic.memory.store.facts import fact_from
 from echoic.memory.store.queries import query
+from echoic.memory.text.dates.last_day import BEHIND, is_due, late_from
 from echoic.memory.types import Caller, Fact
 
 Reason = Literal["overdue", "coming", "unknown"]
@@ -49,7 +49,7 @@ async def proposals(memory: Memory, caller: Caller, limit: int) -> list[Proposal
         whose = (caller.user_id, caller.agent_id)
         rows = await connection.fetch(query("facts_around"), *whose, now, now - BEHIND, now + AHEAD, limit)
         facts = [(fact_from(row["id"], row["payload"]), row["at"]) for row in rows]
-        dated = [_dated(fact, at, now) for fact, at in facts]
+        dated = [_dated(fact, at, now) for fact, at in facts if at > now or is_due(fact, now)]
         overdue = [one for one in reversed(dated) if one.reason == "overdue"]
         coming = [one for one in dated if one.reason == "coming"]
         return [
@@ -62,7 +62,7 @@ async def proposals(memory: Memory, caller: Caller, limit: int) -> list[Proposal
 
 
 def _dated(fact: Fact, at: datetime, now: datetime) -> Proposal:
-    reason: Reason = "overdue" if at <= now else "coming"
+    reason: Reason = "overdue" if late_from(fact.due or at, fact.precision) <= now else "coming"
     return Proposal(reason, fact.topic, fact.sub_topic, fact=fact, at=at)
 
 

@@ -229,6 +229,7 @@ def _merged(first: Item, second: Item) -> Item:
         turn_ids=tuple(dict.fromkeys((*fact.turn_ids, *newer.turn_ids, *older.turn_ids))),
         tier="+".join(dict.fromkeys(f"{fact.tier}+{first.tier}+{second.tier}".split("+"))),
         due=newer.due or older.due,
+        precision=(newer if newer.due else older).precision,
         quote=newer.quote or older.quote,
         about=fuller.about or other.about,
     )

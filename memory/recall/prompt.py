@@ -17,6 +17,7 @@ from echoic.memory.recall.quoting import one_line
 from echoic.memory.store.turns import counted
 from echoic.memory.text import people
 from echoic.memory.text.canonical import is_unspaced
+from echoic.memory.text.dates.last_day import due_days, last_day, late_from
 from echoic.memory.text.dates.spoken import day, said
 from echoic.memory.text.dates.succession import by_date
 from echoic.memory.text.language import languages
@@ -245,10 +246,11 @@ def _dates(item: Item, now: datetime, zone: ZoneInfo) -> Iterator[str]:
     if item.valid_from is not None and not _began_as_said(item, zone):
         yield f"since {day(item.valid_from, zone)}"
     if item.due is not None:
-        yield f"{'due' if item.due > now else 'was due'} {day(item.due, zone)}"
+        is_late = late_from(item.due, item.precision, zone) <= now
+        yield f"{'was due' if is_late else 'due'} {due_days(item.due, item.precision, zone)}"
     if item.valid_until is not None:
         until = "true until" if item.valid_until <= now else "until"
-        yield f"{'partly ' if item.partly else ''}{until} {day(item.valid_until, zone)}"
+        yield f"{'partly ' if item.partly else ''}{until} {last_day(item.valid_until, zone)}"
     yield said(item.said_at, now, zone)
 
 

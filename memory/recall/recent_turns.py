@@ -7,10 +7,11 @@ import math
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 from echoic.memory.recall.fusion import features, joined
+from echoic.memory.text.dates.last_day import is_due
 from echoic.memory.text.dates.words import speaks_of
 from echoic.memory.text.people import shown
 from echoic.memory.text.words import terms
@@ -24,8 +25,6 @@ WEIGHED_BY = "facts"
 """The tier that, when it answers, has weighed the turns and the profile held here."""
 PROFILE_FACTS = 8
 LATE_ITEMS = 60
-BEHIND = timedelta(days=30)
-"""How long a promise is brought up after it was due."""
 MATCHES = 8
 
 
@@ -99,7 +98,7 @@ class RecentTurns:
         """Promises for which the time has come, until the caller's first words of this call are answered."""
         if self._answered:
             return ()
-        return tuple(item for item in self._profile if item.due and now - BEHIND <= item.due <= now)
+        return tuple(item for item in self._profile if is_due(item, now))
 
     @property
     def last_call(self) -> tuple[Item, ...]:

@@ -13,6 +13,7 @@ from echoic.memory.embedding.embedder import Vector
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.store.turns import counted
+from echoic.memory.text.dates.last_day import BEHIND
 from echoic.memory.text.people import shown
 from echoic.memory.text.words import clean
 from echoic.memory.types import About, Caller, Evidence, Fact, FactKind, Precision, Scope
@@ -65,7 +66,8 @@ class FactStore:
 
     async def profile(self, caller: Caller, limit: int) -> Facts:
         """The most important live facts that this caller's agent may see."""
-        args = (caller.ids, caller.agent_id, limit, self._now())
+        now = self._now()
+        args = (caller.ids, caller.agent_id, limit, now, now - BEHIND)
         rows = await self._db.run(lambda connection: connection.fetch(query("profile"), *args))
         return [fact_from(row["id"], row["payload"]) for row in rows]
 
@@ -307,7 +309,7 @@ def _evidence_json(evidence: Sequence[Evidence]) -> list[dict[str, str]]:
 
 
 def _last_day(until: datetime) -> str:
-    """The day before: Mem0 hides a memory after its expiration date."""
+    """The last whole day: Mem0 hides a memory after its expiration date."""
     return (until - timedelta(days=1)).date().isoformat()
 
 

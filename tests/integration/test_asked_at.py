@@ -35,7 +35,7 @@ async def told(memory_settings):
 async def test_a_question_sees_what_was_true_on_its_day(told):
     """Not what was said later; what ended since then still held: years ago, by this machine's clock."""
     asked = [
-        question(4, ("Has a room in Leeds (until 1 Jun 2025",), ("Porto",)),
+        question(4, ("Has a room in Leeds (until 31 May 2025",), ("Porto",)),
         question(9, ("Has a flat in Porto",), ("Has a room",)),
     ]
     april, september = await told.tell("ana", TURNS, asked, TAUGHT)

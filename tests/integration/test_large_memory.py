@@ -54,7 +54,8 @@ async def test_a_call_begins_without_reading_every_fact(memory):
     expected = sorted(range(FACTS), key=lambda number: (-(number % 9), -number))[:8]
     assert [one.text for one in await memory.facts.profile(caller, 8)] == [f"Fact {one}" for one in expected]
     assert len(await memory.facts.names(caller, 40)) == 40
-    args = (["ana"], "echoic", 8, datetime.now(UTC))
+    now = datetime.now(UTC)
+    args = (["ana"], "echoic", 8, now, now - timedelta(days=30))
 
     async def pages(connection):
         (plan,) = await connection.fetchrow(

@@ -135,8 +135,8 @@ def test_how_long_something_was_true():
     zone, later = ZoneInfo("UTC"), datetime(2026, 5, 1, tzinfo=UTC)
     assert lasted(relation("x"), zone) == "said 5 Mar 2026"
     assert lasted(relation("x", valid_from=SAID), zone) == "since 5 Mar 2026"
-    assert lasted(relation("x", valid_from=SAID, valid_until=later), zone) == "5 Mar 2026 to 1 May 2026"
-    assert lasted(relation("x", valid_until=later), zone) == "said 5 Mar 2026, until 1 May 2026"
+    assert lasted(relation("x", valid_from=SAID, valid_until=later), zone) == "5 Mar 2026 to 30 Apr 2026"
+    assert lasted(relation("x", valid_until=later), zone) == "said 5 Mar 2026, until 30 Apr 2026"
 
 
 def test_a_day_is_the_end_of_that_day_there():

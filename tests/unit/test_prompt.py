@@ -67,7 +67,7 @@ def test_validity_is_told():
         valid_from=datetime(2020, 1, 5, tzinfo=UTC),
         valid_until=datetime(2026, 3, 1, tzinfo=UTC),
     )
-    assert "since 5 Jan 2020; true until 1 Mar 2026; said 13 months ago" in block([moved])
+    assert "since 5 Jan 2020; true until 28 Feb 2026; said 13 months ago" in block([moved])
 
 
 def test_newest_first_among_equals_and_better_first_otherwise():

@@ -1,6 +1,6 @@
 // Who and what belongs to one person, as a picture and as a list, on any day.
 
-import { button, day, later, make } from "../dom.js";
+import { button, day, lastDay, later, make } from "../dom.js";
 import { ask, userPath } from "../http.js";
 import { drawing } from "./picture.js";
 
@@ -93,5 +93,5 @@ export function mount(root, { userId }) {
 const words = (name) => name.toLowerCase().replaceAll("_", " ");
 
 function valid({ valid_from: from, valid_until: until }) {
-  return [from && `since ${day(from)}`, until && `until ${day(until)}`].filter(Boolean).join(", ");
+  return [from && `since ${day(from)}`, until && `until ${lastDay(until)}`].filter(Boolean).join(", ");
 }

@@ -101,8 +101,8 @@ class ProposalAnswer:
     """One thing that an agent may bring up."""
 
     reason: Literal["overdue", "coming", "unknown"]
-    """`overdue`: a promise whose day has come; `coming`: something begins or is due soon; `unknown`: a slot
-    of which nothing is known."""
+    """`overdue`: a promise whose last day is over; `coming`: something begins or is due soon, or a promise is
+    due; `unknown`: a slot of which nothing is known."""
     topic: str
     sub_topic: str
     description: str

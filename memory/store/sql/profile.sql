@@ -67,11 +67,11 @@ select id, episode_id, payload from unnest(person_of($1)) as person (user_id) cr
 
 -- name: gist_lines
 -- As `gists`, with what a line shows. $5 since counts from when it was learned, too
-select id, text, about, said_at, valid_from, valid_until, due from unnest(person_of($1)) as person (user_id) cross join lateral (
+select id, text, about, said_at, valid_from, valid_until, due, precision from unnest(person_of($1)) as person (user_id) cross join lateral (
     select ended_at, episode_id, taught.* from episodes cross join lateral (
         select change_id, facts.id, payload ->> 'data' as text, payload -> 'about' as about,
             (payload ->> 'said_at')::timestamptz as said_at,
-            (payload ->> 'valid_from')::timestamptz as valid_from, valid_until, due
+            (payload ->> 'valid_from')::timestamptz as valid_from, valid_until, due, coalesce(payload ->> 'precision', '') as precision
         from fact_changes join facts on facts.id = fact_id and facts.user_id = episodes.user_id
         where fact_changes.user_id = episodes.user_id and batch_id = episode_id and change = 'added' and undone_at is null
             and ($2::text is null or facts.agent_id is null or facts.agent_id = $2)
@@ -130,9 +130,10 @@ select episode_id, agent_id, call_id, began_at, ended_at, tags::text, summary, d
 where user_id = $1 order by ended_at, episode_id
 
 -- name: facts_around
--- Live promises that are due, and facts that begin, soonest first. $2 agent $3 now $4 promises due since $5 anything before $6 how many
+-- Live promises that are due, and facts that begin, soonest first. $2 agent $3 now $4 promises whose last day is since $5 anything before $6 how many
 select id, payload::text, at from (
     select id, payload, due, coalesce(due, (payload ->> 'valid_from')::timestamptz) as at from facts
     where user_id = any(person_of($1)) and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $3)
         and (due is not null or payload ? 'valid_from')
-) dated where at < $5 and (at > $3 or (due is not null and at >= $4)) order by at limit $6
+) dated where at < $5 and (at > $3 or due + case payload ->> 'precision' when 'year' then interval '366 days'
+    when 'month' then interval '31 days' else interval '1 day' end >= $4) order by at limit $6

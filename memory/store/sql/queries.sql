@@ -167,20 +167,22 @@ order by (payload ->> 'said_at')::timestamptz, ref
 
 -- name: profile
 -- The most important live facts that this agent may see; promises that are due come first. $2 agent $3 how many $4 now
--- Each person's are read in the order of facts_by_importance, and no more than are asked for.
+-- $5 not those whose last day is before this. Each person's are read in the order of facts_by_importance, and no more than are asked for.
 select id, payload from (
     select one.* from unnest($1::text[]) as person (id), lateral (
-        select id, payload, true as is_due from facts
+        select id, payload, due from facts
         where user_id = person.id and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $4)
-            and kind = 'promise' and due <= $4
+            and kind = 'promise' and due between $5::timestamptz - interval '366 days' and $4
     ) as one
     union select one.* from unnest($1::text[]) as person (id), lateral (
-        select id, payload, coalesce(due <= $4, false) from facts
+        select id, payload, due from facts
         where user_id = person.id and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $4)
         order by (payload ->> 'importance')::real desc nulls last, (payload ->> 'said_at') collate "C" desc nulls last limit $3
     ) as one
 ) as known
-order by is_due desc, (payload ->> 'importance')::real desc nulls last, (payload ->> 'said_at') collate "C" desc nulls last limit $3
+order by coalesce(due <= $4 and due + case payload ->> 'precision' when 'year' then interval '366 days'
+    when 'month' then interval '31 days' else interval '1 day' end >= $5, false) desc,
+    (payload ->> 'importance')::real desc nulls last, (payload ->> 'said_at') collate "C" desc nulls last limit $3
 
 -- name: names
 -- Names in the live facts that this agent may see, those of the most important facts first. $2 agent $3 how many $4 now $5 most characters
