@@ -141,7 +141,7 @@ class _Night:
 
     async def _plan(self, before: datetime | None) -> Plan:
         rows = await self.connection.fetch(query("facts_to_maintain"), self.user_id)
-        known = [Known(row["ref"], fact_from(row["id"], row["payload"]), row["touched_at"]) for row in rows]
+        known = [Known(row["ref"], fact_from(row["id"], row["payload"]), _touched_at(row)) for row in rows]
         return plan(known, before=before, now=self.now)
 
     async def _carry_out(self, made: Plan) -> None:
@@ -189,3 +189,9 @@ class _Night:
     def _report(self, made: Plan, turns: int, run_id: UUID | None) -> Maintained:
         counts = (len(made.archived), made.merged, len(made.refiled), turns)
         return Maintained(self.user_id, *counts, run_id=run_id)
+
+
+def _touched_at(row: asyncpg.Record) -> datetime | None:
+    """When it was said again as what was merged into it, too."""
+    said = [fact_from(row["id"], one).said_at for one in row["merged"]]
+    return max(said if row["touched_at"] is None else [*said, row["touched_at"]], default=None)

@@ -172,6 +172,17 @@ async def test_a_fact_that_was_merged_outlives_the_call_of_the_other(memory):
     assert [one.fact_id for one in await memory.facts.list("ana")] == [second.fact_id]
 
 
+async def test_a_fact_is_as_young_as_what_was_merged_into_it(memory):
+    """It was said again: a year counts from then, while its twin is in the archive and after."""
+    said = [fact("Is allergic to nuts", said_at=NOW - timedelta(days=age)) for age in (350, 5)]
+    await learn(memory, *said)
+    assert (await maintain(memory, "ana")).merged == 1
+    for days, archived in ((16, 0), (40, 0), (400, 1)):
+        memory.now = lambda days=days: NOW + timedelta(days=days)
+        await purge_archive(memory)
+        assert (await maintain(memory, "ana")).archived == archived
+
+
 async def test_what_is_forgotten_is_gone_from_the_archive_too(memory):
     """By fact, by turn, and the copies that another fact stood for; an undo brings none of it back."""
     (turn,) = await say(memory, "My secret is Rex.")

@@ -14,12 +14,18 @@ order by user_id
 select retention_days from user_settings where user_id = $1
 
 -- name: facts_to_maintain
--- All of them, and when somebody last said one again or changed it.
-select ref, id, payload::text, touched_at from facts left join (
-    select fact_id, max(changed_at) as touched_at from fact_changes
-    where user_id = $1 and change in ('confirmed', 'edited') and undone_at is null and by_whom <> 'maintenance' group by fact_id
-) touched on fact_id = id
-where user_id = $1 order by ref
+-- All of them, when somebody last said one again or changed it, and what each stands for: facts that were merged into it.
+with recursive said_as as (
+    select id as fact_id, id as stands from facts where user_id = $1
+    union select one.id, stands from archived_facts one join said_as on merged_into = fact_id where user_id = $1
+), touched as (
+    select stands, max(changed_at) as touched_at from said_as join fact_changes using (fact_id)
+    where user_id = $1 and change in ('confirmed', 'edited') and undone_at is null and by_whom <> 'maintenance' group by stands
+), merged as (
+    select stands, array_agg(fact::text) as merged from said_as join archived_facts on id = fact_id where user_id = $1 group by stands
+)
+select ref, id, payload::text, touched_at, coalesce(merged, '{}') as merged
+from facts left join touched on touched.stands = id left join merged on merged.stands = id where user_id = $1 order by ref
 
 -- name: old_turns
 -- $2 said before $3 how many
