@@ -14,6 +14,7 @@ from echoic.agent.commands.templates import (
     FORGETTING,
     KEEPING,
     LONGEST_WORDS,
+    acts_in,
     answers_of,
     canonical,
     is_had,
@@ -74,7 +75,7 @@ def parse_memory_command(words: str, *, asked: Asked = "") -> MemoryCommand | No
     if len(words) > LONGEST_CHARS:
         return None
     sentence = canonical(words)
-    if asked and (answer := _answer(sentence, asked)) is not None:
+    if asked and (answer := _answer(words, asked)) is not None:
         return answer
     if sentence.count(" ") > LONGEST_WORDS:
         return None
@@ -121,14 +122,20 @@ def _slots(match: re.Match[str]) -> list[str | None]:
     return [text for number, text in enumerate(match.groups(), 1) if number not in named]
 
 
-def _answer(sentence: str, asked: Asked) -> MemoryCommand | None:
-    """A plain yes or no to a question. Anything in between is neither."""
-    found = [one for code in languages() for one in _answers(sentence, code)]
+def _answer(words: str, asked: Asked) -> MemoryCommand | None:
+    """A plain yes or no to a question. Anything in between is neither, and nor is what asks back."""
+    sentence, asks = canonical(words), _ASKS.search(words)
+    found = [one for code in languages() for one in _answers(sentence, code, asked)]
     if len({kind for kind, _, _ in found}) != 1 or found[0][0] == "doubt":
         return None
     kind, rest, language = min(found, key=lambda one: len(one[1]))
+    wish = _MEANT[asked, kind]
+    if asks and (
+        wish == "confirm_forgetting" or len(canonical(words[: asks.start()])) <= len(sentence) - len(rest)
+    ):
+        return None
     rest = "" if is_small_talk(rest) else " ".join(words_of(rest))
-    return MemoryCommand(_MEANT[asked, kind], rest=rest, language=language)
+    return MemoryCommand(wish, rest=rest, language=language)
 
 
 _MEANT: dict[tuple[Asked, str], CommandName] = {
@@ -139,15 +146,28 @@ _MEANT: dict[tuple[Asked, str], CommandName] = {
 }
 
 
-def _answers(sentence: str, code: str) -> list[tuple[str, str, Language]]:
-    """What it is in one language, and what is said after it: a yes with a condition is a doubt."""
+def _answers(sentence: str, code: str, asked: Asked) -> list[tuple[str, str, Language]]:
+    """What it is in one language, and what is said after it."""
     found = []
     for kind in ("refuse", "agree"):
         if match := answers_of(code, kind).match(sentence):
             rest = sentence[match.end() :]
-            doubted = kind == "agree" and _doubts(code).search(f"{rest} ")
-            found.append(("doubt" if doubted else kind, rest, languages()[code]))
+            found.append((_meant(kind, match[0], rest, code, asked), rest, languages()[code]))
     return found
+
+
+def _meant(kind: str, said: str, rest: str, code: str, asked: Asked) -> str:
+    """The act that a phrase names decides: "remember it" is no yes to "shall I forget it?", and "keep it" one
+    to "may I remember it?". A yes is a doubt with a condition, a no or the other act after it; nothing that
+    refuses deletes."""
+    if kind == "refuse":
+        may_be_kept = asked == "may_remember" and not _doubts(code).search(f"{said}{rest} ")
+        return "agree" if may_be_kept and acts_in(said, code) == {asked} else "refuse"
+    named = acts_in(said, code)
+    refused = any(each == "refuse" for each, _, _ in _answers(rest, code, asked))
+    if _doubts(code).search(f"{rest} ") or refused or acts_in(rest, code) - {asked} or len(named) > 1:
+        return "doubt"
+    return "agree" if named <= {asked} else "refuse"
 
 
 @cache

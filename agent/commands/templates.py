@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 
-from echoic.memory.text.canonical import Joined, tokens, undotted
+from echoic.memory.text.canonical import Joined, stem, tokens, undotted
 from echoic.memory.text.language import fold, languages
 from echoic.memory.text.words import ASKED_AT_ONCE
 
@@ -26,6 +26,20 @@ FORGETTING = ("forget", "wipe")
 """Lists of words for deleting."""
 KEEPING = ("keep_imperative", "keep_infinitive")
 """Lists of words for keeping something in memory."""
+ACTS = {
+    "may_forget": FORGETTING,
+    "may_remember": (
+        *KEEPING,
+        "keep",
+        "keeping",
+        "keep_past",
+        "keep_you",
+        "keep_can",
+        "keep_noun",
+        "keep_words",
+    ),
+}
+"""By what the agent asks, the lists of words for what it would do."""
 LONGEST_WORDS = 40
 """Whoever says more speaks of something else."""
 READ_CHARS = 1_000
@@ -38,6 +52,7 @@ _PAUSE = re.compile(r"([,;:.!?…–—]+(?=\s|$)|[，、；：。！？؟؛،�
 _ENDS = frozenset(".!?…。！？؟।")
 _PARTS = re.compile(r"[()\[\]|,]|\{\w+\}|[^()\[\]|{},]+")
 _NAME = re.compile(r"\{\w+\}")
+_WORD = re.compile(r"[^ ,.-]+")
 _MARKS = {"(": "(?:", ")": ")", "[": "(?:", "]": ")?", "|": "|", ",": " [,.]"}
 _SLOTS = {"what": "((?: [^ ,.*]+){1,10}?)(?: ,)?", "said": "(.+)", "memory": r"(?=.* \*$)"}
 _CAUGHT = ("mine",)
@@ -111,6 +126,27 @@ def answers_of(code: str, which: str) -> re.Pattern[str]:
     breaks = "|".join(re.escape(canonical(" ".join(phrase))) for phrase in language.breaks)
     said, polite = one_of(which, table), one_of("after", table)
     return re.compile(f"(?:{said})(?:{said}|{polite}){{0,4}}(?: [,.]|(?=(?:{breaks or '$'})(?: |$))|$)")
+
+
+def acts_in(sentence: str, code: str) -> set[str]:
+    """Which of `ACTS` the first words of a canonical sentence name in this language, in any form; not to keep
+    something is to forget it."""
+    forms, language = _forms(code), languages()[code]
+    said = " ".join(sentence.split(" ")[:LONGEST_WORDS])
+    said = _WORD.sub(lambda one: forms.get(one[0]) or forms.get(stem(one[0], language), one[0]), said)
+    found = set()
+    for act, names in ACTS.items():
+        if not _words(names, code).isdisjoint(words_of(said)):
+            said, count = _anywhere(names, code).subn("", f"{said} ")
+            found |= {act} if count else set()
+    return found
+
+
+@cache
+def _forms(code: str) -> dict[str, str]:
+    """The words of those lists, each by itself, and the shortest of a stem by that."""
+    words = sorted(set().union(*(_words(names, code) for names in ACTS.values())), key=len, reverse=True)
+    return {**{stem(word, languages()[code]): word for word in words}, **{word: word for word in words}}
 
 
 def one_of(name: str, table: Table) -> str:

@@ -90,11 +90,12 @@ def same(one: str, other: str, language: Language = UNKNOWN) -> bool:
 
 def same_stem(one: str, other: str, language: Language = UNKNOWN) -> bool:
     """Whether two canonical words are equal, or have the same stem in a language whose stems are known."""
-    if one == other:
-        return True
-    if not language.stemmer or one.isdecimal() or other.isdecimal():
-        return False
-    return _stem(language.stemmer, one) == _stem(language.stemmer, other)
+    return one == other or stem(one, language) == stem(other, language)
+
+
+def stem(word: str, language: Language = UNKNOWN) -> str:
+    """What the forms of a canonical word share, in a language whose stems are known; else the word."""
+    return _stem(language.stemmer, word) if language.stemmer and not word.isdecimal() else word
 
 
 def place(phrase: Sequence[str], among: Sequence[str], start: int = 0) -> int:

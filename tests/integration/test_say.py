@@ -167,7 +167,18 @@ async def test_more_than_one_thing_is_read_back_and_goes_at_a_yes(memory):
     assert [fact.text for fact in await memory.facts.list("ana")] == ["Lives in Faro"]
 
 
-@pytest.mark.parametrize("answer", ["No.", "What time is it?", "Yes, but not that he is four."])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "No.",
+        "What time is it?",
+        "Yes, but not that he is four.",
+        "Remember it, please.",
+        "Yes, keep it.",
+        "Yes? Hello?",
+        "Yes, can you repeat that?",
+    ],
+)
 async def test_what_was_read_back_stays_without_a_yes(memory, answer):
     """And a yes to something else, later, is none to this."""
     model = ScriptedLLM("Noted.", "Noted.", "As you like.", "Yes?")

@@ -219,6 +219,52 @@ def test_half_a_yes_erases_nothing(words: str):
     assert told(words, asked="may_forget") is None
 
 
+TO_KEEP = [
+    "Remember that.",
+    "Yes, I want you to remember it.",
+    "Ja, behalte es.",
+    "Запомни.",
+    "기억해 주세요.",
+]
+TO_FORGET = ["Forget that, please.", "Okay, forget it.", "忘了吧。", "忘れてください。", "Unut."]
+ASKING = ["Yes?", "Yes? Hello?", "¿Sí?", "Oui ?", "はい？"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "answers"),
+    [
+        ("may_forget", [*TO_KEEP, "Yes, keep it.", "Sí, déjalo.", "Hatırla.", *ASKING, "Yes, what was it?"]),
+        ("may_remember", [*TO_FORGET, *ASKING]),
+    ],
+)
+def test_no_yes_is_what_names_the_other_act_or_asks_back(asked: str, answers: list[str]):
+    """One list of phrases agrees to both questions; which of them is meant, the act in it tells."""
+    for words in answers:
+        found = told(words, asked=asked)
+        assert found is None or found.wish not in ("confirm_forgetting", "remember_again"), words
+
+
+@pytest.mark.parametrize(
+    ("words", "asked", "wish"),
+    [
+        ("Remember it, please.", "may_forget", "nothing"),
+        ("Forget it.", "may_remember", "stop_remembering"),
+        ("Keep it.", "may_remember", "remember_again"),
+        ("Keep it.", "may_forget", "nothing"),
+        ("Yes, delete it.", "may_forget", "confirm_forgetting"),
+        ("Evet, unut.", "may_forget", "confirm_forgetting"),
+        ("No, don't remember it.", "may_remember", "stop_remembering"),
+        ("No, don't delete it.", "may_forget", "nothing"),
+        ("Kaydetme.", "may_forget", "nothing"),
+        ("Yes, and is it raining?", "may_remember", "remember_again"),
+    ],
+)
+def test_the_act_that_an_answer_names_decides(words: str, asked: str, wish: str):
+    """But nothing that refuses deletes."""
+    found = told(words, asked=asked)
+    assert found is not None and found.wish == wish
+
+
 @pytest.mark.parametrize(
     ("words", "speaks"),
     [
