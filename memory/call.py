@@ -199,7 +199,8 @@ class CallMemory:
         keep = partial(kept_words, role, text, last_said)
         kept = await asyncio.to_thread(keep) if len(text) > LONG_CHARS else keep()
         await self.wait_loaded()
-        if self._pauses.cover(monotonic_of(said_at)) or self._turn_id(item_id) in self.forgotten_ids:
+        is_unwanted = self._policy == "off" or self._pauses.cover(monotonic_of(said_at))
+        if is_unwanted or self._turn_id(item_id) in self.forgotten_ids:
             return None
         if self.persistent:
             await self.flush()

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from echoic.memory.store.facts import MOST_EVIDENCE
+from echoic.memory.text.dates.last_day import late_from
 from echoic.memory.types import Evidence, Fact
 
 BY_WHOM = "maintenance"
@@ -88,7 +89,8 @@ def same_topic(topic: str) -> str:
 
 
 def _is_to_come(fact: Fact, now: datetime) -> bool:
-    return any(when is not None and when > now for when in (fact.due, fact.valid_from))
+    late = fact.due and late_from(fact.due, fact.precision)
+    return any(when is not None and when > now for when in (late, fact.valid_from))
 
 
 def _merges(facts: Iterable[Fact]) -> Iterable[Merge]:

@@ -29,12 +29,15 @@ def test_what_is_older_than_the_limit_is_archived():
 
 
 def test_what_was_said_again_or_is_still_to_come_is_not_too_old():
-    """Confirmed or edited since, a promise that is due, something that begins later."""
+    """Confirmed or edited since, a promise that is due or within its year, something that begins later."""
     again = one(said_at=OLD)
     due = one("Wants a call back", OLD, kind="promise", due=NOW + timedelta(days=1))
+    within = one(
+        "Will visit", OLD, kind="promise", due=datetime(NOW.year, 1, 1, tzinfo=UTC), precision="year"
+    )
     later = one("Moves to Porto", OLD, valid_from=NOW + timedelta(days=9))
     over = one("Wanted a call back", OLD, kind="promise", due=OLD)
-    made = planned(again, due, later, over, before=LIMIT, touched={again.fact_id: YOUNG})
+    made = planned(again, due, within, later, over, before=LIMIT, touched={again.fact_id: YOUNG})
     assert made.archived == [over.fact_id]
 
 
