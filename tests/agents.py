@@ -43,6 +43,9 @@ class _Memory:
     recaller: Any = field(default_factory=lambda: SimpleNamespace(breakers={}))
     recorder: Any = field(default_factory=lambda: SimpleNamespace(watchers=[]))
 
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
 
 @dataclass
 class FakeCallMemory:

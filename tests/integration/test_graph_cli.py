@@ -121,7 +121,7 @@ def test_as_it_was_then(folder):
     assert texts(echoic(folder, "--user", "ana", "--at", "2020-01-01", "--json")) == set()
     table = echoic(folder, "--user", "ana", "--at", "2026-01-31").stdout
     assert (
-        "as it was on 31 Jan 2026" in table and "10 Jan 2024 to 1 Feb 2026" in table and "Lisbon" not in table
+        "as it was on 31 Jan 2026" in table and "10 Jan 2024 to 31 Jan 2026" in table and "Lisbon" not in table
     )
 
 
