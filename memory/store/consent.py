@@ -15,16 +15,17 @@ Policy = Literal["on", "ask", "off"]
 
 
 class ConsentStore:
-    """The last answer of every person, kept by hash.
+    """The answers of every person, kept by hash.
 
-    The database itself refuses turns said after a "no", and does not learn.
+    The database itself refuses turns that were said after a "no" and before the next "yes", whenever they
+    come, and does not learn after a "no".
     """
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     async def read(self, user_id: str) -> Consent:
-        """What this person has said.
+        """What this person has said last.
 
         Raises:
             StoreUnavailable: Postgres did not answer.

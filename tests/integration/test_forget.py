@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -358,17 +359,21 @@ async def test_without_postgres_it_is_gone_from_this_process_and_said_so(memory,
 
 
 async def test_erasing_and_exporting_a_person_includes_what_they_asked(memory):
-    """A "yes" goes with the person; a "no" outlives them as a hash, and still holds."""
+    """Their answers go with the person; a "no" that was the last outlives them as a hash, and still holds."""
     for answer, left in ((True, "unknown"), (False, "off")):
         call = await a_call(memory)
         turns = await say(call, DOG)
         await forget(call, ForgetRequest(frozenset(turns)))
-        await call.decide(granted=answer)
+        for granted in (not answer, answer):
+            await call.decide(granted=granted)
         exported = await export_user(memory, "ana")
-        assert [one["granted"] for one in exported["consents"]] == [answer] and exported["forgotten"]
+        assert [one["granted"] for one in exported["consents"]] == [not answer, answer]
+        assert exported["forgotten"]
         await call.end()
         await erase_user(memory, "ana")
         assert await memory.consents.read("ana") == left
+        kept = await memory.db.run(lambda c: c.fetchval("select count(*) from consents"))
+        assert kept == (left == "off")
         assert await memory.db.run(lambda c: c.fetchval("select count(*) from forgotten")) == 0
 
 
@@ -394,6 +399,23 @@ async def test_stop_counts_at_once_everywhere(memory, memory_settings):
     await say(later, "I like tea.")
     await learn(memory)
     assert await known(memory) == ([TOWN, "I like tea."], [f"Said: {TOWN}", "Said: I like tea."])
+
+
+@pytest.mark.parametrize("later", [["on"], ["off"], ["on", "off"], ["off", "on"]], ids=" ".join)
+async def test_what_was_said_after_a_no_stays_away_whenever_it_comes(memory, later):
+    """It waited on the disk of a host without Postgres while they answered again, under another id."""
+    await memory.links.add("ana", "web", made_by="a test")
+    answers = ["off", *later]
+    said = {"before": datetime.now(UTC)}
+    for number, answer in enumerate(answers):
+        await memory.consents.write(("ana", "web")[number % 2], answer)
+        said[f"{number} {answer}"] = datetime.now(UTC)
+        await asyncio.sleep(0.01)
+    for position, (text, at) in enumerate(said.items()):
+        await memory.spool.append(Turn(uuid4(), "ana", "echoic", "c", position, "user", text, at))
+    memory.recorder.replay_soon()
+    await memory.recorder._replaying
+    assert (await known(memory))[0] == [text for text in said if not text.endswith("off")]
 
 
 async def test_stop_reaches_a_batch_that_is_being_learned(memory):

@@ -39,7 +39,7 @@ with kept as (
         select from undone_calls where user_id = $1 and call_id = $3 and undone_at >= $14
     ) as undone) call
     where not exists (select from erasures where user_hash = user_hash($1) and erased_at >= $14)
-        and coalesce(refused_at($1) > $14, true)
+        and not had_refused($1, $14)
         and not exists (select from forgotten where id = $4)
     on conflict (turn_id) do nothing
     returning ref
@@ -391,7 +391,7 @@ select batch_id, kind, agent_id, turn_ids, state, starts, failures, error, facts
     tokens_in, tokens_out from batches where user_id = $1 order by created_at
 
 -- name: export_consent
-select granted, given_at from consents where user_hash = user_hash($1)
+select granted, given_at from consents where user_hash = user_hash($1) order by given_at
 
 -- name: export_forgotten
 select id, forgotten_at from forgotten where user_id = $1 order by forgotten_at, id
@@ -572,11 +572,12 @@ order by given_at desc limit 1
 -- name: write_consent
 -- $2 granted. clock_timestamp: what was said before this moment was said under the answer before
 insert into consents (user_hash, granted, given_at) values (user_hash($1), $2, clock_timestamp())
-on conflict (user_hash) do update set granted = excluded.granted, given_at = excluded.given_at
+on conflict (user_hash, given_at) do update set granted = excluded.granted
 
 -- name: withdraw_consent
--- A "yes" goes with the person; a "no" stays, as a hash.
-delete from consents where user_hash = user_hash($1) and granted
+-- What they answered goes with the person; a "no" that was their last word stays, as a hash.
+delete from consents one where user_hash = user_hash($1)
+    and (granted or exists (select from consents later where later.user_hash = one.user_hash and later.given_at > one.given_at))
 
 -- name: facts_learned_from
 -- With all the turns they came from. $2 turn ids
