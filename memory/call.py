@@ -6,7 +6,6 @@ import time
 from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -24,9 +23,6 @@ from echoic.memory.types import Caller, Recall, Role, Turn
 
 log = logging.getLogger("echoic.memory")
 T = TypeVar("T")
-
-LONG_CHARS = 2_000
-"""Of a text whose words are looked at in a thread: 20,000 characters of new words take 0.2 s."""
 
 
 @dataclass(slots=True, eq=False)
@@ -196,8 +192,7 @@ class CallMemory:
         """
         said_at = said_at or datetime.now(UTC)
         last_said = self._last_said if self.memory.settings.mask_secrets else None
-        keep = partial(kept_words, role, text, last_said)
-        kept = await asyncio.to_thread(keep) if len(text) > LONG_CHARS else keep()
+        kept = await kept_words(role, text, last_said)
         await self.wait_loaded()
         is_unwanted = self._policy == "off" or self._pauses.cover(monotonic_of(said_at))
         if is_unwanted or self._turn_id(item_id) in self.forgotten_ids:
@@ -296,9 +291,7 @@ class CallMemory:
         self._taken_back += 1
         self.forgotten_ids.update(ids)
         self.recent.remove(ids)
-        self._unrecorded = {
-            item_id: turn for item_id, turn in self._unrecorded.items() if turn.turn_id not in ids
-        }
+        self._unrecorded = {key: one for key, one in self._unrecorded.items() if one.turn_id not in ids}
         for before in self._adopted:
             before.forget_items(ids)
 
@@ -333,8 +326,12 @@ class CallMemory:
         """False: it is void, and kept nowhere."""
         try:
             recorded = await self.memory.recorder.record(turn)
-        except TurnVoid:
-            self.forget_items([turn.turn_id])
+        except TurnVoid as void:
+            self._unrecorded.pop(item_id, None)
+            self.recent.leave_out(turn.turn_id)
+            self.memory.search.leave_out(self.caller, turn.turn_id)
+            if not void.refused:  # what is refused is still answered in this call
+                self.forget_items([turn.turn_id])
             return False
         self._unrecorded.pop(item_id, None)
         if recorded:

@@ -25,7 +25,12 @@ class StoreRefused(MemoryFault):
 
 
 class TurnVoid(MemoryFault):
-    """These words are kept nowhere: their person was erased, or had said no, after they were said."""
+    """These words are kept nowhere: their person was erased after they were said, or had said no before."""
+
+    def __init__(self, message: str | None = None, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
+        """They are void because of a no alone: nothing was erased or forgotten."""
 
 
 class ModelUnavailable(MemoryFault):

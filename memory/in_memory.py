@@ -222,6 +222,9 @@ class InMemoryTier:
     def forget_items(self, user_id: str, ids: Collection[UUID]) -> None:
         """The rows are gone already."""
 
+    def leave_out(self, caller: Caller, turn_id: UUID) -> None:
+        """Only what is kept has a row."""
+
     def drop(self, caller: Caller) -> None:
         """Nothing is held for a call."""
 

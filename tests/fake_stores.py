@@ -31,6 +31,9 @@ class FakeTurns:
     async def stands(self, turn: Turn) -> bool:
         return turn.turn_id in self.rows
 
+    async def was_refused(self, turn: Turn) -> bool:
+        return False
+
     async def takes_others(self, user_id: str) -> bool:
         if self.down or self.hung:
             raise StoreUnavailable()

@@ -150,10 +150,12 @@ class HybridSearch:
         Postgres."""
         for hold in self._holds.values():
             if user_id in hold.caller.ids:
-                self._let_go(hold)
-                for turn_id in ids:
-                    hold.said.pop(turn_id, None)
-                    hold.vectors.pop(turn_id, None)
+                self._leave_out(hold, ids)
+
+    def leave_out(self, caller: Caller, turn_id: UUID) -> None:
+        """A turn of the caller's call that was added, and is kept nowhere."""
+        if (hold := self._holds.get(caller.key)) is not None:
+            self._leave_out(hold, [turn_id])
 
     def drop(self, caller: Caller) -> None:
         """Their call ended."""
@@ -176,6 +178,12 @@ class HybridSearch:
 
     def _fresh(self, hold: Hold) -> bool:
         return hold.memory is not None and hold.version == self._versions.of(hold.caller)
+
+    def _leave_out(self, hold: Hold, ids: Collection[UUID]) -> None:
+        self._let_go(hold)
+        for turn_id in ids:
+            hold.said.pop(turn_id, None)
+            hold.vectors.pop(turn_id, None)
 
     def _let_go(self, hold: Hold) -> None:
         hold.memory = hold.version = None

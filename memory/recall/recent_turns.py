@@ -84,6 +84,11 @@ class RecentTurns:
         self._now = deque(_without(ids, self._now), maxlen=TURNS_NOW)
         self._late = deque(_without(ids, self._late), maxlen=LATE_ITEMS)
 
+    def leave_out(self, turn_id: UUID) -> None:
+        """A turn of this call that is kept nowhere."""
+        self._now = deque((item for item in self._now if item.id != turn_id), maxlen=TURNS_NOW)
+        self._late = deque((item for item in self._late if item.id != turn_id), maxlen=LATE_ITEMS)
+
     @property
     def now(self) -> tuple[Item, ...]:
         """The turns of this call, oldest first."""

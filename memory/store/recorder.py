@@ -69,7 +69,7 @@ class Recorder:
 
         Raises:
             StoreUnavailable: neither Postgres nor the spool could take it.
-            TurnVoid: its person was erased, or had said no, after it was said: it is kept nowhere.
+            TurnVoid: its person was erased since, or had said no: it is kept nowhere.
         """
         turn = self._clock.timed(turn)
         async with self._one_at_a_time:
@@ -131,13 +131,14 @@ class Recorder:
     async def _committed(self, turn: Turn) -> bool:
         try:
             kept = await self._turns.record(turn, timeout_s=PATIENCE_S) or await self._turns.stands(turn)
+            refused = not kept and await self._turns.was_refused(turn)
         except Exception as exc:  # whatever the store says, the turn is kept
             self.is_away = isinstance(exc, StoreUnavailable)
             log.warning("turn.spooled", extra={"turn_id": str(turn.turn_id), "error": type(exc).__name__})
             return False
         if not kept:
             self._tell(turn, "void")
-            raise TurnVoid
+            raise TurnVoid(refused=refused)
         return True
 
     async def _embed(self, turn: Turn, after_s: float = 0.0) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from livekit.agents import Agent, AgentSession, llm
+from livekit.agents import Agent, AgentSession, function_tool, llm
 
 from echoic.agent.assistant import Remembers
 from echoic.agent.call.call import Call
@@ -17,6 +17,7 @@ from echoic.memory.errors import StoreUnavailable
 from echoic.memory.privacy.forget import forget
 from echoic.memory.recall.prompt import NOTHING_DELETED
 from echoic.memory.service import Memory, open_memory
+from echoic.memory.settings.personal import PersonalStore
 from echoic.memory.text.language import languages
 from echoic.memory.types import Caller, Fact
 from echoic.workers.learn.learner import Learner, LearnReport
@@ -66,6 +67,7 @@ async def talk(
     model_calls_tools: bool = False,
     persistent: bool = True,
     user_id: str = "ana",
+    agent: Agent | None = None,
 ):
     async with AsyncExitStack() as opened:
         caller = Caller(user_id, "echoic", uuid4().hex)
@@ -73,7 +75,7 @@ async def talk(
         call.capture = await opened.enter_async_context(Capture(call.call_memory))
         session = await opened.enter_async_context(text_session(model or QuoteLLM(), call=call))
         call.capture.listen(session)
-        await session.start(Kind(instructions="Be kind."), record=False)
+        await session.start(agent or Kind(instructions="Be kind."), record=False)
         yield Talk(session, call, model or QuoteLLM())
         await call.hang_up()
 
@@ -319,6 +321,43 @@ async def test_stop_and_again(memory):
         and "Tom" not in text
         and ENGLISH["stopped"] not in text
     )
+
+
+class Desk(Kind):
+    """An agent whose tool takes until the caller's words are known to be kept nowhere."""
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__(instructions="Be kind.")
+        self._void = asyncio.Event()
+        memory.recorder.watchers.append(lambda turn, stored: stored == "void" and self._void.set())
+
+    @function_tool
+    async def free_tables(self) -> str:
+        """Which tables are free."""
+        await self._void.wait()
+        return "Table 7."
+
+
+@pytest.mark.parametrize("where", ["page", "call"])
+async def test_turned_off_elsewhere_the_call_itself_goes_on(memory, where):
+    """What is said from then on is kept nowhere, and the model is shown it all the same: to answer it, in the
+    next step of a tool, and later."""
+    model = ScriptedLLM("Hello.", tool("free_tables"), "Table 7. Which town?", "Booked.")
+    async with talk(memory, model, agent=Desk(memory)) as say:
+        await say("Good day to you.")
+        if where == "page":
+            store = PersonalStore(memory.db)
+            await store.change("ana", {"memory": False}, version=(await store.read("ana")).version)
+        else:
+            await memory.consents.write("ana", "off")
+        await say("Which table is free for four?")
+        answered = model.texts()
+        await say("In Porto, please.")
+        later, known = model.texts(), say.call.call_memory.recent.now
+    assert "Which table is free for four?" in "\n".join(answered)
+    for words in ("Which table is free for four?", "Which town?", "In Porto, please."):
+        assert words in "\n".join(later)
+    assert "four" not in str((known, await stored(memory))) and "Good day" in str(known)
 
 
 async def test_what_do_you_know(memory):

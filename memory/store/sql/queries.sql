@@ -18,6 +18,11 @@ select pg_notify('echoic_memory', json_build_object('user', user_hash($1), 'call
 -- Was this person erased after these words were said?
 select exists (select from erasures where user_hash = user_hash($1) and erased_at >= $2)
 
+-- name: was_refused
+-- Had this person said no when this was heard? Erased or forgotten since, it is gone. $2 heard $3 turn id
+select had_refused($1, $2) and not exists (select from erasures where user_hash = user_hash($1) and erased_at >= $2)
+    and not exists (select from forgotten where id = $3)
+
 -- name: erased_at
 select erased_at from erasures where user_hash = user_hash($1)
 
