@@ -60,6 +60,27 @@ def kinds(events):
     return [kind for kind, _ in events]
 
 
+async def unlink_while_followed(memory, told):
+    """Whose events are told first before and after a link is taken back: `told` reads one event's user."""
+    await say(memory, "My boat is called Ada.", user_id="web")
+    before = {await told(), await told()}  # captured, and queued to be learned
+    await memory.links.remove("phone:1", "web")
+    await say(memory, "I see my doctor on Friday.", user_id="web")
+    await say(memory, "I am on the phone.", user_id="phone:1")
+    return before, await told()
+
+
+async def test_a_link_taken_back_ends_what_a_running_stream_tells(served, address):
+    """Nothing more of the other id; the own one goes on."""
+    await served.memory.links.add("phone:1", "web", made_by="a test")
+    async with following(served, address, "/v1/users/phone:1/events", "user", "phone:1") as reader:
+
+        async def told():
+            return (await reader.next())[0][1]["user_id"]
+
+        assert await unlink_while_followed(served.memory, told) == ({"web"}, "phone:1")
+
+
 async def test_what_happens_is_told_in_order(served, address):
     """Turns, learning, facts, forgetting, erasure: from whatever process, and without a word of it."""
     memory = served.memory

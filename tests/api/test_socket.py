@@ -16,6 +16,7 @@ from echoic.api.config import load_api_settings
 from echoic.api.routes.live import events as stream
 from echoic.api.routes.live import socket as route
 from echoic.memory.privacy.erase import erase_user
+from tests.api.test_events import unlink_while_followed
 from tests.remembered import fact, learn, say
 
 
@@ -47,6 +48,17 @@ async def refusal(address, path, hello):
             await read(socket)
         assert said["event"] == "refused" and said["detail"]
         return closed.value.rcvd.code, closed.value.rcvd.reason
+
+
+async def test_a_link_taken_back_ends_what_a_running_socket_tells(served, address):
+    """As of a stream."""
+    await served.memory.links.add("phone:1", "web", made_by="a test")
+    async with following(served, address, "/v1/users/phone:1/socket", "user", "phone:1") as socket:
+
+        async def told():
+            return (await read(socket))["data"]["user_id"]
+
+        assert await unlink_while_followed(served.memory, told) == ({"web"}, "phone:1")
 
 
 async def test_what_happens_is_told_and_goes_on_after_a_cut(served, address):

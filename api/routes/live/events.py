@@ -49,7 +49,7 @@ async def follow_user(
     user_id: UserId, who: ReadsUnwalled, mind: Mind, request: Request, last_event_id: LastId = None
 ) -> StreamingResponse:
     """What happens in one person's memory: turns, learning, facts, erasure. Ids and counts, no words."""
-    return await _streamed(request, mind, await hashes_of(mind.db, user_id), last_event_id)
+    return await _streamed(request, mind, user_id, last_event_id)
 
 
 @router.get("/events", response_class=StreamingResponse)
@@ -61,22 +61,24 @@ async def follow_all(
 
 
 async def happenings(
-    state: State, mind: Memory, hashes: Hashes | None, place: Place, valid: Callable[[], Awaitable[bool]]
+    state: State, mind: Memory, user_id: str | None, place: Place, valid: Callable[[], Awaitable[bool]]
 ) -> AsyncGenerator[Event | None]:
     """Every event after a place, and None at each heartbeat; it ends when `valid` says no.
 
     Args:
         state: the app's, with its feed.
-        hashes: whose events; None: everybody's.
+        user_id: whose events, under all ids that are linked with this one; None: everybody's.
         valid: asked at each heartbeat, also while events come.
     """
+    hashes = None if user_id is None else await hashes_of(mind.db, user_id)
     queue: asyncio.Queue[Event] = asyncio.Queue(QUEUED)
     feed: EventFeed = state.feed
     leave = await feed.subscribe(lambda event: _put(queue, event, hashes))
     try:
         async for event in _missed(mind, place, hashes):
             place = event.place
-            yield event
+            if await _is_theirs(mind, event, user_id, hashes):
+                yield event
         asked = time.monotonic()
         while not queue.full():
             left_s = asked + HEARTBEAT_S - time.monotonic()
@@ -89,7 +91,7 @@ async def happenings(
             with suppress(TimeoutError):
                 async with asyncio.timeout(left_s):
                     event = await queue.get()
-                if order(event.place) > order(place):
+                if order(event.place) > order(place) and await _is_theirs(mind, event, user_id, hashes):
                     yield event
     finally:
         leave()
@@ -129,9 +131,9 @@ def told(event: Event) -> dict[str, Any]:
 
 
 async def _streamed(
-    request: Request, mind: Memory, hashes: Hashes | None, last_id: str | None
+    request: Request, mind: Memory, user_id: str | None, last_id: str | None
 ) -> StreamingResponse:
-    lines = _lines(request, mind, hashes, place_of(last_id))
+    lines = _lines(request, mind, user_id, place_of(last_id))
     streams = free_stream(request.app.state)
     await streams.acquire()  # at once: it is free
     return _Stream(lines, streams)
@@ -152,16 +154,24 @@ class _Stream(StreamingResponse):
 
 
 async def _lines(
-    request: Request, mind: Memory, hashes: Hashes | None, place: Place | None
+    request: Request, mind: Memory, user_id: str | None, place: Place | None
 ) -> AsyncIterator[str]:
     gate: Gate = request.app.state.gate
     key = request.headers.get("authorization")
     place = place or await last_place(mind.db)
     yield f": you hear what happens from now on\nid: {place[0]}-{place[1]}\n\n"
-    events = happenings(request.app.state, mind, hashes, place, lambda: gate.still_admits(key))
+    events = happenings(request.app.state, mind, user_id, place, lambda: gate.still_admits(key))
     async with aclosing(events):
         async for event in events:
             yield ": still here\n\n" if event is None else _written(event)
+
+
+async def _is_theirs(mind: Memory, event: Event, user_id: str | None, hashes: Hashes | None) -> bool:
+    """Links are looked up anew: one that was taken back since the stream began shows nothing of the other id,
+    however the event came."""
+    if user_id is None or hashes is None or len(hashes) == 1:
+        return True
+    return event.user_hash in await hashes_of(mind.db, user_id)
 
 
 async def _missed(mind: Memory, place: Place, hashes: Hashes | None) -> AsyncIterator[Event]:

@@ -15,7 +15,7 @@ from echoic.api.problems import Problem, of_fault
 from echoic.api.routes.live.events import free_stream, happenings, place_of, told
 from echoic.memory.errors import MemoryFault
 from echoic.memory.identity.ids import check_user_id
-from echoic.memory.review.events import hashes_of, last_place
+from echoic.memory.review.events import last_place
 from echoic.memory.service import Memory
 
 router = APIRouter()
@@ -105,10 +105,9 @@ async def _send(socket: WebSocket, hello: Hello, user_id: str | None) -> None:
     mind: Memory = socket.app.state.memory
     gate: Gate = socket.app.state.gate
     place = place_of(hello.last_event_id) or await last_place(mind.db)
-    hashes = None if user_id is None else await hashes_of(mind.db, user_id)
     await socket.send_json({"event": "stream.began", "id": f"{place[0]}-{place[1]}"})
     key = None if hello.key is None else f"Bearer {hello.key}"
-    events = happenings(socket.app.state, mind, hashes, place, lambda: gate.still_admits(key))
+    events = happenings(socket.app.state, mind, user_id, place, lambda: gate.still_admits(key))
     async with aclosing(events):
         async for event in events:
             if event is not None:  # the server's own pings keep a silent socket open
