@@ -48,14 +48,14 @@ async def reembed(db: Database, embedder: Embedder, on_progress: Progress = lamb
         ModelUnavailable: the embedding endpoint does not answer; run it again, or leave it to the worker.
     """
     await _take_over(db, embedder)
-    done, total = 0, await db.run(left_to_refill)
+    done, total = 0, await db.run(left_to_refill, timeout_s=REFILL_LIMIT_S)
     on_progress(done, total)
     while True:
         count = await refill(db, embedder)
         done += count
         on_progress(done, max(done, total))
         if not count:
-            if not await db.run(left_to_refill):
+            if not await db.run(left_to_refill, timeout_s=REFILL_LIMIT_S):
                 return done
             await asyncio.sleep(ANOTHER_S)
 
@@ -161,7 +161,8 @@ def _text(row: asyncpg.Record) -> str:
 
 
 async def left_to_refill(connection: Connection) -> int:
-    """How many texts have no numbers yet of a model that is there."""
-    if await connection.fetchval(query("setting"), "refilled_to") is None:
-        return 0
-    return int(await connection.fetchval(query("count_to_refill"), e5.installed()))
+    """How many texts have no numbers yet of a model that is there; of millions it takes a while."""
+    at = await connection.fetchval(query("setting"), "refilled_to")
+    return (
+        0 if at is None else int(await connection.fetchval(query("count_to_refill"), int(at), e5.installed()))
+    )

@@ -99,6 +99,21 @@ async def test_nothing_to_do_is_nothing_done(db):
     assert OLD.batches == batches
 
 
+async def test_what_is_left_is_counted_however_long_that_takes(filled):
+    """Of a large database longer than a lookup may take: it is run again, and does the rest."""
+    slow = """
+        create or replace function is_unfilled(vector halfvec, e5 boolean) returns boolean language plpgsql as
+        $$ begin perform pg_sleep(0.1); return vector is null; end $$;
+        insert into settings values ('embedding', 'old:64'), ('refilled_to', '0')
+        on conflict (key) do update set value = excluded.value"""
+    database = Database(filled.database_url.get_secret_value(), timeout_s=1)
+    try:
+        await database.run(lambda connection: connection.execute(slow))
+        assert await reembed(database, OLD) == 1
+    finally:
+        await database.close()
+
+
 async def test_killed_it_leaves_the_rest_to_the_worker(db, filled, monkeypatch):
     """The endpoint goes after two batches: the new model starts and finds the rest by words, the old one is
     refused, and the worker goes on where it stood, facts first."""

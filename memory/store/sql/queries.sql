@@ -429,15 +429,18 @@ on conflict do nothing
 -- Those without numbers of a model that is there: what was said or edited since has them. Facts first, which learning compares with;
 -- turns that were refused are the sweeper's.
 -- $1 the last place that is done $2 whether E5 is there $3 how many
-select ref as place, ref, payload ->> 'data' as text, payload -> 'about' as about, false as is_turn from facts join fact_index using (ref)
-where ref > $1 and is_unfilled(fact_index.vector, $2)
-union all select ref + (1::bigint << 62), ref, text, null, true from turns join turn_index using (ref)
-where ref + (1::bigint << 62) > $1 and is_unfilled(vector, $2) and refused = 0
-order by place limit $3
+(
+    select ref as place, ref, payload ->> 'data' as text, payload -> 'about' as about, false as is_turn
+    from facts join fact_index using (ref) where ref > $1 and is_unfilled(fact_index.vector, $2) order by ref limit $3
+) union all (
+    select ref + (1::bigint << 62), ref, text, null, true from turns join turn_index using (ref)
+    where ref > $1 - (1::bigint << 62) and is_unfilled(vector, $2) and refused = 0 order by ref limit $3
+) order by place limit $3
 
 -- name: count_to_refill
-select (select count(*) from turn_index where is_unfilled(vector, $1) and refused = 0)
-    + (select count(*) from fact_index where is_unfilled(vector, $1))
+-- $1 the last place that is done $2 whether E5 is there
+select (select count(*) from turn_index where ref > $1 - (1::bigint << 62) and is_unfilled(vector, $2) and refused = 0)
+    + (select count(*) from fact_index where ref > $1 and is_unfilled(vector, $2))
 
 -- name: refill_turn
 -- Whoever edited it meanwhile has embedded other words.
