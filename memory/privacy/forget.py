@@ -18,6 +18,11 @@ from echoic.memory.text.people import shown
 from echoic.memory.text.words import terms
 from echoic.memory.types import Caller, ForgetRequest, Forgotten, Item
 
+FEW = 100
+"""Turns and facts that go under the limit of every store operation: somebody waits for the answer."""
+MANY_LIMIT_S = 120.0
+"""Of more: what was named for years goes all at once, or not at all."""
+
 
 async def forget(call: CallMemory, wanted: ForgetRequest) -> Forgotten:
     """Forget, in every store and in this process, and let every other process know. Safe to repeat.
@@ -69,7 +74,9 @@ class PostgresForgetter:
         Raises:
             StoreUnavailable: Postgres did not do it.
         """
-        await self._db.transaction(partial(_forget_rows, caller=caller, wanted=wanted, gone=gone))
+        limit_s = None if len(gone.turns) + len(gone.facts) <= FEW else MANY_LIMIT_S
+        work = partial(_forget_rows, caller=caller, wanted=wanted, gone=gone)
+        await self._db.transaction(work, timeout_s=limit_s)
 
 
 async def _forget_rows(

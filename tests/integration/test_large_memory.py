@@ -9,11 +9,12 @@ from uuid import uuid4
 import pytest
 
 from echoic.memory.errors import StoreTimeout
+from echoic.memory.privacy.forget import forget
 from echoic.memory.service import open_memory
 from echoic.memory.store import database as database_module
 from echoic.memory.store.database import Database
 from echoic.memory.store.queries import query
-from echoic.memory.types import Caller
+from echoic.memory.types import Caller, ForgetRequest
 from tests.embedders import WordEmbedder
 
 FACTS = 4_000
@@ -65,6 +66,39 @@ async def test_a_call_begins_without_reading_every_fact(memory):
         return root["Shared Hit Blocks"] + root["Shared Read Blocks"]
 
     assert await memory.db.run(pages) < FACTS / 10
+
+
+TURNS = """
+    insert into turns (turn_id, user_id, agent_id, call_id, position, role, text, said_at, state)
+    select gen_random_uuid(), 'ana', 'echoic', 'call-' || n / 30, n % 30, 'user', 'A boat.', now(), 'learned'
+    from generate_series(1, 1500) n;
+    insert into postings select 'ana', 'boat', ref, 1 from turns;
+    insert into postings select 'ana', 'word-' || n % 500, -n, 1 from generate_series(1, 100000) n;
+    create function slow() returns trigger language plpgsql as
+        $$ begin perform pg_sleep(0.002); return old; end $$;
+    create trigger slow before delete on turns for each row execute function slow();
+    analyze turns; analyze postings;
+"""
+
+
+async def test_what_was_said_for_years_is_forgotten_all_the_same(memory_settings):
+    """It takes longer than a lookup may, and no turn a look at all the words of its person."""
+    settings = memory_settings.model_copy(update={"store_timeout_ms": 2_000})
+    async with open_memory(settings, embedder=WordEmbedder()) as memory:
+        await memory.db.run(lambda connection: connection.execute(TURNS), timeout_s=60)
+        ids = [turn.turn_id for turn in await memory.turns.list("ana")]
+
+        async def pages(connection):
+            async with connection.transaction():
+                asked = f"explain (analyze, buffers, format json) {query('forget_turns')}"
+                (plan,) = await connection.fetchrow(asked, "ana", ids[:1])
+            root = json.loads(plan)[0]["Plan"]
+            return root["Shared Hit Blocks"] + root["Shared Read Blocks"]
+
+        assert await memory.db.run(pages) < 100
+        call = await memory.open_call(Caller("ana", "echoic", "now"))
+        await forget(call, ForgetRequest(lone_turn_ids=frozenset(ids)))
+        assert await memory.turns.list("ana") == []
 
 
 @asynccontextmanager

@@ -107,9 +107,11 @@ delete from episodes where user_id = any(person_of($1)) and episode_id = any($2)
 
 -- name: thin_episodes
 -- What was written of events in which these facts ($2) or turns ($3) stood may retell them; what has no other fact goes whole.
+-- A batch is of one call.
 with touched as (
     select batch_id from fact_changes where user_id = $1 and fact_id = any($2) and batch_id is not null
-    union select batch_id from batches where user_id = $1 and turn_ids && $3::uuid[]
+    union select batch_id from turns join batches using (user_id, call_id)
+    where user_id = $1 and turn_id = any($3::uuid[]) and turn_id = any(turn_ids)
 ), gone as (
     delete from episodes using touched where episodes.user_id = $1 and episode_id = touched.batch_id and not exists (
         select from fact_changes where fact_changes.user_id = $1 and fact_changes.batch_id = episode_id and undone_at is null

@@ -351,12 +351,20 @@ where user_id = any(person_of($1)) and change = 'edited' and before is not null 
 
 -- name: forget_quotes
 -- A fact that stays holds no words of a turn that goes. $2 turn ids
-with thinned as (
-    update facts set payload = without_quotes(payload, $2) where user_id = $1 and payload <> without_quotes(payload, $2)
+with gone as (
+    select unnest($2::uuid[])::text as turn_id
+), thinned as (
+    update facts set payload = without_quotes(payload, $2) where user_id = $1 and id in (
+        select id from facts, jsonb_path_query(payload, '$.evidence[*].turn_id') as quoted (turn)
+        where user_id = $1 and turn #>> '{}' in (select turn_id from gone))
 ), archived as (
-    update archived_facts set fact = without_quotes(fact, $2) where user_id = $1 and fact <> without_quotes(fact, $2)
+    update archived_facts set fact = without_quotes(fact, $2) where user_id = $1 and id in (
+        select id from archived_facts, jsonb_path_query(fact, '$.evidence[*].turn_id') as quoted (turn)
+        where user_id = $1 and turn #>> '{}' in (select turn_id from gone))
 )
-update fact_changes set before = without_quotes(before, $2) where user_id = $1 and before <> without_quotes(before, $2)
+update fact_changes set before = without_quotes(before, $2) where user_id = $1 and change_id in (
+    select change_id from fact_changes, jsonb_path_query(before, '$.evidence[*].turn_id') as quoted (turn)
+    where user_id = $1 and turn #>> '{}' in (select turn_id from gone))
 
 -- name: blank_changes
 -- The words of a fact that is gone go with it. $2 fact ids
@@ -590,7 +598,9 @@ delete from consents one where user_hash = user_hash($1)
 -- name: facts_learned_from
 -- With all the turns they came from. $2 turn ids
 select id, array(select turn_id from turns where user_id = $1 and ref = any(sources)) as turn_ids from facts
-where user_id = $1 and sources && (select array_agg(ref) from turns where user_id = $1 and turn_id = any($2))
+where user_id = $1 and ref in (
+    select facts.ref from facts, unnest(sources) as source (turn_ref)
+    where user_id = $1 and turn_ref in (select ref from turns where user_id = $1 and turn_id = any($2)))
 union all select id, array(select jsonb_array_elements_text(fact -> 'turn_ids')::uuid) from archived_facts
 where user_id = $1 and fact -> 'turn_ids' ?| $2::uuid[]::text[]
 
