@@ -4,7 +4,8 @@ All but the deletion of old turns can be taken back (`undo.py`), for as long as 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,7 +25,7 @@ ARCHIVE_DAYS = 30
 """Then what was archived goes for good."""
 TURNS_AT_ONCE = 1_000
 LIMIT_S = 300.0
-"""Of one person with 50,000 facts, all of which go."""
+"""Of one person with 50,000 facts, all of which go; and of TURNS_AT_ONCE, which take a tenth of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,14 @@ async def maintain(memory: Memory, user_id: str, *, dry_run: bool = False) -> Ma
         dry_run: only say what would be done.
 
     Raises:
-        StoreUnavailable, StoreTimeout: Postgres cannot be reached or does not finish: nothing is done.
+        StoreUnavailable, StoreTimeout: Postgres cannot be reached or does not finish. The next night goes on
+            with the turns that are left.
     """
     async with locked(memory.db, user_id, LEARNING) as connection:
         if connection is None:
             return Maintained(user_id, busy=True)
         night = _Night(connection, user_id, memory.now(), memory.settings.retention_days)
-        done = await within(connection, night.look() if dry_run else night.work(), LIMIT_S)
+        done = await (within(connection, night.look(), LIMIT_S) if dry_run else night.work())
     if not dry_run and not done.nothing:
         memory.forget_items(user_id, night.gone)
         memory.recaller.forget(user_id)
@@ -121,18 +123,30 @@ class _Night:
         return self._report(made, turns, None)
 
     async def work(self) -> Maintained:
-        async with self.connection.transaction():
-            await self.connection.execute(query("lock_user_exclusive"), self.user_id)
+        """Facts in one transaction, then turns in portions, each of which is final."""
+        before, made = await within(self.connection, self._tidy(), LIMIT_S)
+        turns = 0
+        while before and (count := await within(self.connection, self._delete_turns(before), LIMIT_S)):
+            turns += count
+        return self._report(made, turns, self.run_id if made or turns else None)
+
+    async def _tidy(self) -> tuple[datetime | None, Plan]:
+        async with self._writing():
             before = await self._before()
             made = await self._plan(before)
             await self._carry_out(made)
-            turns = await self._delete_turns(before) if before else 0
-            if not made and not turns:
-                return Maintained(self.user_id)
-            counts = (len(made.archived), made.merged, len(made.refiled), turns)
-            await self.connection.execute(query("note_run"), self.user_id, self.run_id, *counts)
-            await self._tell(made)
-        return self._report(made, turns, self.run_id)
+            if made:
+                await self._note(len(made.archived), made.merged, len(made.refiled), 0)
+                # the graphs rest until a worker has brought them along
+                await mark_behind(self.connection, self.user_id)
+                await self._tell(list(self.gone))
+        return before, made
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[None]:
+        async with self.connection.transaction():
+            await self.connection.execute(query("lock_user_exclusive"), self.user_id)
+            yield
 
     async def _before(self) -> datetime | None:
         own = await self.connection.fetchval(query("retention_of"), self.user_id)
@@ -164,26 +178,27 @@ class _Night:
         await self.connection.execute(query("change_fact"), *args)
 
     async def _delete_turns(self, before: datetime) -> int:
-        count = 0
-        while ids := await self._old_turns(before):
-            await self.connection.execute(query("forget_quotes"), self.user_id, ids)
-            await self.connection.fetchval(query("forget_turns"), self.user_id, ids)
-            await self.connection.execute(query("thin_batches"), self.user_id, ids)
-            self.gone.update(ids)
-            count += len(ids)
-        for table in ("drop_old_episodes", "drop_old_documents"):
-            await self.connection.execute(query(table), self.user_id, before)
-        return count
+        """The oldest of them; how many, 0 when none is left."""
+        async with self._writing():
+            old = await self.connection.fetch(query("old_turns"), self.user_id, before, TURNS_AT_ONCE)
+            ids = [row["turn_id"] for row in old]
+            if ids:
+                for forgetting in ("forget_quotes", "forget_turns", "thin_batches"):
+                    await self.connection.execute(query(forgetting), self.user_id, ids)
+                await self._note(0, 0, 0, len(ids))
+                await self._tell(ids)
+            else:
+                for table in ("drop_old_episodes", "drop_old_documents"):
+                    await self.connection.execute(query(table), self.user_id, before)
+        self.gone.update(ids)
+        return len(ids)
 
-    async def _old_turns(self, before: datetime) -> list[UUID]:
-        rows = await self.connection.fetch(query("old_turns"), self.user_id, before, TURNS_AT_ONCE)
-        return [row["turn_id"] for row in rows]
+    async def _note(self, *counts: int) -> None:
+        await self.connection.execute(query("note_run"), self.user_id, self.run_id, *counts)
 
-    async def _tell(self, made: Plan) -> None:
-        """Every process, when this commits; the graphs rest until a worker has brought them along."""
-        if made:
-            await mark_behind(self.connection, self.user_id)
-        await tell_forgotten(self.connection, self.user_id, list(self.gone))
+    async def _tell(self, ids: list[UUID]) -> None:
+        """Every process, when this commits."""
+        await tell_forgotten(self.connection, self.user_id, ids)
         await notify(self.connection, self.user_id)
 
     def _report(self, made: Plan, turns: int, run_id: UUID | None) -> Maintained:

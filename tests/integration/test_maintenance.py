@@ -9,12 +9,13 @@ import sys
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from echoic.local.dev.run_command import addresses
 from echoic.memory.direct import OpenMemory
 from echoic.memory.errors import StoreTimeout, UserUnknown
-from echoic.memory.privacy import undo
+from echoic.memory.privacy import maintenance, undo
 from echoic.memory.privacy.erase import erase_user
 from echoic.memory.privacy.export import export_user
 from echoic.memory.privacy.forget import forget
@@ -53,6 +54,25 @@ async def state(memory, user_id="ana"):
 
 async def texts(memory, user_id="ana"):
     return [one.text for one in await memory.facts.list(user_id, include_closed=True)]
+
+
+async def test_a_night_that_is_cut_off_keeps_what_it_did(memory, monkeypatch):
+    """Turns are deleted in portions, each by itself: the next night goes on with what is left."""
+    monkeypatch.setattr(maintenance, "TURNS_AT_ONCE", 2)
+    for day in range(5):
+        await say(memory, f"It is day {day}.", said_at=OLD + timedelta(days=day))
+    await learn(memory, fact("Has a dog", said_at=OLD))
+    refuses = """
+        create function refuse() returns trigger language plpgsql as
+        $$ begin if old.text ~ '4' then raise 'no'; end if; return old; end $$;
+        create trigger refuse before delete on turns for each row execute function refuse()"""
+    await memory.db.run(lambda connection: connection.execute(refuses))
+    with pytest.raises(asyncpg.RaiseError):
+        await maintain(memory, "ana")
+    assert [one.text for one in await memory.turns.list("ana")] == ["It is day 4."]
+    assert await rows(memory, "select archived, turns from maintenance_runs") == [(1, 4)]
+    await memory.db.run(lambda connection: connection.execute("drop trigger refuse on turns"))
+    assert (await maintain(memory, "ana")).turns == 1
 
 
 async def test_old_facts_are_archived_and_old_turns_deleted(memory):

@@ -48,8 +48,9 @@ with gone as (
 insert into fact_changes (user_id, fact_id, batch_id, change, before, by_whom) select $1, id, $4, $5, payload, 'maintenance' from gone
 
 -- name: note_run
--- $2 run $3 archived $4 merged $5 refiled $6 turns
+-- $2 run $3 archived $4 merged $5 refiled $6 turns, a portion of them at a time
 insert into maintenance_runs (user_id, run_id, archived, merged, refiled, turns) values ($1, $2, $3, $4, $5, $6)
+on conflict (run_id) do update set turns = maintenance_runs.turns + excluded.turns
 
 -- name: archived_by
 -- What these runs ($2) archived, and what they or others let go because a fact that such batches ($2) added says the same.
