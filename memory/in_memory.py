@@ -108,6 +108,9 @@ class InMemoryTurns:
         mine = [turn for turn in self._rows.turns.values() if turn.user_id == user_id]
         return _in_order(mine)
 
+    async def naming(self, caller: Caller, pattern: str | None) -> Turns:
+        return self._rows.turns_of(caller)
+
     async def before(self, caller: Caller, limit: int) -> Turns:
         return [turn for turn in self._rows.turns_of(caller) if turn.call_id != caller.call_id][-limit:]
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import MemoryFault
 from echoic.memory.text.canonical import (
+    beginning,
     clauses,
     has,
     is_unspaced,
@@ -23,7 +24,7 @@ from echoic.memory.text.canonical import (
 from echoic.memory.text.content import function_words, tells
 from echoic.memory.text.language import Language
 from echoic.memory.text.people import shown
-from echoic.memory.types import ForgetRequest, Item
+from echoic.memory.types import Caller, Fact, ForgetRequest, Item, Turn
 
 MOST_NAMED = 4
 """Words in what is named; more is a sentence about something else."""
@@ -81,18 +82,21 @@ async def find_named(call: CallMemory, what: str, language: Language) -> Named:
 
     Raises no fault: without Postgres it is what the calls of this process hold, and its spool.
     """
-    pool = {item.id: item for item in _held(call)}
-    reached, archived = True, dict[UUID, tuple[Item, int | None]]()
+    held, reached, stored = list(_held(call)), True, _Stored()
     if call.persistent:
         try:
-            pool |= {item.id: item for item in await _stored(call)}
-            archived = {item.id: (item, change_id) for item, change_id in await _of_the_past(call)}
+            stored = await _stored(call, _pattern(what, language))
         except MemoryFault:
             reached = False
-    # ten thousand turns take 0.3 s
-    old = (item for item, _ in archived.values())
-    found, sure = await asyncio.to_thread(_naming, [*pool.values(), *old], what, language)
-    past = {item.id: archived[item.id][1] for item in found if item.id in archived} if sure else {}
+
+    def look() -> tuple[list[Item], bool, dict[UUID, int | None]]:
+        pool = {item.id: item for item in (*held, *stored.items(call.caller))}
+        past = stored.past(call.caller)
+        found, sure = _naming([*pool.values(), *(item for item, _ in past)], what, language)
+        return found, sure, {item.id: change_id for item, change_id in past}
+
+    found, sure, archived = await asyncio.to_thread(look)
+    past = {item.id: archived[item.id] for item in found if item.id in archived} if sure else {}
     facts = sorted(
         (item for item in found if item.kind == "fact" and item.id not in archived),
         key=lambda item: (item.valid_until is None, item.score),
@@ -151,9 +155,7 @@ def _length(named: str) -> int:
 def _naming(items: Sequence[Item], what: str, language: Language) -> tuple[list[Item], bool]:
     """Those in which every word stands, or where none is, as parts of others; False: it is not sure that
     they are meant."""
-    words = _words(what, language)
-    telling = _telling(words, language)
-    ways = [telling or words, *([one] for one in _as_one(what, telling))] if words else []
+    telling, ways = _ways(what, language)
     texts = {item: tokens(shown(item.text, item.about)) for item in items}
     for write in (together, list):
         found = [item for item, text in texts.items() if _has_one(ways, write(text), language)]
@@ -166,6 +168,24 @@ def _naming(items: Sequence[Item], what: str, language: Language) -> tuple[list[
             replies = _replies(found, left, telling, language)
             return [*found, *learned, *replies], bool(telling) and write is together and alike
     return [], bool(telling)
+
+
+def _ways(what: str, language: Language) -> tuple[list[str], list[list[str]]]:
+    """The telling words of what is named, and the ways to write it, of each of which all words must stand."""
+    words = _words(what, language)
+    telling = _telling(words, language)
+    return telling, [telling or words, *([one] for one in _as_one(what, telling))] if words else []
+
+
+def _pattern(what: str, language: Language) -> str | None:
+    """For Postgres: where it does not stand, nothing is named; None where it cannot tell.
+
+    Of each way the word of which most letters are sure, with whatever may stand between these: "e mail".
+    """
+    begins = [max((beginning(word, language) for word in way), key=len) for way in _ways(what, language)[1]]
+    if not begins or min(map(len, begins)) < LEAST_SHARED:
+        return None
+    return "|".join("[^a-zA-Z0-9]*.{0,3}".join(f"[{one}{one.upper()}]" for one in word) for word in begins)
 
 
 def _learned_from(found: Sequence[Item], left: Iterable[Item]) -> list[Item]:
@@ -267,26 +287,37 @@ def _held(call: CallMemory) -> Iterable[Item]:
     return (item for item in held if item.kind != "relation")
 
 
-async def _stored(call: CallMemory) -> list[Item]:
+def _seen(facts: Iterable[Fact], caller: Caller) -> list[Item]:
+    """Those that this agent may see; a link may be newer than the call."""
+    theirs = (fact for fact in facts if fact.user_id in caller.ids)
+    return [
+        Item.of_fact(fact, "", fact.importance)
+        for fact in theirs
+        if fact.scope == "user" or fact.agent_id == caller.agent_id
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What is kept of which anything may be named; a thread makes items of it."""
+
+    facts: Sequence[Fact] = ()
+    turns: Sequence[Turn] = ()
+    versions: Sequence[tuple[Fact, int | None]] = ()
+    """As `FactStore.past`."""
+
+    def items(self, caller: Caller) -> list[Item]:
+        own = (turn for turn in self.turns if turn.user_id in caller.ids and turn.agent_id == caller.agent_id)
+        return [*_seen(self.facts, caller), *(Item.of_turn(turn, "") for turn in own)]
+
+    def past(self, caller: Caller) -> list[tuple[Item, int | None]]:
+        return [(item, change_id) for fact, change_id in self.versions for item in _seen([fact], caller)]
+
+
+async def _stored(call: CallMemory, pattern: str | None) -> _Stored:
     memory, caller = call.memory, call.caller
     facts = await memory.facts.list(caller.user_id, include_closed=True)
-    turns = await memory.turns.list(caller.user_id)
+    turns = [*await memory.turns.naming(caller, pattern)]
     for user_id in caller.ids:
         turns += await memory.spool.of_user(user_id)
-    theirs = [fact for fact in facts if fact.user_id in caller.ids]  # a link may be newer than the call
-    seen = [fact for fact in theirs if fact.scope == "user" or fact.agent_id == caller.agent_id]
-    own = [turn for turn in turns if turn.user_id in caller.ids and turn.agent_id == caller.agent_id]
-    return [
-        *(Item.of_fact(fact, "", fact.importance) for fact in seen),
-        *(Item.of_turn(turn, "") for turn in own),
-    ]
-
-
-async def _of_the_past(call: CallMemory) -> list[tuple[Item, int | None]]:
-    """Facts in the archive, and what facts said before somebody edited them, with the change."""
-    caller = call.caller
-    return [
-        (Item.of_fact(fact, "", fact.importance), change_id)
-        for fact, change_id in await call.memory.facts.past(caller.user_id)
-        if fact.user_id in caller.ids and (fact.scope == "user" or fact.agent_id == caller.agent_id)
-    ]
+    return _Stored(facts, turns, await memory.facts.past(caller.user_id))

@@ -182,6 +182,12 @@ class TurnStore:
             async for row in snapshot.rows(query("list_turns"), user_id):
                 yield _turn(row)
 
+    async def naming(self, caller: Caller, pattern: str | None) -> Turns:
+        """The turns with this agent in which the pattern stands, and what was said next; None: all."""
+        args = caller.user_id, caller.agent_id, pattern
+        rows = await self._db.run(lambda connection: connection.fetch(query("turns_naming"), *args))
+        return await asyncio.to_thread(lambda: [_turn(row) for row in rows])
+
     async def before(self, caller: Caller, limit: int) -> Turns:
         """The last `limit` turns between this caller and this agent in earlier calls, oldest first."""
         return await self._last("turns_before", caller, limit)

@@ -24,6 +24,7 @@ _UNSPACED = re.compile(
 """Scripts that write no spaces: each character is a word."""
 _UNSPACED_WORD = re.compile(f"([\u30a1-\u30ff]+|{_UNSPACED.pattern})")
 """... but for katakana, which write a foreign word at a time."""
+_PLAIN = re.compile("^[a-z]*")
 _HANGUL = re.compile("[\uac00-\ud7a3]")
 _COUNTER = re.compile("(?<=\\d)(?=[\uac00-\ud7a3])")
 """Where what is counted in Hangul sticks to its number: "34살"."""
@@ -96,6 +97,20 @@ def same_stem(one: str, other: str, language: Language = UNKNOWN) -> bool:
 def stem(word: str, language: Language = UNKNOWN) -> str:
     """What the forms of a canonical word share, in a language whose stems are known; else the word."""
     return _stem(language.stemmer, word) if language.stemmer and not word.isdecimal() else word
+
+
+def beginning(word: str, language: Language = UNKNOWN) -> str:
+    """The plain letters with which every form of a canonical word begins; empty: which, is not sure.
+
+    Between two of these may stand three more: "anrufen" and "angerufen". What is double counts once: the stem
+    of "open" is "oopp" in Dutch.
+    """
+    sure = word
+    if language.stemmer:
+        stem = _stem(language.stemmer, word)
+        sure = stem[: max(ENDING, len(stem) - ENDING)] if len(stem) > ENDING else ""
+    once = "".join(letter for letter, _ in groupby(sure))
+    return _PLAIN.findall(once[:SAME_START])[0]
 
 
 def place(phrase: Sequence[str], among: Sequence[str], start: int = 0) -> int:

@@ -9,11 +9,13 @@ from uuid import uuid4
 import pytest
 
 from echoic.memory.errors import StoreTimeout
+from echoic.memory.privacy import named
 from echoic.memory.privacy.forget import forget
 from echoic.memory.service import open_memory
 from echoic.memory.store import database as database_module
 from echoic.memory.store.database import Database
 from echoic.memory.store.queries import query
+from echoic.memory.text.language import languages
 from echoic.memory.types import Caller, ForgetRequest
 from tests.embedders import WordEmbedder
 
@@ -79,6 +81,29 @@ TURNS = """
     create trigger slow before delete on turns for each row execute function slow();
     analyze turns; analyze postings;
 """
+SAID = """
+    insert into turns (turn_id, user_id, agent_id, call_id, position, role, text, said_at, state)
+    select gen_random_uuid(), 'ana', 'echoic', 'call', n,
+        case when n = 701 then 'assistant' else 'user' end, case when n = 700 then 'Mein Zéppelin fliegt.'
+        when n = 701 then 'Zeppelins fly high.' when n = 900 then 'I wrote an e-mail.' else 'A boat.' end,
+        now() + make_interval(secs => n), 'learned' from generate_series(1, 1500) n
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "found"),
+    [("my zeppelin", ["Mein Zéppelin fliegt.", "Zeppelins fly high."]), ("my email", ["I wrote an e-mail."])],
+)
+async def test_what_is_named_is_looked_for_by_postgres(what, found, memory, monkeypatch):
+    """Of a long past only what may name it is read, and what was said next."""
+    await memory.db.run(lambda connection: connection.execute(SAID))
+    read, tokens = [], named.tokens
+    monkeypatch.setattr(named, "tokens", lambda text: read.append(text) or tokens(text))
+    call = await memory.open_call(Caller("ana", "echoic", "now"))
+    call.recent.clear()
+    known = await named.find_named(call, what, languages()["en"])
+    assert [item.text for item in known.turns] == found and known.sure
+    assert read.count("A boat.") < 10
 
 
 async def test_what_was_said_for_years_is_forgotten_all_the_same(memory_settings):

@@ -1,10 +1,13 @@
 """The language files: what they hold is whole, and a language is added by adding one file."""
 
+import re
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import stopwordsiso
 
-from echoic.memory.text.canonical import _stem, same, same_stem, tokens
+from echoic.memory.text.canonical import _stem, beginning, same, same_stem, tokens
 from echoic.memory.text.dates.feasts import feast_in
 from echoic.memory.text.language import UNKNOWN, language_of, languages
 from echoic.memory.text.people import key_of, keys_in, names
@@ -102,6 +105,25 @@ def test_forms_of_a_word(one, other, is_same):
 def test_no_words_have_no_language(texts):
     """And nothing is told apart then."""
     assert language_of(texts) == UNKNOWN
+
+
+@pytest.mark.parametrize("code", [code for code, language in languages().items() if language.stemmer])
+def test_all_forms_of_a_word_begin_alike(code):
+    """Where its beginning does not stand, nothing is named by it: Postgres reads no further."""
+    language, stems = languages()[code], defaultdict(set)
+    listed = {
+        word for one in languages() if stopwordsiso.has_lang(one) for word in stopwordsiso.stopwords(one)
+    }
+    more = "anrufen angerufen aangevraagd aanvragen aangenaam häuser haeuser zeppelins zeppelin kitabı kitap"
+    for word in tokens(" ".join([*listed, more])):
+        stems[_stem(language.stemmer, word)].add(word)
+    begun = [
+        (".{0,3}".join(beginning(one, language)), forms)
+        for forms in stems.values()
+        for one in forms
+        if not one.isdecimal()
+    ]
+    assert not [(begin, other) for begin, forms in begun for other in forms if not re.search(begin, other)]
 
 
 def test_threads_stem_alike():

@@ -84,6 +84,16 @@ update turn_index set refused = 0 where user_id = $1 and vector is null and refu
 select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone
 from turns where user_id = any(person_of($1)) order by min(said_at) over (partition by call_id), call_id, position
 
+-- name: turns_naming
+-- Turns of this agent in which this pattern ($3) of plain letters stands, or null: all, each with the one that came next. $2 agent
+select turn_id, user_id, agent_id, call_id, position, role, text, said_at, interrupted, state, timezone from (
+    select *, lag(stands) over (order by said_at, position) as next from (
+        select *, $3::text is null or text ~ $3 or (
+            octet_length(text) > char_length(text) and (text ~ '[ßẞı]' or normalize(text, nfkd) ~ $3)
+        ) as stands from turns where user_id = any(person_of($1)) and agent_id = $2
+    ) as looked_at
+) as told where stands or next order by said_at, position
+
 -- name: turns_before
 -- The last turns that this agent and this caller had before this call. $2 agent $3 call $4 how many
 select * from (
