@@ -1,13 +1,14 @@
 """Users: listed, read, exported, erased; their calls and turns."""
 
+import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TextIO
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from echoic.api.access.guard import (
@@ -32,7 +33,7 @@ from echoic.api.schemas.people import (
     UndoneAnswer,
 )
 from echoic.api.schemas.system import ChangesAnswer, EraseAnswer
-from echoic.memory.privacy.changes import changes_between
+from echoic.memory.privacy.changes import Change, changes_between
 from echoic.memory.privacy.erase import erase_person, erase_user
 from echoic.memory.privacy.export import change_as_json, export_pieces
 from echoic.memory.privacy.undo import undo_call
@@ -111,13 +112,13 @@ async def read_statistics(user_id: UserId, who: Reads, mind: Mind) -> PersonCoun
     return PersonCounts.model_validate(await people.statistics_of(mind.db, user_id, mind.now()))
 
 
-@router.get("/users/{user_id:id}/changes")
+@router.get("/users/{user_id:id}/changes", response_model=ChangesAnswer)
 async def list_changes(
     user_id: UserId, who: Reads, mind: Mind, since: When = LONG_AGO, until: When | None = None
-) -> ChangesAnswer:
+) -> Response:
     """What changed in what is known about one person between two times, as `echoic diff --json` shows it."""
     found = await changes_between(mind.db, user_id, since, until or datetime.now(UTC))
-    return ChangesAnswer(items=[change_as_json(change) for change in found])
+    return Response(await asyncio.to_thread(_changes_json, found), media_type="application/json")
 
 
 @router.get("/users/{user_id:id}/turns")
@@ -166,6 +167,10 @@ async def undo_one_call(user_id: UserId, call_id: str, who: WritesUnwalled, mind
     """Take back what one call taught, and open again what it ended; what was said stays."""
     undone = await undo_call(mind, call_id, user_id)
     return UndoneAnswer(removed=sorted(undone.removed), restored=sorted(undone.restored))
+
+
+def _changes_json(found: Sequence[Change]) -> str:
+    return ChangesAnswer(items=[change_as_json(change) for change in found]).model_dump_json()
 
 
 async def _known(mind: Mind, user_id: str) -> Person:

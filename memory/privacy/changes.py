@@ -1,8 +1,10 @@
 """What was changed in a person's facts, when and by whom."""
 
+import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from echoic.memory.store.database import Database
@@ -15,7 +17,7 @@ Kind = Literal["added", "ended", "confirmed", "edited", "removed", "archived", "
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of one fact."""
+    """One change of one fact; of the turns that say it, the latest."""
 
     fact_id: UUID
     kind: Kind
@@ -33,7 +35,14 @@ class Change:
 
 async def changes_between(db: Database, user_id: str, since: datetime, until: datetime) -> list[Change]:
     """What was changed or taken back from one time to another, in the order in which it was changed."""
-    rows = await db.run(lambda connection: connection.fetch(query("changes_between"), user_id, since, until))
+    found: list[Change] = []
+    async with db.snapshot() as snapshot:
+        async for page in snapshot.pages(query("changes_between"), user_id, since, until):
+            found += await asyncio.to_thread(_changes, page)
+    return found
+
+
+def _changes(rows: Iterable[Any]) -> list[Change]:
     return [
         Change(
             fact_id=row["fact_id"],

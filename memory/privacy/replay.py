@@ -5,9 +5,11 @@ A change that only stood because of theirs goes with it, and one that would have
 what another call said too, what would have ended anyway, what two facts that a night made one had said.
 """
 
+import asyncio
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, pairwise
 from typing import Any
 from uuid import UUID
 
@@ -98,15 +100,15 @@ class _Without:
         added = any(row["theirs"] and row["change"] == "added" for row in rows)
         heir = next((row for row in rows if _says_it_too(row)), None) if added else None
         ends = {row["change_id"]: self._end_of(row) for row in rows if row["theirs"]}
-        kept = [row for row in rows if not row["theirs"] or ends[row["change_id"]]]
-        self.taken_back += [row["change_id"] for row in rows if row not in kept]
+        gone = {change_id for change_id, end in ends.items() if not end}
+        self.taken_back += gone
         if added and heir is None:
             self.undone.removed.add(fact_id)
             await self._orphaned(fact_id)
         elif rows[-1]["payload"] is not None:
             if heir:
                 self._heirs[fact_id] = heir
-            await self._restore(fact_id, kept, ends, heir)
+            await self._restore(fact_id, gone, ends, heir)
 
     def _end_of(self, row: Any) -> tuple[UUID | None, UUID, Payload] | None:
         """Of a change that ended a fact and is theirs: by which batch and fact it stays ended, and when; None
@@ -148,7 +150,7 @@ class _Without:
             return
         await self._run(
             "note_end",
-            *(to, ended["batch_id"], json.dumps(payload), ended["by_whom"]),
+            *(to, ended["batch_id"], json.dumps(_noted(payload, "ended")), ended["by_whom"]),
             *(ended["replaced_by"], ended["changed_at"]),
         )
         now = json.loads(rows[-1]["payload"] or "{}")
@@ -161,26 +163,29 @@ class _Without:
         return found
 
     async def _restore(
-        self, fact_id: UUID, kept: Sequence[Any], ends: Mapping[int, Any], heir: Any | None
+        self, fact_id: UUID, gone: Collection[int], ends: Mapping[int, Any], heir: Any | None
     ) -> None:
         """Play a fact's changes again, from what it was before the first.
 
         Args:
+            gone: the changes that are not.
             heir: the change that counts as the one that added it, now that this is theirs.
         """
         rows = [row for row in self._changes[fact_id] if row["before"]]
-        states = [json.loads(row["before"]) for row in rows]
-        states = [*states, json.loads(self._changes[fact_id][-1]["payload"])]
-        payload = states[0]
-        for place, row in enumerate(rows):
-            if row not in kept:
+        noted = [json.loads(row["before"]) for row in rows]
+        now = json.loads(self._changes[fact_id][-1]["payload"])
+        turns = _Turns(now)
+        payload = turns.whole([*noted, now][0])
+        states = pairwise(chain(map(turns.whole, noted), [now]))
+        for row, note, (before, after) in zip(rows, noted, states, strict=True):
+            if row["change_id"] in gone:
                 continue
-            before, after = states[place], states[place + 1]
+            await asyncio.sleep(0)  # 3,000 changes of a fact are 0.2 s: calls go on meanwhile
             if heir is not None and row is heir:
                 payload = await self._first_said(payload, before, after)
                 await self._run("inherit_change", row["change_id"])
-            else:
-                await self._run("rewrite_change", row["change_id"], json.dumps(payload))
+            elif note != (rewritten := _noted(payload, row["change"])):
+                await self._run("rewrite_change", row["change_id"], json.dumps(rewritten))
             if row["by_whom"] == BY_WHOM and row["change"] == "confirmed":
                 payload = self._merged_again(fact_id, row["batch_id"], payload, before, after)
             else:
@@ -190,13 +195,13 @@ class _Without:
                 payload |= when
                 await self._run("inherit_end", row["change_id"], batch_id, by)
         self._played[fact_id] = payload
-        if payload != states[-1]:
+        if payload != now:
             await self._run("restore_fact", fact_id, json.dumps(payload))
         self.undone.restored.add(fact_id)
 
     async def _first_said(self, payload: Payload, before: Payload, after: Payload) -> Payload:
         """A fact as the batch that says it again would have added it."""
-        told = [one for one in after.get("turn_ids", ()) if one not in before.get("turn_ids", ())]
+        told = _added(before.get("turn_ids", []), after.get("turn_ids", []))
         said_at = await self._connection.fetchval(query("said_first"), self._user_id, [*map(UUID, told)])
         since = {"said_at": said_at.isoformat()} if said_at else {}
         return payload | {key: [] for key in RESTS_ON} | since
@@ -234,10 +239,40 @@ def _with_difference(payload: Payload, before: Mapping[str, Any], after: Mapping
             continue
         if isinstance(old, list) and isinstance(new, list):
             own = changed.get(key) or []
-            added = [*own, *(one for one in new if one not in old and one not in own)]
+            added = [*own, *(one for one in _added(old, new) if one not in own)]
             changed[key] = added[-MOST_EVIDENCE:] if key == "evidence" else added
         elif key in after:
             changed[key] = new
         else:
             changed.pop(key, None)
     return changed
+
+
+def _added(old: Sequence[Any], new: Sequence[Any]) -> list[Any]:
+    """What a list has that it had not; most only grow at their end."""
+    grown = new[len(old) :] if new[: len(old)] == old else new
+    return [one for one in grown if one not in old]
+
+
+class _Turns:
+    """All turns that said a fact in each of its states: a change notes the latest, and none goes."""
+
+    def __init__(self, now: Payload) -> None:
+        self._all = now["turn_ids"] if isinstance(now.get("turn_ids"), list) else []
+        self._places = {str(one): place for place, one in enumerate(self._all, 1)}
+
+    def whole(self, noted: Payload) -> Payload:
+        """A state with all of its turns."""
+        latest = noted.get("turn_ids")
+        if not isinstance(latest, list) or len(latest) != MOST_EVIDENCE:
+            return noted
+        turn_ids = self._all[: self._places.get(str(latest[-1]), 0)]
+        return noted | {"turn_ids": turn_ids} if turn_ids[-MOST_EVIDENCE:] == latest else noted
+
+
+def _noted(payload: Payload, change: str) -> Payload:
+    """A state as a change notes it. What somebody edited is noted with all of its turns: they tell what was
+    learned of the same."""
+    if change == "edited" or not isinstance(payload.get("turn_ids"), list):
+        return payload
+    return payload | {"turn_ids": payload["turn_ids"][-MOST_EVIDENCE:]}

@@ -253,7 +253,13 @@ class Snapshot:
         self._connection = connection
 
     async def rows(self, sql: str, *args: object) -> AsyncIterator[asyncpg.Record]:
-        """The rows of a statement, of which a page at a time is in memory.
+        """The rows of a statement, of which a page at a time is in memory; as `pages`."""
+        async for page in self.pages(sql, *args):
+            for row in page:
+                yield row
+
+    async def pages(self, sql: str, *args: object) -> AsyncIterator[list[asyncpg.Record]]:
+        """The rows of a statement, a page at a time.
 
         Raises:
             StoreTimeout: a page took longer than PAGE_S.
@@ -261,8 +267,7 @@ class Snapshot:
         """
         cursor = await self._within(self._connection.cursor(sql, *args))
         while page := await self._within(cursor.fetch(PAGE_ROWS)):
-            for row in page:
-                yield row
+            yield page
 
     async def _within(self, asked: Awaitable[T]) -> T:
         """A hung server does not answer a cancel either: its connection is given up."""

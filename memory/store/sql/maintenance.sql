@@ -108,7 +108,8 @@ with gone as (
     delete from archived_facts where archived_at < $1 returning user_id, id, merged_into
 ), said_too as (
     insert into fact_changes (user_id, fact_id, batch_id, change, before, by_whom, changed_at)
-    select said.user_id, merged_into, batch_id, 'confirmed', payload, said.by_whom, said.changed_at
+    select said.user_id, merged_into, batch_id, 'confirmed',
+        jsonb_set(payload, '{turn_ids}', jsonb_path_query_array(payload, '$.turn_ids[last - 7 to last]'), false), said.by_whom, said.changed_at
     from gone join fact_changes said on said.user_id = gone.user_id and said.fact_id = gone.id
         join facts on facts.user_id = gone.user_id and facts.id = merged_into
     where change in ('added', 'confirmed') and said.by_whom <> 'maintenance' and undone_at is null

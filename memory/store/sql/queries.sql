@@ -240,7 +240,7 @@ insert into postings (user_id, term, ref, tf)
 select $1, term, ref, tf from kept, unnest($6::text[], $7::smallint[]) as word (term, tf)
 
 -- name: change_fact
--- Merge into a fact's payload, and note what it was. $2 id $3 what is merged $4 batch id or null $5 change $6 by whom
+-- Merge into a fact's payload, and note what it was: of the turns that say it the latest, as many as are kept as evidence. $2 id $3 what is merged $4 batch id or null $5 change $6 by whom
 -- $7 only if it is live after this time, or null $8 the fact that stands in its place, or null
 with was as (
     select id, payload from facts where user_id = $1 and id = $2 and ($7::timestamptz is null or valid_until is null or valid_until > $7)
@@ -248,7 +248,8 @@ with was as (
 ), changed as (
     update facts set payload = facts.payload || $3::jsonb from was where facts.user_id = $1 and facts.id = was.id
 )
-insert into fact_changes (user_id, fact_id, batch_id, change, before, by_whom, replaced_by) select $1, id, $4, $5, payload, $6, $8 from was
+insert into fact_changes (user_id, fact_id, batch_id, change, before, by_whom, replaced_by)
+select $1, id, $4, $5, jsonb_set(payload, '{turn_ids}', jsonb_path_query_array(payload, '$.turn_ids[last - 7 to last]'), false), $6, $8 from was
 
 -- name: note_added
 -- $2 fact ids $3 batch id or null $4 by whom
@@ -259,13 +260,16 @@ insert into fact_changes (user_id, fact_id, batch_id, change, by_whom) select $1
 select payload from facts where user_id = $1 and id = $2
 
 -- name: changes_of_batches
--- All changes of the facts that these batches ($2) changed, and of those that say what such a fact said, oldest first.
+-- All changes of the facts that these batches ($2) changed, and of those that say what such a fact said, oldest first; what a fact
+-- is now with its last.
 with recursive near (fact_id) as (
     select fact_id from fact_changes where user_id = $1 and batch_id = any($2) and undone_at is null
     union select merged_into from archived_facts join near on id = fact_id where user_id = $1 and merged_into is not null
 )
-select change_id, fact_id, change, before, batch_id, by_whom, replaced_by, changed_at, coalesce(batch_id = any($2), false) as theirs,
-    coalesce(facts.payload, fact) as payload
+select change_id, fact_id, change, batch_id, by_whom, replaced_by, changed_at, coalesce(batch_id = any($2), false) as theirs,
+    case when change = 'edited' then before
+        else jsonb_set(before, '{turn_ids}', jsonb_path_query_array(before, '$.turn_ids[last - 7 to last]'), false) end as before,
+    case when lead(change_id) over (partition by fact_id order by change_id) is null then coalesce(facts.payload, fact) end as payload
 from fact_changes left join facts on facts.id = fact_id and facts.user_id = $1
     left join archived_facts on archived_facts.id = fact_id and archived_facts.user_id = $1
 where fact_changes.user_id = $1 and undone_at is null and fact_id in (select fact_id from near)
@@ -338,14 +342,17 @@ select user_id from (
 ) heard where $2 = '' or user_id = any(person_of($2)) order by user_id
 
 -- name: changes_between
--- Made, or taken back. $2 from $3 to
-select fact_changes.change_id, fact_changes.fact_id, fact_changes.change, fact_changes.before, fact_changes.by_whom,
-    fact_changes.changed_at, fact_changes.undone_at, facts.payload, batches.call_id
-from fact_changes left join facts on facts.id = fact_changes.fact_id and facts.user_id = any(person_of($1))
-    left join batches on batches.batch_id = fact_changes.batch_id
-where fact_changes.user_id = any(person_of($1))
-    and (fact_changes.changed_at >= $2 and fact_changes.changed_at < $3 or fact_changes.undone_at >= $2 and fact_changes.undone_at < $3)
-order by fact_changes.change_id
+-- Made, or taken back; of the turns that say a fact, the latest. $2 from $3 to
+with found as materialized (
+    select * from fact_changes where user_id = any(person_of($1))
+        and (changed_at >= $2 and changed_at < $3 or undone_at >= $2 and undone_at < $3)
+), today as materialized (
+    select id, jsonb_set(payload, '{turn_ids}', jsonb_path_query_array(payload, '$.turn_ids[last - 7 to last]'), false) as payload
+    from facts where user_id = any(person_of($1)) and id in (select fact_id from found)
+)
+select change_id, fact_id, change, by_whom, changed_at, undone_at, payload, call_id,
+    jsonb_set(before, '{turn_ids}', jsonb_path_query_array(before, '$.turn_ids[last - 7 to last]'), false) as before
+from found left join today on today.id = fact_id left join batches using (batch_id) order by change_id
 
 -- name: export_changes
 select fact_id, batch_id, change, before, by_whom, changed_at, undone_at from fact_changes where user_id = $1 order by change_id
