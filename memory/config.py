@@ -60,7 +60,8 @@ class MemorySettings(BaseSettings):
     store_timeout_ms: int = Field(2_000, ge=50, le=60_000)
     """Hard limit of one store operation, in milliseconds; past it the connection is dropped."""
     breaker_failures: int = Field(3, ge=1, le=1_000)
-    """Failures (or late answers) in a row after which a tier is skipped."""
+    """Failures in a row after which a tier is skipped, or late answers: to one caller, for that caller, and
+    to as many callers, for all."""
     breaker_pause_ms: int = Field(5_000, ge=100, le=3_600_000)
     """How long a tier is skipped before it is tried again, in milliseconds."""
     database_pool_size: int = Field(4, ge=1, le=100)

@@ -183,6 +183,7 @@ def _wire(settings: MemorySettings, embedder: Embedder, now: Callable[[], dateti
         settings,
         extras=(GRAPH_TIER,),
         across=search.may_hold_other_languages,
+        held={search.name: search.answers_from_here},
         now=now,
     )
     jobs = JobQueue(settings.redis_url.get_secret_value(), idle_s=settings.learn_idle_s)

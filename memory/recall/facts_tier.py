@@ -96,6 +96,13 @@ class HybridSearch:
             asked, question.text, question.vector, past=past, now=now, limit=FOUND
         )
 
+    def answers_from_here(self, caller: Caller) -> bool:
+        """Whether what is held answers this caller, so that no question of theirs needs Postgres."""
+        hold = self._holds.get(caller.key)
+        return (
+            hold is not None and hold.memory is not None and (self._fresh(hold) or not self._versions.hears)
+        )
+
     def may_hold_other_languages(self, caller: Caller) -> bool:
         """Whether this caller's memory may have words of another language than English; True until it is
         held."""

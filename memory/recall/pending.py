@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
+from echoic.memory.breaker import CallerBreaker
 from echoic.memory.recall.query_vector import QueryVector
 from echoic.memory.text.dates.words import speaks_of
-from echoic.memory.types import Caller, Item
+from echoic.memory.types import Caller, Item, TierResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,49 @@ class TierLookup:
 
     task: asyncio.Task[Sequence[Item]] | None
     started: float
+    breaker: CallerBreaker | None = None
+    """What its outcome is told; None: it asks no store."""
     ended: float | None = None
     counted_late: bool = False
     is_probe: bool = False
     """Nobody waits for it: it only tries whether an extra tier that failed is back, and has the whole budget
     for that."""
+
+    @property
+    def error(self) -> BaseException | None:
+        if self.task is None or not self.task.done():
+            return None
+        return asyncio.CancelledError() if self.task.cancelled() else self.task.exception()
+
+    def count(self, budget_s: float) -> None:
+        """Tell the breaker how it ended, unless it was told that it is late; a probe may be too."""
+        if self.breaker is None or self.task is None or self.ended is None:
+            return
+        if self.task.cancelled():
+            self.breaker.forget_trial()
+        elif self.counted_late and not self.is_probe:
+            return
+        elif self.error:
+            self.breaker.failed()
+        elif self.is_probe and self.ended - self.started > budget_s:
+            self.breaker.late()
+        else:
+            self.breaker.succeeded()
+
+    def result(self, now: float) -> TierResult:
+        """What a reply gets of it now; that it is late counts once."""
+        if self.task is None:
+            return TierResult("skipped")
+        elapsed_ms = round(((self.ended or now) - self.started) * 1000, 3)
+        if not self.task.done():
+            if self.breaker is not None and not self.counted_late and not self.is_probe:
+                self.breaker.late()
+            self.counted_late = True
+            return TierResult("late", (), elapsed_ms)
+        if self.error:
+            return TierResult("failed", (), elapsed_ms)
+        items = tuple(self.task.result())
+        return TierResult("ok" if items else "empty", items, elapsed_ms)
 
 
 @dataclass(slots=True)

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from echoic.memory.breaker import Breaker
+from echoic.memory.breaker import CallerBreaker, TierBreaker
 from echoic.memory.config import MemorySettings
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.errors import MemoryFault
@@ -21,7 +22,7 @@ from echoic.memory.recall.query_vector import QueryVector
 from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.store.versions import Version, Versions
 from echoic.memory.text.words import clean, is_follow_up, is_small_talk, normalise, spelled_end
-from echoic.memory.types import Caller, CallKey, Item, Recall, TierResult, TierStatus
+from echoic.memory.types import Caller, CallKey, Item, Recall, TierResult
 
 log = logging.getLogger("echoic.recall")
 
@@ -55,6 +56,7 @@ class Recaller:
         *,
         extras: Collection[str] = (),
         across: Callable[[Caller], bool] = lambda caller: False,
+        held: Mapping[str, Callable[[Caller], bool]] = MappingProxyType({}),
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -63,9 +65,11 @@ class Recaller:
             extras: tiers that a reply can do without; once the breaker holds one back, no reply waits for it
                 until it is well again.
             across: whether this caller's memory may be in several languages.
+            held: of a tier, whether it answers this caller from this process: then no breaker is asked, and
+                none is told.
         """
         self._tiers, self._embedder, self._versions, self._settings = tiers, embedder, versions, settings
-        self._extras, self._across = frozenset(extras), across
+        self._extras, self._across, self._held = frozenset(extras), across, held
         self._clock, self._now = clock, now
         self.pace = Pace()
         """Of all calls whose words are looked up while they are spoken."""
@@ -159,9 +163,11 @@ class Recaller:
     ) -> None:
         """The block of a prefetch whose last lookup has ended: 1.2 ms that no reply waits for."""
         ended = [one.task for one in asked.lookups.values() if one.task is not None]
-        if asked.claimed is not None or not all(task.done() and not _error(task) for task in ended):
+        if asked.claimed is not None or not all(task.done() for task in ended):
             return
-        found = [item for tier in asked.lookups for item in self._outcome(tier, asked).items]
+        if any(one.error for one in asked.lookups.values()):
+            return
+        found = [item for one in asked.lookups.values() for item in one.result(self._clock()).items]
         self._compose(caller, text, recent, found, context, asked)
 
     def give_up(self, asked: PendingRecall) -> None:
@@ -179,6 +185,8 @@ class Recaller:
         """The call ended: stop and drop its lookups."""
         for key in [key for key in self._asked if key[0] == caller.key]:
             self._drop(self._asked.pop(key))
+        for breaker in self.breakers.values():
+            breaker.forget(caller.user_id)
 
     async def close(self) -> None:
         for asked in self._asked.values():
@@ -194,10 +202,10 @@ class Recaller:
             limit_s * VECTOR_SHARE
         )  # of a prefetch, which had no patience: nobody waited
         await self._wait(asked, limit_s - (self._clock() - began))
-        return {tier: self._outcome(tier, asked) for tier in asked.lookups}
+        return {tier: lookup.result(self._clock()) for tier, lookup in asked.lookups.items()}
 
-    def _breaker(self) -> Breaker:
-        return Breaker(
+    def _breaker(self) -> TierBreaker:
+        return TierBreaker(
             failures=self._settings.breaker_failures,
             pause_s=self._settings.breaker_pause_s,
             clock=self._clock,
@@ -211,7 +219,11 @@ class Recaller:
     ) -> PendingRecall:
         key = (caller.key, self._versions.of(caller), normalise(text))
         held = self._asked.get(key)
-        if held is not None and self._clock() - held.at < LOOKUP_AGE_S and not self._worth_again(held):
+        if (
+            held is not None
+            and self._clock() - held.at < LOOKUP_AGE_S
+            and not self._worth_again(held, caller)
+        ):
             self._asked.move_to_end(key)
             return held
         if held is not None:
@@ -223,14 +235,16 @@ class Recaller:
                 self._drop(oldest)
         return asked
 
-    def _worth_again(self, asked: PendingRecall) -> bool:
+    def _worth_again(self, asked: PendingRecall, caller: Caller) -> bool:
         """Did a lookup fail, while its tier may be asked again?"""
-        failed = [
-            tier
-            for tier, lookup in asked.lookups.items()
-            if lookup.task is None or (lookup.task.done() and _error(lookup.task))
-        ]
-        return any(self.breakers[tier].state == "closed" for tier in failed)
+        failed = [tier for tier, lookup in asked.lookups.items() if lookup.task is None or lookup.error]
+        breakers = [self._breaker_of(tier, caller) for tier in failed]
+        return any(breaker is None or breaker.state == "closed" for breaker in breakers)
+
+    def _breaker_of(self, tier: str, caller: Caller) -> CallerBreaker | None:
+        if tier in self._held and self._held[tier](caller):
+            return None
+        return self.breakers[tier].of(caller.user_id)
 
     def _start(
         self, caller: Caller, text: str, recent: RecentTurns, timeout_s: float | None
@@ -242,12 +256,12 @@ class Recaller:
         return PendingRecall(lookups, vector, self._clock())
 
     def _look_up(self, tier: Tier, question: Question, recent: RecentTurns) -> TierLookup:
-        breaker = self.breakers[tier.name]
-        if not breaker.allows():
-            return TierLookup(None, self._clock())
-        lookup = TierLookup(
-            None, self._clock(), is_probe=tier.name in self._extras and breaker.state == "trial"
-        )
+        breaker = self._breaker_of(tier.name, question.caller)
+        lookup = TierLookup(None, self._clock(), breaker)
+        if breaker is not None:
+            if not breaker.allows():
+                return lookup
+            lookup.is_probe = tier.name in self._extras and breaker.state == "trial"
         lookup.task = self._hold(self._bounded(tier, question), f"recall.{tier.name}")
         lookup.task.add_done_callback(lambda task: self._ended(tier.name, lookup, task, recent))
         return lookup
@@ -260,43 +274,17 @@ class Recaller:
         self, tier: str, lookup: TierLookup, task: asyncio.Task[Sequence[Item]], recent: RecentTurns
     ) -> None:
         lookup.ended = self._clock()
-        breaker = self.breakers[tier]
-        if task.cancelled():
-            breaker.forget_trial()
-            return
-        if error := task.exception():
-            if lookup.is_probe or not lookup.counted_late:
-                breaker.failed()
+        if not task.cancelled() and (error := task.exception()):
             log.warning("recall.failed", extra={"tier": tier, "error": type(error).__name__})
-            return
-        if lookup.counted_late:
+        elif not task.cancelled() and lookup.counted_late:
             recent.offer(task.result())
-        if lookup.is_probe and lookup.ended - lookup.started > self._settings.recall_budget_s:
-            breaker.failed()
-        elif lookup.is_probe or not lookup.counted_late:
-            breaker.succeeded()
+        lookup.count(self._settings.recall_budget_s)
 
     async def _wait(self, asked: PendingRecall, budget_s: float) -> None:
         lookups = [lookup for lookup in asked.lookups.values() if not lookup.is_probe]
         running = [lookup.task for lookup in lookups if lookup.task is not None and not lookup.task.done()]
         if running:
             await asyncio.wait(running, timeout=max(budget_s, 0))
-
-    def _outcome(self, tier: str, asked: PendingRecall) -> TierResult:
-        lookup = asked.lookups[tier]
-        if lookup.task is None:
-            return TierResult("skipped")
-        elapsed_ms = _ms((lookup.ended or self._clock()) - lookup.started)
-        if not lookup.task.done():
-            if not lookup.counted_late and not lookup.is_probe:
-                self.breakers[tier].failed()
-            lookup.counted_late = True
-            return TierResult("late", (), elapsed_ms)
-        if _error(lookup.task):
-            return TierResult("failed", (), elapsed_ms)
-        items = tuple(lookup.task.result())
-        status: TierStatus = "ok" if items else "empty"
-        return TierResult(status, items, elapsed_ms)
 
     def _near(
         self, text: str, recent: RecentTurns, stores: dict[str, TierResult], context: Collection[UUID]
@@ -385,10 +373,6 @@ def asked_text(text: str, previous: str) -> str:
     text."""
     joined = f"{previous} {text}" if previous and is_follow_up(text) else text
     return spelled_end(joined, QUESTION_CHARS)
-
-
-def _error(task: asyncio.Task) -> BaseException | None:
-    return asyncio.CancelledError() if task.cancelled() else task.exception()
 
 
 def _ms(seconds: float) -> float:

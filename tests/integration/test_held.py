@@ -129,10 +129,12 @@ async def test_both_forms_give_the_same_answer(memory, agent, past):
 
 
 async def test_a_question_needs_no_store(memory, monkeypatch):
-    """Once held, neither words nor vectors nor texts are read from Postgres."""
+    """Once held, neither words nor vectors nor texts are read from Postgres, which may be known to fail."""
     await say(memory, await memory.open_call(caller()), "My dog is called Biscuit.")
     call = await open_held(memory, caller())
     forbid_store(monkeypatch)
+    for _ in range(memory.settings.breaker_failures):
+        memory.recaller.breakers["facts"].failed()
     found = await call.recall("What is my dog called?")
     assert found.tiers["facts"].status == "ok" and "Biscuit" in found.block
 

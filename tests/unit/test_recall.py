@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from uuid import uuid4
 
 import numpy as np
@@ -82,10 +83,12 @@ def clock():
 
 @pytest.fixture
 def make(clock):
-    def make(*tiers, embedder=None, versions=None, extras=(), **settings):
+    def make(*tiers, embedder=None, versions=None, extras=(), held=MappingProxyType({}), **settings):
         settings = MemorySettings(**{"recall_budget_ms": 30} | settings)
         embedder, versions = embedder or StillEmbedder(), versions or SteadyVersions()
-        return Recaller(tiers, embedder, versions, settings, extras=extras, clock=clock, now=lambda: NOW)
+        return Recaller(
+            tiers, embedder, versions, settings, extras=extras, held=held, clock=clock, now=lambda: NOW
+        )
 
     return make
 
@@ -176,6 +179,72 @@ async def test_hung_tier_costs_three_budgets_then_none(make, recent, clock):
     graph.answer = [item("back again")]
     assert (await recaller.recall(ANA, "question number seven", recent)).tiers["graph"].status == "ok"
     assert recaller.breakers["graph"].state == "closed"
+    await recaller.close()
+
+
+class Theirs(Gate):
+    """A tier that hangs for some callers."""
+
+    hangs_for = ("large",)
+
+    async def search(self, question):
+        if question.caller.user_id in self.hangs_for:
+            await self.open.wait()
+        return self.answer
+
+
+async def test_a_caller_who_is_always_late_is_skipped_alone(make, recent):
+    """A large memory blinds nobody else, and is asked again when its caller's pause is over."""
+    recaller = make(Theirs(answer=[item("Dog is called Biscuit")], is_open=False))
+    large, statuses = Caller("large", "echoic", "call-2"), []
+    for n in range(5):
+        statuses.append((await recaller.recall(large, f"question number {n}", recent)).tiers["facts"].status)
+        found = await recaller.recall(ANA, f"what is my dog called, attempt {n}", recent)
+        assert found.tiers["facts"].status == "ok"
+    assert statuses == ["late"] * 3 + ["skipped"] * 2
+    assert recaller.breakers["facts"].state == "open" and not recaller.breakers["facts"].is_open
+    recaller.forget_call(large)
+    assert recaller.breakers["facts"].state == "closed"
+    await recaller.close()
+
+
+async def test_who_does_not_come_back_is_not_held_back_for_good(make, recent, clock):
+    recaller = make(Theirs(is_open=False))
+    for n in range(3):
+        await recaller.recall(Caller("large", "echoic", "call-2"), f"question number {n}", recent)
+    assert recaller.breakers["facts"].state == "open"
+    clock.at += 5.1
+    assert recaller.breakers["facts"].state == "closed"
+    await recaller.close()
+
+
+async def test_a_hung_store_costs_new_callers_nothing(make, recent, clock):
+    """Late to three callers in a row, it is skipped for all of them; one trial tells whether it is back."""
+    facts = Gate(is_open=False)
+    recaller = make(facts)
+    callers = [Caller(f"caller-{n}", "echoic", f"call-{n}") for n in range(5)]
+    statuses = [
+        (await recaller.recall(one, "where do I live", recent)).tiers["facts"].status for one in callers
+    ]
+    assert statuses == ["late"] * 3 + ["skipped"] * 2 and recaller.breakers["facts"].is_open
+    clock.at += 5.1
+    facts.open.set()
+    facts.answer = [item("Lives in Lisbon")]
+    for one in callers:
+        assert "Lisbon" in (await recaller.recall(one, "in which town do I live", recent)).block
+    await recaller.close()
+
+
+async def test_what_is_held_asks_no_breaker(make, recent):
+    """It answers though the store is skipped, and tells nothing of the store."""
+    recaller = make(Gate(answer=[item("Dog is called Biscuit")]), held={"facts": lambda who: who is ANA})
+    breaker = recaller.breakers["facts"]
+    for _ in range(3):
+        breaker.failed()
+    assert "Biscuit" in (await recaller.recall(ANA, "what is my dog called", recent)).block
+    assert breaker.is_open
+    other = await recaller.recall(Caller("bo", "echoic", "call-2"), "what is my dog called", recent)
+    assert other.tiers["facts"].status == "skipped"
     await recaller.close()
 
 
