@@ -62,7 +62,7 @@ async def load_corpus(db: Database, caller: Caller) -> "CallCorpus | None":
             return await load(connection)
 
     async def load(connection: Connection) -> "CallCorpus | None":
-        if await connection.fetchval(query("hold_size"), caller.ids, caller.agent_id) > HELD_ROWS:
+        if await connection.fetchval(query("is_larger"), caller.ids, caller.agent_id, HELD_ROWS):
             return None
         packed = await connection.fetchrow(query("hold_arrays"), caller.ids, caller.agent_id, caller.call_id)
         postings = await connection.fetch(query("hold_postings"), caller.ids)

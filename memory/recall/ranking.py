@@ -103,7 +103,13 @@ class Ranking:
     All that does not depend on the question is worked out once; columns are facts first, then turns.
     """
 
-    def __init__(self, corpus: Corpus) -> None:
+    def __init__(self, corpus: Corpus, of: int | None = None) -> None:
+        """
+        Args:
+            of: how many turns and facts there are, if the corpus has only some: postings of all tell how rare
+                a word is.
+        """
+        self._of = of
         self._facts = facts = len(corpus.fact_refs)
         self.refs = np.concatenate([corpus.fact_refs, corpus.turn_refs])  # facts first: they win a tie
         self._places = _Places(self.refs)
@@ -135,7 +141,11 @@ class Ranking:
     def _bm25(self, postings: Postings) -> Floats:
         counts = _counts(self._places, postings)
         told = self._told(counts)
-        rarity = _rarity((counts + told)[:, self._yard])  # a turn also says what its facts say
+        if self._of is None:
+            yard = (counts + told)[:, self._yard]  # a turn also says what its facts say
+            rarity = _rarity(np.count_nonzero(yard, axis=1), yard.shape[1])
+        else:
+            rarity = _rarity(_said(postings), self._of)
         counts = self._lent(counts) + told
         return rarity @ (counts * (BM25_K1 + 1) / (counts + self._room))
 
@@ -150,7 +160,8 @@ class Ranking:
         """
         out = _standing_out(likeness)[None]
         near = (self._lent(out) + self._told(out))[0]
-        scores = by_words / max(WORDS, self._size(by_words)) + near / (self._size(near) or 1.0)
+        words = max(WORDS, self._size(by_words, self._of))
+        scores = by_words / words + near / (self._size(near) or 1.0)
         scores[: self._facts] = _beside_their_turns(scores, self._fact, self._turn, self._facts)
         scores += LAST * np.where(np.isnan(likeness), 0, 2 + likeness)
         best = _best(scores, limit)
@@ -184,10 +195,10 @@ class Ranking:
             gets[:, :-distance] += same * turns[:, distance:]
         return lent
 
-    def _size(self, scores: Floats) -> float:
-        """Root mean square over the turns."""
+    def _size(self, scores: Floats, of: int | None = None) -> float:
+        """Root mean square over the turns; what the corpus has not has nothing."""
         yard = scores[self._yard]
-        return math.sqrt(yard @ yard / max(yard.size, 1))
+        return math.sqrt(yard @ yard / max(of or yard.size, 1))
 
 
 class _Places:
@@ -250,10 +261,25 @@ def _links(corpus: Corpus, places: _Places) -> tuple[Ints, Ints]:
     return fact[order], turn[order]
 
 
-def _rarity(counts: Floats) -> Floats:
-    """Robertson-Sparck Jones weight of each term."""
-    said = np.count_nonzero(counts, axis=1)
-    return np.log1p((counts.shape[1] - said + 0.5) / (said + 0.5))
+def _rarity(said: Ints, of: int) -> Floats:
+    """Robertson-Sparck Jones weight of terms that so many of all say."""
+    return np.log1p(np.maximum(of - said + 0.5, 0) / (said + 0.5))
+
+
+def _said(postings: Postings) -> Ints:
+    return np.array([len(entries) for entries in postings.values()], np.int64)
+
+
+def most_told(postings: Postings, limit: int) -> Ints:
+    """References of the texts that say most of these terms, the rarer counting for more, whatever stands
+    around them; the newest among equals."""
+    if not postings:
+        return np.empty(0, np.int64)
+    said, pairs = _said(postings), np.concatenate(list(postings.values()))
+    refs, at = np.unique(pairs[:, 0], return_inverse=True)
+    weights = np.repeat(_rarity(said, len(refs)), said)
+    scores: Floats = np.bincount(at, weights * pairs[:, 1] / (pairs[:, 1] + BM25_K1)).astype(np.float64)
+    return refs[::-1][_best(scores[::-1], limit)]
 
 
 def _beside_their_turns(scores: Floats, fact: Ints, turn: Ints, facts: int) -> Floats:

@@ -131,6 +131,59 @@ select said.*, learned.* from (
     from fact_index where user_id = any($1::text[]) and (agent_id is null or agent_id = $2)
 ) learned
 
+-- name: candidates
+-- Of a memory whose vectors are too many to score for one question, packed like `score`, without scores: these turns and facts ($3),
+-- the sources of those facts, three neighbours on either side of each turn, and the newest $4 turns and $5 facts. $2 agent
+with told as (
+    select unnest($3::bigint[]) as ref
+), known as materialized (
+    select * from fact_index where user_id = any($1::text[]) and (agent_id is null or agent_id = $2) and ref in (
+        select ref from told union select one.ref from unnest($1::text[]) as person (id) cross join lateral (
+            select ref from facts where user_id = person.id order by ref desc limit $5
+        ) one
+    )
+), heard as (
+    select ref, user_id from turns where user_id = any($1::text[]) and ref in (
+        select ref from told union select unnest(sources) from known where ref in (select ref from told)
+    )
+), spoken as (
+    select ref from heard
+    union select one.ref from heard cross join lateral (
+        (select ref from turns where user_id = heard.user_id and ref < heard.ref order by ref desc limit 3)
+        union all (select ref from turns where user_id = heard.user_id and ref > heard.ref order by ref limit 3)
+    ) one
+    union select one.ref from unnest($1::text[]) as person (id) cross join lateral (
+        select ref from turns where user_id = person.id and agent_id = $2 order by said_at desc, position desc limit $4
+    ) one
+)
+select said.*, learned.*, (select count(*) from turn_index where user_id = any($1::text[]))
+    + (select count(*) from fact_index where user_id = any($1::text[])) as all_rows from (
+    select string_agg(int8send(one.ref), '') as turn_refs, string_agg(int8send(call_no), '') as turn_calls,
+        string_agg(int4send(position), '') as turn_positions, string_agg(int4send(words), '') as turn_words
+    from spoken cross join lateral ( -- limit: else all of the index was read, in 30 ms
+        select * from turn_index where ref = spoken.ref and user_id = any($1::text[]) and agent_id = $2 limit 1
+    ) one
+) said, (
+    select string_agg(int8send(ref), '') as fact_refs, string_agg(int4send(words), '') as fact_words,
+        string_agg(float8send(coalesce(extract(epoch from valid_until)::float8, 'infinity')), '') as fact_until,
+        string_agg(int8send(coalesce(sources[1], 0)), '') as first_sources,
+        string_agg(int8send(coalesce(sources[2], 0)), '') as second_sources,
+        string_agg(int8send(coalesce(sources[3], 0)), '') as third_sources
+    from known
+) learned
+
+-- name: score_candidates
+-- In the order of these turns ($2) and facts ($3), packed like `score`. $4 query vector
+select (
+    select string_agg(float8send(coalesce((
+        select -(vector <#> (select $4::vector::halfvec)) from turn_index where turn_index.ref = one.ref and user_id = any($1::text[])
+    ), 'nan')), '' order by place) from unnest($2::bigint[]) with ordinality as one (ref, place)
+) as turn_scores, (
+    select string_agg(float8send(coalesce((
+        select -(vector <#> (select $4::vector::halfvec)) from fact_index where fact_index.ref = one.ref and user_id = any($1::text[])
+    ), 'nan')), '' order by place) from unnest($3::bigint[]) with ordinality as one (ref, place)
+) as fact_scores
+
 -- name: read_items
 -- $2 refs
 select turns.ref, turn_id as id, role, text, said_at, interrupted, null as payload, call_no, vector
@@ -144,10 +197,12 @@ select exists (select from turn_index where user_id = any($1::text[]) and is_oth
     exists (select from turn_index where user_id = any($1::text[]) and is_without_e5(vector))
     or exists (select from fact_index where user_id = any($1::text[]) and is_without_e5(vector)) as without_e5
 
--- name: hold_size
--- $2 agent
-select (select count(*) from turn_index where user_id = any($1::text[]) and agent_id = $2)
-    + (select count(*) from fact_index where user_id = any($1::text[]) and (agent_id is null or agent_id = $2))
+-- name: is_larger
+-- Than $3 turns and facts. $2 agent
+select count(*) > $3 from (
+    (select from turn_index where user_id = any($1::text[]) and agent_id = $2 limit $3 + 1) union all
+    (select from fact_index where user_id = any($1::text[]) and (agent_id is null or agent_id = $2) limit $3 + 1)
+) known
 
 -- name: hold_arrays
 -- Everything that ranking needs of one user, packed like `score`, with the vectors themselves. $2 agent $3 call
