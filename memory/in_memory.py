@@ -20,7 +20,7 @@ from echoic.memory.recall.recaller import Recaller
 from echoic.memory.service import Memory
 from echoic.memory.store.consent import Consent
 from echoic.memory.store.turns import counted
-from echoic.memory.text.dates.days import asked_days, day_terms
+from echoic.memory.text.dates.days import asked_days, day_terms, stored_terms
 from echoic.memory.text.dates.last_day import is_due
 from echoic.memory.text.people import shown
 from echoic.memory.text.words import terms
@@ -335,6 +335,7 @@ def _postings(asked: set[str], texts: dict[int, list[Any]], days: dict[int, list
             if term in asked:
                 found.setdefault(term, []).append((ref, count))
     for ref, terms_of_day in days.items():
-        for term in asked.intersection(terms_of_day):
-            found.setdefault(term, []).append((ref, 1))
+        for term in asked:
+            if not set(stored_terms(term)).isdisjoint(terms_of_day):
+                found.setdefault(term, []).append((ref, 1))
     return {term: np.array(rows, np.int64) for term, rows in found.items()}

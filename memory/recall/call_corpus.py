@@ -33,7 +33,7 @@ from echoic.memory.recall.ranking import Corpus, Floats, Ints, Postings, Ranking
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.store.turns import counted
-from echoic.memory.text.dates.days import day_terms
+from echoic.memory.text.dates.days import day_terms, stored_terms
 from echoic.memory.text.forms import StoredForms, is_form
 from echoic.memory.text.sounds import Sounds
 from echoic.memory.text.words import runs
@@ -216,7 +216,7 @@ class CallCorpus:
         forms = await self._forms.of(asked)
         found: Postings = {}
         for one in asked:
-            if parts := [part for term in forms.get(one, [one]) for part in self._parts(term)]:
+            if parts := [part for term in forms.get(one, stored_terms(one)) for part in self._parts(term)]:
                 found[one] = np.concatenate(parts)
         return found
 

@@ -33,6 +33,7 @@ from echoic.memory.recall.ranking import (
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.facts import fact_from
 from echoic.memory.store.queries import query
+from echoic.memory.text.dates.days import stored_terms
 from echoic.memory.types import FACTS_TIER, Caller, Item
 
 EXACT_ROWS = 10_000
@@ -93,13 +94,16 @@ async def _words(
     """Where the terms are said, what kinds of vectors it all has, and of a large memory the candidates."""
 
     async def read(connection: Connection) -> tuple[Postings, Kinds, asyncpg.Record | None]:
-        rows = await connection.fetch(query("postings"), caller.ids, asked) if asked else []
-        postings = {row["term"]: unpack_int64(row["pairs"]).reshape(-1, 2) for row in rows}
+        stored = [term for one in asked for term in stored_terms(one)]
+        rows = await connection.fetch(query("postings"), caller.ids, stored) if stored else []
+        told = {row["term"]: unpack_int64(row["pairs"]).reshape(-1, 2) for row in rows}
+        parts = {one: [told[term] for term in stored_terms(one) if term in told] for one in asked}
+        postings = {one: np.concatenate(some) for one, some in parts.items() if some}
         kinds = Kinds(*await connection.fetchrow(query("kinds_of_vectors"), caller.ids))
         if not await connection.fetchval(query("is_larger"), caller.ids, caller.agent_id, EXACT_ROWS):
             return postings, kinds, None
-        told = (await asyncio.to_thread(most_told, postings, TOLD)).tolist()
-        wanted = caller.ids, caller.agent_id, told, NEWEST_TURNS, NEWEST_FACTS
+        most = (await asyncio.to_thread(most_told, postings, TOLD)).tolist()
+        wanted = caller.ids, caller.agent_id, most, NEWEST_TURNS, NEWEST_FACTS
         return postings, kinds, await connection.fetchrow(query("candidates"), *wanted)
 
     return await db.run(read, timeout_s=timeout_s)

@@ -1,9 +1,12 @@
 """A caller's days are theirs: where they are is kept with each turn, and known again in their next call."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
+import echoic.testing
 from echoic.memory.service import open_memory
 from tests.remembered import caller
 
@@ -37,3 +40,22 @@ async def test_nobody_gets_the_zone_of_another(memory):
     """It is looked up by the user alone."""
     await spoken_zone(memory, replace(caller("bo"), timezone="Asia/Tokyo", timezone_known=True))
     assert await spoken_zone(memory, caller("ana")) == ""
+
+
+@pytest.mark.parametrize("kept", ["held", "in_postgres", "in_memory"])
+async def test_the_last_evening_of_a_month_is_of_it(memory, kept, monkeypatch):
+    """In UTC it is of the next one. The same matter was told forty times before and after that month."""
+    if kept != "held":
+        monkeypatch.setattr("echoic.memory.recall.call_corpus.HELD_ROWS", 0)
+    memory = echoic.testing.memory() if kept == "in_memory" else memory
+    theirs = replace(caller(), timezone="America/Los_Angeles", timezone_known=True)
+    evening = datetime(2024, 12, 31, 20, tzinfo=ZoneInfo(theirs.timezone))
+    for days in (*range(-99, -39, 3), 0, *range(12, 72, 3)):
+        call = await memory.open_call(replace(theirs, call_id=f"{days}"))
+        what = "zebra" if days == 0 else f"{days + 100}"
+        await call.record("1", "user", f"The harbour was visit {what}.", evening + timedelta(days=days))
+        await call.end()
+    asking = await memory.open_call(replace(theirs, call_id="asking"))
+    await memory.search.wait_held("asking") if kept == "held" else None
+    found = await asking.recall("What did I tell you about the harbour in December?", budget_s=10)
+    assert "zebra" in found.used[0].text

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from echoic.memory.text.dates.days import asked_days, day_terms
+from echoic.memory.text.dates.days import asked_days, day_terms, stored_terms
 from echoic.memory.text.dates.words import speaks_of
 from echoic.memory.text.words import terms
 
@@ -213,3 +213,31 @@ def test_since_a_month_is_every_month_from_it():
 def test_a_word_ends_where_its_sentence_does(text: str) -> None:
     """A danda is no part of the last word."""
     assert speaks_of("past", text)
+
+
+@pytest.mark.parametrize(
+    ("zone", "said", "asked_on", "text"),
+    [
+        ("America/Los_Angeles", "2026-12-31T20:00", "2027-01-10", "What did I say in December?"),
+        ("America/Los_Angeles", "2026-12-31T20:00", "2027-01-10", "What did I say in December 2026?"),
+        ("America/Los_Angeles", "2026-12-31T20:00", "2027-01-10", "Was habe ich letztes Jahr gesagt?"),
+        ("Pacific/Auckland", "2027-01-01T10:00", "2027-06-10", "¿Qué dije en enero de 2027?"),
+        ("Pacific/Auckland", "2027-01-01T10:00", "2027-06-10", "What did I say this year?"),
+        ("Asia/Kolkata", "2027-03-01T05:00", "2027-03-10", "What did I tell you this month?"),
+    ],
+)
+def test_months_and_years_are_the_callers(zone: str, said: str, asked_on: str, text: str) -> None:
+    """What was said at their edge is of another in UTC, and looked up by its day, as the same term."""
+    where = ZoneInfo(zone)
+    has = day_terms(datetime.fromisoformat(said).replace(tzinfo=where))
+    for one in asked_days(text, datetime.fromisoformat(asked_on).replace(hour=12, tzinfo=where), where):
+        assert set(stored_terms(one)) & set(has), one
+
+
+def test_the_first_and_the_last_day_that_there_is_have_none_beside_them() -> None:
+    """They are asked about all the same."""
+    for now, zone in (
+        (datetime(1, 5, 1, tzinfo=UTC), "Asia/Tokyo"),
+        (datetime(9999, 5, 1, tzinfo=UTC), "America/Lima"),
+    ):
+        assert asked_days("this year", now, ZoneInfo(zone)) == [f"@{now.year}"]
