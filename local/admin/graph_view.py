@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -52,11 +52,15 @@ def moment(text: str, timezone: str, *, last: bool = True) -> datetime:
     """
     zone = ZoneInfo(timezone)
     try:
-        when = datetime.combine(date.fromisoformat(text), time.max if last else time.min)
+        asked = date.fromisoformat(text)
     except ValueError:
-        when = datetime.fromisoformat(text)
+        asked = None
     try:
-        return (when if when.tzinfo else when.replace(tzinfo=zone)).astimezone(UTC)
+        if asked is None:
+            when = datetime.fromisoformat(text)
+            return (when if when.tzinfo else when.replace(tzinfo=zone)).astimezone(UTC)
+        begin = datetime.combine(asked + timedelta(days=last), time.min, zone).astimezone(UTC)
+        return begin - datetime.resolution if last else begin  # a day may end with an hour that comes twice
     except OverflowError as exc:
         raise ValueError("outside the calendar") from exc
 

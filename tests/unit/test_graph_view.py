@@ -147,6 +147,20 @@ def test_a_day_is_the_end_of_that_day_there():
 
 
 @pytest.mark.parametrize(
+    ("zone", "on", "next_day"),
+    [
+        ("America/Santiago", "2026-04-04", "2026-04-05"),
+        ("Asia/Beirut", "2026-10-24", "2026-10-25"),
+        ("Africa/Cairo", "2026-04-23", "2026-04-24"),
+    ],
+)
+def test_no_moment_lies_between_a_day_and_the_next(zone, on, next_day):
+    """The clock goes back at midnight, so that the last hour comes twice, or forward, so that midnight never
+    is."""
+    assert moment(next_day, zone, last=False) - moment(on, zone) == datetime.resolution
+
+
+@pytest.mark.parametrize(
     "text", ["yesterday", "32637-01-01", "2026-02-30", "9999-12-31", "0001-01-01T00:00+14:00", "", "2026"]
 )
 def test_what_is_no_date_is_refused(text):
