@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from echoic.api.access.guard import Gate, Mind, Reads, UserId, Writes, sent_key
 from echoic.api.channels.signatures import check_signature
-from echoic.api.channels.storing import Written, not_ahead, store
+from echoic.api.channels.storing import Written, store
 from echoic.api.problems import of_invalid
 from echoic.api.schemas.common import AgentId, Said
 from echoic.api.schemas.facts import Moment
@@ -66,7 +66,7 @@ class CreatedBody(BaseModel):
             Written(
                 *(self.user_id, self.character_name, "characters"),
                 *(one.id or uuid.uuid4().hex, one.role, one.content),
-                not_ahead(one.created_at or memory.now()),
+                one.created_at or memory.now(),
             )
             for one in (*told, *self.messages)
         ]

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from echoic.api.channels.storing import not_ahead
-
 MOST_ID_CHARS = 500
 ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 """Of a recording: it becomes part of an address."""
@@ -81,7 +79,7 @@ def _time(timestamp: object) -> datetime | None:
     """Seconds since 1970 as text."""
     if not isinstance(timestamp, str) or not (timestamp.isascii() and timestamp.isdecimal()):
         return None
-    return not_ahead(datetime.fromtimestamp(min(int(timestamp[:12]), LATEST_S), UTC))
+    return datetime.fromtimestamp(min(int(timestamp[:12]), LATEST_S), UTC)
 
 
 def _objects(parent: object, key: str) -> Iterator[dict[str, Any]]:

@@ -24,6 +24,7 @@ class Written:
     role: Role
     text: str
     said_at: datetime
+    """As the sender dates it, the same in each delivery; what lies ahead counts as said now."""
 
 
 async def store(memory: Memory, messages: Iterable[Written]) -> None:
@@ -42,13 +43,8 @@ async def store(memory: Memory, messages: Iterable[Written]) -> None:
         await keep_words(memory, caller, said)
 
 
-def not_ahead(said_at: datetime) -> datetime:
-    """What lies ahead was said now."""
-    return min(said_at, datetime.now(UTC))
-
-
 def _caller(memory: Memory, message: Written) -> Caller:
-    """A day is a call; the same in each delivery, so that a message has the same id in each."""
+    """A day of the sender's is a call; the same in each delivery, and so is the id of a message."""
     names = (message.line, message.agent_id, message.user_id)
     whose = hashlib.sha256("\0".join(names).encode()).hexdigest()[:16]
     call_id = f"written.{message.said_at.astimezone(UTC):%Y-%m-%d}.{whose}"

@@ -10,7 +10,7 @@ from tests.remembered import NOW, caller
 
 
 async def test_what_was_dated_tomorrow_and_ended_today_is_over(memory, learner, model):  # noqa: F811
-    """`POST /v1/users/{id}/turns` and Mem0's `timestamp` take any date, where messages are `not_ahead`."""
+    """Whoever sends it may give any date."""
     model.otherwise = on_known(operation("Owns boat 1", quote="I own boat 1", topic="things"))
     ahead = Words("a", "user", "I own boat 1.", NOW + timedelta(days=1), True)
     await keep_words(memory, caller(call_id="first"), [ahead])

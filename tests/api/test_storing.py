@@ -1,0 +1,23 @@
+"""What is written to a channel is stored once, however often and whenever it is delivered."""
+
+from datetime import UTC, datetime, timedelta
+
+from echoic.api.channels.characters import CreatedBody
+from echoic.api.channels.storing import store
+from echoic.memory.clock import moment
+from echoic.memory.service import open_memory
+from tests.embedders import WordEmbedder
+
+
+async def test_delivered_again_on_the_next_day_it_is_the_same_turn(memory_settings):
+    """The sender's clock is ahead: by ours it comes before midnight once, and after it the next time."""
+    said_at = datetime.now(UTC) + timedelta(days=1)
+    told = {"id": "1", "content": "I own a boat.", "created_at": said_at.isoformat()}
+    body = CreatedBody(user_id="ana", character_name="luna", messages=[told])
+    async with open_memory(memory_settings, embedder=WordEmbedder()) as memory:
+        await store(memory, body.written(memory))
+        memory.clock.set(said_at + timedelta(minutes=2), moment())
+        await store(memory, body.written(memory))
+        (turn,) = await memory.turns.list("ana")
+        assert f"{said_at:%Y-%m-%d}" in turn.call_id, "the day is the sender's"
+        assert turn.said_at < said_at, "it was said when it came"
