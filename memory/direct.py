@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from echoic.memory.identity.ids import check_user_id
 from echoic.memory.privacy.erase import erase_person, erase_user
 from echoic.memory.privacy.export import export_user
 from echoic.memory.recall.recent_turns import RecentTurns
+from echoic.memory.review.reader import reader
 from echoic.memory.service import Memory, open_memory
 from echoic.memory.settings.overrides import with_stored
 from echoic.memory.settings.personal import Choices
@@ -92,8 +93,7 @@ class OpenMemory:
         check_user_id(user_id)
         began = time.monotonic()
         limit_s = self._memory.settings.recall_budget_s if budget_s is None else budget_s
-        choices, also = await self._choices(user_id, limit_s)
-        caller = replace(choices.applied_to(self._caller(user_id, scope)), also=also)
+        caller, choices = await self._reader(user_id, scope, limit_s)
         left_s = max(0.0, limit_s - (time.monotonic() - began))
         return await self._memory.recaller.recall(
             caller, text, RecentTurns(), budget_s=left_s, stores=choices.memory
@@ -111,16 +111,14 @@ class OpenMemory:
         context = await self.get_conversation_context(user_id, character_name, current_message)
         return f"{base_system_prompt}\n\n{context}" if context else base_system_prompt
 
-    async def _choices(self, user_id: str, limit_s: float) -> tuple[Choices, tuple[str, ...]]:
-        """What this person has chosen, and their other ids; the defaults where nobody says so in time: stores
-        are late then."""
-        memory = self._memory
-        both = asyncio.gather(memory.choices.read(user_id), memory.links.read_along(user_id))
+    async def _reader(self, user_id: str, scope: str | None, limit_s: float) -> tuple[Caller, Choices]:
+        """This person and what they chose; the defaults where no store says so in time."""
+        caller = self._caller(user_id, scope)
         try:
             async with asyncio.timeout(limit_s):
-                return await both
+                return await reader(self._memory, user_id, scope, call_id=caller.call_id)
         except (MemoryFault, TimeoutError):
-            return Choices(), ()
+            return caller, Choices()
 
     async def record(
         self,

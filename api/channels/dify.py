@@ -20,9 +20,10 @@ from echoic.memory.recall.prompt import compose
 from echoic.memory.recall.recent_turns import RecentTurns
 from echoic.memory.review import people
 from echoic.memory.review.context import SEARCH_S
+from echoic.memory.review.reader import reader
 from echoic.memory.service import Memory
 from echoic.memory.text.people import shown
-from echoic.memory.types import Caller, Item
+from echoic.memory.types import Item
 
 router = APIRouter(prefix="/channels", include_in_schema=False)
 MOST_TOKENS = 100_000
@@ -100,10 +101,9 @@ def _read(body: bytes) -> Retrieval:
 
 
 async def _records(memory: Memory, wanted: Retrieval) -> list[dict[str, Any]]:
-    settings, choices = memory.settings, await memory.choices.read(wanted.knowledge_id)
+    caller, choices = await reader(memory, wanted.knowledge_id, call_id="dify")
     if not choices.memory:
         return []
-    caller = choices.applied_to(Caller(wanted.knowledge_id, settings.agent_id, "dify", settings.timezone))
     found = await memory.recaller.recall(caller, wanted.query, RecentTurns(), budget_s=SEARCH_S)
     _, used = compose(
         [item for result in found.tiers.values() for item in result.items],

@@ -6,6 +6,7 @@ from typing import Any
 from echoic.api.mcp.filters import read_filters
 from echoic.memory.recall.quoting import one_line
 from echoic.memory.review.context import SEARCH_S, context_for
+from echoic.memory.review.reader import reader
 from echoic.memory.service import Memory
 from echoic.memory.text.people import shown
 from echoic.memory.types import Caller, Fact, Item
@@ -62,15 +63,13 @@ async def profile_text(memory: Memory, user_id: str) -> str:
 
 
 async def caller_of(memory: Memory, user_id: str, agent_id: str = "") -> Caller | None:
-    """This person, to that agent, where they chose to be; None: their memory is off.
+    """This person, to that agent; None: their memory is off.
 
     Raises:
         StoreUnavailable: Postgres does not answer.
     """
-    settings, choices = memory.settings, await memory.choices.read(user_id)
-    if not choices.memory:
-        return None
-    return choices.applied_to(Caller(user_id, agent_id or settings.agent_id, "mcp", settings.timezone))
+    caller, choices = await reader(memory, user_id, agent_id, call_id="mcp")
+    return caller if choices.memory else None
 
 
 def _line(fact: Fact) -> str:

@@ -13,6 +13,7 @@ from echoic.memory.profile.episodes import EpisodeFilter
 from echoic.memory.profile.proactive import Proposal, proposals
 from echoic.memory.profile.profile import Limits
 from echoic.memory.recall.fusion import retells
+from echoic.memory.review.reader import reader
 from echoic.memory.text.people import shown
 from echoic.memory.types import Item
 
@@ -45,7 +46,7 @@ async def compiled(about: About, limits: Limits, spoken_of: str, knobs: Knobs) -
     if not 0 < knobs.share <= 1:
         raise failed(500, "profile_event_ratio is more than 0 and at most 1.")
     memory, user_id = about.memory, about.user_id
-    choices, also = await memory.choices.read(user_id), await memory.links.read_along(user_id)
+    caller, choices = await reader(memory, user_id, call_id=about.caller.call_id)
     if not choices.memory:  # nothing is recalled of them, and the frame stays
         limits, spoken_of = Limits(slots=0), ""
     elif spoken_of and not knobs.whole_profile:
@@ -56,7 +57,6 @@ async def compiled(about: About, limits: Limits, spoken_of: str, knobs: Knobs) -
     tokens = max(LEAST_TOKENS, min(knobs.tokens, MOST_TOKENS))
     shape = Shape(tokens, knobs.share, days, knobs.fill, limits, "", language, knobs.template)
     shape = replace(shape, learned=True, last=choices.memory and not spoken_of)
-    caller = replace(choices.applied_to(about.caller), also=also)
     found = await _near(about, spoken_of, knobs.least, days) if spoken_of else []
     return (await compile_context(memory, caller, shape, found)).block
 

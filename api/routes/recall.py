@@ -8,7 +8,8 @@ from echoic.memory.direct import OpenMemory
 from echoic.memory.profile.context import Shape, sections_for
 from echoic.memory.profile.profile import Limits
 from echoic.memory.review.context import context_for
-from echoic.memory.types import Caller, Recall
+from echoic.memory.review.reader import reader
+from echoic.memory.types import Recall
 
 router = APIRouter(tags=["recall"])
 
@@ -28,10 +29,9 @@ async def build_context(user_id: UserId, body: ContextBody, who: Reads, mind: Mi
 
     With `sections` the profile by slot, then what happened: what answers the text, and the last.
     """
-    settings, choices = mind.settings, await mind.choices.read(user_id)
+    caller, choices = await reader(mind, user_id, body.agent_id, call_id="api")
     if not choices.memory:
         return RecallAnswer.of(Recall())
-    caller = choices.applied_to(Caller(user_id, body.agent_id or settings.agent_id, "api", settings.timezone))
     if body.sections is not None:
         shape = _shape(body, body.sections, choices.language_code)
         return RecallAnswer.of(await sections_for(mind, caller, body.text, shape))

@@ -17,6 +17,7 @@ from echoic.memory.call import CallMemory
 from echoic.memory.chat.messages import Asked
 from echoic.memory.observe.metrics import count_recall
 from echoic.memory.review.context import context_for
+from echoic.memory.review.reader import reader
 from echoic.memory.service import Memory
 from echoic.memory.store.turns import stored_item_id
 from echoic.memory.types import Caller, Recall, Role
@@ -140,10 +141,11 @@ class Conversations:
         if text.strip():
             asked = Asked("", None, text, "", True, "", frozenset(), text)
             return (await self.recall(whom, asked, budget_s=settings.recall_budget_s)).block
-        choices = await self._memory.choices.read(whom.user_id)
+        caller, choices = await reader(
+            self._memory, whom.user_id, whom.scope, call_id=self._caller(whom).call_id
+        )
         if not choices.memory:
             return ""
-        caller = choices.applied_to(self._caller(whom))
         found = await context_for(
             self._memory,
             caller,
