@@ -19,6 +19,7 @@ from echoic.agent.call.key_terms import KeyTerms
 from echoic.agent.call.prefetch import Prefetch
 from echoic.agent.call.registry import attach, detach
 from echoic.agent.call.turn_log import TurnLog
+from echoic.agent.commands.memory_tools import carry_out_last_words
 from echoic.agent.commands.warm import warm
 from echoic.agent.config import load_agent_settings
 from echoic.agent.identity.identity import CONSOLE_USER, Identified, Rules, anonymous, awaited
@@ -205,6 +206,7 @@ class Remembered:
         _remembered[session] = self
         await self._capture.__aenter__()
         call.capture, call.turn_log = self._capture, TurnLog(call, self._prefetch)
+        call.at_end = carry_out_last_words
         session.on("conversation_item_added", self._on_item)
         attach(session, call, self._prefetch)
         self._warn_of_nobody()

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -85,6 +85,9 @@ class Call:
         """Set by whoever wires the call; it is told of every change."""
         self.turn_log: TurnLog | None = None
         """Set by whoever wires the call."""
+        self.at_end: Callable[[Call, Sequence[llm.ChatItem]], Awaitable[None]] | None = None
+        """Set by whoever wires the call: does what the words at the end of the conversation ask, if no agent
+        has answered them."""
         self.shows_tools = shows_tools
         self.pending: PendingForget | None = None
         self.likely: dict[tuple[str, str], str] = {}
@@ -257,6 +260,7 @@ class Call:
         if self._changing:
             await asyncio.wait(self._changing)
         if self.capture is not None:
+            await self._do_last_wish(self.capture)
             await self.capture.drained()
         for memory in self._memories.values():
             await memory.end()
@@ -272,6 +276,13 @@ class Call:
         for speech, memory in list(self._speeches.items()):
             if memory.caller.user_id == before:
                 self._speeches[speech] = self.call_memory
+
+    async def _do_last_wish(self, capture: Capture) -> None:
+        try:
+            if self.at_end is not None:
+                await self.at_end(self, self.shown(capture.conversation()))
+        except Exception as exc:  # the call ends whatever was wished
+            log.error("turn.wish_broke", extra={"error": type(exc).__name__})
 
     def _key(self, user_id: str) -> tuple[str, str]:
         return user_id, self.scope

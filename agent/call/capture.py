@@ -113,7 +113,7 @@ class Capture:
             self._silence.cancel()
         if event.is_final:
             self._waiting.hear(event)
-        if any(not segment.stored for segment in self._waiting.segments):
+        if any(not segment.item_id for segment in self._waiting.segments):
             self._silence = asyncio.get_running_loop().call_later(UNANSWERED_AFTER_S, self._on_silence)
 
     def keep_unanswered(self) -> None:
@@ -139,6 +139,20 @@ class Capture:
         """Return when every item seen so far is durable, or `fault` says why not."""
         await self._queue.join()
 
+    def conversation(self) -> list[llm.ChatItem]:
+        """What was said in the session, ended by the words of whoever is heard that were kept though they
+        became no item of it."""
+        if self._session is None:
+            return []
+        user_id = self._memories[-1][1].caller.user_id
+        kept = [segment for segment in self._waiting.segments if segment.item_id]
+        said = [one for one in kept if self._memory_at(one.heard_at).caller.user_id == user_id]
+        items = list(self._session.history.items)
+        if said:
+            words, began = [joined(said)], said[0].heard_at.timestamp()
+            items.append(llm.ChatMessage(id=said[-1].item_id, role="user", content=words, created_at=began))
+        return items
+
     @property
     def unsaved(self) -> int:
         """Turns that are held in memory only."""
@@ -148,18 +162,17 @@ class Capture:
         """The words of a user's item, without those that were stored before, when no item seemed to come."""
         behind, held = self._waiting.take(message)
         self._keep(behind)
-        if any(segment.stored for segment in held):
-            return joined([segment for segment in held if not segment.stored])
+        if any(segment.item_id for segment in held):
+            return joined([segment for segment in held if not segment.item_id])
         return message.text_content
 
     def _keep(self, segments: Sequence[Segment]) -> None:
-        segments = [segment for segment in segments if not segment.stored]
+        segments = [segment for segment in segments if not segment.item_id]
+        item_id = f"heard:{uuid.uuid4().hex}"
         for segment in segments:
-            segment.stored = True
+            segment.item_id = item_id
         if segments:
-            self._queue_turn(
-                f"heard:{uuid.uuid4().hex}", "user", joined(segments), segments[0].heard_at, interrupted=True
-            )
+            self._queue_turn(item_id, "user", joined(segments), segments[0].heard_at, interrupted=True)
 
     def _on_silence(self) -> None:
         # an ear without partial transcripts

@@ -19,8 +19,8 @@ class Segment:
 
     text: str
     heard_at: datetime
-    stored: bool = False
-    """Its words are kept already, as words that nothing answered."""
+    item_id: str = ""
+    """Under which its words are kept already, as words that nothing answered."""
     words: list[str] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -274,6 +274,17 @@ async def _by_tool(request: MemoryCommand, context: RunContext) -> str:
     return await memory.finish(_finished(request, spoken, session), "say.carry_out")
 
 
+async def carry_out_last_words(call: Call, items: Sequence[llm.ChatItem]) -> None:
+    """Do what the caller's words at the end of a conversation plainly wish of memory: they have hung up, and
+    no reply will."""
+    seen = _without_wishes(items, call)
+    messages, request = _messages(seen), _request(seen, call)
+    if not _is_last(items) or seen[-1:] != items[-1:] or request is None or request.likely:
+        return
+    used = call.recalls.used_before(messages)
+    await execute(request, CommandContext(call, call.call_memory, request.language, messages, used))
+
+
 async def _finished(request: MemoryCommand, spoken: CommandContext, session: Any) -> str:
     sentence = await execute(request, spoken)
     if spoken.memory.forgotten_ids:

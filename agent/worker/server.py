@@ -19,6 +19,7 @@ from livekit.agents.worker import ServerEnvOption
 from livekit.plugins import deepgram, openai  # noqa: F401
 
 from echoic.agent.call.room_call import RoomCall, open_room_call
+from echoic.agent.commands.memory_tools import carry_out_last_words
 from echoic.agent.config import AgentSettings, load_agent_settings
 from echoic.agent.model import address_of
 from echoic.agent.speech import check_speech, choose_speech, open_speech
@@ -170,5 +171,6 @@ async def entrypoint(job: JobContext) -> None:
     await job.connect()
     participant = await job.wait_for_participant()
     call = await opened.enter_async_context(open_room_call(job, memory, agent_settings, participant, lease))
+    call.call.at_end = carry_out_last_words
     job.proc.userdata[CALL] = call
     await call.start(job, job.proc.userdata[SPEECH])

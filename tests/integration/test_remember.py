@@ -85,3 +85,12 @@ async def test_a_tool_that_outlives_its_callers_turn_works_for_them_alone(memory
         assert handle.user_id.startswith("anonymous:")
     assert "heard" in desk.refused
     assert "The code was right." in str(await said_of(memory, "phone:1"))
+
+
+async def test_the_last_words_of_a_session_are_a_wish(memory):
+    """LiveKit puts them into the conversation as the session closes, and makes no reply."""
+    async with session_of() as session:
+        await echoic.remember(session, user_id="maya", memory=memory)
+        await session.start(Desk())
+        session.history.items.append(llm.ChatMessage(role="user", content=["Stop remembering me."]))
+    assert await memory.consents.read("maya") == "off"

@@ -12,6 +12,7 @@ from echoic.agent.assistant import Remembers
 from echoic.agent.call.call import Call
 from echoic.agent.call.capture import Capture
 from echoic.agent.commands import command_handlers as wishes
+from echoic.agent.commands.memory_tools import carry_out_last_words
 from echoic.agent.terminal.quote import QuoteLLM
 from echoic.memory.errors import StoreUnavailable
 from echoic.memory.privacy.forget import forget
@@ -569,3 +570,26 @@ async def test_spoken_it_is_carried_out_once_and_only_when_the_turn_has_ended_so
         await voice.wait_answered()
     await call.hang_up()
     assert carried_out == ["forget"] and "Xylquor" not in str(await stored(memory))
+
+
+@pytest.mark.parametrize(
+    ("wish", "left"),
+    [("Stop remembering me.", True), ("Forget about my dog.", False), ("Forget about my dog, maybe?", True)],
+)
+async def test_a_plain_wish_with_which_the_caller_hangs_up_is_carried_out(memory, wish, left):
+    """The line is cut before the turn has ended, so that no reply is made."""
+    call = Call(await memory.open_call(Caller("ana", "echoic", uuid4().hex)))
+    call.at_end = carry_out_last_words
+    async with (
+        Capture(call.call_memory) as call.capture,
+        voice_session(
+            Kind(instructions="Be kind."), QuoteLLM(), listeners=[call.capture], call=call
+        ) as voice,
+    ):
+        await voice.ask(DOG)
+        voice.ears.starts()
+        voice.ears.final(wish)
+        await asyncio.sleep(0.05)
+    await call.hang_up()
+    assert ("Xylquor" in str(await stored(memory))) == left
+    assert await memory.consents.read("ana") == ("off" if "Stop" in wish else "unknown")

@@ -15,7 +15,8 @@ from echoic.agent.call.text_call import TextCall, open_text_call
 from echoic.agent.config import AgentSettings
 from echoic.agent.model import connect_options
 from echoic.memory.errors import StoreUnavailable
-from echoic.memory.types import Turn
+from echoic.memory.store.turns import turn_id_for
+from echoic.memory.types import Caller, Turn
 from tests.agents import FakeCallMemory, ScriptedLLM
 
 
@@ -175,6 +176,21 @@ async def test_words_that_no_item_follows_are_kept_at_the_end():
     async with Capture(memory) as capture:
         capture.on_transcribed(final("I am allergic to nuts."))
     assert kept(memory) == [("I am allergic to nuts.", True)]
+
+
+async def test_words_that_no_item_follows_end_the_conversation():
+    """Under the id by which they are stored; what the caller before them said is not theirs."""
+    ana, bob = FakeCallMemory(), FakeCallMemory(caller=Caller("bob", "echoic", "1"))
+    async with Capture(ana) as capture:
+        capture._session = SimpleNamespace(history=llm.ChatContext([message("Hello.")]))
+        capture.on_transcribed(final("Stop remembering me."))
+        capture.switch_memory(bob)
+        assert [item.text_content for item in capture.conversation()] == ["Hello."]
+        capture.on_transcribed(final("I am Bob."))
+        capture.keep_unanswered()
+        await capture.drained()
+        last = capture.conversation()[-1]
+    assert (last.text_content, turn_id_for("1", last.id)) == ("I am Bob.", bob.recorded[0].turn_id)
 
 
 async def test_words_are_kept_after_a_silence_and_not_again_with_a_late_item(monkeypatch: pytest.MonkeyPatch):
