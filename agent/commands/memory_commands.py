@@ -18,6 +18,7 @@ from echoic.agent.commands.templates import (
     answers_of,
     canonical,
     is_had,
+    may_wish,
     one_of,
     stands_in,
     wish_in,
@@ -90,7 +91,7 @@ def _last_sentence(words: str) -> str:
 
 
 def _wishes(sentence: str) -> list[MemoryCommand]:
-    return [one for code in languages() if (one := _wish(sentence, code)) is not None]
+    return [one for code in may_wish(sentence) if (one := _wish(sentence, code)) is not None]
 
 
 def speaks_of_forgetting(words: str) -> bool:

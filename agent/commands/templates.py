@@ -9,6 +9,7 @@ none, spaces count.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 
@@ -83,19 +84,17 @@ def _before_next(word: str) -> str:
     return f"{word}-" if isinstance(word, Joined) else f"{word} "
 
 
-def may_wish(sentence: str, code: str) -> bool:
-    """Whether its words allow for a wish in this language: a pattern takes 0.1 s to make, once in a process,
-    and whoever never speaks a language does not wait for its."""
-    words = words_of(sentence)
-    if _stands(sentence, (*FORGETTING, "nothing"), code):
-        return True
-    return len(words) >= LEAST_WORDS and _words(tuple(languages()[code].wishes), code).issuperset(words)
+def may_wish(sentence: str) -> list[str]:
+    """The languages whose words allow for a wish: a pattern takes 0.1 s to make, once in a process, and who
+    never speaks a language does not wait for its."""
+    said, deleting = words_of(sentence), stands_in(sentence, (*FORGETTING, "nothing"))
+    known = [_languages_of(()).get(word, frozenset()) for word in said]
+    whole = frozenset[str]().union(*known[:1]).intersection(*known) if len(said) >= LEAST_WORDS else ()
+    return [code for code in languages() if code in deleting or code in whole]
 
 
 def wish_in(sentence: str, code: str) -> re.Match[str] | None:
     """The wish that a sentence is in this language; "from your memory" may stand anywhere in it."""
-    if not may_wish(sentence, code):
-        return None
     rest, count = _anywhere(("memory",), code).subn("", f"{sentence} ")
     ways = (f"{rest.rstrip()}{_OF_MEMORY}", sentence) if count else (sentence,)
     found = (sentences_of(code).fullmatch(way) for way in ways)
@@ -155,14 +154,23 @@ def one_of(name: str, table: Table) -> str:
 
 
 def stands_in(sentence: str, names: tuple[str, ...]) -> list[str]:
-    """The languages in which words of one of these lists stand anywhere in a canonical sentence."""
-    return [code for code in languages() if _stands(sentence, names, code)]
+    """The languages in which words of one of these lists stand anywhere in a canonical sentence.
+
+    Looks first whose words are said: fifteen languages' patterns took 0.3 ms a reply.
+    """
+    known = _languages_of(names)
+    said = {code for word in words_of(sentence) for code in known.get(word, ())}
+    return [code for code in languages() if code in said and _anywhere(names, code).search(f"{sentence} ")]
 
 
-def _stands(sentence: str, names: tuple[str, ...], code: str) -> bool:
-    """Looks first whether any of their words is said: fifteen languages' patterns took 0.3 ms a reply."""
-    said = not _words(names, code).isdisjoint(words_of(sentence))
-    return said and _anywhere(names, code).search(f"{sentence} ") is not None
+@cache
+def _languages_of(names: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
+    """By each word of these lists, or of all."""
+    found = defaultdict(set)
+    for code, language in languages().items():
+        for word in _words(names or tuple(language.wishes), code):
+            found[word].add(code)
+    return {word: frozenset(codes) for word, codes in found.items()}
 
 
 @cache

@@ -29,7 +29,7 @@ from echoic.memory.recall.postgres_search import (
     with_later,
 )
 from echoic.memory.recall.query_vector import QueryVector
-from echoic.memory.recall.ranking import Corpus, Floats, Ints, Postings, Ranking
+from echoic.memory.recall.ranking import Corpus, Floats, Ints, Postings, Ranked, Ranking
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.store.turns import counted
@@ -168,14 +168,14 @@ class CallCorpus:
         if asked_vector is not None:
             asked_vector = within(asked_vector, self.kinds)
         found = ranking.rank(by_words, self._likeness(asked_vector, facts, turns), limit)
-        return self._with_later([self._item(one.ref, one.score) for one in found], [one.ref for one in found])
+        return self._with_later(found, np.array([one.at for one in found], np.int64) - len(facts), turns)
 
-    def _with_later(self, items: list[Item], refs: list[int]) -> list[Item]:
-        rows = np.flatnonzero(np.isin(self._turn_refs, refs)).tolist()
-        row_of = dict(zip(self._turn_refs[rows].tolist(), rows, strict=True))
-        calls = {ref: int(self._turn_calls[row]) for ref, row in row_of.items()}
-        vectors = {ref: self._turn_vectors[row] for ref, row in row_of.items()}
-        return with_later(items, refs, calls, vectors)
+    def _with_later(self, found: list[Ranked], at: Ints, turns: Ints) -> list[Item]:
+        said, size = at >= 0, (len(found), self._turn_vectors.shape[1])
+        calls, vectors = np.zeros(len(found), np.int64), np.full(size, np.nan, np.float32)
+        rows = turns[at[said]]
+        calls[said], vectors[said] = self._turn_calls[rows], self._turn_vectors[rows]
+        return with_later([self._item(one.ref, one.score) for one in found], calls, vectors)
 
     def _ranking(self, past: bool, now: float) -> tuple[Ranking, Ints, Ints]:
         """For live facts or all; worked out again after a turn was added or a fact has ended."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import asyncpg
 import numpy as np
+from pgvector import HalfVector
 
 from echoic.memory.embedding.spaces import Kinds, Vector, within
 from echoic.memory.recall.query_vector import QueryVector
@@ -146,36 +147,34 @@ async def _read(connection: Connection, caller: Caller, found: list[Ranked], ove
     by_ref = {row["ref"]: row for row in rows}
     there = [one for one in found if one.ref in by_ref]
     items = [dated(item_of(by_ref[one.ref], one.score), over.get(one.ref)) for one in there]
-    turns = [row for row in rows if row["payload"] is None]
-    calls = {row["ref"]: row["call_no"] for row in turns}
-    vectors = {row["ref"]: row["vector"].to_numpy() for row in turns if row["vector"] is not None}
-    return with_later(items, [one.ref for one in there], calls, vectors)
+    calls = np.array([by_ref[one.ref]["call_no"] or 0 for one in there])
+    return with_later(items, calls, _stacked([by_ref[one.ref]["vector"] for one in there]))
 
 
-def with_later(
-    items: list[Item], refs: Sequence[int], calls: Mapping[int, int], vectors: Mapping[int, Vector]
-) -> list[Item]:
+def _stacked(stored: Sequence[HalfVector | None]) -> Vector:
+    """A row each; nan where there is none, or one of a model that was in use before."""
+    size = max((one.dimensions() for one in stored if one is not None), default=0)
+    rows = np.full((len(stored), size), np.nan, np.float32)
+    for at, one in enumerate(stored):
+        if one is not None and one.dimensions() == size:
+            rows[at] = one.to_numpy()
+    return rows
+
+
+def with_later(items: list[Item], calls: Ints, vectors: Vector) -> list[Item]:
     """What the caller said later of the matter of their best turn is among what is shown, and where that is
     sure, above it.
 
     Args:
-        refs: of the items.
         calls: of each that is a turn, a number of its call.
-        vectors: of each that is a turn, if it has one; nan counts as none.
+        vectors: of each that is a turn, a row; nan: it has none.
     """
-    size = max(map(len, vectors.values()), default=0)
-    if not size:
+    if not vectors.size:
         return items
-    told = [
-        item.role == "user" and len(vectors.get(ref, ())) == size and not np.isnan(vectors[ref][-1])
-        for item, ref in zip(items, refs, strict=True)
-    ]
-    own = [ref for ref, one in zip(refs, told, strict=True) if one]
-    if not own:
-        return items
-    placed = np.stack([vectors[ref] if one else vectors[own[0]] for ref, one in zip(refs, told, strict=True)])
+    has_vector = (~np.isnan(vectors[:, -1])).tolist()
+    told = [item.role == "user" and has for item, has in zip(items, has_vector, strict=True)]
     said_at = [item.said_at.timestamp() for item in items]
-    later = said_later(told, said_at, np.array([calls.get(ref, 0) for ref in refs]), placed)
+    later = said_later(told, said_at, calls, vectors)
     if later is None:
         return items
     first, then, is_sure = later

@@ -76,6 +76,8 @@ class Ranked:
 
     ref: int
     score: float
+    at: int
+    """Its column: facts come first, then turns, each in the order of the corpus."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,12 +166,8 @@ class Ranking:
         scores = by_words / words + near / (self._size(near) or 1.0)
         scores[: self._facts] = _beside_their_turns(scores, self._fact, self._turn, self._facts)
         scores += LAST * np.where(np.isnan(likeness), 0, 2 + likeness)
-        best = _best(scores, limit)
-        return [
-            Ranked(ref, score)
-            for ref, score in zip(self.refs[best].tolist(), scores[best].tolist(), strict=True)
-            if score > 0
-        ]
+        best = _best(scores, limit).tolist()
+        return [Ranked(int(self.refs[at]), float(scores[at]), at) for at in best if scores[at] > 0]
 
     def _room_of(self, words: Floats) -> Floats:
         """BM25's measure of length for each column."""
@@ -311,7 +309,6 @@ def said_later(
     own = np.flatnonzero(told)
     if len(own) <= NEIGHBOURS or own[0] >= BEST:
         return None
-    near = _near(vectors[own])
     later = [
         at
         for at in range(1, len(own))
@@ -319,6 +316,7 @@ def said_later(
     ]
     if not later:
         return None
+    near = _near(vectors[own])
     others = np.sort(near - 2 * np.eye(len(own)), axis=1)[:, -NEIGHBOURS:].mean(axis=1)
     margins = 2 * near[0, later] - others[0] - others[later]
     best = int(np.argmax(margins))
