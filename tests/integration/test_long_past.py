@@ -102,7 +102,7 @@ async def test_who_stands_around_what_matches_is_a_candidate(memory, monkeypatch
     await other.record("one", "user", "Which instrument do they play there?")
     await other.end(hurry=False)
     call = await memory.open_call(caller())
-    memory.search.drop(call.caller.call_id)
+    memory.search.drop(call.caller)
     vector = QueryVector(None, memory.recaller.breakers[EMBEDDER])
     found = await memory.search.search(Question(call.caller, "Which instrument?", vector, memory.now()))
     assert [one.text for one in found] == [
