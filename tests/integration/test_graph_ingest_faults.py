@@ -10,6 +10,7 @@ from echoic.memory.errors import StoreUnavailable
 from echoic.memory.graph.falkordb import backend as graph_falkordb
 from echoic.memory.graph.neo4j import backend as graph_neo4j
 from echoic.memory.privacy.erase import erase_user
+from echoic.workers.graph.feed import FactsFeed
 from echoic.workers.graph.graphiti_env import load
 from tests.graph_servers import kinds, relations, remove_one, saves_held
 from tests.integration.graph_ingestion import *  # noqa: F403
@@ -86,6 +87,37 @@ async def test_killed_at_any_step_a_batch_is_entered_once(step, settings, embedd
         await wait_up_to_date(ingester, memory, user)
         await assert_whole(settings, memory, user)
         assert len(await fetch(memory, "select from batches")) == 2
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """Has something happen once between what a batch will be and its beginning."""
+
+    def planned(happen):
+        plan = FactsFeed._plan
+
+        async def plan_once(self, *args):
+            monkeypatch.setattr(FactsFeed, "_plan", plan)
+            what = await plan(self, *args)
+            await happen()
+            return what
+
+        monkeypatch.setattr(FactsFeed, "_plan", plan_once)
+
+    return planned
+
+
+async def test_a_no_while_a_graph_is_fed_ends_the_feeding(settings, embedder, user, planned):
+    """It went on with the same batch without end, and nobody else was swept; after a yes the rest enters."""
+    async with feeding(settings, embedder) as (memory, ingester):
+        await learn(memory, user, "Lives in Leeds", names=("Leeds",))
+        planned(lambda: memory.consents.write(user, "off"))
+        async with asyncio.timeout(10):
+            await ingester.ingest(user)
+        assert relations(settings, user) == []
+        await memory.consents.write(user, "on")
+        await ingester.ingest(user)
+        assert relations(settings, user) == [LEEDS]
 
 
 async def test_two_workers_feed_once(settings, embedder, user):

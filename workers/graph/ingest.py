@@ -71,7 +71,7 @@ class GraphIngester:
 
     async def _due(self, connection: asyncpg.Connection, user_id: str) -> list[GraphRef]:
         """Nothing more is entered of a person who wants no more to be kept."""
-        if await connection.fetchval(query("is_stopped"), user_id):
+        if await _is_stopped(connection, user_id):
             return []
         return await ledger.due(connection, user_id)
 
@@ -79,9 +79,10 @@ class GraphIngester:
         self, connection: asyncpg.Connection, one: GraphRef, report: GraphReport, hurry: bool
     ) -> None:
         await self._settle(connection, one)
-        while await self._feed.step(connection, one, report, hurry=hurry):
-            continue
-        if report.failed:
+        is_behind = True
+        while is_behind and not await within(connection, _is_stopped(connection, one.user_id)):
+            is_behind = await self._feed.step(connection, one, report, hurry=hurry)
+        if is_behind or report.failed:
             return
         await self._refresh(connection, one)
         await within(connection, ledger.done(connection, one))
@@ -103,6 +104,10 @@ class GraphIngester:
         await self._backend.refresh(one.group_id)
         digest = digest_json(await self._backend.digest(one.group_id, DIGEST, self._memory.now()))
         await within(connection, _note(connection, one, await self._backend.count(one.group_id), digest))
+
+
+async def _is_stopped(connection: asyncpg.Connection, user_id: str) -> bool:
+    return bool(await connection.fetchval(query("is_stopped"), user_id))
 
 
 async def _note(connection: asyncpg.Connection, one: GraphRef, edges: int, digest: str) -> None:
