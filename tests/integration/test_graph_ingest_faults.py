@@ -107,6 +107,16 @@ def planned(monkeypatch):
     return planned
 
 
+async def test_an_erasure_just_before_a_batch_begins_leaves_no_name(settings, embedder, user, planned):
+    """Not even in the ledger, which would say for ever that this person had a graph."""
+    async with feeding(settings, embedder) as (memory, ingester):
+        await learn(memory, user, "Lives in Leeds", names=("Leeds",))
+        planned(lambda: erase_user(memory, user))
+        await ingester.ingest(user)
+        for table in ("graph_groups", "graph_entered", "batches"):
+            assert await fetch(memory, f"select from {table}") == []
+
+
 async def test_a_no_while_a_graph_is_fed_ends_the_feeding(settings, embedder, user, planned):
     """It went on with the same batch without end, and nobody else was swept; after a yes the rest enters."""
     async with feeding(settings, embedder) as (memory, ingester):

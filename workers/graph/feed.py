@@ -78,8 +78,10 @@ class FactsFeed:
             if before is not None:
                 await within(connection, batches.drop(connection, one.user_id, before.batch_id))
             return False
-        batch = await within(connection, _begin(connection, one, before, fact_ids(what.edges)))
         ids = [fact.fact_id for fact in facts]
+        batch = await within(connection, _begin(connection, one, before, what, ids))
+        if batch is None:
+            return True
         work = self._enter(connection, one, batch, what, ids, now, report)
         await self._attempts.run(connection, one.user_id, batch, work, report)
         return not report.failed
@@ -149,11 +151,15 @@ class FactsFeed:
 
 
 async def _begin(
-    connection: asyncpg.Connection, one: GraphRef, before: Batch | None, ids: Sequence[UUID]
-) -> Batch:
+    connection: asyncpg.Connection, one: GraphRef, before: Batch | None, what: Change, facts: Sequence[UUID]
+) -> Batch | None:
+    """None: a fact went meanwhile, nothing is."""
     async with connection.transaction():
         await connection.execute(query("lock_user_shared"), one.user_id)
+        if not await _all_there(connection, one, facts):
+            return None
         await ledger.add_group(connection, one)
+        ids = fact_ids(what.edges)
         return await batches.begin(connection, one.user_id, "graph", ids, before, agent_id=one.agent_id)
 
 
