@@ -115,11 +115,16 @@ async def vectors_of(connection: Connection, user_id: str, fact_ids: Collection[
 
 
 async def entered(connection: Connection, one: GraphRef) -> dict[Kind, dict[UUID, str]]:
-    """What stands in the graph, by kind: id and version."""
+    """What stands in the graph, by kind: id and version; without one: it may."""
     found: dict[Kind, dict[UUID, str]] = {"edge": {}, "node": {}}
     for row in await connection.fetch(query("graph_entered"), one.user_id, one.group_id):
         found[row["kind"]][row["id"]] = row["version"]
     return found
+
+
+async def expect(connection: Connection, one: GraphRef, kind: Kind, ids: Collection[UUID]) -> None:
+    """These may stand in the graph from now on, even if whoever enters them dies before that is noted."""
+    await connection.execute(query("expect_in_graph"), one.user_id, one.group_id, kind, list(ids))
 
 
 async def enter(connection: Connection, one: GraphRef, kind: Kind, versions: Mapping[UUID, str]) -> None:

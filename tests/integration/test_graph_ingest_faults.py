@@ -4,17 +4,20 @@ import asyncio
 from contextlib import asynccontextmanager, contextmanager, suppress
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from echoic.memory.errors import StoreUnavailable
 from echoic.memory.graph.falkordb import backend as graph_falkordb
+from echoic.memory.graph.groups import group_of
 from echoic.memory.graph.neo4j import backend as graph_neo4j
 from echoic.memory.privacy.erase import erase_user
+from echoic.memory.store.queries import query
 from echoic.workers.graph.feed import FactsFeed
 from echoic.workers.graph.graphiti_env import load
-from tests.graph_servers import kinds, relations, remove_one, saves_held
+from tests.graph_servers import graph, kinds, relations, remove_one, saves_held
 from tests.integration.graph_ingestion import *  # noqa: F403
-from tests.integration.graph_ingestion import feeding, fetch, learn
+from tests.integration.graph_ingestion import feeding, fetch, forget, learn
 from tests.own_redis import OwnFalkorDB
 from tests.worker_process import table_held, wait_until, waits_for_lock, worker_process
 
@@ -23,7 +26,7 @@ LIMIT_S, SAVING_LIMIT_S = 0.5, 3.0  # longer where the server must be caught sav
 AGAIN_S = 45.0
 UNASKED, BEGUN = "before it is asked", "before the batch is noted"
 SAVING, SAVED = "in the middle of the save", "saved, before the ledger knows"
-HELD_TABLES = {BEGUN: "batches", SAVED: "graph_entered"}
+NAMES = "MATCH (n:Entity {group_id: $group}) RETURN n.name ORDER BY n.name"
 LEEDS, VIOLIN = ("Lives in Leeds", None), ("Plays the violin", None)
 WHOLE = {"Entity": 3, "RELATES_TO": 2}
 
@@ -61,6 +64,19 @@ async def assert_whole(settings, memory, user):
 
 
 @asynccontextmanager
+async def group_held(settings, user):
+    """The ledger notes nothing of what is saved into the caller's graph while the block runs."""
+    connection = await asyncpg.connect(settings.database_url.get_secret_value())
+    try:
+        await connection.execute(query("add_graph_group"), user, "echoic", group_of(user, "echoic"))
+        async with connection.transaction():
+            await connection.execute("select from graph_groups where user_id = $1 for update", user)
+            yield
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
 async def at_step(step, settings, memory, user, start):
     """Whatever `start` sets to work stands still at a step of the batch while the block runs."""
     if step == SAVING:
@@ -69,7 +85,7 @@ async def at_step(step, settings, memory, user, start):
             await wait_until(waiting)
             yield
     else:
-        async with table_held(settings, HELD_TABLES[step]):
+        async with table_held(settings, "batches") if step == BEGUN else group_held(settings, user):
             await start()
             await wait_until(lambda: waits_for_lock(memory))
             yield
@@ -87,6 +103,23 @@ async def test_killed_at_any_step_a_batch_is_entered_once(step, settings, embedd
         await wait_up_to_date(ingester, memory, user)
         await assert_whole(settings, memory, user)
         assert len(await fetch(memory, "select from batches")) == 2
+
+
+async def test_what_a_killed_worker_had_entered_can_be_forgotten(settings, embedder, user):
+    """Saved, before the ledger knew; then the fact is forgotten: neither it nor what it names stays."""
+    async with feeding(settings, embedder) as (memory, ingester):
+        await learn(memory, user, "Lives in Leeds", names=("Leeds",))
+        await ingester.ingest(user)
+        (violin,) = await learn(memory, user, "Plays the violin", names=("violin",))
+        with working(settings) as process:
+            async with at_step(SAVED, settings, memory, user, lambda: memory.jobs.enqueue_graph(user)):
+                process.kill()
+                process.wait()
+        assert relations(settings, user) == [LEEDS, VIOLIN]
+        await forget(memory, user, "delete from facts where id = $1", violin.fact_id)
+        await wait_up_to_date(ingester, memory, user)
+        assert relations(settings, user) == [LEEDS]
+        assert graph(settings, user, NAMES) == [("Caller",), ("Leeds",)]
 
 
 @pytest.fixture

@@ -153,12 +153,17 @@ class FactsFeed:
 async def _begin(
     connection: asyncpg.Connection, one: GraphRef, before: Batch | None, what: Change, facts: Sequence[UUID]
 ) -> Batch | None:
-    """None: a fact went meanwhile, nothing is."""
+    """What is to be entered is noted first: whatever comes of it, what is forgotten is removed again.
+
+    None: a fact went meanwhile, nothing is.
+    """
     async with connection.transaction():
         await connection.execute(query("lock_user_shared"), one.user_id)
         if not await _all_there(connection, one, facts):
             return None
         await ledger.add_group(connection, one)
+        await ledger.expect(connection, one, "node", [node.node_id for node in what.nodes])
+        await ledger.expect(connection, one, "edge", [edge.edge_id for edge in what.edges])
         ids = fact_ids(what.edges)
         return await batches.begin(connection, one.user_id, "graph", ids, before, agent_id=one.agent_id)
 

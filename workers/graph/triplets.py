@@ -140,7 +140,7 @@ def change(
     """What has to be done for a graph to hold what is wanted: at most so many edges, oldest facts first.
 
     Args:
-        edges: versions of the edges that stand there. nodes: of the nodes.
+        edges: versions of the edges that stand there; "": it may, and is entered again. nodes: of the nodes.
         embedder: which vectors; another model's are entered anew.
         without: facts to leave for later.
     """
@@ -150,7 +150,7 @@ def change(
         if edge.fact.fact_id not in without and edges.get(key) != edge.version(embedder, now)
     ][:most]
     needed = {end for edge in behind for end in (edge.source, edge.target)}
-    renewed = {key for key in nodes if key in wanted.nodes}
+    renewed = {key for key, version in nodes.items() if version and key in wanted.nodes}
     lacking = [
         wanted.nodes[key]
         for key in wanted.nodes

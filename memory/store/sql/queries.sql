@@ -752,8 +752,9 @@ delete from graph_due where user_id = $1 and agent_id = $2 and asked_at = $3
 
 -- name: graph_group
 -- $2 agent. least: relations that it must hold, if its server has lost none
-select (select count(*) from graph_entered entered where entered.group_id = graph_groups.group_id and kind = 'edge') as least
-from graph_groups where user_id = $1 and agent_id = $2
+select (
+    select count(*) from graph_entered entered where entered.group_id = graph_groups.group_id and kind = 'edge' and version <> ''
+) as least from graph_groups where user_id = $1 and agent_id = $2
 
 -- name: add_graph_group
 -- Before anything is put into it, so that an erasure knows of it. $2 agent $3 group
@@ -789,6 +790,11 @@ select id, vector from facts where user_id = $1 and id = any($2)
 -- name: graph_entered
 -- $2 group
 select id, kind, version from graph_entered where user_id = $1 and group_id = $2
+
+-- name: expect_in_graph
+-- May stand in the graph from now on: version ''. $2 group $3 kind $4 ids
+insert into graph_entered (user_id, group_id, kind, id, version) select $1, $2, $3, id, '' from unnest($4::uuid[]) as one (id)
+on conflict (group_id, id) do nothing
 
 -- name: enter_in_graph
 -- $2 group $3 kind $4 ids $5 versions
