@@ -194,6 +194,20 @@ async def test_a_provider_outage_keeps_the_turns_open(memory, learner, model, st
     assert (await learner.learn("ana")).facts == 1
 
 
+async def test_after_a_no_nothing_that_waits_reaches_a_model(memory, learner, model):
+    """An outage left a batch that had begun; it is learned after a yes, and sent to nobody before."""
+    await say(memory, BISCUIT)
+    model.answers = [503]
+    with pytest.raises(ModelUnavailable):
+        await learner.learn("ana")
+    await memory.consents.write("ana", "off")
+    asked = len(model.requests)
+    await learner.learn("ana")
+    assert (len(model.requests), await texts_of(memory)) == (asked, [])
+    await memory.consents.write("ana", "on")
+    assert (await learner.learn("ana")).facts == 1
+
+
 async def test_a_provider_that_hangs_is_an_outage(settings, memory, model):
     """The limit of one call ends it."""
     await say(memory, BISCUIT)

@@ -536,7 +536,7 @@ select value from settings where key = 'refilled_to' for update skip locked
 -- name: running_batch
 -- $2 kind $3 agent, or '' for any $4 whether also one that is to wait before it is tried again
 select batch_id, turn_ids, starts, failures, not $4 and coalesce(retry_at > now(), false) as waits from batches
-where user_id = $1 and kind = $2 and ($3 = '' or agent_id = $3) and state = 'running' order by created_at limit 1
+where user_id = $1 and kind = $2 and ($3 = '' or agent_id = $3) and state = 'running' and not stopped($1) order by created_at limit 1
 
 -- name: oldest_open_turns
 -- $2 how many
