@@ -78,11 +78,11 @@ class FactStore:
         return tuple(row["name"] for row in rows)
 
     async def similar(
-        self, user_id: str, agent_id: str, vector: Vector, limit: int
+        self, user_id: str, agent_id: str, vector: Vector, limit: int, *, ended: bool = False
     ) -> Sequence[tuple[float, Fact]]:
         """The live facts nearest to a vector, each with how far away it is: what a new fact may repeat or
-        replace."""
-        args = (user_id, agent_id, vector, limit, self._now())
+        replace. `ended`: the others instead."""
+        args = (user_id, agent_id, vector, limit, self._now(), ended)
         rows = await self._db.run(lambda connection: connection.fetch(query("similar_facts"), *args))
         return [(row["away"], fact_from(row["id"], row["payload"])) for row in rows]
 

@@ -4,6 +4,7 @@ each end."""
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 import numpy as np
@@ -52,7 +53,8 @@ async def known_facts(memory: Memory, turns: Sequence[Turn]) -> list[Fact]:
 async def only_new(
     memory: Memory, turns: Sequence[Turn], extraction: Extraction
 ) -> tuple[Extraction, Vector]:
-    """What a live fact says already becomes a confirmation; each fact that is left gets a vector.
+    """What a live fact says already becomes a confirmation, and so does what one said that is over since;
+    each fact that is left gets a vector.
 
     The extractor saw the facts near the turns; these are the ones near each new fact.
     """
@@ -64,12 +66,25 @@ async def only_new(
     for place, fact in enumerate(extraction.facts):
         near = await memory.facts.similar(turns[0].user_id, turns[0].agent_id, vectors[place], NEAREST)
         twin = next((one for _, one in near if one.fact_id not in ending and says_same(fact, one)), None)
+        twin = twin or await _over_since(memory, fact, vectors[place])
         if twin is None:
             kept.append(place)
         else:
             confirmed.append(confirmation(twin, fact))
     facts = tuple(extraction.facts[place] for place in kept)
     return replace(extraction, facts=facts, confirmed=tuple(confirmed)), vectors[kept]
+
+
+async def _over_since(memory: Memory, fact: Fact, vector: Vector) -> Fact | None:
+    """The fact that says the same and ended later than these words were said, or by what was said later: old
+    words begin nothing anew."""
+    for _, one in await memory.facts.similar(fact.user_id, fact.agent_id, vector, NEAREST, ended=True):
+        if says_same(fact, one):
+            stated = partial(_stated, user_id=fact.user_id, fact_id=one.fact_id)
+            known, stated_at = await memory.db.run(stated)
+            if known and known.valid_until and max(known.valid_until, stated_at) > fact.said_at:
+                return known
+    return None
 
 
 async def in_order(connection: Connection, user_id: str, extraction: Extraction) -> Extraction:

@@ -280,9 +280,10 @@ select payload::text, greatest(
 
 -- name: similar_facts
 -- Live facts nearest to a vector, whoever keeps them: for learning, never for a prompt. $2 agent $3 vector $4 how many $5 now
+-- $6 instead those that have ended
 select id, payload, away from facts join (
     select ref, vector <#> (select $3::vector::halfvec) as away from fact_index
-    where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $5)
+    where user_id = $1 and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $5) <> $6
     order by 2 limit $4
 ) as near using (ref) where user_id = $1 order by away
 
