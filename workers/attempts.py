@@ -39,10 +39,10 @@ class Attempts:
         self._kind = kind
         self._forgiven: Counter[UUID] = Counter()
         """Starts of batches that an outage of Postgres ended: no worker died in them."""
-        self._done = 0
-        """Batches that ended well."""
+        self._answered = 0
+        """Batches that ended well with an answer of the model, or of the graph server."""
         self._met: dict[UUID, int] = {}
-        """Batch -> `_done` when it last met an outage."""
+        """Batch -> `_answered` when it last met an outage."""
 
     async def gave_up(
         self, connection: asyncpg.Connection, user_id: str, batch: Batch, report: Report
@@ -59,24 +59,27 @@ class Attempts:
         connection: asyncpg.Connection,
         user_id: str,
         batch: Batch,
-        work: Awaitable[None],
+        work: Awaitable[bool],
         report: Report,
     ) -> None:
         """Do the work of a batch that has begun, and note how it ended unless it ended well.
 
-        An outage is one for everybody: what a batch calls an outage while others end well is its own failure.
+        An outage is one for everybody: what a batch calls an outage while others are answered is its own
+        failure.
+
+        Args:
+            work: gives whether the model or graph server was asked.
 
         Raises:
             StoreUnavailable, ModelUnavailable, ConfigInvalid: put back, and this start does not count.
         """
         try:
-            await work
-            self._done += 1
+            self._answered += await work
             self._met.pop(batch.batch_id, None)
         except (ModelUnavailable, StoreUnavailable) as exc:
-            others_end_well = self._met.get(batch.batch_id, self._done) < self._done
-            self._met[batch.batch_id] = self._done
-            if others_end_well and not connection.is_closed():
+            are_others_answered = self._met.get(batch.batch_id, self._answered) < self._answered
+            self._met[batch.batch_id] = self._answered
+            if are_others_answered and not connection.is_closed():
                 error = f"{type(exc).__name__}, while others are answered"
                 await self._failed(connection, user_id, batch, error, report)
                 return

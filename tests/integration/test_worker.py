@@ -194,6 +194,20 @@ async def test_a_provider_outage_keeps_the_turns_open(memory, learner, model, st
     assert (await learner.learn("ana")).facts == 1
 
 
+async def test_an_outage_counts_for_nothing_while_greetings_are_learned(memory, learner, model):
+    """They ask no model: that they end well does not say that it answers others."""
+    await say(memory, BISCUIT)
+    model.answers = [503] * 4
+    for number in range(4):
+        with pytest.raises(ModelUnavailable):
+            await learner.learn("ana")
+        await say(memory, "Hello!", user_id="bo", call_id=f"call {number}")
+        assert (await learner.learn("bo")).turns == 1
+    (batch,) = await fetch(memory, "select failures from batches where user_id = 'ana'")
+    assert batch["failures"] == 0
+    assert (await learner.learn("ana")).facts == 1
+
+
 async def test_after_a_no_nothing_that_waits_reaches_a_model(memory, learner, model):
     """An outage left a batch that had begun; it is learned after a yes, and sent to nobody before."""
     await say(memory, BISCUIT)

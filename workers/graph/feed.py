@@ -108,10 +108,13 @@ class FactsFeed:
         facts: Sequence[UUID],
         now: datetime,
         report: GraphReport,
-    ) -> None:
-        if await within(connection, self._commit(connection, one, batch, what, facts, now)):
+    ) -> bool:
+        """Whether anything was; see `_commit`."""
+        is_entered = await within(connection, self._commit(connection, one, batch, what, facts, now))
+        if is_entered:
             report.batches, report.relations = report.batches + 1, report.relations + len(what.edges)
             report.removed += len(what.stale_edges)
+        return is_entered
 
     async def _commit(
         self,

@@ -148,7 +148,8 @@ class Learner:
         batch: Batch,
         turns: Sequence[Turn],
         report: LearnReport,
-    ) -> None:
+    ) -> bool:
+        """Whether a model was asked."""
         SPENT.set(spent := Spent())
         file = self._memory.settings.profile_file
         profile = await within(connection, read_profile(connection, file))
@@ -157,6 +158,7 @@ class Learner:
             raise ModelAnswerInvalid(next(iter(extraction.unread.values())))
         learned = Learned(turns, extraction, vectors, profile, spent)
         await within(connection, self._commit(connection, user_id, batch, learned, report))
+        return not says_nothing(turns)
 
     async def _extract(self, turns: Sequence[Turn], profile: ProfileSettings) -> tuple[Extraction, Vector]:
         extraction = Extraction()
