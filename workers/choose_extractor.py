@@ -1,14 +1,26 @@
 """Which extractor the settings and the configured model allow: one too weak to learn is not asked."""
 
+import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from echoic.memory.config import MemorySettings
+from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.errors import MemoryFault, ModelUnavailable
 from echoic.memory.model_verdict import Grade, Verdict
+from echoic.memory.profile.slots import PLAIN, ProfileSettings
 from echoic.memory.service import Memory
-from echoic.workers.learn.extractor import Extractor, ModelSource, Source, VerifiedExtractor
+from echoic.memory.types import Turn
+from echoic.workers.learn.extractor import (
+    Extraction,
+    Extractor,
+    Known,
+    ModelSource,
+    Source,
+    VerifiedExtractor,
+)
 from echoic.workers.learn.grades import graded
 from echoic.workers.model.chat import ChatModel
 
@@ -47,9 +59,8 @@ async def open_extractor(settings: MemorySettings, memory: Memory) -> ExtractorC
     try:
         verdict = verdict or await graded(memory, model)
     except ModelUnavailable:
-        # no verdict: learning will meet the same outage and wait it out; until then nothing may be ended
         log.warning("choose.not_tried")
-        verdict = Verdict("adds")
+        return ExtractorChoice(_Untried(settings, memory, model), "It is tried before it learns.")
     except MemoryFault:
         await model.close()
         raise
@@ -58,6 +69,39 @@ async def open_extractor(settings: MemorySettings, memory: Memory) -> ExtractorC
         return ExtractorChoice(None, f"{model.name}: {verdict.sentence}.", verdict)
     extractor, _ = make_extractor(settings, verdict.grade, model)
     return ExtractorChoice(extractor, verdict.sentence, verdict)
+
+
+class _Untried:
+    """The extractor of a model that did not answer when it was to be tried: it is tried before it learns."""
+
+    name = "untried"
+
+    def __init__(self, settings: MemorySettings, memory: Memory, model: ChatModel) -> None:
+        self._settings, self._memory, self._model = settings, memory, model
+        self._trying = asyncio.Lock()
+        self._tried: Extractor | None = None
+
+    async def extract(
+        self,
+        turns: Sequence[Turn],
+        known: Known,
+        profile: ProfileSettings = PLAIN,
+        embedder: Embedder | None = None,
+    ) -> Extraction:
+        """See `Extractor`; one that is too weak to learn is as unavailable as one that does not answer."""
+        async with self._trying:
+            self._tried = self._tried or await self._try()
+        return await self._tried.extract(turns, known, profile, embedder)
+
+    async def _try(self) -> Extractor:
+        verdict = await graded(self._memory, self._model)
+        log.info("choose.tried", extra={"grade": verdict.grade})
+        if verdict.grade == "none":
+            raise ModelUnavailable(f"{self._model.name}: {verdict.sentence}.")
+        return make_extractor(self._settings, verdict.grade, self._model)[0]
+
+    async def close(self) -> None:
+        await self._model.close()
 
 
 def is_configured(settings: MemorySettings) -> bool:

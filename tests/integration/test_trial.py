@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from echoic.memory.errors import ModelUnavailable
 from echoic.memory.model_verdict import calls_tools
 from echoic.memory.service import open_memory
 from echoic.workers.choose_extractor import open_extractor
@@ -115,12 +116,34 @@ async def test_another_model_is_tried_anew(settings, memory, model):
     assert len(model.requests) == 2 * asked and told.verdict.grade == "adds"
 
 
-async def test_an_outage_is_no_verdict(settings, memory, model):
-    """A model that does not answer is not weak: until it was tried it may add, and end nothing."""
+@pytest.fixture
+async def untried(settings, memory, model):
+    """Learns with a model that did not answer when it was to be tried, and does now."""
     model.answers = [503]
-    choice = await opened(settings, memory)
-    assert choice.extractor is not None and choice.verdict.grade == "adds"
-    assert (await opened(settings, memory)).verdict.grade == "full"
+    choice = await open_extractor(settings, memory)
+    assert choice.verdict is None
+    yield Learner(memory, choice.extractor)
+    await choice.close()
+
+
+async def test_an_outage_is_no_verdict(memory, model, untried):
+    """A worker that began in one tries the model once it answers, and then learns as it is trusted."""
+    await learn(memory, fact("Lives in Leeds"))
+    moved = facts("Moved to Lisbon", op="replace 1")
+    model.otherwise = lambda request: moved if "Lisbon" in str(request["messages"][-1]) else fit(request)
+    await say(memory, "I moved to Lisbon, I don't live in Leeds any more.")
+    assert (await untried.learn("ana")).closed == 1
+    assert [one.text for one in await memory.facts.list("ana")] == ["Moved to Lisbon"]
+
+
+async def test_after_an_outage_too_weak_a_model_learns_nothing_either(memory, model, untried):
+    """It is no failure of the turns: they stay open."""
+    model.otherwise = weak
+    await say(memory, "I moved to Lisbon.")
+    for _ in range(4):
+        with pytest.raises(ModelUnavailable, match="too weak"):
+            await untried.learn("ana")
+    assert [turn.state for turn in await memory.turns.list("ana")] == ["open"]
 
 
 async def test_a_model_that_only_adds_ends_nothing(settings, memory, model):
