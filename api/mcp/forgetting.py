@@ -39,14 +39,16 @@ async def forget_one(memory: Memory, user_id: str, memory_id: UUID) -> Done:
     Raises:
         StoreUnavailable: Postgres did not do it.
     """
-    call = _call(memory, user_id)
+    agent_id = memory.settings.agent_id
     found = await facts.fact(memory.db, user_id, memory_id)
-    if found is not None and (found.fact.scope == "user" or found.fact.agent_id == call.caller.agent_id):
+    if found is not None and (found.fact.scope == "user" or found.fact.agent_id == agent_id):
         turns = frozenset(found.fact.turn_ids)
         wanted = ForgetRequest(lone_turn_ids=turns, fact_ids=frozenset({memory_id}))
+        call = _call(memory, found.fact.user_id)  # which may be another id of theirs
         return await _forgotten(call, wanted, shown(found.fact.text, found.fact.about))
     said = await people.turns_by_id(memory.db, user_id, [memory_id])
-    if said and said[0].agent_id == call.caller.agent_id:
+    if said and said[0].agent_id == agent_id:
+        call = _call(memory, said[0].user_id)
         return await _forgotten(call, ForgetRequest(frozenset({memory_id})), said[0].text)
     return Done("")
 
@@ -58,7 +60,7 @@ async def forget_named(memory: Memory, user_id: str, about: str) -> Done:
     Raises:
         StoreUnavailable: Postgres did not do it, or cannot be asked.
     """
-    call = _call(memory, user_id)
+    call = _call(memory, user_id, await memory.links.read_along(user_id))
     named = await find_named(call, about, await _language(memory, user_id, about))
     if not named.reached:
         raise StoreUnavailable
@@ -94,8 +96,9 @@ async def _language(memory: Memory, user_id: str, about: str) -> Language:
     return await asyncio.to_thread(language_of, [*said, about], choices.language_code)
 
 
-def _call(memory: Memory, user_id: str) -> CallMemory:
-    return CallMemory(memory, Caller(user_id, memory.settings.agent_id, "mcp", memory.settings.timezone))
+def _call(memory: Memory, user_id: str, also: tuple[str, ...] = ()) -> CallMemory:
+    settings = memory.settings
+    return CallMemory(memory, Caller(user_id, settings.agent_id, "mcp", settings.timezone, also=also))
 
 
 def _short(text: str) -> str:

@@ -123,3 +123,21 @@ async def test_live_events_of_a_person_are_those_of_all_ids(linked, address, adm
             if line.startswith("data: "):
                 assert json.loads(line.removeprefix("data: "))["user_id"] == "phone:1"
                 break
+
+
+async def test_a_tool_forgets_what_it_found_under_another_id(linked, admin):
+    """By its id, or by its words; what is said to be forgotten is gone."""
+    boat, parrot = (fact(f"Has a {name}", "phone:1") for name in ("boat called Ola", "parrot called Xylquor"))
+    await learn(linked.memory, boat, parrot)
+    for asked, one in (({"memory_id": str(boat.fact_id)}, boat), ({"about": "Xylquor"}, parrot)):
+        assert (await _tool(admin, forget=asked))["forgotten"] == [str(one.fact_id)]
+        assert (await admin.get(f"/v1/users/phone%3A1/facts/{one.fact_id}")).status_code == 404
+
+
+async def _tool(admin, **called):
+    """What an MCP client of the web's is told, taken apart."""
+    ((name, arguments),) = called.items()
+    headers = {"Accept": "application/json, text/event-stream", "Echoic-User": "web"}
+    call = {"name": name, "arguments": arguments}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+    return (await admin.post("/mcp", json=body, headers=headers)).json()["result"]["structuredContent"]
