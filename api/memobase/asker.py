@@ -1,7 +1,7 @@
 """Who asks over Memobase's interface, about whom: the house's keys, roles, trail and wall."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -49,6 +49,10 @@ class About(Asker):
         """The person as the house's own agent knows them."""
         settings = self.memory.settings
         return Caller(self.user_id, settings.agent_id, "memobase", settings.timezone)
+
+    async def reader(self) -> Caller:
+        """The same with their other ids, without those whose memory was turned off."""
+        return replace(self.caller, also=await self.memory.links.read_along(self.user_id))
 
     async def write(self, name: str, *args: object) -> Any:
         """Run a query that changes what is kept of this person: nothing of it after they were erased."""

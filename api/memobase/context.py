@@ -14,8 +14,9 @@ from echoic.memory.profile.proactive import Proposal, proposals
 from echoic.memory.profile.profile import Limits
 from echoic.memory.recall.fusion import retells
 from echoic.memory.review.reader import reader
+from echoic.memory.service import Memory
 from echoic.memory.text.people import shown
-from echoic.memory.types import Item
+from echoic.memory.types import Caller, Item
 
 LEAST_TOKENS, MOST_TOKENS = 8, 100_000
 MOST_DAYS = 36_500
@@ -57,17 +58,17 @@ async def compiled(about: About, limits: Limits, spoken_of: str, knobs: Knobs) -
     tokens = max(LEAST_TOKENS, min(knobs.tokens, MOST_TOKENS))
     shape = Shape(tokens, knobs.share, days, knobs.fill, limits, "", language, knobs.template)
     shape = replace(shape, learned=True, last=choices.memory and not spoken_of)
-    found = await _near(about, spoken_of, knobs.least, days) if spoken_of else []
+    found = await _near(memory, caller, spoken_of, knobs.least, days) if spoken_of else []
     return (await compile_context(memory, caller, shape, found)).block
 
 
-async def _near(about: About, text: str, least: float, days: int) -> list[Item]:
+async def _near(memory: Memory, caller: Caller, text: str, least: float, days: int) -> list[Item]:
     """Gists of events, nearest first."""
-    memory, caller = about.memory, about.caller
     vector = (await memory.embedder.embed_batch([text]))[0]
     wanted = EpisodeFilter(caller.agent_id, memory.now() - timedelta(days=days), learned=True)
     near = await episodes.gists_near(memory.db, caller.user_id, vector, wanted, least, GISTS)
-    return [Item.of_fact(one.fact, "events", one.similarity or 0) for one in near]
+    seen = [one for one in near if one.fact.user_id in caller.ids]
+    return [Item.of_fact(one.fact, "events", one.similarity or 0) for one in seen]
 
 
 async def brought_up(about: About, body: ProactiveBody) -> str | None:
@@ -76,7 +77,7 @@ async def brought_up(about: About, body: ProactiveBody) -> str | None:
     No model is asked whether the moment is right.
     """
     spoken = "\n".join(one.content for one in body.messages)
-    found = await proposals(about.memory, about.caller, PROPOSALS * 2)
+    found = await proposals(about.memory, await about.reader(), PROPOSALS * 2)
     lines = [_line(one) for one in found if one.fact is None or not retells(one.fact.text, spoken)]
     return "\n".join(lines[:PROPOSALS]) or None
 

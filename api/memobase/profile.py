@@ -1,7 +1,6 @@
 """Slots as Memobase's profiles: in its order, within its limits, and edited by their facts."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -44,11 +43,11 @@ async def profiles(about: About, limits: Limits, near: str) -> list[Slot]:
 
 async def all_slots(about: About) -> list[Slot]:
     """Everything that stands in this person's profile."""
-    memory, caller = about.memory, about.caller
+    memory, caller = about.memory, await about.reader()
 
     async def read(connection: Connection) -> list[Slot]:
         profile = await read_profile(connection, memory.settings.profile_file)
-        return await read_slots(connection, caller.user_id, caller.agent_id, profile, Limits(), memory.now())
+        return await read_slots(connection, caller.ids, caller.agent_id, profile, Limits(), memory.now())
 
     return await memory.db.run(read)
 
@@ -83,7 +82,7 @@ async def add(about: About, body: ProfileBody) -> UUID:
     """
     topic, sub_topic = _place(body)
     await fill_slot(
-        *(about.memory, about.caller, topic, sub_topic, [_text(body.content)]),
+        *(about.memory, await about.reader(), topic, sub_topic, [_text(body.content)]),
         by_whom=about.access.by_whom,
         beside=True,
     )
@@ -92,9 +91,9 @@ async def add(about: About, body: ProfileBody) -> UUID:
 
 async def update(about: About, slot_id: UUID, body: ProfileBody) -> None:
     """A slot says this from now on, in the place that is named; one that there is not stays so."""
-    place, text = _place(body), _text(body.content)
+    place, text, caller = _place(body), _text(body.content), await about.reader()
     try:
-        slot = await find_slot(about.memory, about.caller, slot_id)
+        slot = await find_slot(about.memory, caller, slot_id)
     except SlotUnknown:
         return
     said = {" ".join(line.text.split()) for line in slot.lines}
@@ -102,9 +101,9 @@ async def update(about: About, slot_id: UUID, body: ProfileBody) -> None:
     texts = parts if said & set(parts) else [text]
     by_whom = about.access.by_whom
     moved = place != (slot.topic, slot.sub_topic)
-    await fill_slot(about.memory, about.caller, *place, texts, by_whom=by_whom, shown=True, beside=moved)
+    await fill_slot(about.memory, caller, *place, texts, by_whom=by_whom, shown=True, beside=moved)
     if moved:
-        await fill_slot(about.memory, about.caller, slot.topic, slot.sub_topic, [], by_whom=by_whom)
+        await fill_slot(about.memory, caller, slot.topic, slot.sub_topic, [], by_whom=by_whom)
 
 
 async def remove(about: About, slot_id: UUID) -> None:
@@ -113,11 +112,10 @@ async def remove(about: About, slot_id: UUID) -> None:
     Raises:
         SlotUnknown: there is none.
     """
-    slot = await find_slot(about.memory, about.caller, slot_id)
+    caller = await about.reader()
+    slot = await find_slot(about.memory, caller, slot_id)
     facts = frozenset(line.fact_id for line in slot.lines)
-    caller = about.caller
-    also = await about.memory.links.read_along(about.user_id)
-    await forget(CallMemory(about.memory, replace(caller, also=also)), ForgetRequest(fact_ids=facts))
+    await forget(CallMemory(about.memory, caller), ForgetRequest(fact_ids=facts))
 
 
 def _place(body: ProfileBody) -> tuple[str, str]:

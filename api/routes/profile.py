@@ -30,6 +30,7 @@ from echoic.memory.profile.proactive import proposals
 from echoic.memory.profile.profile import Limits, Slot, read_slots
 from echoic.memory.profile.slots import STORED, read_profile, write_profile
 from echoic.memory.review.corrections import FactChanged
+from echoic.memory.review.reader import reader
 from echoic.memory.service import Memory
 from echoic.memory.store.database import Connection
 from echoic.memory.store.queries import query
@@ -74,10 +75,11 @@ async def read_user_profile(
     """What is known about one person, by slot: of `prefer`, in its order, first; then what matters most."""
     only = None if topic is None else tuple(topic)
     limits = Limits(only, tuple(prefer or ()), slots_a_topic, slots=slots, tokens=max_tokens)
+    ids = (await _caller(mind, user_id, agent_id)).ids
 
     async def read(connection: Connection) -> list[Slot]:
         profile = await read_profile(connection, mind.settings.profile_file)
-        return await read_slots(connection, user_id, agent_id, profile, limits, mind.now())
+        return await read_slots(connection, ids, agent_id, profile, limits, mind.now())
 
     return ProfileAnswer(items=[SlotAnswer.of(one, user_id) for one in await mind.db.run(read)])
 
@@ -85,7 +87,7 @@ async def read_user_profile(
 @router.post("/users/{user_id:id}/profile", status_code=201)
 async def fill_profile_slot(user_id: UserId, body: SlotFill, who: Writes, mind: Mind) -> SlotAnswer:
     """Put facts into a slot, beside what stands there; one that stands there already is not stored twice."""
-    caller = _caller(mind, user_id, body.agent_id)
+    caller = await _caller(mind, user_id, body.agent_id)
     fill = fill_slot(mind, caller, body.topic, body.sub_topic, body.values, by_whom=who.by_whom, beside=True)
     return SlotAnswer.of(await fill, user_id)
 
@@ -97,12 +99,14 @@ async def choose_profile_slots(
     """The slots that a conversation needs, chosen by the language model of the settings: not for a call that
     waits. 409 where none is set, 502 and 504 where it does not answer."""
 
+    caller, choices = await reader(mind, user_id, body.agent_id, call_id="api")
+
     async def read(connection: Connection) -> list[Slot]:
         profile = await read_profile(connection, mind.settings.profile_file)
         limits = Limits(slots=MOST_NOTES)
-        return await read_slots(connection, user_id, body.agent_id, profile, limits, mind.now())
+        return await read_slots(connection, caller.ids, body.agent_id, profile, limits, mind.now())
 
-    slots = await mind.db.run(read)
+    slots = await mind.db.run(read) if choices.memory else []
     if not slots:
         return ProfileAnswer(items=[])
     said = [Said(turn.role, turn.text) for turn in body.said]
@@ -127,7 +131,7 @@ async def change_profile_slot(
         raise Problem(
             428, "if-match-needed", "Send the slot's version as If-Match, so that no change is lost."
         )
-    caller = _caller(mind, user_id, body.agent_id)
+    caller = await _caller(mind, user_id, body.agent_id)
     slot = await find_slot(mind, caller, slot_id)
     place = (slot.topic, slot.sub_topic)
     changed = await fill_slot(mind, caller, *place, body.values, by_whom=who.by_whom, version=version)
@@ -145,7 +149,7 @@ async def forget_profile_slot(
     if_match: IfMatch = None,
 ) -> None:
     """Forget every fact of a slot, as `DELETE facts/{id}` does."""
-    caller = _caller(mind, user_id, agent_id)
+    caller = await _caller(mind, user_id, agent_id)
     slot = await find_slot(mind, caller, slot_id)
     if if_match is not None and version_in(if_match) != slot.version:
         raise FactChanged
@@ -162,7 +166,7 @@ async def list_proposals(
     limit: Limit = 20,
 ) -> ProposalsAnswer:
     """What an agent may bring up by itself: promises, what comes soon, and slots that are empty."""
-    found = await proposals(mind, _caller(mind, user_id, agent_id), limit)
+    found = await proposals(mind, await _caller(mind, user_id, agent_id), limit)
     return ProposalsAnswer(items=[ProposalAnswer.of(one) for one in found])
 
 
@@ -171,5 +175,6 @@ async def _configuration(connection: Connection, mind: Memory) -> ProfileConfig:
     return ProfileConfig.of(text or "", await read_profile(connection, mind.settings.profile_file))
 
 
-def _caller(mind: Memory, user_id: str, agent_id: str | None) -> Caller:
-    return Caller(user_id, agent_id or mind.settings.agent_id, "api")
+async def _caller(mind: Memory, user_id: str, agent_id: str | None) -> Caller:
+    also = await mind.links.read_along(user_id)
+    return Caller(user_id, agent_id or mind.settings.agent_id, "api", also=also)

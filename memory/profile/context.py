@@ -95,11 +95,11 @@ async def compile_context(memory: Memory, caller: Caller, shape: Shape, found: S
         most, limits = max(1, share // SHORTEST_LINE), _within(shape.limits, share)
         if shape.feature:
             limits = replace(limits, only=profile.needed_by(shape.feature))
-        return await read_slots(connection, caller.user_id, caller.agent_id, profile, limits, now, most)
+        return await read_slots(connection, caller.ids, caller.agent_id, profile, limits, now, most)
 
     async def read_events(connection: Connection) -> list[Item]:
         least = min(GISTS, shape.tokens // SHORTEST_LINE) if shape.last else 0
-        args = (caller.user_id, caller.agent_id, since, least, shape.learned)
+        args = (caller.ids, caller.agent_id, since, least, shape.learned)
         return [_gist(row) for row in await connection.fetch(query("gist_lines"), *args)]
 
     # on two connections: neither waits for the other

@@ -37,7 +37,7 @@ async def find_slot(memory: Memory, caller: Caller, slot_id: UUID) -> Slot:
 
     async def read(connection: Connection) -> Slot:
         profile = await read_profile(connection, memory.settings.profile_file)
-        args = (caller.user_id, caller.agent_id, profile, Limits(), memory.now())
+        args = (caller.ids, caller.agent_id, profile, Limits(), memory.now())
         return slot_of(await read_slots(connection, *args), caller.user_id, slot_id)
 
     return await memory.db.run(read)
@@ -122,7 +122,7 @@ async def _slot(
     """As it is, also where a strict profile does not show it; empty where there is none."""
     open_to_all = profile.model_copy(update={"profile_strict_mode": False})
     found = await read_slots(
-        connection, caller.user_id, caller.agent_id, open_to_all, Limits(only=(place[0],)), memory.now()
+        connection, caller.ids, caller.agent_id, open_to_all, Limits(only=(place[0],)), memory.now()
     )
     return next((one for one in found if (one.topic, one.sub_topic) == place), Slot(*place, ()))
 

@@ -37,16 +37,18 @@ class Proposal:
 
 async def proposals(memory: Memory, caller: Caller, limit: int) -> list[Proposal]:
     """Promises that are overdue, the latest first; then what comes, the soonest first; then the configured
-    slots of which nothing is known, as they are configured.
+    slots of which nothing is known, as they are configured. Nothing of somebody whose memory is off.
 
     Raises:
         StoreUnavailable: Postgres does not answer.
     """
     now = memory.now()
+    if not (await memory.choices.read(caller.user_id)).memory:
+        return []
 
     async def read(connection: Connection) -> list[Proposal]:
         profile = await read_profile(connection, memory.settings.profile_file)
-        whose = (caller.user_id, caller.agent_id)
+        whose = (caller.ids, caller.agent_id)
         rows = await connection.fetch(query("facts_around"), *whose, now, now - BEHIND, now + AHEAD, limit)
         facts = [(fact_from(row["id"], row["payload"]), row["at"]) for row in rows]
         dated = [_dated(fact, at, now) for fact, at in facts if at > now or is_due(fact, now)]

@@ -94,7 +94,7 @@ class Limits:
 
 async def read_slots(
     connection: Connection,
-    user_id: str,
+    user_ids: Sequence[str],
     agent_id: str | None,
     profile: ProfileSettings,
     limits: Limits,
@@ -104,13 +104,14 @@ async def read_slots(
     """The profile within its limits: preferred topics, then the most important, then the latest.
 
     Args:
+        user_ids: of the person, without those whose memory was turned off: `Caller.ids`.
         agent_id: what this agent may see; None: any.
         most: facts that are looked at.
     """
     strict = profile.profile_strict_mode
     named = [f"{topic.topic}/{sub.name}" for topic in profile.topics.values() for sub in topic.sub_topics]
     only = None if limits.only is None else [place.partition("/")[0] for place in limits.only]
-    args = (user_id, agent_id, now, only, list(limits.prefer), named if strict else None, most)
+    args = (user_ids, agent_id, now, only, list(limits.prefer), named if strict else None, most)
     rows = await connection.fetch(query("profile_lines"), *args)
     return chosen(grouped(rows, profile.max_pre_profile_token_size), limits)
 

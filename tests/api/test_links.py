@@ -1,10 +1,11 @@
 """Links over HTTP: made and taken back by programs, seen in every list, never made by a person's own key."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
-from tests.remembered import fact, learn, say
+from tests.remembered import NOW, fact, learn, say
 
 PATH = "/v1/users/phone%3A1/links/web"
 
@@ -141,3 +142,30 @@ async def _tool(admin, **called):
     call = {"name": name, "arguments": arguments}
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
     return (await admin.post("/mcp", json=body, headers=headers)).json()["result"]["structuredContent"]
+
+
+async def test_memory_that_is_off_under_one_id_is_read_under_none(linked, admin):
+    """In no profile, context or proposal of another id; off under the one that is asked, nothing is told."""
+    soon = NOW + timedelta(days=2)
+    for user_id in ("phone:1", "web"):
+        await learn(linked.memory, fact(f"Moves, says {user_id}", user_id, valid_from=soon))
+    asked = [
+        ("GET", "/v1/users/web/profile", None),
+        ("GET", "/v1/users/web/proposals", None),
+        ("POST", "/v1/users/web/context", {"text": "", "sections": {}}),
+    ]
+    told = [(await admin.request(method, path, json=body)).text for method, path, body in asked]
+    assert all("says phone:1" in one and "says web" in one for one in told)
+    await _turn_off(admin, "phone%3A1")
+    told = [(await admin.request(method, path, json=body)).text for method, path, body in asked]
+    assert all("phone:1" not in one and "says web" in one for one in told)
+    await _turn_off(admin, "web")
+    said = {"said": [{"role": "user", "text": "What next?"}]}
+    assert (await admin.post("/v1/users/web/profile/needed", json=said)).json() == {"items": []}
+    assert (await admin.get("/v1/users/web/proposals")).json() == {"items": []}
+
+
+async def _turn_off(admin, user_id):
+    url = f"/v1/users/{user_id}/settings"
+    version = (await admin.get(url)).headers["etag"]
+    assert (await admin.patch(url, json={"memory": False}, headers={"If-Match": version})).is_success

@@ -82,7 +82,7 @@ async def taught(memory, learner, model, text, *operations, call_id="call", **ta
 async def slots(memory, limits=None, agent_id="echoic"):
     async def read(connection):
         profile = await read_profile(connection, None)
-        return await read_slots(connection, "ana", agent_id, profile, limits or Limits(), memory.now())
+        return await read_slots(connection, ["ana"], agent_id, profile, limits or Limits(), memory.now())
 
     return await memory.db.run(read)
 

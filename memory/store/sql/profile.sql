@@ -2,7 +2,7 @@
 -- under whichever id it was learned; what is learned and thinned is one id's.
 
 -- name: profile_lines
--- Live facts as lines of a profile: of the preferred topics first, then by importance, then the latest. $2 agent, or null: any $3 now
+-- Live facts as lines of a profile: of the preferred topics first, then by importance, then the latest. $1 ids of a person $2 agent, or null: any $3 now
 -- $4 only these topics, or null $5 preferred topics, best first $6 only these slots, as "topic/slot", or null $7 how many
 select facts.id, ref, topic, sub_topic, payload ->> 'data' as text, payload -> 'about' as about, first.importance::float8 as importance,
     (payload ->> 'said_at')::timestamptz as said_at,
@@ -10,7 +10,7 @@ select facts.id, ref, topic, sub_topic, payload ->> 'data' as text, payload -> '
     coalesce(payload ->> 'updated_at', payload ->> 'said_at')::timestamptz as updated_at
 from (
     select ref, topic, sub_topic, importance, array_position($5::text[], topic) as place from fact_index
-    where user_id = any(person_of($1)) and ($2::text is null or agent_id is null or agent_id = $2)
+    where user_id = any($1) and ($2::text is null or agent_id is null or agent_id = $2)
         and (valid_until is null or valid_until > $3)
         and ($4::text[] is null or topic = any($4)) and ($6::text[] is null or topic || '/' || sub_topic = any($6))
     order by place nulls last, importance desc, ref desc limit $7
@@ -66,8 +66,8 @@ select id, episode_id, payload from unnest(person_of($1)) as person (user_id) cr
 ) as last order by ended_at desc, episode_id desc, change_id desc limit $4
 
 -- name: gist_lines
--- As `gists`, with what a line shows. $5 since counts from when it was learned, too
-select id, text, about, said_at, valid_from, valid_until, due, precision from unnest(person_of($1)) as person (user_id) cross join lateral (
+-- As `gists`, with what a line shows. $1 ids of a person $5 since counts from when it was learned, too
+select id, text, about, said_at, valid_from, valid_until, due, precision from unnest($1::text[]) as person (user_id) cross join lateral (
     select ended_at, episode_id, taught.* from episodes cross join lateral (
         select change_id, facts.id, payload ->> 'data' as text, payload -> 'about' as about,
             (payload ->> 'said_at')::timestamptz as said_at,
@@ -132,10 +132,10 @@ select episode_id, agent_id, call_id, began_at, ended_at, tags::text, summary, d
 where user_id = $1 order by ended_at, episode_id
 
 -- name: facts_around
--- Live promises that are due, and facts that begin, soonest first. $2 agent $3 now $4 promises whose last day is since $5 anything before $6 how many
+-- Live promises that are due, and facts that begin, soonest first. $1 ids of a person $2 agent $3 now $4 promises whose last day is since $5 anything before $6 how many
 select id, payload::text, at from (
     select id, payload, due, coalesce(due, (payload ->> 'valid_from')::timestamptz) as at from facts
-    where user_id = any(person_of($1)) and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $3)
+    where user_id = any($1) and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $3)
         and (due is not null or payload ? 'valid_from')
 ) dated where at < $5 and (at > $3 or due + case payload ->> 'precision' when 'year' then interval '366 days'
     when 'month' then interval '31 days' else interval '1 day' end >= $4) order by at limit $6

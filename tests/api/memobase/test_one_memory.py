@@ -1,5 +1,8 @@
 """One memory: what a program tells is recalled in a call, and what was said in a call is in its profile."""
 
+import json
+from typing import Any
+
 from echoic.memory.types import Caller
 from tests.api.memobase.conftest import Program
 
@@ -36,4 +39,22 @@ async def test_a_program_reads_what_was_said_in_a_call(program: Program, memory,
     assert "Is called Gus" in (await program.ask("GET", f"/users/context/{user_id}"))["context"]
     assert (await program.ask("GET", f"/users/blobs/{user_id}/chat"))["ids"] == []
     await program.ask("DELETE", f"/users/profile/{user_id}/{slot['id']}")
+    assert (await program.ask("GET", f"/users/profile/{user_id}"))["profiles"] == []
+
+
+async def test_a_phone_whose_memory_is_off_is_in_no_profile(program: Program, memory, learner) -> None:
+    """Nor in a context, where it would answer what is spoken of; the program's own stays."""
+    user_id = await program.introduce()
+    await memory.links.add(user_id, PHONE, made_by="a test")
+    call = await memory.open_call(Caller(PHONE, "echoic", "a call"))
+    await call.record("1", "user", "Hello, I'm Gus")
+    await call.end()
+    await learner.learn(PHONE)
+    chats = json.dumps([{"role": "user", "content": "Is called Gus"}])
+    asked: list[dict[str, Any]] = [{}, {"chats_str": chats}]
+    url = f"/users/context/{user_id}"
+    assert all(["Gus" in (await program.ask("GET", url, params=one))["context"] for one in asked])
+    choices = await memory.choices.read(PHONE)
+    await memory.choices.change(PHONE, {"memory": False}, version=choices.version)
+    assert not any(["Gus" in (await program.ask("GET", url, params=one))["context"] for one in asked])
     assert (await program.ask("GET", f"/users/profile/{user_id}"))["profiles"] == []
