@@ -76,7 +76,8 @@ async def fill_slot(
     slot = await memory.db.transaction(
         partial(fill, wanted=known, beside=beside, shown=shown, version=version)
     )
-    await tell_changed(memory, caller.user_id)
+    for user_id in caller.ids:
+        await tell_changed(memory, user_id)
     return slot
 
 
@@ -94,7 +95,8 @@ async def _fill(
     begun_at: datetime,
 ) -> Slot:
     user_id, now = caller.user_id, memory.now()
-    await connection.execute(query("lock_user_exclusive"), user_id)
+    for one in sorted(caller.ids):  # in one order, so that no two wait for each other
+        await connection.execute(query("lock_user_exclusive"), one)
     await check_kept(connection, user_id, begun_at)
     profile = await read_profile(connection, memory.settings.profile_file)
     before = await _slot(connection, caller, profile, place, memory)
@@ -108,8 +110,9 @@ async def _fill(
         edit = partial(edit_within, user_id=user_id, fact_id=line.fact_id, by_whom=by_whom)
         await edit(connection, fields={"text": text}, vector=wanted[text])
     for line in spare[len(new) :]:
-        await memory.facts.end(connection, user_id, line.fact_id, now, by_whom=by_whom)
-        await mark_due(connection, user_id, caller.agent_id, [line.fact_id])
+        await memory.facts.end(connection, line.user_id, line.fact_id, now, by_whom=by_whom)
+        await mark_due(connection, line.user_id, caller.agent_id, [line.fact_id])
+        await notify(connection, line.user_id)
     if made := [_fact(caller, place, text, memory) for text in new[len(spare) :]]:
         await add_within(connection, memory, made, np.stack([wanted[one.text] for one in made]), by_whom)
     await notify(connection, user_id)

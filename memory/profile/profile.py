@@ -43,6 +43,8 @@ class Line:
     said_at: datetime
     created_at: datetime
     updated_at: datetime
+    user_id: str
+    """Under which of the person's ids it was said."""
 
 
 @dataclass(frozen=True, slots=True)

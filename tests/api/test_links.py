@@ -144,6 +144,21 @@ async def _tool(admin, **called):
     return (await admin.post("/mcp", json=body, headers=headers)).json()["result"]["structuredContent"]
 
 
+async def test_a_slot_says_what_it_is_told_to_whoever_said_it(linked, admin):
+    """A fact of another id ends, and is forgotten, as one's own is."""
+    url = "/v1/users/web/profile"
+    (slot,) = (await admin.get(url)).json()["items"]
+    edit = {"values": ["Is called web"]}
+    headers = {"If-Match": f'"{slot["version"]}"'}
+    changed = await admin.put(f"{url}/{slot['slot_id']}", json=edit, headers=headers)
+    assert changed.json()["content"] == "Is called web"
+    past = (await admin.get("/v1/users/phone%3A1/facts?validity=ended")).json()["items"]
+    assert [one["text"] for one in past] == ["Is called phone:1"]
+    await learn(linked.memory, fact("Is called Pia", "phone:1"))
+    assert (await admin.delete(f"{url}/{slot['slot_id']}")).status_code == 204
+    assert (await admin.get(url)).json()["items"] == []
+
+
 async def test_memory_that_is_off_under_one_id_is_read_under_none(linked, admin):
     """In no profile, context or proposal of another id; off under the one that is asked, nothing is told."""
     soon = NOW + timedelta(days=2)

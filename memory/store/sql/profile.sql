@@ -7,7 +7,7 @@
 select facts.id, ref, topic, sub_topic, payload ->> 'data' as text, payload -> 'about' as about, first.importance::float8 as importance,
     (payload ->> 'said_at')::timestamptz as said_at,
     coalesce(payload ->> 'created_at', payload ->> 'said_at')::timestamptz as created_at,
-    coalesce(payload ->> 'updated_at', payload ->> 'said_at')::timestamptz as updated_at
+    coalesce(payload ->> 'updated_at', payload ->> 'said_at')::timestamptz as updated_at, facts.user_id
 from (
     select ref, topic, sub_topic, importance, array_position($5::text[], topic) as place from fact_index
     where user_id = any($1) and ($2::text is null or agent_id is null or agent_id = $2)
