@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -69,7 +69,7 @@ class Edge:
 
         before = ONLY.set(None)
         try:
-            if problem := self._refusal(scope["path"], Headers(scope=scope)):
+            if problem := self._refusal(scope):
                 raise problem
             if scope["path"] not in FOR_PROBES:
                 give_back = await self._desk.place()
@@ -85,7 +85,7 @@ class Edge:
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Browsers open sockets to anybody: the origin is checked before one is accepted."""
-        if self._refusal(scope["path"], Headers(scope=scope)):
+        if self._refusal(scope):
             await send({"type": "websocket.close", "code": 1008})  # the server answers 403
             return
         before = ONLY.set(None)
@@ -94,8 +94,10 @@ class Edge:
         finally:
             ONLY.reset(before)
 
-    def _refusal(self, path: str, headers: Headers) -> Problem | None:
-        """Another host's name is DNS rebinding, another origin is somebody else's page."""
+    def _refusal(self, scope: Scope) -> Problem | None:
+        """Another host's name is DNS rebinding, another origin is somebody else's page; ids that are not in
+        UTF-8 would be one."""
+        path, headers = scope["path"], Headers(scope=scope)
         host = headers.get("host", "")
         if path not in FOR_PROBES and _PORT.sub("", host).lower() not in self._host_names:
             return Problem(
@@ -107,6 +109,8 @@ class Edge:
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > _most_bytes(path):
             return Problem(413, "body-too-large", _too_large(_most_bytes(path)))
+        if not _is_utf8(scope):
+            return Problem(422, "id-not-encoded", "Paths and parameters are percent-encoded, as UTF-8.")
         return None
 
 
@@ -121,6 +125,14 @@ def _most_bytes(path: str) -> int:
 
 def _too_large(most_bytes: int) -> str:
     return f"A body has at most {most_bytes} bytes."
+
+
+def _is_utf8(scope: Scope) -> bool:
+    try:
+        unquote_to_bytes((scope.get("raw_path") or b"") + b"?" + scope["query_string"]).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _kept_apart(scope: Scope) -> str:
