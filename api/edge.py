@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -104,7 +104,7 @@ class Edge:
                 421, "host-unknown", "This API is not reached under this name: see ECHOIC_API_HOSTS."
             )
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and origin.partition("://")[2].lower() != host.lower():
             return Problem(403, "origin-refused", "Pages of other origins may not ask this API.")
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > _most_bytes(path):

@@ -57,6 +57,11 @@ async def test_an_id_that_cannot_be_one_is_refused(admin, user_id):
     assert (await admin.get(f"/v1/memories/?user_id={user_id}")).status_code in (400, 422)
 
 
+@pytest.mark.parametrize("origin", ["null", "http://[", "http://evil.example", "x"])
+async def test_another_origin_is_refused_whatever_it_looks_like(admin, origin):
+    assert (await admin.get("/v1/me", headers={"Origin": origin})).status_code == 403
+
+
 def made_up(*values):
     return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
