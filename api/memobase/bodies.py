@@ -1,6 +1,7 @@
 """What Memobase's clients send. Fields that a newer client knows and this does not are ignored."""
 
 from datetime import datetime
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -37,6 +38,8 @@ def _held(data: dict[str, Any]) -> dict[str, Any]:
 def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
         return clean(value)
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError("holds a number that no JSON has, or that is too large")
     if isinstance(value, dict):
         return {clean(name): _cleaned(one) for name, one in value.items()}
     return [_cleaned(one) for one in value] if isinstance(value, list) else value

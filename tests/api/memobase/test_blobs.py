@@ -176,3 +176,14 @@ async def test_nobody_is_kept_who_does_not_want_to_be(program: Program, memory) 
         body = {"blob_type": kind, "blob_data": data}
         await program.ask("POST", f"/blobs/insert/{user_id}", errno=409, json=body)
         assert (await program.ask("GET", f"/users/blobs/{user_id}/{kind}"))["ids"] == []
+
+
+async def test_a_number_that_no_store_holds_is_refused(program: Program, memory) -> None:
+    """Nothing is told to be stored that waits on the disk for ever."""
+    user_id = await program.introduce()
+    body = '{"blob_type": "chat", "fields": {"x": 1e400}, "blob_data": {"messages": [%s]}}'
+    content = body % json.dumps({"role": "user", "content": "Hello, I'm Gus"})
+    headers = {"Content-Type": "application/json"}
+    answer = await program.http.post(f"/api/v1/blobs/insert/{user_id}", content=content, headers=headers)
+    assert answer.status_code == 422 and "number" in answer.text
+    assert not memory.spool.waiting
