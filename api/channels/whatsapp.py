@@ -103,6 +103,7 @@ async def receive(request: Request, mind: Mind) -> dict[str, bool]:
     texts, notes = [one for one, audio in said if not audio], [one for one in said if one[1]]
     await store(mind, texts)
     log.info("whatsapp.received", extra={"texts": len(texts), "notes": len(notes)})
+    request.scope["echoic.give_back"]()  # others are answered while a note is heard
     if channel.notes is not None and not await channel.notes.take(notes):
         raise Problem(503, "voice-note-waits", "A voice note is not stored yet: deliver it again.")
     return {"received": True}

@@ -25,6 +25,7 @@ async def own_mem0_add(who: Asks, body: AddBody) -> Answer:
     answer, person, event_id = await add(who, body)
     if answer["status"] == "PENDING" and event_id is not None:
         await who.memory.jobs.enqueue_learn(person, hurry=True)
+        who.request.scope["echoic.give_back"]()  # others are answered while this waits
         answer["results"] = await wait_learned(who.memory, person, event_id, WAIT_S)
     return answer
 

@@ -111,6 +111,7 @@ async def choose_profile_slots(
         return ProfileAnswer(items=[])
     said = [Said(turn.role, turn.text) for turn in body.said]
     model: Model = request.app.state.model
+    request.scope["echoic.give_back"]()  # others are answered while it thinks
     chosen = answered(await model.complete(question(slots, said, body.most)), slots, body.most)
     return ProfileAnswer(items=[SlotAnswer.of(slot, user_id) for slot in chosen])
 

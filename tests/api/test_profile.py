@@ -1,10 +1,12 @@
 """Profile, events and their context over HTTP: views on facts, so a change of one is one of all."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
+from echoic.api.desk import AT_ONCE
 from echoic.memory.profile.episodes import note_episode
 from tests.openai_server import OpenAIServer
 from tests.remembered import fact, learn, say
@@ -291,6 +293,19 @@ async def test_a_model_that_fails_is_told_apart_from_nothing_needed(model, admin
     model.replies.append(500)
     refused = await admin.post(f"{PROFILE}/needed", json=NEED)
     assert refused.status_code == 502 and refused.json()["type"].endswith("model-refused")
+
+
+async def test_a_model_that_thinks_keeps_nobody_from_the_api(served, admin, monkeypatch):
+    """As many as there are places wait for it, and others are answered."""
+    await filled(admin, "Works at Acme")
+    monkeypatch.setattr(served.app.state.model, "complete", lambda _: asyncio.Event().wait())
+    waiting = [asyncio.create_task(admin.post(f"{PROFILE}/needed", json=NEED)) for _ in range(AT_ONCE)]
+    await asyncio.sleep(0)  # they have come before the next one
+    async with asyncio.timeout(15):
+        assert (await admin.get("/v1/me")).status_code == 200
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_without_a_model_nothing_is_chosen(admin):

@@ -10,6 +10,7 @@ from aiohttp import web
 from echoic.api.app import serving
 from echoic.api.channels import voice_notes
 from echoic.api.config import load_api_settings
+from echoic.api.desk import AT_ONCE
 from echoic.memory.errors import ModelUnavailable
 from tests.api.conftest import Served
 from tests.api.test_whatsapp import ANA, KEY, SAID_AT, SECRET, TOKEN, deliver, delivery, text, turns, value
@@ -142,3 +143,17 @@ async def test_a_damaged_recording_is_not_believed(channel, graph, ears, about):
 async def test_an_id_that_is_none_is_not_asked_for(channel, graph, audio):
     assert (await deliver(channel, delivery(value(note(audio=audio))))).status_code == 200
     assert graph.asked == []
+
+
+async def test_who_waits_for_ears_keeps_nobody_from_the_api(channel, ears, monkeypatch):
+    """As many deliveries as there are places wait, and others are answered."""
+    monkeypatch.setattr(voice_notes, "PATIENCE_S", 60)
+    ears.wait.clear()
+    bodies = [delivery(value(note(wamid=f"wamid.{place}"))) for place in range(AT_ONCE)]
+    waiting = [asyncio.create_task(deliver(channel, body)) for body in bodies]
+    await asyncio.sleep(0)  # they have come before the next one
+    async with asyncio.timeout(20), channel.client() as admin:
+        assert (await admin.get("/v1/me")).status_code == 200
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)

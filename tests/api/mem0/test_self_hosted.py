@@ -1,5 +1,10 @@
 """The routes of Mem0's self-hosted server, and those of its older clients."""
 
+import asyncio
+
+from echoic.api.desk import AT_ONCE
+from echoic.api.mem0 import self_hosted
+
 
 async def test_a_round_trip(served, admin):
     """Added, listed, found, changed, with its history, and deleted."""
@@ -57,3 +62,16 @@ async def test_older_clients(admin):
     assert len((await admin.get("/v1/memories/?user_id=ana")).json()) == 1
     assert (await admin.delete("/v1/entities/user/ana/")).status_code == 200
     assert (await admin.get("/v1/memories/?user_id=ana")).json() == []
+
+
+async def test_who_waits_for_a_worker_keeps_nobody_from_the_api(served, admin, monkeypatch):
+    """As many as there are places wait for what nobody learns, and others are answered."""
+    monkeypatch.setattr(self_hosted, "WAIT_S", 60)
+    told = [{"messages": f"I am {place}", "user_id": f"ana {place}"} for place in range(AT_ONCE)]
+    adding = [asyncio.create_task(admin.post("/memories", json=one)) for one in told]
+    await asyncio.sleep(0)  # they have come before the next one
+    async with asyncio.timeout(30):
+        assert (await admin.get("/v1/me")).status_code == 200
+    for one in adding:
+        one.cancel()
+    await asyncio.gather(*adding, return_exceptions=True)
