@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import Context
 from http import HTTPStatus
@@ -28,6 +28,11 @@ LIMITS = ("x-ratelimit-", "openai-")
 BROKEN = {"message": "The model's answer broke off.", "type": "server_error", "code": "stream_broken"}
 Over = Callable[[str, bool], None]
 """Told once, when an answer is over: what was said, and whether that is all."""
+Gone = Callable[[], Awaitable[bool]]
+
+
+async def _stays() -> bool:
+    return False
 
 
 class Model:
@@ -73,8 +78,11 @@ class Model:
         one = {"id": self._settings.llm_model, "object": "model", "created": 0, "owned_by": "echoic"}
         return JSONResponse({"object": "list", "data": [one]})
 
-    async def answer(self, body: Mapping[str, Any], over: Over) -> Response:
+    async def answer(self, body: Mapping[str, Any], over: Over, gone: Gone = _stays) -> Response:
         """The model's answer, also a refusal, as it gives it.
+
+        Args:
+            gone: whether nobody waits for it any more: then none of it was heard.
 
         Raises:
             Problem: 502 or 504; it cannot be reached, or does not answer.
@@ -85,7 +93,7 @@ class Model:
                 answered = await self._client.send(asked, stream=True)
                 kind = answered.headers.get("content-type", "")
                 if kind.startswith(EVENTS) and answered.is_success:
-                    passed = self._passed(answered, over)
+                    passed = self._passed(answered, over, gone)
                     headers = _headers(answered) | {"X-Accel-Buffering": "no"}
                     return StreamingResponse(passed, answered.status_code, headers)
                 content = await answered.aread()
@@ -93,7 +101,7 @@ class Model:
             over("", False)
             raise
         reader = ReplyReader(kind)
-        if answered.is_success:
+        if answered.is_success and not await gone():
             reader.feed(content)
         over(reader.text, reader.is_complete)
         return Response(content, answered.status_code, _headers(answered))
@@ -133,10 +141,12 @@ class Model:
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode(errors="replace")
         return self._client.build_request(method, url, content=content, headers=headers)
 
-    async def _passed(self, answered: httpx.Response, over: Over) -> AsyncGenerator[bytes]:
+    async def _passed(self, answered: httpx.Response, over: Over, gone: Gone) -> AsyncGenerator[bytes]:
         """Each piece as it comes; what breaks off ends with an error that OpenAI's clients raise."""
         reader = ReplyReader(EVENTS)
         try:
+            if await gone():
+                return
             async for piece in answered.aiter_bytes():
                 reader.feed(piece)
                 yield piece

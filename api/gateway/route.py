@@ -89,7 +89,7 @@ async def complete_chat(
             said.reply, said.interrupted = reply.strip(), not is_complete
             talk.record_soon(said)
 
-    return await model.answer(asked_of, over)
+    return await model.answer(asked_of, over, request.is_disconnected)
 
 
 async def _block(talk: Conversations, said: Said, budget_s: float) -> str:

@@ -112,6 +112,33 @@ async def test_who_leaves_in_the_middle_has_heard_so_much(served, program, serve
     assert (await stored(served))[1] == ("assistant", "One two", True)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_who_left_before_the_answer_has_heard_nothing(served, program, server, monkeypatch, stream):
+    """Their words are kept, and no reply that was told to nobody."""
+    model, answered = served.app.state.model, asyncio.Event()
+    send, settled = model._client.send, asyncio.Event()
+
+    async def slow(*args, **options):
+        found = await send(*args, **options)
+        settled.set()
+        await answered.wait()
+        return found
+
+    monkeypatch.setattr(model._client, "send", slow)
+    asking = asyncio.create_task(
+        program.chat.completions.create(model="gpt", messages=QUESTION, stream=stream)
+    )
+    await settled.wait()
+    asking.cancel()
+    await asyncio.wait([asking])
+    await asyncio.sleep(0.2)  # the server hears of it by its socket
+    answered.set()
+    async with asyncio.timeout(10):
+        while not (kept := await stored(served)):
+            await asyncio.sleep(0.01)
+    assert kept == [("user", WORDS, False)]
+
+
 async def test_a_stream_that_breaks_is_an_error_of_the_client(served, program, server):
     """What came before is passed on, and stored."""
     server.replies.append(Cut("I was about to"))
