@@ -9,9 +9,8 @@ from echoic.api.mem0.asker import Asker
 from echoic.api.mem0.bodies import AddBody
 from echoic.api.mem0.conversation.recording import Told, record
 from echoic.api.mem0.conversation.statements import state
-from echoic.api.mem0.faults import invalid
 from echoic.api.mem0.filters.dates import end_of_day, moment
-from echoic.api.mem0.views import NOBODY
+from echoic.api.mem0.views import whose
 from echoic.memory.types import Scope
 
 STATED = "It is stored as it was said."
@@ -46,14 +45,11 @@ async def add(asker: Asker, body: AddBody) -> tuple[dict[str, Any], str, UUID | 
 
 def _told(asker: Asker, body: AddBody) -> Told:
     """What a request tells, about the person whom it names; a person's own key need not name them."""
-    names, own = body.names, asker.access.user_id
-    person = names.person or own
-    if person is None:
-        raise invalid(NOBODY)
+    names = body.names
     agent_id = names.agent_id or asker.memory.settings.agent_id
     labels: dict[str, Any] = {**names.labels, **({"metadata": body.metadata} if body.metadata else {})}
     at = None if body.timestamp is None else moment(body.timestamp, "timestamp")
-    return Told(person, agent_id, names.run_id, body.said(), labels, at)
+    return Told(whose(asker, names), agent_id, names.run_id, body.said(), labels, at)
 
 
 def _answer(

@@ -8,7 +8,7 @@ from echoic.api.mem0.asker import Asker
 from echoic.api.mem0.entities import ANY, KINDS, Names, entity_of, names_in, person_of
 from echoic.api.mem0.faults import invalid, unknown
 from echoic.api.mem0.memo import Memo
-from echoic.api.mem0.views import NOBODY, everybody
+from echoic.api.mem0.views import everybody, whose
 from echoic.memory.privacy.erase import erase_user
 from echoic.memory.review import people
 
@@ -24,9 +24,7 @@ async def one_memory(who: Asker, memory_id: str, *, writes: bool = False) -> Mem
 
 async def forget_named(who: Asker, names: Names) -> int:
     """Raises Problem: 400; nobody is named."""
-    person = names.person or who.access.user_id
-    if person is None:
-        raise invalid(NOBODY)
+    person = whose(who, names)
     await who.about(person, "write")
     return await edits.forget_all(who.memory, person, names)
 

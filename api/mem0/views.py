@@ -4,6 +4,7 @@ from datetime import datetime
 
 from echoic.api.mem0.asker import Asker
 from echoic.api.mem0.bodies import ListBody, SearchBody
+from echoic.api.mem0.entities import Names
 from echoic.api.mem0.faults import invalid
 from echoic.api.mem0.filters.conditions import category_test, date_test, metadata_test
 from echoic.api.mem0.filters.dates import moment
@@ -53,6 +54,19 @@ async def searched(asker: Asker, body: SearchBody) -> list[Scored]:
             found += [one for one in scored if one[0] >= max(least, 0.0) and _fits(one[1], body, wanted, at)]
     found.sort(key=lambda one: (-one[0], -one[1].ref))
     return [one for one in found if one[0] > 0][: body.most]
+
+
+def whose(asker: Asker, names: Names) -> str:
+    """About whom it is what is added or removed; a person's own key need not name them.
+
+    Raises:
+        Problem: 400; nobody is named.
+    """
+    own = asker.access.user_id
+    person = names.person if own is None or names.user_id else own
+    if person is None:
+        raise invalid(NOBODY)
+    return person
 
 
 async def persons(asker: Asker, wanted: Filter) -> list[str]:

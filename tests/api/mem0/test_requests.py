@@ -60,3 +60,16 @@ async def test_the_houses_document_knows_nothing_of_it(served):
     async with served.without_key() as client:
         paths = (await client.get("/v1/openapi.json")).json()["paths"]
     assert not [path for path in paths if "memories" in path or "entities" in path]
+
+
+async def test_a_persons_own_key_need_not_name_them_beside_an_agent(served):
+    """What is added, listed and removed with it is theirs."""
+    told = {"messages": "Has a dog", "infer": False, "agent_id": "bot", "run_id": "r"}
+    asked = {"filters": {"agent_id": "bot"}}
+    async with served.client("user", "ana") as ana:
+        assert (await ana.post("/v3/memories/add/", json=told)).status_code == 200
+        (one,) = (await ana.post("/v2/memories/", json=asked)).json()["results"]
+        assert (one["user_id"], one["agent_id"], one["run_id"]) == ("ana", "bot", "r")
+        assert (await ana.delete("/v1/memories/?agent_id=bot")).status_code == 200
+        assert (await ana.post("/v2/memories/", json=asked)).json()["results"] == []
+        assert (await ana.delete("/v1/entities/agent/bot/")).status_code == 403
