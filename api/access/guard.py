@@ -129,11 +129,9 @@ class Gate:
             headers = {"Retry-After": str(math.ceil(wait_s))}
             raise Problem(429, "too-many-requests", "This key asks too often: wait.", headers=headers)
 
-    async def still_admits(self, authorization: str | None) -> bool:
+    async def still_admits(self, key: str | None) -> bool:
         """For what lasts: whether the key that was let in would be let in now."""
-        if authorization is None:
-            return self._development
-        return await find_key(self._memory.db, clean(authorization.partition(" ")[2])) is not None
+        return await self._known(key) is not None
 
 
 def sent_key(headers: Headers) -> str | None:

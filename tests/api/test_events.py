@@ -227,6 +227,16 @@ async def test_a_stream_ends_with_its_key(served, address, monkeypatch):
             assert [line async for line in answer.aiter_lines()][-1] == ""
 
 
+async def test_a_stream_goes_on_while_its_key_counts(served, address, monkeypatch):
+    """However many spaces stand before it."""
+    monkeypatch.setattr(stream, "HEARTBEAT_S", 0.05)
+    key, _ = await add_key(served.memory.db, "a page", "admin")
+    async with asking(address, f" {key}") as client, client.stream("GET", "/v1/events") as answer:
+        lines = answer.aiter_lines()
+        async with asyncio.timeout(10):
+            assert [await anext(lines) for _ in range(7)].count(": still here") == 2
+
+
 async def test_more_streams_than_there_may_be_are_refused(served, address):
     """Politely; those that are open go on."""
     served.app.state.streams = asyncio.Semaphore(1)

@@ -16,7 +16,7 @@ from fastapi.responses import StreamingResponse
 from starlette.datastructures import State
 from starlette.types import Receive, Scope, Send
 
-from echoic.api.access.guard import Gate, Looks, Mind, ReadsUnwalled, UserId
+from echoic.api.access.guard import Gate, Looks, Mind, ReadsUnwalled, UserId, sent_key
 from echoic.api.problems import Problem
 from echoic.memory.review.events import (
     Event,
@@ -157,7 +157,7 @@ async def _lines(
     request: Request, mind: Memory, user_id: str | None, place: Place | None
 ) -> AsyncIterator[str]:
     gate: Gate = request.app.state.gate
-    key = request.headers.get("authorization")
+    key = sent_key(request.headers)
     place = place or await last_place(mind.db)
     yield f": you hear what happens from now on\nid: {place[0]}-{place[1]}\n\n"
     events = happenings(request.app.state, mind, user_id, place, lambda: gate.still_admits(key))

@@ -106,13 +106,12 @@ async def _send(socket: WebSocket, hello: Hello, user_id: str | None) -> None:
     gate: Gate = socket.app.state.gate
     place = place_of(hello.last_event_id) or await last_place(mind.db)
     await socket.send_json({"event": "stream.began", "id": f"{place[0]}-{place[1]}"})
-    key = None if hello.key is None else f"Bearer {hello.key}"
-    events = happenings(socket.app.state, mind, user_id, place, lambda: gate.still_admits(key))
+    events = happenings(socket.app.state, mind, user_id, place, lambda: gate.still_admits(hello.key))
     async with aclosing(events):
         async for event in events:
             if event is not None:  # the server's own pings keep a silent socket open
                 await socket.send_json({"event": event.kind, "id": event.event_id, "data": told(event)})
-    if not await gate.still_admits(key):
+    if not await gate.still_admits(hello.key):
         raise Problem(401, "key-needed", "This key is not valid any more.")
     await socket.close(RESTARTS, "too slow: go on from the last id")
 
