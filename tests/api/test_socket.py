@@ -130,7 +130,7 @@ async def test_a_first_message_that_is_none_is_refused(address, hello, code):
     assert (await refusal(address, "/v1/socket", hello))[0] == code
 
 
-@pytest.mark.parametrize("last", ["x", "1-", "-1-2", "1-1' or true --"])
+@pytest.mark.parametrize("last", ["x", "1-", "-1-2", "1-1' or true --", "٣-٣"])
 async def test_an_id_that_is_none_is_refused(served, address, last):
     """Before anything is told."""
     key, _ = await add_key(served.memory.db, "a page", "admin")

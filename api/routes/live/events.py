@@ -35,7 +35,7 @@ HEARTBEAT_S = 15.0
 """A proxy closes what is silent for a minute; a revoked key is noticed as often."""
 QUEUED = 1_000
 """Events that wait for a slow client; past that it is cut off, and goes on from its last id."""
-_ID = re.compile(r"(\d{1,18})-(\d{1,18})")
+_ID = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 LastId = Annotated[
     str | None,
     Header(
