@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from echoic.memory.chat.messages import words_of
+
 EVENTS = "text/event-stream"
 DELTAS = ("response.output_text.delta", "response.refusal.delta")
 ENDED = ("response.completed", "response.incomplete")
@@ -94,7 +96,7 @@ def _message_text(message: Any) -> str:
         return ""
     audio = message.get("audio")
     spoken = audio.get("transcript") if isinstance(audio, dict) else None
-    return _text(message.get("content")) or _text(message.get("refusal")) or _text(spoken)
+    return words_of(message) or _text(message.get("refusal")) or _text(spoken)
 
 
 def _text(value: Any) -> str:

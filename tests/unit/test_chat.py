@@ -117,6 +117,17 @@ def test_a_stream_in_pieces_of_any_size(size, end):
     assert fed(data + b"data: [DONE]" + end + end, size=size) == ("Grüß dich 🐶", True)
 
 
+def test_words_in_parts_are_words():
+    """As models write that tell what they think first, which nobody is told."""
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]},
+        {"type": "text", "text": "Yes."},
+    ]
+    assert fed(events(chunk({"content": parts[:1]}), chunk({"content": parts[1:]}, "stop"))) == ("Yes.", True)
+    whole = {"choices": [{"index": 0, "message": {"role": "assistant", "content": parts}}]}
+    assert fed(json.dumps(whole).encode(), "application/json") == ("Yes.", True)
+
+
 def test_only_the_first_answer_and_no_tools():
     data = events(
         chunk({"content": "One"}),
