@@ -50,10 +50,9 @@ def remembering(agent: Agent, node: Node) -> Node:
         call = call_of(current_session(agent))
         if call is None:
             return node(chat_ctx, tools, model_settings)
-        own = list(tools)
         # LiveKit runs what stands in its list, whichever the model is shown
-        tools.extend(tool for tool in TOOLS if tool not in own)
-        return reply(call, node, chat_ctx, [*own, *TOOLS], model_settings)
+        tools.extend(tool for tool in TOOLS if tool not in tools)
+        return reply(call, node, chat_ctx, tools, model_settings)
 
     llm_node.remembers = True  # type: ignore[attr-defined]
     return llm_node
@@ -94,6 +93,9 @@ async def reply(
     answer of `node`.
 
     Whatever is wrong with memory, the caller gets an answer.
+
+    Args:
+        tools: LiveKit's list; `node` is given one of its own.
     """
     # lists of our own: LiveKit shows its list to the next tool step, and blocks would stack up there
     await call.wait_identified(call.call_memory.memory.settings.recall_budget_s)
@@ -110,6 +112,8 @@ async def reply(
             async with aclosing(_stream(node(context, plan.tools, model_settings))) as chunks:
                 async for chunk in chunks:
                     spoke = spoke or has_words(chunk)
+                    # `node` may have put some of its own into the list that it was given
+                    tools.extend(tool for tool in plan.tools if tool not in tools)
                     yield chunk
     if spoke and plan.asks:
         yield await consent_question(plan.items, call.call_memory.choices.language_code)

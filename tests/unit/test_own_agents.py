@@ -1,0 +1,54 @@
+"""Agents that do what LiveKit allows, in their `llm_node`, their tools and their callbacks: they work as they
+do without memory."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from livekit.agents import Agent, ModelSettings, RunContext, function_tool, llm
+
+import echoic
+import echoic.testing
+from tests.agents import text_session
+from tests.livekits.scripted import ScriptedLLM
+
+
+@contextlib.asynccontextmanager
+async def talk(model: llm.LLM, agent: Agent, **options: Any) -> AsyncIterator[Any]:
+    """A running session of Maya, who has a dog."""
+    memory = echoic.testing.memory()
+    await memory.learn("maya", "Has a dog called Biscuit")
+    async with text_session(model) as session:
+        await echoic.remember(session, user_id="maya", memory=memory, **options)
+        await session.start(agent, record=False)
+        yield session
+
+
+def calling(name: str) -> llm.FunctionToolCall:
+    return llm.FunctionToolCall(name=name, arguments="{}", call_id="c1")
+
+
+async def test_a_tool_that_an_llm_node_adds_is_run():
+    """LiveKit runs what a node puts into the list it is given: before it answers, or while it does."""
+
+    @function_tool
+    async def find_order(context: RunContext) -> str:
+        """Find the caller's order."""
+        return "It is a red kite."
+
+    class AddsFirst(Agent):
+        def llm_node(self, chat_ctx: llm.ChatContext, tools: list[Any], settings: ModelSettings) -> Any:
+            tools.append(find_order)
+            return Agent.default.llm_node(self, chat_ctx, tools, settings)
+
+    class AddsMeanwhile(Agent):
+        async def llm_node(self, chat_ctx: llm.ChatContext, tools: list[Any], settings: ModelSettings) -> Any:
+            tools.append(find_order)
+            async for chunk in Agent.default.llm_node(self, chat_ctx, tools, settings):
+                yield chunk
+
+    for kind in (AddsFirst, AddsMeanwhile):
+        model = ScriptedLLM(calling("find_order"), "A red kite.")
+        async with talk(model, kind(instructions="Be kind.")) as session:
+            await session.run(user_input="Where is the order I made?")
+        assert "It is a red kite." in model.prompts[-1]
