@@ -23,6 +23,7 @@ from echoic.agent.commands.memory_tools import (
     consent_question,
     has_words,
     note_likely,
+    offered,
     plan_reply,
 )
 from echoic.agent.conversation import ALWAYS_SHOWN, previous_words, unanswered
@@ -51,7 +52,7 @@ def remembering(agent: Agent, node: Node) -> Node:
         if call is None:
             return node(chat_ctx, tools, model_settings)
         # LiveKit runs what stands in its list, whichever the model is shown
-        tools.extend(tool for tool in TOOLS if tool not in tools)
+        tools.extend(tool for tool in offered(call, tools) if tool not in tools)
         return reply(call, node, chat_ctx, tools, model_settings)
 
     llm_node.remembers = True  # type: ignore[attr-defined]

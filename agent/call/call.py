@@ -89,6 +89,8 @@ class Call:
         """Set by whoever wires the call: does what the words at the end of the conversation ask, if no agent
         has answered them."""
         self.shows_tools = shows_tools
+        self.names_taken: set[str] = set()
+        """Names of Echoic's tools that the application's own have too: in this call they are its own."""
         self.pending: PendingForget | None = None
         self.likely: dict[tuple[str, str], str] = {}
         """Kinds of wishes and answers (agent/commands/likely.py), by what was asked and said, where the model

@@ -65,6 +65,14 @@ class ReplyPlan:
     """One more line of the block."""
 
 
+def offered(call: Call, tools: Sequence[llm.Tool]) -> list[llm.Tool]:
+    """Echoic's tools, without those whose names the application's own among `tools` have: two of one name are
+    refused by LiveKit, and what the own ones give back is the model's to read."""
+    own = [tool for tool in tools if tool not in TOOLS]
+    call.names_taken |= NAMES.intersection(llm.tool_context.get_fnc_tool_names(own))
+    return [tool for tool in TOOLS if tool.info.name not in call.names_taken]
+
+
 def plan_reply(items: Sequence[llm.ChatItem], tools: Sequence[llm.Tool], call: Call) -> ReplyPlan:
     """Look at the caller's words before the model does: a plain wish about memory is called out, and its
     result spoken, here.
@@ -76,7 +84,7 @@ def plan_reply(items: Sequence[llm.ChatItem], tools: Sequence[llm.Tool], call: C
     seen = _without_wishes(items, call)
     others = [tool for tool in tools if tool not in TOOLS]
     asks = call.call_memory.consent_pending and not any(map(_asks, _messages(seen)))
-    request, results = _request(items, call), _results(items)
+    request, results = _request(items, call), _results(items, call)
     told = [one.output for one in results if one.output != UNTOUCHED]
     if told:
         again = call.pending is not None and results[-1].output == call.pending.question
@@ -175,11 +183,11 @@ def _is_last(items: Sequence[llm.ChatItem]) -> bool:
     return bool(items) and isinstance(items[-1], llm.ChatMessage) and items[-1].role == "user"
 
 
-def _results(items: Sequence[llm.ChatItem]) -> list[llm.FunctionCallOutput]:
+def _results(items: Sequence[llm.ChatItem], call: Call) -> list[llm.FunctionCallOutput]:
     """What the tools of the step before returned, if they were all for wishes about memory."""
     since = itertools.takewhile(lambda item: item.type != "message", reversed(items))
     outputs = [item for item in since if isinstance(item, llm.FunctionCallOutput)][::-1]
-    return outputs if all(output.name in NAMES for output in outputs) else []
+    return outputs if all(output.name in NAMES - call.names_taken for output in outputs) else []
 
 
 def _call(request: MemoryCommand) -> llm.ChatChunk:
@@ -209,7 +217,7 @@ def _without_wishes(items: Sequence[llm.ChatItem], call: Call) -> list[llm.ChatI
             confirms = confirms and item.role == "assistant"
             if not confirms and not gone:
                 kept.append(item)
-        elif getattr(item, "name", None) not in NAMES:
+        elif getattr(item, "name", None) not in NAMES - call.names_taken:
             kept.append(item)
         elif item.type == "function_call":
             # a wish that stays forgot nothing: what came of it is a question, or the model's own answer

@@ -52,3 +52,22 @@ async def test_a_tool_that_an_llm_node_adds_is_run():
         async with talk(model, kind(instructions="Be kind.")) as session:
             await session.run(user_input="Where is the order I made?")
         assert "It is a red kite." in model.prompts[-1]
+
+
+async def test_a_tool_of_its_own_with_a_name_of_ours_is_the_applications():
+    """LiveKit takes no two tools of one name. Its result is for the model to read."""
+
+    class Erasing(Agent):
+        @function_tool
+        async def forget_everything(self, context: RunContext) -> str:
+            """Empty the caller's basket."""
+            return '{"emptied": 3}'
+
+    model = ScriptedLLM(calling("forget_everything"), "Your basket is empty.", "Biscuit.")
+    async with talk(model, Erasing(instructions="Sell.")) as session:
+        await session.run(user_input="Take all things out of my basket.")
+        await session.run(user_input="What is my dog called?")
+        said = [item.text_content for item in session.history.messages() if item.role == "assistant"]
+    assert said == ["Your basket is empty.", "Biscuit."]
+    assert "emptied" in model.prompts[1] and "emptied" in model.prompts[2]
+    assert model.tools[0].count("forget_everything") == 1 and "forget_that" in model.tools[0]
