@@ -56,13 +56,14 @@ class Waiting:
         """Let go of the segments that this item settles: those it left behind, and those whose words it
         holds.
 
-        A typed message settles none. Where the application changed the words, what was heard since the turn
-        began is the item's.
+        A message without a confidence is typed, unless it says what was heard: until 1.7, LiveKit names none
+        for a speech-to-speech model. A typed one settles none. Where the application changed the words, what
+        was heard since the turn began is the item's.
         """
-        if message.transcript_confidence is None:
+        place = self._place_of(normalise(message.text_content or "").split())
+        if place is None and message.transcript_confidence is None:
             return [], []
-        words = normalise(message.text_content or "").split()
-        start, end = self._place_of(words) or (self._turn_start(message), len(self.segments))
+        start, end = place or (self._turn_start(message), len(self.segments))
         behind, held, self.segments = self.segments[:start], self.segments[start:end], self.segments[end:]
         return behind, held
 

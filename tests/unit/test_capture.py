@@ -220,6 +220,16 @@ async def test_words_that_the_application_changed_are_stored_as_it_changed_them(
     assert kept(memory) == [("Hello?", True), ("My card is ****.", False)]
 
 
+async def test_an_item_that_names_no_confidence_is_what_was_heard():
+    """Until livekit-agents 1.7 a speech-to-speech model's transcripts have none, as typed words."""
+    memory = FakeCallMemory()
+    async with Capture(memory) as capture:
+        for words in ("I am Maya.", "I have a dog."):
+            capture.on_transcribed(final(words))
+            capture.on_item(event(message(words)))
+    assert kept(memory) == [("I am Maya.", False), ("I have a dog.", False)]
+
+
 async def test_typed_words_leave_spoken_ones_alone():
     """Somebody writes while they speak: both are kept."""
     memory = FakeCallMemory()
