@@ -26,42 +26,63 @@ class RealtimeMemory:
     def __init__(self, session: Any, call: Call) -> None:
         self._session, self._call = session, call
         self._updating: asyncio.Task[None] | None = None
-        self._written = ""
-        session.on("agent_state_changed", lambda _event: self._update(""))
+        self._block = ""
+        """The newest of whoever is heard."""
+        self._told: tuple[Any, str] | None = None
+        """Agent and instructions that hold a block: LiveKit sets them anew when another agent speaks, or an
+        agent has others."""
+        session.on("agent_state_changed", lambda _event: self._update())
         session.on("conversation_item_added", self._on_item)
         session.on("close", lambda _event: self._stop())
+        call.on_changed.append(lambda _memory: self._start_over())
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         if isinstance(event.item, llm.ChatMessage) and event.item.role == "user":
             self._update(event.item.text_content or "")
 
-    def _update(self, words: str) -> None:
-        model = realtime_session(self._session)
-        if model is None or (not words and self._written):
-            return
+    def _start_over(self) -> None:
+        """Another memory is in force: nothing of the one before stays in the instructions."""
         self._stop()
-        self._updating = asyncio.create_task(self._write(model, words), name="realtime.instructions")
+        self._block = ""
+        self._update()
+
+    def _update(self, words: str = "") -> None:
+        if realtime_session(self._session) is None:
+            return
+        if words:
+            self._stop()
+        if self._updating is None or self._updating.done():
+            self._updating = asyncio.create_task(self._write(words), name="realtime.instructions")
 
     def _stop(self) -> None:
         if self._updating is not None:
             self._updating.cancel()
+            self._updating = None
 
-    async def _write(self, model: llm.RealtimeSession, words: str) -> None:
+    async def _write(self, words: str) -> None:
         """Whatever is wrong with memory, the conversation goes on."""
         try:
             await self._call.wait_identified(1.0)
-            block = await self._block(words)
-            if block and block != self._written:
-                self._written = block
-                await model.update_instructions(f"{self._session.current_agent.instructions}\n\n{block}")
+            await self._call.call_memory.wait_loaded()
+            found = await self._found(words) if words else ""
+            self._block = found or self._block or known_block(self._call.call_memory)
+            await self._tell()
         except Exception as exc:
             log.error("realtime.not_told", extra={"error": type(exc).__name__})
 
-    async def _block(self, words: str) -> str:
-        memory = self._call.call_memory
-        if not words:
-            await memory.wait_loaded()
-            return known_block(memory)
-        recall = await memory.recall(words)
+    async def _tell(self) -> None:
+        model = realtime_session(self._session)
+        if model is None or not (self._block or self._told):
+            return
+        agent = self._session.current_agent
+        own = str(agent.instructions)
+        told = agent, f"{own}\n\n{self._block}" if self._block else own
+        if told == self._told:
+            return
+        await model.update_instructions(told[1])
+        self._told = told
+
+    async def _found(self, words: str) -> str:
+        recall = await self._call.call_memory.recall(words)
         self._call.recalls.note(words, recall)
         return noted(self._call.render(recall), NOTHING_DELETED if speaks_of_forgetting(words) else "")
