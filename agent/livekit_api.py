@@ -108,6 +108,12 @@ def realtime_session(session: Any) -> llm.RealtimeSession | None:
     return getattr(getattr(session, "_activity", None), "realtime_llm_session", None)
 
 
+def realtime_instructions(session: Any) -> str:
+    """What the session's agent tells its speech-to-speech model: `Instructions` in the model's own way."""
+    told = getattr(session._activity, "_render_realtime_instructions", str)
+    return str(told(session.current_agent.instructions))
+
+
 def cpu_share(interval_s: float) -> float:
     """Share of this machine's or container's processors that was in use during the next `interval_s`."""
     try:

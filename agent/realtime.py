@@ -13,7 +13,7 @@ from livekit.agents import ConversationItemAddedEvent, llm
 
 from echoic.agent.call.call import Call
 from echoic.agent.commands.memory_commands import speaks_of_forgetting
-from echoic.agent.livekit_api import realtime_session
+from echoic.agent.livekit_api import realtime_instructions, realtime_session
 from echoic.agent.reply import known_block
 from echoic.memory.recall.prompt import NOTHING_DELETED, noted
 
@@ -74,9 +74,8 @@ class RealtimeMemory:
         model = realtime_session(self._session)
         if model is None or not (self._block or self._told):
             return
-        agent = self._session.current_agent
-        own = str(agent.instructions)
-        told = agent, f"{own}\n\n{self._block}" if self._block else own
+        own = realtime_instructions(self._session)
+        told = self._session.current_agent, f"{own}\n\n{self._block}" if self._block else own
         if told == self._told:
             return
         await model.update_instructions(told[1])

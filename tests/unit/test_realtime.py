@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from livekit.agents import Agent
+from livekit.agents import Agent, llm
 
 import echoic
 import echoic.testing
@@ -59,3 +59,11 @@ async def test_an_agent_that_changes_its_instructions_keeps_what_is_known():
         await session.generate_reply()
         await model.wait_told("Biscuit")
     assert model.told[-1].startswith("Be brief.")
+
+
+async def test_every_part_of_the_agents_instructions_stays():
+    """What they add for speech or text, and what changes from call to call."""
+    model = ScriptedRealtime()
+    own = llm.chat_context.Instructions("Be kind.", text="Use no lists.", dynamic="It is Monday.")
+    async with talk(model, Agent(instructions=own)):
+        assert all(part in model.told[-1] for part in ("Be kind.", "Use no lists.", "It is Monday."))
