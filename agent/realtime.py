@@ -14,7 +14,7 @@ from livekit.agents import ConversationItemAddedEvent, llm
 from echoic.agent.call.call import Call
 from echoic.agent.commands.memory_commands import speaks_of_forgetting
 from echoic.agent.livekit_api import realtime_instructions, realtime_session
-from echoic.agent.reply import known_block
+from echoic.agent.reply import known_block, rendered
 from echoic.memory.recall.prompt import NOTHING_DELETED, noted
 
 log = logging.getLogger("echoic.agent")
@@ -84,4 +84,4 @@ class RealtimeMemory:
     async def _found(self, words: str) -> str:
         recall = await self._call.call_memory.recall(words)
         self._call.recalls.note(words, recall)
-        return noted(self._call.render(recall), NOTHING_DELETED if speaks_of_forgetting(words) else "")
+        return noted(rendered(self._call, recall), NOTHING_DELETED if speaks_of_forgetting(words) else "")

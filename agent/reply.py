@@ -174,7 +174,7 @@ async def _remember(
     message = items[at]
     assert isinstance(message, llm.ChatMessage)
     recall = await _recall(call, message, items, at, after, budget_s)
-    if block := noted(_rendered(call, recall), note):
+    if block := noted(rendered(call, recall), note):
         # the items are history itself, only the list is ours: never edit one
         items[at] = message.model_copy(update={"content": [block, *message.content]})
 
@@ -194,9 +194,12 @@ def _begin(call: Call, items: list[llm.ChatItem]) -> None:
         items[at] = told[0].model_copy(update={"content": [*told[0].content, block]})
 
 
-def _rendered(call: Call, recall: Recall) -> str:
+def rendered(call: Call, recall: Recall) -> str:
+    """What the application makes of a recall; the block where that is no text."""
     try:
-        return call.render(recall)
+        if isinstance(made := call.render(recall) or "", str):
+            return made
+        raise TypeError(type(made))
     except Exception as exc:  # the application's own: its callers do not pay for it
         log.error("turn.render_broke", extra={"error": type(exc).__name__})
         return recall.block

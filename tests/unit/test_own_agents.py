@@ -71,3 +71,13 @@ async def test_a_tool_of_its_own_with_a_name_of_ours_is_the_applications():
     assert said == ["Your basket is empty.", "Biscuit."]
     assert "emptied" in model.prompts[1] and "emptied" in model.prompts[2]
     assert model.tools[0].count("forget_everything") == 1 and "forget_that" in model.tools[0]
+
+
+async def test_a_render_that_gives_no_text_costs_no_reply():
+    """None is nothing to show; anything else is a mistake, and the block stands there."""
+    for made in (None, 5, ["Biscuit"]):
+        model, render = ScriptedLLM("It is Biscuit."), lambda _recall, made=made: made
+        async with talk(model, Agent(instructions="Be kind."), render=render) as session:
+            await session.run(user_input="What is my dog called?")
+            assert session.history.items[-1].text_content == "It is Biscuit."
+        assert ("<memory>" in model.prompts[0]) == (made is not None)
