@@ -7,8 +7,8 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import ExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+from contextlib import AsyncExitStack, ExitStack, aclosing
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -248,7 +248,9 @@ async def _stream(answer: Any) -> AsyncGenerator[Chunk, None]:
         answer = await answer
     if isinstance(answer, (str, llm.ChatChunk)):
         yield answer
-    elif answer is not None:
-        async with aclosing(answer) as chunks:
-            async for chunk in chunks:
+    elif isinstance(answer, AsyncIterable):
+        async with AsyncExitStack() as stack:
+            if hasattr(answer, "aclose"):
+                stack.push_async_callback(answer.aclose)
+            async for chunk in answer:
                 yield chunk

@@ -81,3 +81,33 @@ async def test_a_render_that_gives_no_text_costs_no_reply():
             await session.run(user_input="What is my dog called?")
             assert session.history.items[-1].text_content == "It is Biscuit."
         assert ("<memory>" in model.prompts[0]) == (made is not None)
+
+
+class Pages:
+    """Something to iterate over, and no more than that."""
+
+    def __init__(self) -> None:
+        self._left = ["It is", " Biscuit."]
+
+    def __aiter__(self) -> "Pages":
+        return self
+
+    async def __anext__(self) -> str:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop(0)
+
+
+async def test_whatever_an_llm_node_gives_back_is_taken_as_livekit_takes_it():
+    """Any asynchronous iterable is the answer, and what is none says nothing: neither is a fault."""
+    for given, said in ((Pages, ["It is Biscuit."]), (lambda: {"text": "Biscuit"}, []), (lambda: None, [])):
+
+        class Own(Agent):
+            def llm_node(self, *_: Any, given: Any = given) -> Any:
+                return given()
+
+        async with talk(ScriptedLLM(), Own(instructions="Be kind.")) as session:
+            speech = session.generate_reply(user_input="What is my dog called?")
+            await speech
+            assert speech.exception() is None
+            assert [one.text_content for one in speech.chat_items] == said
