@@ -42,6 +42,8 @@ NOBODY = (
     "token, or set ECHOIC_STABLE_IDENTITIES=true if your LiveKit identities stand for people."
 )
 _remembered: WeakKeyDictionary[Any, "Remembered"] = WeakKeyDictionary()
+_beginning: WeakKeyDictionary[Any, asyncio.Lock] = WeakKeyDictionary()
+"""Session -> held while its memory is opened: who asks meanwhile is given the same handle."""
 _call_ids: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 """Session -> the name of its call, from before anything is waited for: those of a room begin together."""
 _spoken: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
@@ -86,24 +88,25 @@ async def remember(
             that are away are no reason: the log says so, and the session goes on.
     """
     check_version()
-    if (known := _remembered.get(session)) is not None:
+    async with _beginning.setdefault(session, asyncio.Lock()):
+        if (known := _remembered.get(session)) is not None:
+            if user_id is not None:
+                await known.confirm(user_id)
+            return known
         if user_id is not None:
-            await known.confirm(user_id)
-        return known
-    if user_id is not None:
-        check_user_id(user_id)
-    call_id = _reserve_call_id(session, ctx)
-    warm()
-    shared = SharedMemory(memory) if memory is not None else await share_memory(settings)
-    settings = settings or shared.memory.settings
-    try:
-        call_options = {"shows_tools": tools, "render": render}
-        scope = scope or settings.agent_id
-        handle = await _remember(session, ctx, shared, user_id, scope, call_id, call_options)
-    except BaseException:
-        await shared.close()
-        raise
-    return handle
+            check_user_id(user_id)
+        call_id = _reserve_call_id(session, ctx)
+        warm()
+        shared = SharedMemory(memory) if memory is not None else await share_memory(settings)
+        settings = settings or shared.memory.settings
+        try:
+            call_options = {"shows_tools": tools, "render": render}
+            scope = scope or settings.agent_id
+            handle = await _remember(session, ctx, shared, user_id, scope, call_id, call_options)
+        except BaseException:
+            await shared.close()
+            raise
+        return handle
 
 
 async def _remember(

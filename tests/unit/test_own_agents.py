@@ -1,6 +1,7 @@
 """Agents that do what LiveKit allows, in their `llm_node`, their tools and their callbacks: they work as they
 do without memory."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -111,3 +112,16 @@ async def test_whatever_an_llm_node_gives_back_is_taken_as_livekit_takes_it():
             await speech
             assert speech.exception() is None
             assert [one.text_content for one in speech.chat_items] == said
+
+
+async def test_a_session_that_is_given_memory_twice_at_once_has_it_once():
+    """Whoever asks while it is being opened gets the same handle; no turn is stored twice."""
+    memory = echoic.testing.memory()
+    async with text_session(ScriptedLLM("Hello.")) as session:
+        given = [echoic.remember(session, user_id="maya", memory=memory) for _ in range(2)]
+        one, other = await asyncio.gather(*given)
+        assert one is other
+        await session.start(Agent(instructions="Be kind."), record=False)
+        await session.run(user_input="My dog is called Biscuit.")
+    said = echoic.testing.remembered(memory, "maya")
+    assert [turn.text for turn in said] == ["My dog is called Biscuit.", "Hello."]
