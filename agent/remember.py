@@ -8,7 +8,7 @@ from typing import Any, Self
 from weakref import WeakKeyDictionary, WeakSet
 
 from livekit import rtc
-from livekit.agents import ConversationItemAddedEvent, JobContext
+from livekit.agents import AgentTask, ConversationItemAddedEvent, JobContext
 from livekit.agents.job import DEFAULT_PARTICIPANT_KINDS
 
 from echoic.agent.assistant import Remembers
@@ -247,7 +247,9 @@ class Remembered:
             agent.llm_node = remembering(agent, agent.llm_node)
         self._agents.add(agent)
         self._call.others_ids |= _spoken.get(agent, set())
-        self._call.enter_scope(getattr(agent, "memory_scope", None) or self._scope)
+        # a task works for the agent that awaits it: what is told to it is told to that agent
+        around = self._call.scope if isinstance(agent, AgentTask) else self._scope
+        self._call.enter_scope(getattr(agent, "memory_scope", None) or around)
         if self._callers is not None and not self._followed and room_io_of(self._session) is not None:
             self._followed = True
             self._callers.follow(self._session, self._call)

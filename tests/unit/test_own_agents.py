@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from livekit.agents import Agent, ModelSettings, RunContext, function_tool, llm
+from livekit.agents import Agent, AgentTask, ModelSettings, RunContext, function_tool, llm
 
 import echoic
 import echoic.testing
@@ -125,3 +125,29 @@ async def test_a_session_that_is_given_memory_twice_at_once_has_it_once():
         await session.run(user_input="My dog is called Biscuit.")
     said = echoic.testing.remembered(memory, "maya")
     assert [turn.text for turn in said] == ["My dog is called Biscuit.", "Hello."]
+
+
+async def test_what_is_told_to_a_task_is_told_to_the_agent_that_awaits_it():
+    """LiveKit's own tasks, which ask for a name or an address, have no scope; other agents do not see it."""
+
+    class AskName(AgentTask[str]):
+        @function_tool
+        async def got_name(self, context: RunContext) -> None:
+            """The caller said their name."""
+            self.complete("Maya")
+
+    class Pharmacy(Agent):
+        memory_scope = "pharmacy"
+
+        @function_tool
+        async def register(self, context: RunContext) -> str:
+            """Register the caller."""
+            return await AskName(instructions="Ask for the name.")
+
+    model = ScriptedLLM(calling("register"), calling("got_name"), "Thank you.", "Goodbye.")
+    async with talk(model, Pharmacy(instructions="Sell.")) as session:
+        for words in ("I need my insulin.", "My name is Maya Miller.", "That is all for today."):
+            await session.run(user_input=words)
+        memory = echoic.memory_of(session).call_memory.memory
+    said = echoic.testing.remembered(memory, "maya")
+    assert len(said) == 5 and {turn.agent_id for turn in said} == {"pharmacy"}
