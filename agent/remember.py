@@ -1,6 +1,7 @@
 """`echoic.remember`: one line gives a session its caller's memory, whichever agents it has."""
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from collections.abc import Callable
@@ -41,6 +42,8 @@ NOBODY = (
     "Nobody in particular is calling, so this call is forgotten when it ends: pass user_id=…, sign a user "
     "token, or set ECHOIC_STABLE_IDENTITIES=true if your LiveKit identities stand for people."
 )
+SESSION_S = 10.0
+"""Longest that the end of a job waits for a session to close; what was heard by then is kept."""
 _remembered: WeakKeyDictionary[Any, "Remembered"] = WeakKeyDictionary()
 _beginning: WeakKeyDictionary[Any, asyncio.Lock] = WeakKeyDictionary()
 """Session -> held while its memory is opened: who asks meanwhile is given the same handle."""
@@ -132,7 +135,7 @@ async def _remember(
     handle = Remembered(session, call, shared, callers if user_id is None else None)
     await handle.start()
     if ctx is not None and hasattr(ctx, "add_shutdown_callback"):
-        ctx.add_shutdown_callback(handle.close)
+        ctx.add_shutdown_callback(handle.close_session)
     return handle
 
 
@@ -227,6 +230,11 @@ class Remembered:
         assert self._closing is not None
         await asyncio.shield(self._closing)
 
+    async def close_session(self) -> None:
+        """As `close`, once the session has said its last words: of several in a job LiveKit closes one."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._session.aclose(), SESSION_S)
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -270,11 +278,12 @@ class Remembered:
 
     async def _close(self) -> None:
         try:
-            await self._capture.__aexit__(None, None, None)
+            self._capture.keep_unanswered()
             await self._call.hang_up()
         except MemoryFault as exc:
             log.error("call.not_closed", extra={"error": type(exc).__name__})
         finally:
+            await self._capture.__aexit__(None, None, None)
             for agent in self._agents:
                 _spoken.setdefault(agent, set()).update(said_by(agent))
             detach(self._session)

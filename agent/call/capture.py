@@ -83,6 +83,10 @@ class Capture:
             self._writer.cancel()
             await asyncio.wait({self._writer})
         await self._save_all()  # a last try for what could not be stored before
+        while not self._queue.empty():  # it came meanwhile
+            self._unsaved.append(self._queue.get_nowait())
+            self._queue.task_done()
+            await self._save_all()
 
     def listen(self, session: AgentSession) -> None:
         """Take every item of this session from now on, whichever agent of a hand-off chain said it."""

@@ -12,6 +12,7 @@ from echoic.memory.service import open_memory
 from tests.embedders import WordEmbedder
 from tests.livekits.scripted import ScriptedLLM
 from tests.remembered import fact, learn, said_of
+from tests.voices import ThinkingLLM, voice_session
 
 
 @pytest.fixture
@@ -94,3 +95,22 @@ async def test_the_last_words_of_a_session_are_a_wish(memory):
         await session.start(Desk())
         session.history.items.append(llm.ChatMessage(role="user", content=["Stop remembering me."]))
     assert await memory.consents.read("maya") == "off"
+
+
+async def test_what_is_said_while_a_job_ends_is_stored(memory):
+    """Of several sessions of a job LiveKit closes one: our part of the end closes the others, and does not
+    end before their last words."""
+    callbacks = []
+    job = SimpleNamespace(metadata="", room=SimpleNamespace(sid="RM_1"))
+    ctx = SimpleNamespace(
+        job=job, room=None, is_fake_job=lambda: False, add_shutdown_callback=callbacks.append
+    )
+    story = "It was a dark and stormy night when the old dog walked home alone over the hills."
+    async with voice_session(Agent(instructions="Be kind."), ThinkingLLM(story)) as voice:
+        await echoic.remember(voice.session, ctx, user_id="maya", memory=memory)
+        await voice.ears.say("Tell me a story.")
+        await asyncio.wait_for(voice.speaker.sounding.wait(), 10)
+        await asyncio.sleep(1)  # some words of it
+        await asyncio.wait_for(asyncio.gather(*(callback() for callback in callbacks)), 20)
+    (_, asked, _), (_, told, cut) = await said_of(memory, "maya")
+    assert asked == "Tell me a story." and cut and told and story.startswith(told.strip())

@@ -6,7 +6,15 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from livekit.agents import Agent, AgentTask, ModelSettings, RunContext, function_tool, llm
+from livekit.agents import (
+    Agent,
+    AgentTask,
+    ConversationItemAddedEvent,
+    ModelSettings,
+    RunContext,
+    function_tool,
+    llm,
+)
 
 import echoic
 import echoic.testing
@@ -151,3 +159,18 @@ async def test_what_is_told_to_a_task_is_told_to_the_agent_that_awaits_it():
         memory = echoic.memory_of(session).call_memory.memory
     said = echoic.testing.remembered(memory, "maya")
     assert len(said) == 5 and {turn.agent_id for turn in said} == {"pharmacy"}
+
+
+async def test_what_is_said_while_memory_is_closed_does_not_hold_it_open():
+    """Its end waits for nothing that nobody stores any more."""
+    memory = echoic.testing.memory()
+    async with text_session(ScriptedLLM()) as session:
+        handle = await echoic.remember(session, user_id="maya", memory=memory)
+        await session.start(Agent(instructions="Be kind."), record=False)
+        closing = asyncio.create_task(handle.close())
+        for _ in range(30):
+            item = llm.ChatMessage(role="user", content=["One more thing."])
+            session.emit("conversation_item_added", ConversationItemAddedEvent(item=item))
+            await asyncio.sleep(0)
+        await asyncio.wait_for(closing, 20)
+    assert echoic.testing.remembered(memory, "maya")
