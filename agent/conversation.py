@@ -1,6 +1,6 @@
 """The conversation as a model is shown it: what is unanswered, and what was said before."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from livekit.agents import llm
@@ -10,10 +10,13 @@ SAID = ("message", "function_call", "function_call_output")
 ALWAYS_SHOWN = ("system", "developer")
 
 
-def unanswered(items: Sequence[llm.ChatItem]) -> int | None:
+def unanswered(items: Sequence[llm.ChatItem], unsaid: Collection[str] = ()) -> int | None:
     """Where the caller's last words stand, if nothing has answered them yet.
 
     A tool's result is not an answer, nor is what was said before the tool was called ("let me look").
+
+    Args:
+        unsaid: ids of what stands there in the agent's name, and was not said: no answer either.
     """
     in_tool_step = False
     for at in reversed(range(len(items))):
@@ -22,7 +25,9 @@ def unanswered(items: Sequence[llm.ChatItem]) -> int | None:
             in_tool_step = True
         elif item.type == "message" and item.role == "user":
             return at
-        elif item.type == "message" and item.role == "assistant" and not in_tool_step:
+        elif (
+            item.type == "message" and item.role == "assistant" and not in_tool_step and item.id not in unsaid
+        ):
             return None
     return None
 

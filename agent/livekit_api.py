@@ -4,7 +4,8 @@ The rest of `agent` names no version. `make test-livekits` runs the same agents 
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -60,6 +61,13 @@ def said_by(agent: Agent) -> set[str]:
         item for item in agent.chat_ctx.items if item.type != "message" or item.role in ("user", "assistant")
     )
     return {item.id for item in held}
+
+
+def unsaid(session: Any, items: Sequence[llm.ChatItem], since: datetime) -> frozenset[str]:
+    """Ids of what an application has put into a reply's context in its agent's name, as LiveKit shows it for
+    what was looked up: the session has not said it. What is older than the session may have been said."""
+    said, began = {item.id for item in session.history.items}, since.timestamp()
+    return frozenset(item.id for item in items if item.id not in said and item.created_at >= began)
 
 
 async def take_out(session: Any, is_gone: Callable[[llm.ChatItem], bool]) -> None:

@@ -27,7 +27,7 @@ from echoic.agent.commands.memory_tools import (
     plan_reply,
 )
 from echoic.agent.conversation import ALWAYS_SHOWN, previous_words, unanswered
-from echoic.agent.livekit_api import current_session
+from echoic.agent.livekit_api import current_session, unsaid
 from echoic.memory.call import CallMemory
 from echoic.memory.errors import MemoryFault
 from echoic.memory.recall.prompt import OPEN, compose, noted
@@ -48,12 +48,12 @@ def remembering(agent: Agent, node: Node) -> Node:
     """`node` with the memory of whichever call it is asked for; as it is in a session without memory."""
 
     def llm_node(chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings) -> Any:
-        call = call_of(current_session(agent))
+        call = call_of(session := current_session(agent))
         if call is None:
             return node(chat_ctx, tools, model_settings)
         # LiveKit runs what stands in its list, whichever the model is shown
         tools.extend(tool for tool in offered(call, tools) if tool not in tools)
-        return reply(call, node, chat_ctx, tools, model_settings)
+        return reply(call, session, node, chat_ctx, tools, model_settings)
 
     llm_node.remembers = True  # type: ignore[attr-defined]
     return llm_node
@@ -85,6 +85,7 @@ def known_block(call_memory: CallMemory, *, only_due: bool = False) -> str:
 
 async def reply(
     call: Call,
+    session: Any,
     node: Node,
     chat_ctx: llm.ChatContext,
     tools: list[llm.Tool],
@@ -101,7 +102,8 @@ async def reply(
     # lists of our own: LiveKit shows its list to the next tool step, and blocks would stack up there
     await call.wait_identified(call.call_memory.memory.settings.recall_budget_s)
     items = call.shown(chat_ctx.items)
-    budget_s = await _note_likely_wish(call, items, await _look_ahead(call, items))
+    added = unsaid(session, items, call.call_memory.began)
+    budget_s = await _note_likely_wish(call, items, await _look_ahead(call, items, added))
     plan = _plan(call, items, tools)
     spoke = has_words(plan.prefix)
     if plan.prefix is not None:
@@ -109,7 +111,7 @@ async def reply(
     if plan.call_model:
         context = llm.ChatContext(plan.items)
         with ExitStack() as after:  # what no caller waits for
-            await _remember(call, context.items, plan.note, after, budget_s)
+            await _remember(call, context.items, added, plan.note, after, budget_s)
             async with aclosing(_stream(node(context, plan.tools, model_settings))) as chunks:
                 async for chunk in chunks:
                     spoke = spoke or has_words(chunk)
@@ -120,12 +122,12 @@ async def reply(
         yield await consent_question(plan.items, call.call_memory.choices.language_code)
 
 
-async def _look_ahead(call: Call, items: Sequence[llm.ChatItem]) -> QueryVector | None:
+async def _look_ahead(call: Call, items: Sequence[llm.ChatItem], added: frozenset[str]) -> QueryVector | None:
     """The words are with the embedding server, another process, while wishes are looked for (1 ms).
 
     Returns the vector of those very words, if memory is asked with that.
     """
-    if (at := unanswered(items)) is None:
+    if (at := unanswered(items, added)) is None:
         return None
     words, previous = items[at].text_content or "", previous_words(items[:at])  # type: ignore[union-attr]
     try:
@@ -165,9 +167,14 @@ def _plan(call: Call, items: list[llm.ChatItem], tools: list[llm.Tool]) -> Reply
 
 
 async def _remember(
-    call: Call, items: list[llm.ChatItem], note: str, after: ExitStack, budget_s: float
+    call: Call,
+    items: list[llm.ChatItem],
+    added: frozenset[str],
+    note: str,
+    after: ExitStack,
+    budget_s: float,
 ) -> None:
-    at = unanswered(items)
+    at = unanswered(items, added)
     if at is None:
         _begin(call, items)
         return

@@ -60,6 +60,7 @@ class FakeCallMemory:
     recorded: list[Turn] = field(default_factory=list)
     refuse: Callable[[], BaseException | None] = lambda: None
     ended: int = 0
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
     forgotten_ids: set[UUID] = field(default_factory=set)
     consent_pending: bool = False
     persistent: bool = True

@@ -20,6 +20,7 @@ import echoic
 import echoic.testing
 from tests.agents import text_session
 from tests.livekits.scripted import ScriptedLLM
+from tests.voices import ThinkingLLM, voice_session
 
 
 @contextlib.asynccontextmanager
@@ -174,3 +175,22 @@ async def test_what_is_said_while_memory_is_closed_does_not_hold_it_open():
             await asyncio.sleep(0)
         await asyncio.wait_for(closing, 20)
     assert echoic.testing.remembered(memory, "maya")
+
+
+async def test_what_an_agent_looked_up_for_the_words_does_not_answer_them():
+    """LiveKit's example of retrieval adds it to the turn in the agent's own name."""
+
+    class LooksUp(Agent):
+        async def on_user_turn_completed(
+            self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage
+        ) -> None:
+            turn_ctx.add_message(role="assistant", content="Additional information: dogs eat meat.")
+
+    model, memory = ThinkingLLM("Meat.", "Now and then."), echoic.testing.memory()
+    await memory.learn("maya", "Has a dog called Biscuit")
+    async with voice_session(LooksUp(instructions="Be kind."), model) as voice:
+        await echoic.remember(voice.session, user_id="maya", memory=memory)
+        await voice.ask("What does my dog eat?")
+        await voice.session.generate_reply(instructions="Say how often.")
+    assert [text.count("Biscuit") for text in model.texts(-2)] == [0, 1, 0]
+    assert "dogs eat meat" in model.texts(-2)[-1] and "Biscuit" not in "".join(model.texts(-1))
