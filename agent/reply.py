@@ -104,7 +104,7 @@ async def reply(
     items = call.shown(chat_ctx.items)
     added = unsaid(session, items, call.call_memory.began)
     budget_s = await _note_likely_wish(call, items, await _look_ahead(call, items, added))
-    plan = _plan(call, items, tools)
+    plan = _plan(call, items, tools, added)
     spoke = has_words(plan.prefix)
     if plan.prefix is not None:
         yield plan.prefix
@@ -158,9 +158,9 @@ async def _note_likely_wish(call: Call, items: Sequence[llm.ChatItem], vector: Q
     return budget_s - (time.monotonic() - began)
 
 
-def _plan(call: Call, items: list[llm.ChatItem], tools: list[llm.Tool]) -> ReplyPlan:
+def _plan(call: Call, items: list[llm.ChatItem], tools: list[llm.Tool], added: frozenset[str]) -> ReplyPlan:
     try:
-        return plan_reply(items, tools, call)
+        return plan_reply(items, tools, call, added)
     except Exception as exc:
         log.error("turn.wish_broke", extra={"error": type(exc).__name__})
         return ReplyPlan(items, [tool for tool in tools if tool not in TOOLS])

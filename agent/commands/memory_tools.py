@@ -12,7 +12,7 @@ import asyncio
 import itertools
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -73,13 +73,16 @@ def offered(call: Call, tools: Sequence[llm.Tool]) -> list[llm.Tool]:
     return [tool for tool in TOOLS if tool.info.name not in call.names_taken]
 
 
-def plan_reply(items: Sequence[llm.ChatItem], tools: Sequence[llm.Tool], call: Call) -> ReplyPlan:
+def plan_reply(
+    items: Sequence[llm.ChatItem], tools: Sequence[llm.Tool], call: Call, unsaid: Collection[str] = ()
+) -> ReplyPlan:
     """Look at the caller's words before the model does: a plain wish about memory is called out, and its
     result spoken, here.
 
     Args:
         items: the conversation; not changed.
         tools: those of the agent. A wish whose tool is not among them is left to the model.
+        unsaid: as in `unanswered`.
     """
     seen = _without_wishes(items, call)
     others = [tool for tool in tools if tool not in TOOLS]
@@ -92,7 +95,7 @@ def plan_reply(items: Sequence[llm.ChatItem], tools: Sequence[llm.Tool], call: C
         rest = with_more or (request is not None and bool(request.rest))
         spoken = " ".join(dict.fromkeys(told)) + (" " if rest else "")
         return ReplyPlan(seen, others, spoken, call_model=rest, asks=asks)
-    if request is not None and _is_last(items) and any(tool in tools for tool in _tools_of(request)):
+    if request is not None and _waits(items, unsaid) and any(tool in tools for tool in _tools_of(request)):
         return ReplyPlan(seen, others, _call(request), call_model=False)
     note = NOTHING_DELETED if results else _note(seen, call)
     left_to_model = call.shows_tools and request is None and not results
@@ -178,8 +181,16 @@ def _note(seen: Sequence[llm.ChatItem], call: Call) -> str:
     return NOTHING_DELETED if refused or speaks_of_forgetting(last.text_content or "") else ""
 
 
+def _waits(items: Sequence[llm.ChatItem], unsaid: Collection[str]) -> bool:
+    """Are the caller's words unanswered and untouched by any tool? Instructions for the reply may follow."""
+    at = unanswered(items, unsaid)
+    return at is not None and all(
+        item.type not in ("function_call", "function_call_output") for item in items[at:]
+    )
+
+
 def _is_last(items: Sequence[llm.ChatItem]) -> bool:
-    """Do the caller's words stand at the end, unanswered and untouched by any tool?"""
+    """Do the caller's words stand at the end?"""
     return bool(items) and isinstance(items[-1], llm.ChatMessage) and items[-1].role == "user"
 
 

@@ -194,3 +194,12 @@ async def test_what_an_agent_looked_up_for_the_words_does_not_answer_them():
         await voice.session.generate_reply(instructions="Say how often.")
     assert [text.count("Biscuit") for text in model.texts(-2)] == [0, 1, 0]
     assert "dogs eat meat" in model.texts(-2)[-1] and "Biscuit" not in "".join(model.texts(-1))
+
+
+async def test_a_wish_is_carried_out_though_instructions_follow_it():
+    """They are for the reply: LiveKit puts them behind the caller's words."""
+    model = ScriptedLLM("Not asked.")
+    async with talk(model, Agent(instructions="Be kind.")) as session:
+        await session.generate_reply(user_input="Forget about my dog.", instructions="Be brief.")
+        assert session.history.items[-1].text_content == "Done, I have forgotten that."
+    assert model.prompts == []
