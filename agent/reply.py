@@ -104,7 +104,9 @@ async def reply(
     items = call.shown(chat_ctx.items)
     added = unsaid(session, items, call.call_memory.began)
     budget_s = await _note_likely_wish(call, items, await _look_ahead(call, items, added))
-    plan = _plan(call, items, tools, added)
+    # LiveKit runs no tool at all for such a reply, and nothing else would be said to a wish
+    usable = tools if model_settings.tool_choice != "none" else [one for one in tools if one not in TOOLS]
+    plan = _plan(call, items, usable, added)
     spoke = has_words(plan.prefix)
     if plan.prefix is not None:
         yield plan.prefix

@@ -203,3 +203,12 @@ async def test_a_wish_is_carried_out_though_instructions_follow_it():
         await session.generate_reply(user_input="Forget about my dog.", instructions="Be brief.")
         assert session.history.items[-1].text_content == "Done, I have forgotten that."
     assert model.prompts == []
+
+
+async def test_a_wish_is_answered_by_the_model_where_no_tool_may_run():
+    """LiveKit ignores every call in such a reply: nobody was answered."""
+    model = ScriptedLLM("Not now.")
+    async with talk(model, Agent(instructions="Be kind.")) as session:
+        await session.generate_reply(user_input="Forget about my dog.", tool_choice="none")
+        assert session.history.items[-1].text_content == "Not now."
+    assert "Nothing was deleted" in model.prompts[0]
