@@ -12,6 +12,7 @@ import typer
 from dotenv import load_dotenv
 
 from echoic.commands import administration, backfill, calls, data, links, models, serving, settings
+from echoic.commands.options import PlainCommand
 from echoic.memory.errors import ConfigInvalid, MemoryFault
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # frames and colours are in the way of whoever reads it in a file or a pipe
 )
 model_app = typer.Typer(
     help="Model files of this machine, and the local language model.", no_args_is_help=True
@@ -54,24 +56,24 @@ for command in (
     administration.migrate,
     administration.reembed,
 ):
-    app.command()(command)
-app.command("import")(backfill.import_file)
-model_app.command("list")(models.model_list)
-model_app.command("pull")(models.model_pull)
-model_app.command("status")(models.model_status)
-model_app.command("remove")(models.model_remove)
-model_app.command("clean")(models.model_clean)
-model_app.command("try")(models.model_try)
-keys_app.command("add")(serving.keys_add)
-keys_app.command("list")(serving.keys_list)
-keys_app.command("revoke")(serving.keys_revoke)
-link_app.command("add")(links.link_add)
-link_app.command("list")(links.link_list)
-link_app.command("remove")(links.link_remove)
-settings_app.command("list")(settings.settings_list)
-settings_app.command("unset")(settings.settings_unset)
-settings_app.command("rotate")(settings.settings_rotate)
-settings_app.command("key")(settings.settings_key)
+    app.command(cls=PlainCommand)(command)
+app.command("import", cls=PlainCommand)(backfill.import_file)
+model_app.command("list", cls=PlainCommand)(models.model_list)
+model_app.command("pull", cls=PlainCommand)(models.model_pull)
+model_app.command("status", cls=PlainCommand)(models.model_status)
+model_app.command("remove", cls=PlainCommand)(models.model_remove)
+model_app.command("clean", cls=PlainCommand)(models.model_clean)
+model_app.command("try", cls=PlainCommand)(models.model_try)
+keys_app.command("add", cls=PlainCommand)(serving.keys_add)
+keys_app.command("list", cls=PlainCommand)(serving.keys_list)
+keys_app.command("revoke", cls=PlainCommand)(serving.keys_revoke)
+link_app.command("add", cls=PlainCommand)(links.link_add)
+link_app.command("list", cls=PlainCommand)(links.link_list)
+link_app.command("remove", cls=PlainCommand)(links.link_remove)
+settings_app.command("list", cls=PlainCommand)(settings.settings_list)
+settings_app.command("unset", cls=PlainCommand)(settings.settings_unset)
+settings_app.command("rotate", cls=PlainCommand)(settings.settings_rotate)
+settings_app.command("key", cls=PlainCommand)(settings.settings_key)
 
 
 def main() -> None:

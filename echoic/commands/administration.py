@@ -8,11 +8,10 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
-from uuid import UUID
 
 import typer
 
-from echoic.commands.options import AsJson, DataDir, print_json, with_memory
+from echoic.commands.options import AsJson, DataDir, as_uuid, print_json, with_memory
 
 if TYPE_CHECKING:
     from echoic.memory.service import Memory
@@ -26,12 +25,12 @@ def jobs(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """List what was given up in any queue, with the reason, and try it again."""
+    """List what was given up, with the reason, and try it again."""
     from echoic.memory.given_up import SAYS, given_up
     from echoic.memory.given_up import rerun as run_again
 
     if rerun:
-        batch_id = _batch_id(rerun)
+        batch_id = None if rerun == "all" else as_uuid(rerun, "`echoic jobs`")
         again = with_memory(data_dir, None, lambda memory: run_again(memory, batch_id))
         users = len({one.user_id for one in again})
         typer.echo(
@@ -51,7 +50,7 @@ def jobs(
 
 
 def reembed(data_dir: DataDir = None) -> None:
-    """Embed everything again after the embedding model was changed; can be stopped and continued."""
+    """Embed everything again with another model. Can be stopped and continued."""
     from echoic.local.command_resources import opened_stores, progress_bar
 
     with opened_stores(data_dir, "reembed", embed_anew=True) as settings:
@@ -80,10 +79,10 @@ def backup(
         str,
         typer.Option(metavar="INTERVAL", help="Go on until stopped: 24h, 30m, 7d; the first one at once."),
     ] = "",
-    keep: Annotated[int, typer.Option(min=1, help="With --every: how many of them stay.")] = 7,
+    keep: Annotated[int, typer.Option(metavar="N", min=1, help="With --every: how many of them stay.")] = 7,
     data_dir: DataDir = None,
 ) -> None:
-    """Write the embedded stores, spool included, into one file; with --every again and again."""
+    """Write the data folder into one file, or again and again."""
     from echoic.local.admin.backup import backup as run
     from echoic.local.admin.backup_schedule import backup_for_ever, interval_s
     from echoic.local.command_resources import folder_of
@@ -107,7 +106,7 @@ def restore(
     ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Make a data folder from a backup; one that remembers something is refused."""
+    """Make a data folder from a backup. One that remembers something is refused."""
     from echoic.local.admin.backup import restore as run
     from echoic.local.command_resources import folder_of
 
@@ -121,7 +120,10 @@ def maintain(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Do now what the worker does every night: archive what is too old, keep once what is said twice."""
+    """Do now what the worker does every night.
+
+    Archive what is too old, and keep once what is said twice.
+    """
     from echoic.memory.privacy.maintenance import maintain as run
     from echoic.workers.maintenance import Total, maintain_all
 
@@ -163,10 +165,3 @@ def _maintained(total: "Total", dry_run: bool) -> str:
         f"respelled, {total.turns} turns deleted, of {total.users} user{'' if total.users == 1 else 's'}."
     )
     return f"{'Would be done: ' if dry_run else ''}{counts}{busy}"
-
-
-def _batch_id(name: str) -> UUID | None:
-    try:
-        return None if name == "all" else UUID(name)
-    except ValueError as exc:
-        raise typer.BadParameter(f"{name!r} is no batch id; `echoic jobs` lists them.") from exc

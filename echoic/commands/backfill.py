@@ -23,7 +23,11 @@ def import_file(
     ],
     format_: Annotated[
         Literal["auto", "json", "csv", "retell", "vapi", "twilio", "mem0", "memobase"],
-        typer.Option("--format", help="Whose export it is. auto looks at each record."),
+        typer.Option(
+            "--format",
+            metavar="auto|json|csv|retell|vapi|twilio|mem0|memobase",
+            help="Whose export it is. auto looks at each record.",
+        ),
     ] = "auto",
     user: Annotated[
         str, typer.Option("--user", metavar="ID", help="Whose records are that name nobody.")
@@ -34,7 +38,7 @@ def import_file(
     ] = "",
     data_dir: DataDir = None,
 ) -> None:
-    """Bring in past conversations, and facts of Mem0 and Memobase, with their dates.
+    """Bring in conversations and facts of other systems, with dates.
 
     Safe to repeat, also after it was stopped half-way: each turn and fact is stored once. What cannot be
     used is written to FILE.rejected.jsonl, a reason in each line. A worker learns from it afterwards, a bit

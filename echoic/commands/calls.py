@@ -13,7 +13,7 @@ from echoic.commands.options import DEFAULT_USER, AsJson, DataDir, User
 
 
 def talk(user: User = DEFAULT_USER, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Talk to an agent that remembers you: typed here, or one line a turn through a pipe."""
+    """Talk to an agent that remembers you: typed, or through a pipe."""
     # 3 s, which pass while the stores start
     threading.Thread(target=_get_ready, name="import", daemon=True).start()
     from echoic.local.command_resources import opened_model, opened_stores
@@ -50,11 +50,11 @@ def talk(user: User = DEFAULT_USER, data_dir: DataDir = None, as_json: AsJson = 
 def run(
     command: Annotated[
         list[str],
-        typer.Argument(metavar="-- COMMAND…", help="What to run, such as `python src/agent.py dev`."),
+        typer.Argument(metavar="-- COMMAND", help="What to run, such as `python src/agent.py dev`."),
     ],
     data_dir: DataDir = None,
 ) -> None:
-    """Run an agent of your own beside stores that remember: no database to set up."""
+    """Run an agent of your own beside stores that remember."""
     from echoic.local.dev.run_command import run_command
 
     raise typer.Exit(run_command(command, data_dir, lambda line: typer.echo(line, err=True)))
@@ -67,7 +67,7 @@ def worker(
         bool, typer.Option("--until-eof", hidden=True, help="Stop when standard input ends.")
     ] = False,
 ) -> None:
-    """Learn facts from what was said, in the background, until stopped."""
+    """Learn facts in the background, until stopped."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     while _work(data_dir, burst, until_eof):
         typer.echo("Other settings count now.", err=True)
@@ -103,12 +103,15 @@ def _work(data_dir: DataDir, burst: bool, until_eof: bool) -> bool:
 def dev(
     data_dir: DataDir = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of the page to join by; 0 takes a free one.")
+        int,
+        typer.Option(
+            metavar="PORT", min=0, max=65535, help="Port of the page to join by; 0 takes a free one."
+        ),
     ] = 0,
 ) -> None:
-    """Take calls on this machine: stores, LiveKit server, agent and worker, until Ctrl-C.
+    """Take calls on this machine, until Ctrl-C.
 
-    Prints how to join.
+    Starts stores, LiveKit server, agent and worker, and prints how to join.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from echoic.local.dev.command import run_dev

@@ -4,12 +4,11 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import typer
 
-from echoic.commands.options import AsJson, DataDir, User, print_json, print_text, with_memory
+from echoic.commands.options import AsJson, DataDir, User, as_uuid, print_json, print_text, with_memory
 
 if TYPE_CHECKING:
     from echoic.memory.service import Memory
@@ -55,7 +54,7 @@ def graph(
     ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show who and what belongs to one person, and how, now or at an earlier time."""
+    """Show who and what belongs to one person, now or earlier."""
     if as_json and dot:
         raise typer.BadParameter("--json or --dot, not both.")
     from echoic.local.admin.graph_command import graph_text
@@ -64,7 +63,7 @@ def graph(
 
 
 def export(user: User, as_json: AsJson = True, data_dir: DataDir = None) -> None:
-    """Print everything that every store holds about one person, as JSON."""
+    """Print all that any store holds about one person, as JSON."""
 
     async def write(memory: "Memory") -> None:
         from echoic.memory.privacy.export import export_pieces
@@ -145,17 +144,17 @@ def undo(
     user: Annotated[str, typer.Option("--user", metavar="ID", help="Only of this person.")] = "",
     data_dir: DataDir = None,
 ) -> None:
-    """Take back what one call taught, or one batch or night did; what was said stays."""
+    """Take back what one call, batch or night did. What was said stays."""
     from echoic.memory.config import load_settings
 
     if sum(map(bool, (call, batch, maintenance))) != 1:
-        raise typer.BadParameter("One of --call, --batch and --maintenance.")
+        raise typer.BadParameter("Say one of --call, --batch and --maintenance.")
+    batch_id = as_uuid(batch, "the history of a fact") if batch else None
     try:
-        batch_id = UUID(batch) if batch else None
         zone = ZoneInfo(load_settings().timezone)
         night = datetime.fromisoformat(maintenance).replace(tzinfo=zone) if maintenance else None
     except ValueError as exc:
-        raise typer.BadParameter("A batch is its id, a night is a date such as 2026-11-01.") from exc
+        raise typer.BadParameter("A night is a date such as 2026-11-01.") from exc
 
     async def take_back(memory: "Memory") -> str:
         from echoic.memory.privacy.undo import undo_batch, undo_call, undo_maintenance
@@ -181,7 +180,7 @@ def diff(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show what changed in what is known about one person between two times."""
+    """Show what changed in what is known about one person."""
     from echoic.agent.terminal.formatting import changes_lines
     from echoic.local.admin.graph_view import moment
     from echoic.memory.config import load_settings

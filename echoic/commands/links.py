@@ -19,10 +19,10 @@ Other = Annotated[str, typer.Argument(metavar="OTHER", help="Another id of the s
 
 
 def link_add(one: One, other: Other, data_dir: DataDir = None) -> None:
-    """Say that two ids are one person: from the next call on, each is told what the other said.
+    """Say that two ids are one person.
 
-    Nothing is moved or merged: `echoic link remove` makes both what they were. Be sure that they are the same
-    person.
+    From the next call on, each is told what the other said. Nothing is moved or merged: `echoic link remove`
+    makes both what they were. Be sure that they are the same person.
     """
 
     async def add(memory: "Memory") -> bool:
@@ -57,7 +57,7 @@ def link_list(one: One, as_json: AsJson = False, data_dir: DataDir = None) -> No
 
 
 def link_remove(one: One, other: Other, data_dir: DataDir = None) -> None:
-    """Take a link back: both are as if it had never been, each with what was said under it."""
+    """Take a link back: each has again what was said under it."""
 
     async def remove(memory: "Memory") -> tuple[bool, bool]:
         from echoic.memory.settings.links import LinkStore

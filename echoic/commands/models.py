@@ -23,7 +23,7 @@ def model_list(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """List every model file of this machine: what it is for, its size, whether it is there and whole."""
+    """List every model file, its size, and whether it is here."""
     from echoic.local.command_resources import folder_of
     from echoic.local.llm.shelf import Shelf
 
@@ -36,11 +36,11 @@ def model_list(
 
 
 def model_status(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="As `echoic model list` names it.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `echoic model list` names it.")] = "",
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Read what is there to the last byte, and say what it is: whole or not, its hash, and what uses it."""
+    """Read every byte that is here: is it whole, its hash, what uses it."""
     with _shelf(data_dir) as shelf:
         found = [one for one in shelf.files(check=True) if one.name == name or (one.size and not name)]
         if not found:
@@ -59,7 +59,7 @@ def model_status(
 def model_clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, data_dir: DataDir = None
 ) -> None:
-    """Remove what broken downloads left, and pulled files that no setting uses; asks first."""
+    """Remove broken downloads and pulled files that nothing uses. Asks first."""
     with _shelf(data_dir) as shelf:
         found = shelf.leftovers()
         for name, why in found:
@@ -74,7 +74,7 @@ def model_remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="As `echoic model list` names it.")],
     data_dir: DataDir = None,
 ) -> None:
-    """Remove a model file that was pulled or put here, with what a broken download left of it."""
+    """Remove a model file that was pulled or put here."""
     from echoic.local.command_resources import folder_of
     from echoic.local.llm.shelf import Shelf
     from echoic.memory.settings.model_files import ModelFileFixed, ModelFileUnknown
@@ -92,14 +92,17 @@ def model_pull(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="[NAME]",
+            metavar="NAME",
             help="multilingual-e5-small, bge-m3 (embedding), piper:VOICE (speech, such as "
             "piper:de_DE-thorsten-medium), each also with @sha256:…; without a name, a language model.",
         ),
     ] = "",
     data_dir: DataDir = None,
 ) -> None:
-    """Download a model: resumable, checked by its SHA-256. Without a name Qwen2.5 (1.1 GB), which replies."""
+    """Download a model: resumable, checked by its SHA-256.
+
+    Without a name Qwen2.5 (1.1 GB), which replies.
+    """
     from echoic.local.command_resources import folder_of, progress_bar
     from echoic.local.llm.hub import pull_from_hub
     from echoic.local.llm.model_files import pull
@@ -120,7 +123,7 @@ def model_pull(
 
 
 def model_try(as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Try how well the language model learns facts, in a few short conversations."""
+    """Try how well the language model learns facts."""
     from echoic.local.command_resources import opened_model, opened_stores, progress_bar, with_model
 
     with opened_stores(data_dir, "model-try") as settings, opened_model(settings) as choice:

@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from uuid import UUID
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from echoic.memory.service import Memory
@@ -29,6 +31,27 @@ DataDir = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")
 ]
+
+
+class PlainCommand(TyperCommand):
+    """A command that says how it is used without the framework's own signs and names of types."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as exc:
+            exc.message = exc.message.removeprefix("Value error, ")
+            raise
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        for title, kind in (("Arguments", "argument"), ("Options", "option")):
+            found = [one.get_help_record(ctx) for one in self.get_params(ctx) if one.param_type_name == kind]
+            if rows := [(name.partition(" <")[0], said) for name, said in filter(None, found)]:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
 
 def with_memory(
@@ -68,6 +91,18 @@ def phone_ids(data_dir: Path | None) -> Callable[[str], str | None]:
     settings = load_agent_settings()
     key = open_phone_key(settings, folder_of(data_dir))
     return lambda number: phone_user(number, key=key, region=settings.phone_region)
+
+
+def as_uuid(name: str, where: str) -> UUID:
+    """An id as a person gives it.
+
+    Raises:
+        typer.BadParameter: it is none; `where` says who shows them.
+    """
+    try:
+        return UUID(name)
+    except ValueError as exc:
+        raise typer.BadParameter(f"{name!r} is no id: {where} shows them.") from exc
 
 
 def print_json(value: Any) -> None:

@@ -9,11 +9,10 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
-from uuid import UUID
 
 import typer
 
-from echoic.commands.options import AsJson, DataDir, print_json, with_memory
+from echoic.commands.options import AsJson, DataDir, as_uuid, print_json, with_memory
 from echoic.memory.errors import ConfigInvalid
 
 if TYPE_CHECKING:
@@ -25,10 +24,13 @@ DAY_S = 86_400.0
 
 def api(
     data_dir: DataDir = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; default: ECHOIC_API_HOST.")] = "",
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to listen; default: ECHOIC_API_HOST.")
+    ] = "",
     port: Annotated[
-        int, typer.Option(min=-1, max=65535, help="0 takes a free one; default: ECHOIC_API_PORT.")
-    ] = -1,
+        int | None,
+        typer.Option(metavar="PORT", min=0, max=65535, help="0 takes a free one; default: ECHOIC_API_PORT."),
+    ] = None,
     dev: Annotated[
         bool, typer.Option("--dev", help="Nobody needs a key; on this machine's own address only.")
     ] = False,
@@ -36,7 +38,7 @@ def api(
         bool, typer.Option("--memobase", help="Answer Memobase's clients, and nobody else.")
     ] = False,
 ) -> None:
-    """Serve the memory API: look at, correct, export and forget what is remembered."""
+    """Serve the memory API, and the page."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         from echoic.api.server import serve
@@ -47,7 +49,7 @@ def api(
     from echoic.local.llm.shelf import Shelf
 
     chosen = {"host": host} if host else {}
-    settings = load_api_settings(**chosen, **({"port": port} if port >= 0 else {}))
+    settings = load_api_settings(**chosen, **({} if port is None else {"port": port}))
     with opened_stores(data_dir, "api", every_graph=True) as stores, ExitStack() as opened:
         folder = folder_of(stores.data_dir)
         hear = opened.enter_context(_ears(folder)) if settings.whatsapp_token.get_secret_value() else None
@@ -89,14 +91,19 @@ def mcp(
         bool,
         typer.Option("--http", help="Serve clients over HTTP, at /mcp; the key says whose memory it is."),
     ] = False,
-    host: Annotated[str, typer.Option(help="With --http; default: ECHOIC_API_HOST.")] = "",
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="With --http; default: ECHOIC_API_HOST.")] = "",
     port: Annotated[
-        int,
-        typer.Option(min=-1, max=65535, help="With --http; 0 takes a free one; default: ECHOIC_API_PORT."),
-    ] = -1,
+        int | None,
+        typer.Option(
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="With --http; 0 takes a free one; default: ECHOIC_API_PORT.",
+        ),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Serve memory to MCP clients: over this process's own streams, or with --http to many."""
+    """Serve memory to MCP clients: one, or many with --http."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from echoic.local.command_resources import opened_stores
     from echoic.memory.identity.ids import check_user_id
@@ -117,21 +124,29 @@ def mcp(
         from echoic.api.config import load_api_settings
 
         chosen = {"host": host} if host else {}
-        settings = load_api_settings(**chosen, **({"port": port} if port >= 0 else {}))
+        settings = load_api_settings(**chosen, **({} if port is None else {"port": port}))
         asyncio.run(serve_mcp(stores, settings, say=partial(typer.echo, err=True)))
 
 
 def keys_add(
-    name: Annotated[str, typer.Argument(help="Whose key, or for what: it stands in the audit trail.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Whose key, or for what: it stands in the audit trail.")
+    ],
     role: Annotated[
         Literal["admin", "service", "user"],
-        typer.Option(help="admin: everything; service: read and change memories; user: one person's own."),
+        typer.Option(
+            metavar="admin|service|user",
+            help="admin: everything; service: read and change memories; user: one person's own.",
+        ),
     ] = "service",
     user: Annotated[str, typer.Option(metavar="ID", help="The person of a key of the role user.")] = "",
-    days: Annotated[int, typer.Option(min=0, help="How long it is valid; 0: until it is revoked.")] = 0,
+    days: Annotated[
+        int,
+        typer.Option(metavar="DAYS", min=0, max=36_500, help="How long it is valid; 0: until it is revoked."),
+    ] = 0,
     data_dir: DataDir = None,
 ) -> None:
-    """Make a key, and print it: it is stored as a hash, and cannot be shown again."""
+    """Make a key, and print it. It is stored as a hash, and cannot be shown again."""
 
     async def add(memory: "Memory") -> str:
         from echoic.api.access.keys import add_key
@@ -143,7 +158,7 @@ def keys_add(
 
 
 def keys_list(as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """List the keys: whose, for what, until when; not the keys themselves."""
+    """List the keys: whose, until when; not the keys themselves."""
 
     async def read(memory: "Memory") -> list[dict[str, object]]:
         from echoic.api.access.keys import list_keys
@@ -162,10 +177,11 @@ def keys_list(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 
 
 def keys_revoke(
-    key_id: Annotated[UUID, typer.Argument(metavar="ID", help="As `echoic keys list` shows it.")],
+    key: Annotated[str, typer.Argument(metavar="ID", help="As `echoic keys list` shows it.")],
     data_dir: DataDir = None,
 ) -> None:
     """Refuse a key from now on."""
+    key_id = as_uuid(key, "`echoic keys list`")
 
     async def revoke(memory: "Memory") -> bool:
         from echoic.api.access.keys import revoke_key

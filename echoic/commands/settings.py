@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def settings_list(as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """List what can be set over the memory API, and where each comes from; secrets are not shown."""
+    """List what can be set over the memory API. Secrets are not shown."""
 
     async def read(memory: "Memory") -> "SystemSettings":
         from echoic.memory.config import load_settings
@@ -34,12 +34,10 @@ def settings_list(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 
 
 def settings_unset(
-    names: Annotated[
-        list[str], typer.Argument(metavar="NAME…", help="As `echoic settings list` shows them.")
-    ],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="As `echoic settings list` shows them.")],
     data_dir: DataDir = None,
 ) -> None:
-    """Take back what was set in the database: the environment counts again."""
+    """Take back what was set: the environment counts again."""
     from echoic.memory.settings.kinds import KIND_OF
 
     if unknown := sorted(set(names) - set(KIND_OF)):
@@ -60,7 +58,7 @@ def settings_unset(
 
 
 def settings_rotate(data_dir: DataDir = None) -> None:
-    """Encrypt every stored secret anew with the first key of ECHOIC_SETTINGS_KEY."""
+    """Encrypt every secret with the first key of ECHOIC_SETTINGS_KEY."""
 
     async def rotate(memory: "Memory") -> int:
         from echoic.memory.config import load_settings
