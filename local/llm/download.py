@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -70,17 +70,27 @@ def sha256_of(path: Path) -> str:
 
 @contextmanager
 def _locked(unfinished: Path) -> Iterator[BinaryIO]:
-    """The unfinished file, for this process alone; it stays for the next try whatever happens."""
+    """The unfinished file, for this process alone; what came of it stays for the next try."""
     try:
         with open(os.open(unfinished, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as part:
             fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield part
+            try:
+                yield part
+            finally:
+                if not part.seek(0, os.SEEK_END):
+                    _leave_nothing(unfinished)
     except BlockingIOError as exc:
         raise ConfigInvalid(f"Another process is downloading {unfinished.stem} already.") from exc
     except OSError as exc:
         if exc.errno != errno.ENOSPC:
             raise
         raise ModelUnavailable(FULL.format(unfinished.parent)) from exc
+
+
+def _leave_nothing(unfinished: Path) -> None:
+    unfinished.unlink(missing_ok=True)
+    with suppress(OSError):  # something else is in it
+        unfinished.parent.rmdir()
 
 
 def _download(source: Source, part: BinaryIO, on_progress: OnProgress) -> None:
@@ -99,9 +109,8 @@ def _download(source: Source, part: BinaryIO, on_progress: OnProgress) -> None:
             has_connected |= grown
             failures = 1 if grown else failures + 1
             if failures > PATIENCE or not has_connected:
-                raise ModelUnavailable(
-                    f"{source.url} cannot be reached; what came so far is kept. {source.advice}"
-                ) from exc
+                kept = "; what came so far is kept" if part.tell() else ""
+                raise ModelUnavailable(f"{source.url} cannot be reached{kept}. {source.advice}") from exc
             time.sleep(PAUSE_S * failures)
 
 

@@ -88,9 +88,9 @@ def pull_from_hub(
             f"No hub is known for {name!r}. Known are {known}, and voices as piper:de_DE-thorsten-medium, "
             "each perhaps followed by @sha256: and 64 digits. What belongs to a package comes with that."
         )
-    folder = private_folder(private_folder(open_data_dir(data_dir) / "models") / name)
-    if origin_of(folder):
-        return folder
+    models = open_data_dir(data_dir) / "models"
+    if origin_of(models / name):
+        return models / name
     hub = _Hub(env)
     commit, digests = (wanted.revision, dict(wanted.digests)) if wanted.digests else hub.named_files(wanted)
     if wanted.pin and digests[wanted.main][0] != wanted.pin:
@@ -98,6 +98,7 @@ def pull_from_hub(
             f"{wanted.main} of {wanted.repository} has another SHA-256 at the hub than you name: "
             f"{digests[wanted.main][0]}."
         )
+    folder = private_folder(private_folder(models) / name)
     fetched = hub.fetched(wanted, commit, digests, folder, on_progress)
     files = {_base(path): sha256 for path, sha256 in fetched}
     trusted = "echoic" if wanted.digests else "user" if wanted.pin else "hub"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from echoic.commands.models import model_list, model_remove
+from echoic.local.command_resources import progress_bar
 from echoic.local.llm import download as download_module
 from echoic.local.llm.model_files import pull, pulled
 from echoic.memory.errors import ConfigInvalid, ModelUnavailable
@@ -105,8 +106,16 @@ def test_address_without_the_file_is_a_sentence(tmp_path, status):
 def test_no_network_is_a_sentence_at_once(tmp_path):
     """Nobody waits for a second try when the first never got through."""
     env = {"ECHOIC_MODEL_URL": "http://127.0.0.1:9/tiny.gguf", "ECHOIC_MODEL_SHA256": SHA256}
-    with pytest.raises(ModelUnavailable, match=r"cannot be reached.*ECHOIC_GGUF"):
+    with pytest.raises(ModelUnavailable, match=r"cannot be reached\. .*ECHOIC_GGUF"):
         pull(tmp_path, lambda *_: None, env)
+    assert not list(tmp_path.rglob("tiny*"))
+
+
+def test_progress_is_shown_to_a_person_only(capsys):
+    """A file or a pipe holds no bar, nor the escapes that draw it."""
+    with progress_bar("Downloading") as on_progress:
+        on_progress(1, 2)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_full_disk_is_a_sentence_before_the_first_byte(tmp_path, monkeypatch):
