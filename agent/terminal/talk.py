@@ -12,6 +12,7 @@ from livekit.agents import llm
 
 from echoic.agent.assistant import MemoryAgent
 from echoic.agent.call.text_call import Answer, TextCall, open_text_call
+from echoic.agent.commands.memory_commands import parse_memory_command
 from echoic.agent.config import AgentSettings
 from echoic.agent.model import ModelAddress, calls_tools, connect_options, explain, open_llm
 from echoic.agent.terminal.formatting import as_json, memories_lines, memory_line, why_lines
@@ -199,7 +200,7 @@ class Talk:
         if line is not None and line.strip().lower() == "yes":
             return Ended(caller.user_id, erase=True)
         self._terminal.say("Nothing was erased.")
-        if not self._terminal.interactive:
+        if not self._terminal.interactive and not _is_no(line or ""):
             self._put_back = line  # in a pipe it is the next turn, and no turn is lost
         return None
 
@@ -209,7 +210,9 @@ class Talk:
         except MemoryFault as exc:
             self._terminal.say(f"Nothing was erased: {exc}")
             return
-        self._terminal.say(f"Erased {report.turns} turns and {report.facts} facts; a new call begins.")
+        self._terminal.say(
+            f"Erased {report.turns} turns and {report.facts} facts; a new call begins."
+        )
         for sentence in report.unfinished:
             self._terminal.say(sentence)
 
@@ -231,6 +234,12 @@ class Talk:
         self._terminal.leave()
         if self._call is not None:
             self._call.interrupt()
+
+
+def _is_no(line: str) -> bool:
+    """A plain no to "shall I forget it?", in any language, and no word more."""
+    answer = parse_memory_command(line, asked="may_forget")
+    return answer is not None and answer.wish == "nothing" and not answer.rest
 
 
 @contextmanager

@@ -115,6 +115,15 @@ async def test_forget_asks_and_erases(memory_settings: MemorySettings):
     assert "Biscuit" not in " ".join(turn.text for turn in await turns_of(memory_settings, "maya"))
 
 
+async def test_a_no_to_forget_is_an_answer_and_no_turn(memory_settings: MemorySettings):
+    """In any language, and with a polite word; the words of a question that follows it are a turn."""
+    no = ("/forget", "no", "/forget", "Nein danke.", "/forget", "No, what is my dog called?")
+    terminal = await talk(memory_settings, "My dog is called Biscuit.", *no)
+    said = [turn.text for turn in await turns_of(memory_settings, "maya") if turn.role == "user"]
+    assert said == ["My dog is called Biscuit.", "No, what is my dog called?"]
+    assert terminal.said.count("Nothing was erased.") == 3
+
+
 async def test_commands(memory_settings: MemorySettings):
     """Each answers in words; an unknown one and a wrong name say so."""
     lines = (
