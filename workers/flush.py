@@ -10,6 +10,7 @@ from echoic.workers.graph.ingest import open_ingester
 from echoic.workers.learn.learner import Learner, LearnReport
 
 POLL_S = 0.2
+NOTHING = "Nothing that was said waits to be learned."
 
 
 async def flush(memory: Memory, learner: Learner, user_id: str, *, wait: bool = True) -> LearnReport:
@@ -33,6 +34,8 @@ async def queue_user(memory: Memory, user_id: str) -> str:
     """What `echoic flush` does, and the sentence that it says: a worker is told to hurry."""
     if memory.settings.extractor == "off":
         return OFF
+    if not await open_turns(memory.db, user_id):
+        return NOTHING
     if not await memory.jobs.enqueue_learn(user_id, hurry=True):
         return "Redis cannot be reached: a worker finds it by itself, later."
     if await memory.jobs.are_taken():
@@ -63,7 +66,7 @@ async def flush_user(memory: Memory, user_id: str) -> str:
         )
     others = waited - report.turns
     beside = f" Another worker took {others} turns." if others > 0 else ""
-    learned = f"Learned {report.facts} facts from {report.turns} turns.{beside}"
+    learned = f"Learned {report.facts} facts from {report.turns} turns.{beside}" if waited else NOTHING
     return learned + await _feed_graph(memory, user_id)
 
 

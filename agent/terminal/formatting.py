@@ -45,11 +45,11 @@ def memory_line(
     """
     parts = [f"memory {answer.recall.elapsed_ms:.0f} ms", *_tiers(answer.recall), _used(answer.recall.used)]
     if spooled and refused:
-        parts.append(f"Postgres does not take {_count(spooled, 'turn')}: kept on disk, see `echoic doctor`")
+        parts.append(f"Postgres does not take {count(spooled, 'turn')}: kept on disk, see `echoic doctor`")
     elif spooled:
-        parts.append(f"Postgres cannot be reached: {_count(spooled, 'turn')} kept on disk until it can")
+        parts.append(f"Postgres cannot be reached: {count(spooled, 'turn')} kept on disk until it can")
     elif answer.turns:
-        parts.append(f"{_count(len(answer.turns), 'turn')} stored")
+        parts.append(f"{count(len(answer.turns), 'turn')} stored")
     if queue_fails:
         parts.append("Redis cannot be reached: learning starts later")
     return " · ".join(parts)
@@ -74,7 +74,7 @@ def why_lines(answer: "Answer | None", timezone: str) -> Iterator[str]:
         if item.quote:
             yield f"    because you said “{_short(item.quote, 200)}”"
     for name, tier in answer.recall.tiers.items():
-        yield f"tier {name}: {tier.status}, {_count(len(tier.items), 'item')} in {tier.elapsed_ms:.1f} ms"
+        yield f"tier {name}: {tier.status}, {count(len(tier.items), 'item')} in {tier.elapsed_ms:.1f} ms"
 
 
 async def memories_lines(
@@ -97,7 +97,7 @@ async def memories_lines(
         yield f"Nothing is remembered about “{user_id}” yet."
         return
     which = "all" if len(last) == said else "the last"
-    yield f"Said ({which} {_count(len(last), 'turn')} of {said}):"
+    yield f"Said ({which} {count(len(last), 'turn')} of {said}):"
     for turn in last:
         speaker, cut = ("you", " (not answered)") if turn.role == "user" else ("echoic", " (cut off)")
         ended = cut if turn.interrupted else ""
@@ -152,5 +152,6 @@ def _short(text: str, most: int) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """ "1 turn", "2 turns"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -15,7 +15,7 @@ from echoic.agent.call.text_call import Answer, TextCall, open_text_call
 from echoic.agent.commands.memory_commands import parse_memory_command
 from echoic.agent.config import AgentSettings
 from echoic.agent.model import ModelAddress, calls_tools, connect_options, explain, open_llm
-from echoic.agent.terminal.formatting import as_json, memories_lines, memory_line, why_lines
+from echoic.agent.terminal.formatting import as_json, count, memories_lines, memory_line, why_lines
 from echoic.agent.terminal.terminal import Terminal
 from echoic.memory.config import MemorySettings
 from echoic.memory.errors import MemoryFault
@@ -211,7 +211,7 @@ class Talk:
             self._terminal.say(f"Nothing was erased: {exc}")
             return
         self._terminal.say(
-            f"Erased {report.turns} turns and {report.facts} facts; a new call begins."
+            f"Erased {count(report.turns, 'turn')} and {count(report.facts, 'fact')}; a new call begins."
         )
         for sentence in report.unfinished:
             self._terminal.say(sentence)

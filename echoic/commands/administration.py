@@ -26,16 +26,21 @@ def jobs(
     data_dir: DataDir = None,
 ) -> None:
     """List what was given up, with the reason, and try it again."""
+    from echoic.agent.terminal.formatting import count
+    from echoic.memory.errors import ConfigInvalid
     from echoic.memory.given_up import SAYS, given_up
     from echoic.memory.given_up import rerun as run_again
 
     if rerun:
         batch_id = None if rerun == "all" else as_uuid(rerun, "`echoic jobs`")
         again = with_memory(data_dir, None, lambda memory: run_again(memory, batch_id))
-        users = len({one.user_id for one in again})
+        if not again and batch_id is not None:
+            raise ConfigInvalid(f"Nothing was given up as {batch_id}: `echoic jobs` shows what was.")
+        users = count(len({one.user_id for one in again}), "user")
         typer.echo(
-            f"Open again: {len(again)} of what was given up, of {users} user{'' if users == 1 else 's'}; a "
-            "worker takes it next."
+            f"Open again: {len(again)} of what was given up, of {users}; a worker takes it next."
+            if again
+            else "Nothing was given up."
         )
         return
     found = with_memory(data_dir, None, lambda memory: given_up(memory.db, memory.spool))
@@ -54,11 +59,17 @@ def reembed(data_dir: DataDir = None) -> None:
     from echoic.local.command_resources import opened_stores, progress_bar
 
     with opened_stores(data_dir, "reembed", embed_anew=True) as settings:
+        from echoic.agent.terminal.formatting import count
         from echoic.memory.store.reembed import reembed_all
 
         with progress_bar("Embedding") as on_progress:
-            count = asyncio.run(reembed_all(settings, on_progress))
-        typer.echo(f"{count} texts embedded with {settings.embedding_model}.")
+            done = asyncio.run(reembed_all(settings, on_progress))
+        model = settings.embedding_model
+        typer.echo(
+            f"{count(done, 'text')} embedded with {model}."
+            if done
+            else f"Everything is embedded with {model} already."
+        )
 
 
 def migrate(data_dir: DataDir = None) -> None:
@@ -159,9 +170,14 @@ def doctor(data_dir: DataDir = None) -> None:
 
 
 def _maintained(total: "Total", dry_run: bool) -> str:
+    from echoic.agent.terminal.formatting import count
+
     busy = f" {total.failed} could not be looked at: a worker is learning." if total.failed else ""
+    if not total.users:
+        return f"There was nothing to do.{busy}"
     counts = (
-        f"{total.archived} facts archived, {total.merged} merged into the same ones, {total.refiled} topics "
-        f"respelled, {total.turns} turns deleted, of {total.users} user{'' if total.users == 1 else 's'}."
+        f"{count(total.archived, 'fact')} archived, {total.merged} merged into the same ones, "
+        f"{count(total.refiled, 'topic')} respelled, {count(total.turns, 'turn')} deleted, "
+        f"of {count(total.users, 'user')}."
     )
     return f"{'Would be done: ' if dry_run else ''}{counts}{busy}"

@@ -94,17 +94,15 @@ def erase(
     if sys.stdin.isatty() and not yes:
         also = " and every id linked with it" if person else ""
         typer.confirm(
-            f"Everything about “{user}”{also} will be erased and cannot be brought back. Go on?", abort=True
+            f"Everything about “{user}”{also} will be erased and cannot be brought back. Go on?",
+            abort=True,
+            err=True,  # what --json prints may go to a file
         )
     report = with_memory(data_dir, user, lambda memory: _erase(memory, user, shred, person), every_graph=True)
     if as_json:
         print_json(report)
     else:
-        known = (
-            f"{report['turns']} turns and {report['facts']} "
-            f"facts{' and the graph' if report['graphs'] else ''} of “{user}”"
-        )
-        typer.echo(f"Erased {known}{', and rewrote the files' if shred else ''}.")
+        typer.echo(f"{_erased(report, user)}{', and rewrote the files' if shred else ''}.")
         for sentence in report["unfinished"]:
             typer.echo(sentence, err=True)
     if report["unfinished"]:
@@ -145,6 +143,7 @@ def undo(
     data_dir: DataDir = None,
 ) -> None:
     """Take back what one call, batch or night did. What was said stays."""
+    from echoic.agent.terminal.formatting import count
     from echoic.memory.config import load_settings
 
     if sum(map(bool, (call, batch, maintenance))) != 1:
@@ -167,8 +166,7 @@ def undo(
             undone = await undo_call(memory, call, user)
         if not (undone.removed or undone.restored):
             return f"Nothing that this {'call taught' if call else 'did'} is left to take back."
-        count = len(undone.removed)
-        return f"Took back {count} fact{'s' * (count != 1)}, and restored {len(undone.restored)}."
+        return f"Took back {count(len(undone.removed), 'fact')}, and restored {len(undone.restored)}."
 
     typer.echo(with_memory(data_dir, user or None, take_back, every_graph=True))
 
@@ -201,6 +199,15 @@ def diff(
     else:
         for line in changes_lines(found, user, zone):
             typer.echo(line)
+
+
+def _erased(report: dict[str, Any], user: str) -> str:
+    from echoic.agent.terminal.formatting import count
+
+    if not any(value for name, value in report.items() if name != "erased_at"):
+        return f"Nothing was remembered about “{user}”"
+    counts = f"{count(report['turns'], 'turn')} and {count(report['facts'], 'fact')}"
+    return f"Erased {counts}{' and the graph' if report['graphs'] else ''} of “{user}”"
 
 
 async def _erase(memory: "Memory", user: str, shred: bool, person: bool) -> dict[str, Any]:

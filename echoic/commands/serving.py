@@ -169,6 +169,8 @@ def keys_list(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     if as_json:
         print_json(found)
         return
+    if not found:
+        typer.echo("There are no keys: `echoic keys add` makes one.")
     for key in found:
         whose = f" of {key['user_id']}" if key["user_id"] else ""
         ends = f", until {key['expires_at']:%d %b %Y}" if key["expires_at"] else ""

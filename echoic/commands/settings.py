@@ -45,16 +45,19 @@ def settings_unset(
             f"{unknown[0]!r} cannot be set in the database: `echoic settings list` shows what can."
         )
 
-    async def unset(memory: "Memory") -> None:
+    async def unset(memory: "Memory") -> bool:
         from echoic.memory.config import load_settings
         from echoic.memory.settings.system import change_system, read_system
 
         base = load_settings()
         before = await read_system(memory.db, base)
         await change_system(memory.db, base, dict.fromkeys(names), version=before.version)
+        return any(one.name in names and one.source == "database" for one in before.settings)
 
-    with_memory(data_dir, None, unset)
-    typer.echo("Taken back; agents use it from the next call on, worker and API when they start again.")
+    if with_memory(data_dir, None, unset):
+        typer.echo("Taken back; agents use it from the next call on, worker and API when they start again.")
+    else:
+        typer.echo(f"{'It was not' if len(names) == 1 else 'None of these was'} set in the database.")
 
 
 def settings_rotate(data_dir: DataDir = None) -> None:
@@ -67,7 +70,11 @@ def settings_rotate(data_dir: DataDir = None) -> None:
         return await rotate(memory.db, load_settings())
 
     count = with_memory(data_dir, None, rotate)
-    typer.echo(f"{count} secrets are encrypted with the first key; the others can go.")
+    typer.echo(
+        f"Secrets encrypted with the first key: {count}; the others can go."
+        if count
+        else "No secret is stored."
+    )
 
 
 def settings_key() -> None:

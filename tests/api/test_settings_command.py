@@ -31,7 +31,7 @@ def test_what_the_api_sets_the_command_line_shows_takes_back_and_rotates(variabl
     assert found["llm_api_key"]["set"] and SECRET not in json.dumps(found)
     assert SECRET not in echoic(variables, "settings", "list")
     variables["ECHOIC_SETTINGS_KEY"] = f"{echoic(variables, 'settings', 'key').strip()},{old}"
-    assert echoic(variables, "settings", "rotate").startswith("1 secrets are encrypted with the first key")
+    assert echoic(variables, "settings", "rotate").startswith("Secrets encrypted with the first key: 1;")
     variables["ECHOIC_SETTINGS_KEY"] = old
     assert "enter it again" in echoic(variables, "settings", "rotate", status=1)
     assert "Taken back" in echoic(variables, "settings", "unset", "llm_url", "llm_api_key")

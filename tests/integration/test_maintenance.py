@@ -319,7 +319,7 @@ async def test_the_commands_say_and_take_back(memory_settings):
     async with open_memory(memory_settings) as memory:
         await learn(memory, fact("Has a dog", said_at=OLD), fact("Has a cat"), fact("Has a cat"))
         dry = await echoic("maintain", "--dry-run")
-        assert dry.stdout.startswith("Would be done: 1 facts archived, 1 merged"), dry.stderr
+        assert dry.stdout.startswith("Would be done: 1 fact archived, 1 merged"), dry.stderr
         done = await echoic("maintain", "--user", "ana", "--json")
         (run_id,) = json.loads(done.stdout)["runs"]
         assert await texts(memory) == ["Has a cat"]
