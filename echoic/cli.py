@@ -13,6 +13,7 @@ from dotenv import load_dotenv
 
 from echoic.commands import administration, backfill, calls, data, links, models, serving, settings
 from echoic.commands.options import PlainCommand
+from echoic.commands.variables import misspelt
 from echoic.memory.errors import ConfigInvalid, MemoryFault
 
 app = typer.Typer(
@@ -133,6 +134,8 @@ def _options(
         except PackageNotFoundError:
             typer.echo("echoic, from a source tree that is not installed")
         raise typer.Exit
+    for sentence in misspelt(os.environ):
+        typer.echo(sentence, err=True)
 
 
 def _fail(sentence: str) -> NoReturn:

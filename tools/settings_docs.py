@@ -8,18 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import AliasChoices, SecretStr
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings
 
-from echoic.agent.config import AgentSettings
-from echoic.api.config import ApiSettings
-from echoic.memory.config import MemorySettings
-from echoic.memory.profile.slots import ProfileSettings
+from echoic.commands.variables import names_of, settings_kinds
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, ENV_EXAMPLE = ROOT / "docs" / "settings.md", ROOT / ".env.example"
-SETTINGS: tuple[type[BaseSettings], ...] = (MemorySettings, ProfileSettings, AgentSettings, ApiSettings)
 MARKS = ("<!-- settings: written by `make docs` -->\n", "<!-- settings end -->\n")
 ENV_MARKS = ("# --- settings: written by `make docs` ---\n", "# --- settings end ---\n")
 
@@ -35,10 +30,10 @@ class Setting:
 
 def settings() -> Iterator[Setting]:
     """Every setting, in the order of the code."""
-    for owner in SETTINGS:
-        for name, field in owner.model_fields.items():
+    for owner in settings_kinds():
+        for names, field in zip(names_of(owner), owner.model_fields.values(), strict=True):
             yield Setting(
-                _names(name, field, owner.model_config["env_prefix"]),
+                names,
                 _default(field),
                 f"{' '.join((field.description or '').split())}{_limits(field)}",
             )
@@ -79,12 +74,6 @@ def between(text: str, marks: tuple[str, str], block: str) -> str:
 def main() -> None:
     PAGE.write_text(between(PAGE.read_text(), MARKS, table()))
     ENV_EXAMPLE.write_text(between(ENV_EXAMPLE.read_text(), ENV_MARKS, example()))
-
-
-def _names(name: str, field: FieldInfo, prefix: str) -> tuple[str, ...]:
-    if isinstance(field.validation_alias, AliasChoices):
-        return tuple(str(choice) for choice in field.validation_alias.choices)
-    return (f"{prefix}{name.upper()}",)
 
 
 def _default(field: FieldInfo) -> str:

@@ -1,13 +1,18 @@
 """What the command line says of itself: for a person, in a terminal, a file or a pipe."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from echoic.cli import app
+from echoic.commands.variables import misspelt
+from tests.processes import ROOT, environment
 
 
 def paths(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -42,3 +47,36 @@ def test_wrong_usage_ends_in_one_sentence(words: list[str], sentence: str) -> No
     assert ended.exit_code == 2 and last.startswith("Error: ") and sentence in last
     for foreign in ("Value error", "Input should", "╭"):
         assert foreign not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "ECHOIC_RECALL_BUDGET",
+            "ECHOIC_RECALL_BUDGET is no setting and changes nothing. Is ECHOIC_RECALL_BUDGET_MS meant?",
+        ),
+        ("ECHOIC_API_PROT", "ECHOIC_API_PROT is no setting and changes nothing. Is ECHOIC_API_PORT meant?"),
+        ("echoic_mcp_users", "echoic_mcp_users is no setting and changes nothing. Is ECHOIC_MCP_USER meant?"),
+        ("ECHOIC_XYZ", "ECHOIC_XYZ is no setting and changes nothing."),
+        ("ECHOICS", ""),
+    ],
+)
+def test_a_misspelt_setting_is_named(
+    name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the nearest one, beside what the command does; from the environment as from .env."""
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text(f"{name}=1\n")
+    script = "import sys; sys.argv[1:] = ['settings', 'key']; from echoic.cli import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment(), timeout=60
+    )
+    assert ended.stderr.strip() == said and len(ended.stdout.strip()) == 44
+
+
+def test_every_setting_that_is_documented_is_one() -> None:
+    """Those of optional parts too, and those that are read by themselves."""
+    page = (ROOT / "docs" / "settings.md").read_text()
+    documented = set(re.findall(r"\bECHOIC_[A-Z0-9_]+\b", page)) - {"ECHOIC_API_"}
+    assert len(documented) > 80 and list(misspelt(documented)) == []
