@@ -7,11 +7,12 @@ from uuid import UUID
 
 import asyncpg
 
-from echoic.memory.errors import StoreTimeout, UserUnknown
+from echoic.memory.errors import ConfigInvalid, StoreTimeout, UserUnknown
 from echoic.memory.graph.ledger import mark_behind
 from echoic.memory.privacy.locked_connection import LEARNING, locked, within
 from echoic.memory.privacy.replay import Undone, without
 from echoic.memory.service import Memory
+from echoic.memory.settings.links import LinkStore
 from echoic.memory.store.facts import fact_from, notify, tell_forgotten
 from echoic.memory.store.queries import query
 from echoic.memory.store.turns import counted
@@ -20,6 +21,7 @@ from echoic.memory.text.people import shown
 POLL_S = 0.2
 WORKER_LIMIT_S = 30.0
 EMBED_AT_ONCE = 64
+SHOWN = 5  # of the people of a call
 STORE_S = 120.0
 """Hard limit of what is taken back of one person at once: a night may have archived 50,000 facts."""
 TakeBack = Callable[[asyncpg.Connection], Awaitable[Undone]]
@@ -29,10 +31,11 @@ async def undo_call(memory: Memory, call_id: str, user_id: str = "") -> Undone:
     """What the call's turns taught is gone; the turns stay, and are not learned again.
 
     Args:
-        user_id: of whom, under whichever of their ids; empty: of everybody who spoke in it.
+        user_id: of whom, under whichever of their ids; empty: of the one person who spoke in it.
 
     Raises:
         UserUnknown: no such call is known.
+        ConfigInvalid: several people spoke in it, and nobody is named.
         StoreUnavailable, StoreTimeout: Postgres cannot be reached, or a worker does not finish: nothing is
             taken back of the person it is learning.
     """
@@ -40,6 +43,9 @@ async def undo_call(memory: Memory, call_id: str, user_id: str = "") -> Undone:
     users = [row["user_id"] for row in await memory.db.run(lambda connection: connection.fetch(*args))]
     if not users:
         raise UserUnknown(f"No turn of the call {call_id!r} is stored.")
+    if not user_id and set(users) - set(await LinkStore(memory.db).ids(users[0])):
+        names = ", ".join(users[:SHOWN] + ["…"] * (len(users) > SHOWN))
+        raise ConfigInvalid(f"The call {call_id!r} is of several people, {names}: --user says of whom.")
 
     def take_back(one: str) -> TakeBack:
         async def work(connection: asyncpg.Connection) -> Undone:

@@ -14,11 +14,12 @@ from itertools import count
 
 import pytest
 
-from echoic.memory.errors import UserUnknown
+from echoic.memory.errors import ConfigInvalid, UserUnknown
 from echoic.memory.privacy.changes import changes_between
 from echoic.memory.privacy.forget import forget
 from echoic.memory.privacy.undo import undo_call
 from echoic.memory.service import open_memory
+from echoic.memory.settings.links import LinkStore
 from echoic.memory.types import ForgetRequest
 from echoic.workers.choose_extractor import make_extractor
 from echoic.workers.learn.learner import Learner
@@ -230,6 +231,18 @@ async def test_only_the_person_who_is_named(memory, learner):
         await learner.learn(user)
     await undo_call(memory, "both", "bo")
     assert [row["payload"]["user_id"] for row in (await state(memory)).values()] == ["ana"]
+
+
+async def test_a_call_of_several_people_is_taken_back_of_whom_one_says(memory, learner):
+    """An application that counts its calls by itself gives two people one id; ids of one person are one."""
+    for user in ("ana", "bo"):
+        await say(memory, "I own boat 1.", user_id=user, call_id="1")
+        await learner.learn(user)
+    with pytest.raises(ConfigInvalid, match="several people, ana, bo: --user says of whom"):
+        await undo_call(memory, "1")
+    assert len(await state(memory)) == 2
+    await LinkStore(memory.db).add("ana", "bo", made_by="test")
+    assert len((await undo_call(memory, "1")).removed) == 2
 
 
 async def test_undo_waits_for_a_worker_at_it(memory, learner, model):
