@@ -49,7 +49,7 @@ async def proposals(memory: Memory, caller: Caller, limit: int) -> list[Proposal
     async def read(connection: Connection) -> list[Proposal]:
         profile = await read_profile(connection, memory.settings.profile_file)
         whose = (caller.ids, caller.agent_id)
-        rows = await connection.fetch(query("facts_around"), *whose, now, now - BEHIND, now + AHEAD, limit)
+        rows = await connection.fetch(query("facts_around"), *whose, now, now - BEHIND, now + AHEAD)
         facts = [(fact_from(row["id"], row["payload"]), row["at"]) for row in rows]
         dated = [_dated(fact, at, now) for fact, at in facts if at > now or is_due(fact, now)]
         overdue = [one for one in reversed(dated) if one.reason == "overdue"]

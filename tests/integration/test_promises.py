@@ -50,3 +50,12 @@ async def test_a_promise_for_a_month_or_a_year_is_late_when_that_is_over(memory)
     assert found == [("overdue", "Pays in May"), ("coming", "Pays in 2026"), ("coming", "Pays in June")]
     known = [one.text for one in await memory.facts.profile(caller(), 9)]
     assert known[0] == "Pays in June" and {*known[1:3]} == {"Pays in May", "Pays in 2026"}
+
+
+async def test_of_many_late_promises_the_latest_are_proposed(memory):
+    """However few are asked for; what is due and not late is no reason to leave one out."""
+    late = [promise(f"The agent sends brochure {n}", NOW - timedelta(days=n)) for n in range(2, 9)]
+    await learn(memory, *late, promise("Pays in June", JUNE, precision="month"))
+    for limit in (1, 3):
+        found = [one.fact.text for one in await proposals(memory, caller(), limit)]
+        assert found == [one.text for one in late[:limit]]

@@ -132,10 +132,11 @@ select episode_id, agent_id, call_id, began_at, ended_at, tags::text, summary, d
 where user_id = $1 order by ended_at, episode_id
 
 -- name: facts_around
--- Live promises that are due, and facts that begin, soonest first. $1 ids of a person $2 agent $3 now $4 promises whose last day is since $5 anything before $6 how many
+-- Live promises that are due, and facts that begin, soonest first: all of them, since which ones are late is told by their time zone.
+-- $1 ids of a person $2 agent $3 now $4 promises whose last day is since $5 anything before
 select id, payload::text, at from (
     select id, payload, due, coalesce(due, (payload ->> 'valid_from')::timestamptz) as at from facts
     where user_id = any($1) and (agent_id is null or agent_id = $2) and (valid_until is null or valid_until > $3)
         and (due is not null or payload ? 'valid_from')
 ) dated where at < $5 and (at > $3 or due + case payload ->> 'precision' when 'year' then interval '366 days'
-    when 'month' then interval '31 days' else interval '1 day' end >= $4) order by at limit $6
+    when 'month' then interval '31 days' else interval '1 day' end >= $4) order by at
