@@ -1,6 +1,7 @@
 """From a model's dates to what a reader is told: a fact's last day, and when a promise is late."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -13,9 +14,11 @@ from echoic.memory.store.facts import fact_from, payload_of
 from echoic.memory.types import FACTS_TIER, Item, Turn
 from echoic.workers.evidence.reading import read_answer
 from echoic.workers.learn.extractor import VerifiedExtractor, always
+from tests.remembered import fact
 
 ROME = ZoneInfo("Europe/Rome")
-MONDAY = date(2026, 5, 4)
+SAID = datetime(2026, 5, 4, 18, 20)
+"""A Monday."""
 
 
 class Told:
@@ -34,12 +37,17 @@ class Told:
 
 async def learned(text, when, zone=ROME, topic="promises"):
     """What is stored of words that are said on a Monday at 18:20."""
-    said = datetime.combine(MONDAY, time(18, 20), zone).astimezone(UTC)
-    turn = Turn(uuid4(), "ana", "echoic", "c", 0, "user", f"{text}.", said, timezone=zone.key)
-    plain = {"turns": [1], "quote": text, "about": "caller", "said": "stated", "op": "add", "weight": 5}
-    source = Told(plain | {"fact": text, "topic": topic, "when": when})
-    (fact,) = (await VerifiedExtractor(source, ZoneInfo("UTC")).extract([turn], always(()))).facts
+    (fact,) = (await extracted(text, when, zone, topic=topic)).facts
     return fact_from(fact.fact_id, json.dumps(payload_of(fact)))
+
+
+async def extracted(text, when, zone=ROME, *known, **fields):
+    turn = Turn(
+        uuid4(), "ana", "echoic", "c", 0, "user", f"{text}.", SAID.replace(tzinfo=zone), timezone=zone.key
+    )
+    plain = {"turns": [1], "quote": text, "about": "caller", "said": "stated", "op": "add", "weight": 5}
+    source = Told(plain | {"fact": text, "when": when} | fields)
+    return await VerifiedExtractor(source, ZoneInfo("UTC")).extract([turn], always(known))
 
 
 def line(fact, now, zone=ROME):
@@ -61,6 +69,29 @@ async def test_what_is_true_until_friday_is_told_with_friday(zone):
     )
     assert "; until 8 May 2026;" in line(fact, datetime(2026, 5, 8, 20, tzinfo=where), where)
     assert "; true until 8 May 2026;" in line(fact, datetime(2026, 5, 9, tzinfo=where), where)
+
+
+@pytest.mark.parametrize(
+    ("words", "when", "last", "ended"),
+    [
+        ("on 8 May", "2026-05-08 day", "8 May 2026", False),
+        ("in June", "2026-06 month", "30 Jun 2026", False),
+        ("on Friday", "2026-05-08T09:00 day", "8 May 2026", False),
+        ("yesterday", "2026-05-03 day", "3 May 2026", True),
+        ("in March", "2026-03 month", "31 Mar 2026", True),
+        ("in 2025", "2025 year", "31 Dec 2025", True),
+        ("today", "2026-05-04 day", "4 May 2026", True),
+        ("this month", "2026-05 month", "4 May 2026", True),
+    ],
+)
+async def test_what_ends_on_a_day_is_true_until_that_day(words, when, last, ended):
+    """Of a month or a year until its last, and no longer than until it was said to be over."""
+    siemens = fact("Works at Siemens", topic="work", said_at=datetime(2025, 1, 1, tzinfo=UTC))
+    told = (f"I leave Siemens {words}", f"{when}: {words}", ROME, siemens)
+    (ending,) = (await extracted(*told, op="end 1", topic="work")).endings
+    now = SAID.replace(tzinfo=ROME)
+    over = replace(siemens, valid_until=ending.ended_at)
+    assert f"{'true until' if ended else 'until'} {last};" in line(over, now)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from echoic.memory.errors import ModelAnswerInvalid
 from echoic.memory.model_verdict import Grade
 from echoic.memory.profile.slots import PLAIN, ProfileSettings
 from echoic.memory.text.canonical import tokens
+from echoic.memory.text.dates.last_day import late_from
 from echoic.memory.types import CALLER, Evidence, Fact, Turn
 from echoic.workers.evidence.operations import Answer, Operation, When, schema
 from echoic.workers.evidence.otherwise import said_otherwise
@@ -377,14 +378,18 @@ def _moment(
 
 
 def _ended_at(operation: Operation, known: Fact, turn: Turn, zone: ZoneInfo) -> datetime:
-    """When the caller says that it ended, or will end: of a span its last day. Else when they said so: also
-    where the day that they name is the new fact's, or the fact's own, as of a promise or an appointment on
-    Tuesday that is cancelled.
+    """When the caller says that it ended, or will end: what is over "on 8 May" or "in May" is true until the
+    last day of that, or until they said so. Also where the day that they name is the new fact's, or the fact's
+    own, as of a promise or an appointment on Tuesday that is cancelled, it ended when they said so.
     """
-    ends = _moment(operation.when.ends, turn, zone, last=True) if operation.kind == "end" else None
-    moment = ends or _moment(operation.when.begins, turn, zone)
-    if moment is None or moment <= turn.said_at:
-        return moment or turn.said_at
+    begins = _moment(operation.when.begins, turn, zone)
+    if operation.kind == "replace":  # the day that they name is the first of what is so instead
+        return begins if begins and begins <= turn.said_at else turn.said_at
+    ends = _moment(operation.when.ends, turn, zone, last=True)
+    over = ends or (begins and late_from(begins, operation.when.precision))
     named = set(tokens(operation.when.words))
     is_its_own = known.kind == "promise" or not named.isdisjoint(tokens(known.text))
-    return turn.said_at if operation.kind == "replace" or is_its_own else moment
+    has_begun = ends is None and begins is not None and begins <= turn.said_at
+    if over is None or (over > turn.said_at and (is_its_own or has_begun)):
+        return turn.said_at
+    return over
