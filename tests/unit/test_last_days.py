@@ -76,7 +76,7 @@ async def test_what_is_true_until_friday_is_told_with_friday(zone):
     [
         ("on 8 May", "2026-05-08 day", "8 May 2026", False),
         ("in June", "2026-06 month", "30 Jun 2026", False),
-        ("on Friday", "2026-05-08T09:00 day", "8 May 2026", False),
+        ("on Friday at nine", "2026-05-08T09:00 day", "8 May 2026", False),
         ("yesterday", "2026-05-03 day", "3 May 2026", True),
         ("in March", "2026-03 month", "31 Mar 2026", True),
         ("in 2025", "2025 year", "31 Dec 2025", True),

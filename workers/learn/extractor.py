@@ -14,7 +14,9 @@ from echoic.memory.errors import ModelAnswerInvalid
 from echoic.memory.model_verdict import Grade
 from echoic.memory.profile.slots import PLAIN, ProfileSettings
 from echoic.memory.text.canonical import tokens
+from echoic.memory.text.content import function_words
 from echoic.memory.text.dates.last_day import late_from
+from echoic.memory.text.language import Language
 from echoic.memory.types import CALLER, Evidence, Fact, Turn
 from echoic.workers.evidence.operations import Answer, Operation, When, schema
 from echoic.workers.evidence.otherwise import said_otherwise
@@ -276,7 +278,12 @@ class _Found:
         if operation.kind in ("add", "replace"):
             by = self._add(_fact(operation, source, evidence, self._zone), spoken)
         if known is not None and known.fact_id != by:
-            self._end(known, _ended_at(operation, known, source[0], self._zone), source[0].said_at, by)
+            self._end(
+                known,
+                _ended_at(operation, known, source[0], self._zone, spoken.language),
+                source[0].said_at,
+                by,
+            )
 
     def extraction(self) -> Extraction:
         """All of it."""
@@ -377,19 +384,17 @@ def _moment(
         return None
 
 
-def _ended_at(operation: Operation, known: Fact, turn: Turn, zone: ZoneInfo) -> datetime:
+def _ended_at(operation: Operation, known: Fact, turn: Turn, zone: ZoneInfo, language: Language) -> datetime:
     """When the caller says that it ended, or will end: what is over "on 8 May" or "in May" is true until the
-    last day of that, or until they said so. Also where the day that they name is the new fact's, or the fact's
-    own, as of a promise or an appointment on Tuesday that is cancelled, it ended when they said so.
+    last day of that, or until they said so. Else when they said so: also where the day that they name is the
+    new fact's, or the fact's own, as of a promise or an appointment on Tuesday that is cancelled.
     """
     begins = _moment(operation.when.begins, turn, zone)
-    if operation.kind == "replace":  # the day that they name is the first of what is so instead
-        return begins if begins and begins <= turn.said_at else turn.said_at
+    if operation.kind == "replace":
+        return min(begins or turn.said_at, turn.said_at)
     ends = _moment(operation.when.ends, turn, zone, last=True)
-    over = ends or (begins and late_from(begins, operation.when.precision))
-    named = set(tokens(operation.when.words))
+    over = ends or (begins and late_from(begins, operation.when.precision)) or turn.said_at
+    named = set(tokens(operation.when.words)) - (function_words(language.code) - set(language.calendar))
     is_its_own = known.kind == "promise" or not named.isdisjoint(tokens(known.text))
-    has_begun = ends is None and begins is not None and begins <= turn.said_at
-    if over is None or (over > turn.said_at and (is_its_own or has_begun)):
-        return turn.said_at
-    return over
+    is_begun = ends is None and begins is not None and begins <= turn.said_at
+    return min(over, turn.said_at) if is_its_own or is_begun else over
