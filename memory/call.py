@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -51,6 +51,8 @@ class CallMemory:
     names: tuple[str, ...] = ()  # that the call's ears should expect, the most important first
     forgotten_ids: set[UUID] = field(default_factory=set)
     """Turns and facts that were forgotten during the call: the model is not shown them either."""
+    of_person: "Callable[[], Sequence[CallMemory]] | None" = None
+    """The memories of the same person in this call, one for each agent; None: there is this one alone."""
     _next_position: int = 0
     _last_said: dict[Role, str] = field(default_factory=dict)
     _unrecorded: dict[str, Turn] = field(default_factory=dict)
@@ -242,13 +244,20 @@ class CallMemory:
         self._pauses.end()
 
     async def decide(self, granted: bool) -> None:
-        """The caller says whether to be remembered; it counts at once, and in later calls.
+        """The caller says whether to be remembered; it counts at once, for every agent of the call, and in
+        later calls.
 
         What was said in this call while they had not answered yet is kept with a yes, and dropped with a no.
 
         Raises:
             StoreUnavailable: it counts for this call only, or words of this call could not be stored yet.
         """
+        theirs = self.of_person() if self.of_person else (self,)
+        told = await asyncio.gather(*(one._decide(granted) for one in theirs), return_exceptions=True)
+        if fault := next(filter(None, told), None):
+            raise fault
+
+    async def _decide(self, granted: bool) -> None:
         await self.wait_loaded()
         consent_pending, self.consent = self.consent_pending, "on" if granted else "off"
         if granted:
@@ -265,14 +274,13 @@ class CallMemory:
             await self.memory.consents.write(self.caller.user_id, self.consent)
         finally:
             if consent_pending and granted:
-                await self._keep_held()
+                await self.flush()
+                for item_id, turn in list(self._unrecorded.items()):
+                    await self._make_durable(item_id, turn)
 
     @property
     def consent_pending(self) -> bool:
-        """Has the caller yet to say whether to be remembered?
-
-        Until then their words are in this process only.
-        """
+        """Has the caller yet to say whether to be remembered? Until then their words are here alone."""
         loaded = self._loading is not None and self._loading.done()
         return self.persistent and loaded and must_ask(self._policy, self.consent)
 
@@ -316,11 +324,6 @@ class CallMemory:
         self.memory.calls.discard(self)
         for task in list(self._jobs):
             await task
-
-    async def _keep_held(self) -> None:
-        await self.flush()
-        for item_id, turn in list(self._unrecorded.items()):
-            await self._make_durable(item_id, turn)
 
     async def _make_durable(self, item_id: str, turn: Turn) -> bool:
         """False: it is void, and kept nowhere."""

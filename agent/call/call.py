@@ -108,7 +108,7 @@ class Call:
         self._call_id = call_memory.caller.call_id
         self._memories: dict[tuple[str, str], CallMemory] = {}
         """By user and by scope."""
-        self._memories[self._key(self.identified.user_id)] = call_memory
+        self._keep(call_memory)
         self._speeches: WeakKeyDictionary[SpeechHandle, CallMemory] = WeakKeyDictionary()
         """Reply -> the memory of whom it is for: its tools may end when somebody else is heard."""
         self._changing: set[asyncio.Task[None]] = set()
@@ -158,17 +158,6 @@ class Call:
     def paused(self) -> bool:
         """Does the caller not want to be remembered just now?"""
         return self.call_memory.paused
-
-    async def decide(self, memory: CallMemory, *, granted: bool) -> None:
-        """The person whose memory this is says whether to be remembered, by every agent of the call.
-
-        Raises:
-            StoreUnavailable: as `CallMemory.decide`.
-        """
-        theirs = self._memories_of(memory.caller.user_id)
-        told = await asyncio.gather(*(one.decide(granted) for one in theirs), return_exceptions=True)
-        if fault := next(filter(None, told), None):
-            raise fault
 
     async def confirm(self, user_id: str) -> None:
         """The application knows now who the caller is. Returns when what became theirs by that is durable.
@@ -286,9 +275,6 @@ class Call:
         except Exception as exc:  # the call ends whatever was wished
             log.error("turn.wish_broke", extra={"error": type(exc).__name__})
 
-    def _key(self, user_id: str) -> tuple[str, str]:
-        return user_id, self.scope
-
     def _memory_of(self, identified: Identified, scope: str) -> CallMemory:
         """The memory of a user in this call and scope: the one they had, or a new one, being loaded."""
         user_id = identified.user_id
@@ -299,8 +285,14 @@ class Call:
         if identified.how == "application" and not identified.timezone:  # who calls is still where they were
             caller = replace(caller, timezone=before.timezone, timezone_known=before.timezone_known)
         opened = start_call(self.call_memory.memory, caller, persistent=identified.persistent)
-        self._memories[user_id, scope] = opened
-        return opened
+        return self._keep(opened)
+
+    def _keep(self, memory: CallMemory) -> CallMemory:
+        """One of those of a person in this call: what they answer to one counts for each."""
+        whose, scope = memory.caller.user_id, memory.caller.agent_id
+        self._memories[whose, scope] = memory
+        memory.of_person = lambda: self._memories_of(whose)
+        return memory
 
     def _memories_of(self, user_id: str) -> list[CallMemory]:
         return [memory for (whose, _), memory in self._memories.items() if whose == user_id]

@@ -226,7 +226,7 @@ async def _remember(spoken: CommandContext) -> str:
 
 async def _decide(spoken: CommandContext, *, granted: bool) -> str:
     try:
-        await spoken.call.decide(spoken.memory, granted=granted)
+        await spoken.memory.decide(granted)
     except MemoryFault as exc:
         log.warning("say.not_noted", extra={"error": type(exc).__name__})
         return spoken.say("not_noted")

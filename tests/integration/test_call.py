@@ -291,9 +291,9 @@ async def test_an_answer_about_being_remembered_is_one_for_every_agent(memory: M
     """Stopped with the first agent, taken back with the second: what the first is told after that is kept."""
     call = await call_of(memory, known("maya"), "front")
     async with Capture(call.call_memory) as call.capture:
-        await call.decide(call.call_memory, granted=False)
+        await call.call_memory.decide(granted=False)
         call.enter_scope("billing")
-        await call.decide(call.call_memory, granted=True)
+        await call.call_memory.decide(granted=True)
         call.enter_scope("front")
         said(call.capture, "I live in Porto.")
         await call.capture.drained()
@@ -313,7 +313,7 @@ async def test_a_yes_keeps_what_every_agent_was_told(memory_settings: MemorySett
             call.enter_scope("billing")
             said(call.capture, "I want to pay.")
             await call.capture.drained()
-            await call.decide(call.call_memory, granted=True)
+            await call.call_memory.decide(granted=True)
             call.enter_scope("front")
             assert not call.call_memory.consent_pending
             await call.hang_up()
