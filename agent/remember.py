@@ -171,10 +171,11 @@ class Remembered:
         return self._call.recalls.last
 
     async def confirm(self, user_id: str) -> None:
-        """The application knows now who is calling, from a tool that asked for a code, say.
+        """The application knows now who is calling, from a tool that asked for a code, say. If somebody else
+        is heard by now, it counts when the caller whom the tool was called for is heard again.
 
         Raises:
-            MemoryFault: the tool was called for somebody who is heard no longer: nobody is confirmed.
+            MemoryFault: that caller was known as somebody already: nobody is confirmed.
             ConfigInvalid: the user id is empty or too long.
         """
         await self._call.confirm(user_id)

@@ -111,6 +111,8 @@ class Call:
         self._keep(call_memory)
         self._speeches: WeakKeyDictionary[SpeechHandle, CallMemory] = WeakKeyDictionary()
         """Reply -> the memory of whom it is for: its tools may end when somebody else is heard."""
+        self._confirmed: dict[str, Identified] = {}
+        """By the id of nobody in particular: who that is, as was found when they were heard no longer."""
         self._changing: set[asyncio.Task[None]] = set()
 
     @property
@@ -162,17 +164,20 @@ class Call:
     async def confirm(self, user_id: str) -> None:
         """The application knows now who the caller is. Returns when what became theirs by that is durable.
 
-        A caller who was proven to be somebody else before counts as another person.
+        A caller who was proven to be somebody else before counts as another person. Where a tool asks for it
+        that was called for nobody in particular, and somebody else is heard by now, it is who they are when
+        they are heard again.
 
         Raises:
-            CallerGone: a tool asks for it that was called for somebody who is heard no longer.
+            CallerGone: a tool asks for it that was called for somebody who is heard no longer, and was known.
             ConfigInvalid: the user id is empty or too long.
             StoreUnavailable: neither Postgres nor the spool took the words so far; they are tried again with
                 the next turn.
         """
-        if self.memory_of_turn is not self.call_memory:
-            raise CallerGone()
         confirmed = Identified(user_id, "application", proven=True, persistent=True)
+        if (theirs := self.memory_of_turn) is not self.call_memory:
+            await self._confirm_absent(theirs, confirmed)
+            return
         before = self.begin_switch(confirmed, same_person=not self.identified.proven)
         if (speech := current_speech()) is not None:
             self._speeches[speech] = self.call_memory  # what its tools do from now on, they do for this user
@@ -202,6 +207,7 @@ class Call:
             ConfigInvalid: the user id is empty or too long.
         """
         check_user_id(identified.user_id)
+        identified = self._confirmed.get(identified.user_id, identified)
         self.identified, before_who = identified, self.identified
         self.identity_known.set()
         if identified.user_id == before_who.user_id:
@@ -218,7 +224,7 @@ class Call:
         if self.capture is not None:
             self.capture.switch_memory(self.call_memory)
         if adopts and identified.persistent:
-            self._adopt(before_who, identified)
+            self._adopt(before_who.user_id, identified)
         elif same_person and before.paused:
             self.call_memory.pause()
         log.info(
@@ -258,10 +264,22 @@ class Call:
         if self.turn_log is not None:
             self.turn_log.finish()
 
-    def _adopt(self, nobody: Identified, user: Identified) -> None:
+    async def _confirm_absent(self, theirs: CallMemory, confirmed: Identified) -> None:
+        check_user_id(confirmed.user_id)
+        nobody, scope = theirs.caller.user_id, theirs.caller.agent_id
+        if theirs.persistent:  # another with the same number would be told what this user said
+            raise CallerGone()
+        self._confirmed[nobody] = confirmed
+        if self._keep_before_confirmed:
+            self._adopt(nobody, confirmed)
+        if (speech := current_speech()) is not None:
+            self._speeches[speech] = self._memory_of(confirmed, scope)
+        await self._flush(confirmed)
+
+    def _adopt(self, nobody: str, user: Identified) -> None:
         """What was said to each agent while nobody in particular spoke is what the user said to it."""
-        for scope in [scope for user_id, scope in self._memories if user_id == nobody.user_id]:
-            self._memory_of(user, scope).merge_anonymous(self._memories.pop((nobody.user_id, scope)))
+        for scope in [scope for user_id, scope in self._memories if user_id == nobody]:
+            self._memory_of(user, scope).merge_anonymous(self._memories.pop((nobody, scope)))
 
     def _move_speeches(self, before: str) -> None:
         for speech, memory in list(self._speeches.items()):
@@ -310,7 +328,10 @@ class Call:
             return
         if self.capture is not None:
             await self.capture.switch_memory_and_flush(self.call_memory)
-        for memory in self._memories_of(self.identified.user_id):
+        await self._flush(self.identified)
+
+    async def _flush(self, identified: Identified) -> None:
+        for memory in self._memories_of(identified.user_id):
             if memory.persistent:
                 await memory.flush()
 

@@ -431,6 +431,35 @@ async def test_a_reply_is_its_callers_though_the_next_became_known_before_it_end
     callers.close()
 
 
+async def test_who_is_confirmed_while_another_is_heard_is_known_when_they_are_heard_again(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+):
+    """A tool that takes its time: what they said is theirs, and the other is told nothing of it."""
+    before = await memory.open_call(Caller("maya", "echoic", "earlier"))
+    await before.record("1", "user", "My dog is called Biscuit.")
+    await before.end()
+    room = Room(Person("web-1"), Person("web-2"))
+    callers, session, call = await in_room(memory, room, "web-1")
+    async with Capture(call.call_memory) as call.capture:
+        speech: Any = type("Speech", (), {})()
+        call.on_speech(SimpleNamespace(speech_handle=speech))  # type: ignore[arg-type]
+        said(call.capture, "I live in Lisbon.")
+        session.set_participant("web-2")
+        other = call.call_memory
+        with monkeypatch.context() as patch:
+            patch.setattr("echoic.agent.call.call.current_speech", lambda: speech)
+            await call.confirm("maya")
+            assert call.memory_of_turn.caller.user_id == "maya"
+        assert call.call_memory is other and call.identified.how == "anonymous"
+        session.set_participant("web-1")
+        assert call.identified.user_id == "maya"
+        assert "Biscuit" in await recalled(call, "What is my dog called?")
+        await call.capture.drained()
+        await call.hang_up()
+    assert await texts(memory, "maya") == ["My dog is called Biscuit.", "I live in Lisbon."]
+    callers.close()
+
+
 async def test_a_dispatch_is_about_the_first_caller_not_about_the_next(memory: Memory):
     """Whoever is linked later is a stranger, also when the link comes back to them a second time."""
     room = Room(Person("web-1"), Person("web-2"))
