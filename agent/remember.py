@@ -234,7 +234,8 @@ class Remembered:
     async def close_session(self) -> None:
         """As `close`, once the session has said its last words: of several in a job LiveKit closes one."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._session.aclose(), SESSION_S)
+            async with asyncio.timeout(SESSION_S):
+                await self._session.aclose()
 
     async def __aenter__(self) -> Self:
         return self
