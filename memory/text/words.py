@@ -218,12 +218,18 @@ def words_only(text: str) -> str:
 
 
 def plain_words(text: str) -> list[str]:
-    """The words of a text without case and accents, as they stand."""
-    text = _POSSESSIVE.sub("", text.casefold())
+    """The words of a text without case and accents, as they stand; "l'école" is "ecole"."""
+    text = _elisions().sub("", _POSSESSIVE.sub("", text.casefold()))
     if not text.isascii():
         spelled = unicodedata.normalize("NFKD", parted(text))[: MOST_SPELLED * len(text)].casefold()
         text = unicodedata.normalize("NFC", _ACCENTS.sub("", spelled))
     return text.translate(_WORDS_ONLY).split()
+
+
+@cache
+def _elisions() -> re.Pattern[str]:
+    elided = "|".join(sorted({word for language in languages().values() for word in language.elisions}))
+    return re.compile(rf"(?<!\w)(?:{elided})[{_APOSTROPHES}](?=\w)")
 
 
 @lru_cache(maxsize=65_536)  # 70 us a word without it
