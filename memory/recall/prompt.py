@@ -230,7 +230,7 @@ def _first_shared(text: str, around: AbstractSet[str]) -> int:
 def _start(letters: str) -> str:
     """How the term of a word with these first letters begins; "" where they may be an article's."""
     sticks = not letters.isascii() and _plain(letters[0]) in _sticking()
-    return "" if sticks else "".join(map(_plain, letters))
+    return "" if sticks else "".join(map(_plain, letters))[:2]
 
 
 def _plain(letter: str) -> str:

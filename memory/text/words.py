@@ -29,6 +29,8 @@ ONE = 1
 _APOSTROPHES = "'’ʼ`"
 _POSSESSIVE = re.compile(rf"[{_APOSTROPHES}]s\b")
 _ACCENTS = re.compile("[\u0300-\u036f]")
+_UNDECOMPOSED = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "đ": "d", "œ": "oe", "æ": "ae"})
+"""Latin letters that Unicode takes for no letter with an accent, as who has no such key types them."""
 _ELSE = re.compile(r"[^\x00-\x7f]+")
 # Scripts without spaces, and Hangul, whose particles stick to the word: runs become pairs of characters.
 UNSPACED = re.compile(
@@ -222,7 +224,7 @@ def plain_words(text: str) -> list[str]:
     text = _elisions().sub("", _POSSESSIVE.sub("", text.casefold()))
     if not text.isascii():
         spelled = unicodedata.normalize("NFKD", parted(text))[: MOST_SPELLED * len(text)].casefold()
-        text = unicodedata.normalize("NFC", _ACCENTS.sub("", spelled))
+        text = unicodedata.normalize("NFC", _ACCENTS.sub("", spelled)).translate(_UNDECOMPOSED)
     return text.translate(_WORDS_ONLY).split()
 
 

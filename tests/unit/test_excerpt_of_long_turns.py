@@ -32,3 +32,8 @@ def test_a_block_of_long_turns_is_made_within_the_budget_of_a_recall(language):
     for text in turns:
         assert "kennel" in excerpt(text, 280, asked)
     assert time.thread_time() - began < BUDGET_S
+
+
+def test_an_excerpt_begins_at_a_word_however_its_letters_are_typed():
+    """One letter may stand for two: "œufs" was passed over for "oeufs"."""
+    assert "œufs" in excerpt("bla " * 100 + "des œufs frais" + " bla" * 100, 80, set(terms("oeufs")))
