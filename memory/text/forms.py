@@ -21,6 +21,9 @@ from echoic.memory.text.words import UNSPACED, other_stop_words, plain_words, st
 ROOT, FROM_LATIN, TO_LATIN = "*", "^", "~"
 """What a form begins with; no stored term begins so. A name is looked for in the other scripts only."""
 ROOT_LETTERS = 5
+ENDINGS = "aeiouyаеиоуыэюяьािीुूेैोौंँ"
+"""Vowels in which words end, without accents: by words alone .350 of those questions instead of .342, .397
+among the first five instead of .388."""
 SOUND_LETTERS = 3
 """Fewer are no name in particular: "Eva" and "Ivo" have one consonant."""
 
@@ -99,10 +102,15 @@ def is_latin(term: str) -> bool:
 
 
 def root(term: str) -> str:
-    """The first letters, without articles that are written together with their noun."""
+    """The first letters, without articles that are written together with their noun, and without the vowels
+    in which forms of a short word differ: "Оля" and "Олю"."""
     if term.isascii():
-        return term[:ROOT_LETTERS]
-    return _proclitics().sub("", term.translate(letters()))[:ROOT_LETTERS]
+        term = _digraphs().sub(lambda found: found[0][0], term)
+    else:
+        term = _proclitics().sub("", term.translate(letters()))
+    begun = term[:ROOT_LETTERS]
+    bare = begun.rstrip(ENDINGS)
+    return bare if len(bare) > 1 else begun
 
 
 def sound(term: str) -> str:
@@ -121,6 +129,11 @@ def _fill(forms: Map, kind: str, stored: Iterable[str]) -> None:
             forms[root(term)].append(term)
         elif is_latin(term) == (kind == TO_LATIN):
             forms[sound(term)].append(term)
+
+
+@cache
+def _digraphs() -> re.Pattern[str]:
+    return re.compile("|".join(one for language in languages().values() for one in language.digraphs))
 
 
 @cache

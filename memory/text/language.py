@@ -35,6 +35,8 @@ class Language:
     """What joins the words of a number, or is written together with the next one: "and", "و"."""
     elided: str = ""
     """Vowels that a number loses before another one: "vent'anni"."""
+    digraphs: tuple[str, ...] = ()
+    """What is typed for a letter with an accent that is not at hand, which is its first: "ue"."""
     elisions: tuple[str, ...] = ()
     """What loses its vowel before another word, and is no part of that: the "l" of "l'école"."""
     drops_subject: bool = False
@@ -254,6 +256,7 @@ def _language(code: str, data: dict[str, Any]) -> Language:
     secrets = dict(data.get("secrets", {}))
     digits = {fold(word): value for word, value in secrets.pop("digits", {}).items()}
     rest |= {**tables, "secrets": secrets, "digits": digits}
-    rest |= {key: tuple(data.get(key, ())) for key in ("zero", "ordinals", "proclitics", "elisions", "asks")}
+    listed = ("zero", "ordinals", "proclitics", "digraphs", "elisions", "asks")
+    rest |= {key: tuple(data.get(key, ())) for key in listed}
     rest |= {key: frozenset(data.get(key, "").split()) for key in ("calendar", "stop_words")}
     return Language(code, **{**rest, **words})
