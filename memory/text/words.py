@@ -43,6 +43,8 @@ MOST_MARKS = 30
 
 Python sorts them in quadratic time, and holds up every thread meanwhile: 100,000 took 22 s."""
 _PAUSE = "\u034f"
+_SELECTORS = range(0xFE00, 0xFE10)
+"""Marks by which a sign is drawn in colour, or not; a mark would be a word where the sign is none: "❤️"."""
 _MANY_MARKS = re.compile(rf"[^\w\s\x00-\x7f]{{{MOST_MARKS + 1},}}")
 
 _stemmer = snowballstemmer.stemmer("english")
@@ -58,7 +60,8 @@ class _Spaced(dict[int, int | str | None]):
 
     def __missing__(self, code: int) -> int | str | None:
         category = unicodedata.category(chr(code))
-        self[code] = None if category == "Cf" else code if category[0] in self._kept else " "
+        unseen = category == "Cf" or code in _SELECTORS
+        self[code] = None if unseen else code if category[0] in self._kept else " "
         return self[code]
 
 
@@ -278,16 +281,30 @@ class _Talk:
     code: str
     unspaced: bool
     small: re.Pattern[str]
+    fillers: re.Pattern[str]
     follows: re.Pattern[str]
     pronouns: re.Pattern[str]
     no_pronouns: re.Pattern[str]
 
-    def leans(self, said: str, text: str, *, by_pronouns: bool) -> bool:
-        """Whether these words, as its patterns have them, are a question about what was said before.
+    def is_small(self, said: str) -> bool:
+        """Whether all of these words, as its patterns have them, keep a talk going, and not only fill it."""
+        return "" in self._rests(said) and not self.fillers.fullmatch(said)
+
+    def leans(self, said: str, *, by_pronouns: bool) -> bool:
+        """Whether they are a question about what was said before, be it behind small talk: "okay, and hers?".
 
         Args:
             by_pronouns: its pronouns tell that. "Son" and "one" are some, in another language.
         """
+        return any(self._leans(rest, by_pronouns) for rest in self._rests(said))
+
+    def _rests(self, said: str) -> Iterator[str]:
+        """The words, and what is left behind each phrase of small talk with which they begin."""
+        yield said
+        while found := self.small.match(said):
+            yield (said := said[found.end() :])
+
+    def _leans(self, said: str, by_pronouns: bool) -> bool:
         if len(said) > FOLLOW_UP_SIGNS if self.unspaced else said.count(" ") >= FOLLOW_UP_WORDS:
             return False
         if self.follows.match(said):
@@ -296,7 +313,7 @@ class _Talk:
             return False
         if not self.pronouns.search(self.no_pronouns.sub(" ", said)):
             return False
-        return self.unspaced or len(_terms_without(_stops_of(self.code), text)) <= FOLLOW_UP_TERMS
+        return self.unspaced or len(_terms_without(_stops_of(self.code), said)) <= FOLLOW_UP_TERMS
 
 
 @lru_cache(ASKED_AT_ONCE)
@@ -309,7 +326,7 @@ def is_small_talk(text: str) -> bool:
         return True
     if len(text) > LONGEST_SMALL_TALK_CHARS:
         return False
-    return any(talk.small.fullmatch(said) for talk, said in _read_in_each(text))
+    return any(talk.is_small(said) for talk, said in _read_in_each(text))
 
 
 @lru_cache(ASKED_AT_ONCE)
@@ -323,7 +340,7 @@ def is_follow_up(text: str) -> bool:
         return False
     codes = languages_of(text)
     return any(
-        talk.leans(said, text, by_pronouns=bool(codes) or talk.code == "en" or not said.isascii())
+        talk.leans(said, by_pronouns=bool(codes) or talk.code == "en" or not said.isascii())
         for talk, said in _read_in_each(text)
         if not codes or talk.code in codes or talk.code == "en"  # "a red one" has more Polish stop words
     )
@@ -339,8 +356,9 @@ def _read_in_each(text: str) -> Iterator[tuple[_Talk, str]]:
 
 
 def _alike(text: str) -> str:
-    """The words with one letter for those that are written for one another, among them the Turkish I."""
-    said = normalise(text)
+    """The words without signs, and with one letter for those that are written for one another, among them
+    the Turkish I."""
+    said = words_only(normalise(text))
     return said if said.isascii() else said.translate(_letters())
 
 
@@ -369,12 +387,13 @@ def _talk(code: str, data: Mapping[str, Sequence[str]]) -> _Talk:
         said = "|".join(data.get(key, ())) or "(?!)"
         return _ELSE.sub(lambda found: _alike(found[0]), said.replace("'", "").replace(" ", space))
 
-    # atomic: what could be cut in several ways is cut in one, and a text of 100 characters costs no seconds
-    small = rf"(?>(?:{phrases('small_talk', 'fillers')}|{patterns('sounds')}){end} ?)+"
+    fillers = phrases("fillers")
+    # what could be cut in several ways is cut in one, phrase by phrase
     return _Talk(
         code,
         unspaced,
-        re.compile(rf"(?!(?:(?:{phrases('fillers')}){end} ?)+\Z){small}"),
+        re.compile(rf"(?:{phrases('small_talk', 'fillers')}|{patterns('sounds')}){end} ?"),
+        re.compile(rf"(?>(?:{fillers}){end} ?)+"),
         re.compile(rf"(?:{patterns('openers')}){end}|(?:{patterns('alone')})\Z"),
         re.compile(rf"{begin}(?:{patterns('pronouns')}){end}"),
         re.compile(rf"{begin}(?:{patterns('no_pronouns')}){end}"),

@@ -70,7 +70,7 @@ def test_cleaning_keeps_what_can_be_kept() -> None:
         ("O'Brien, ma'am", ["obrien", "maam"]),
         ("Łódź, Bjørn, œuf", ["lodz", "bjorn", "oeuf"]),
         ("ısparta ISPARTA Isparta", ["isparta", "isparta", "isparta"]),
-        ("!!! … 👍", []),
+        ("!!! … 👍 ❤️", []),
         ("", []),
     ],
 )
@@ -161,6 +161,7 @@ def test_small_talk_asks_nothing(text: str) -> None:
     [
         *("Danke, tschüss!", "Sí, claro.", "c'est ça, merci", "ja prima", "Olá, tudo bem?", "İyi günler!"),
         *("はい、ありがとう。", "네, 감사합니다", "嗯，好的，谢谢", "شكراً جزيلاً", "जी हाँ", "Да, спасибо"),
+        *("danke 😊", "Thank you ❤️", "はい👍", "спасибо 👌🏽"),
     ],
 )
 def test_small_talk_is_known_in_every_language(text: str) -> None:
@@ -242,6 +243,8 @@ def test_follow_ups_lean_on_the_turn_before(text: str) -> None:
     [
         *("Und ihre?", "¿Y cuándo fue?", "Et la sienne ?", "E dela?", "A jej?", "Почему?", "O kaç yaşında?"),
         *("彼女は？", "그녀는요?", "那她呢？", "我弟弟呢？", "كم عمره؟", "और उसका?"),
+        *("okay, und Bens?", "um, no wait and Tom's?", "ah ya ¿y por qué no?", "哦为什么"),
+        *("なるほど、なんで？", "why not 🤔", "लेकिन क्यों 😊"),
     ],
 )
 def test_follow_ups_are_known_in_every_language(text: str) -> None:
