@@ -176,6 +176,14 @@ def test_every_text_is_read_on_any_day(day):
         ("¿Cómo se llama mi perro?", False),
         ("मेरी बहन कहाँ रहती है?", False),
         ("내 강아지 이름이 뭐야", False),
+        ("妻の名前は何？", False),
+        ("母は元気？", False),
+        ("いつも何を飲む？", False),
+        ("前の上司は誰？", True),
+        ("halam nerede yaşıyor?", False),
+        ("Eskişehir'de kim yaşıyor?", False),
+        ("eski evim neredeydi?", True),
+        ("我在旧金山的朋友叫什么", False),
     ],
 )
 def test_questions_about_the_past(text: str, past: bool) -> None:
@@ -207,6 +215,15 @@ def test_since_a_month_is_every_month_from_it():
         asked_days("since the beginning of March 2024", datetime(2025, 1, 1, tzinfo=UTC), ZoneInfo("UTC"))
     )
     assert "@01" not in asked_days("since last November", datetime(2026, 11, 21, tzinfo=UTC), ZoneInfo("UTC"))
+
+
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [("내 전화번호가 뭐야", False), ("민수 전에 상사가 누구였지", True), ("娘の名前は", False), ("ne kadar?", False)],
+)
+def test_a_word_that_begins_like_before_asks_for_nothing_earlier(text: str, before: bool) -> None:
+    """Where a language writes no spaces, or its endings together with the word."""
+    assert speaks_of("before", text) is before
 
 
 @pytest.mark.parametrize("text", ["मैं कहाँ रहता था।", "मैं कहाँ रहता था॥", "मैं कहाँ रहता था?"])
