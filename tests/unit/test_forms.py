@@ -32,6 +32,20 @@ async def test_a_word_is_found_in_another_form(question, said, form):
     assert form in await found(question, said)
 
 
+@pytest.mark.parametrize(
+    ("question", "said", "form"),
+    [
+        ("我在台湾住哪里", "我住在臺灣的臺北", "臺灣"),
+        ("張偉是誰", "张伟是医生", "张伟"),
+        ("章伟是谁", "张伟是医生", "张伟"),
+        ("りんごは好き？", "リンゴをよく食べる", "リン"),
+    ],
+)
+async def test_what_is_read_alike_is_found_in_other_signs(question, said, form):
+    """Traditional or simplified, one kana or the other, and a name as the ears wrote it."""
+    assert form in await found(question, said)
+
+
 async def test_an_english_question_looks_for_no_other_beginnings():
     """Its stems suffice: "organ" is no "organise"."""
     assert await found("Where did I see the organisation?", "The organist plays the organ") == set()
