@@ -51,17 +51,18 @@ _stemmer = snowballstemmer.stemmer("english")
 _stemmer_lock = threading.Lock()  # a stemmer keeps the word it works on in itself
 
 
-class _Spaced(dict[int, int | str | None]):
+class _Spaced(dict[int, str | None]):
     """A table for `str.translate`, filled as it is asked: other characters than `kept` become a space."""
 
     def __init__(self, kept: str) -> None:
         super().__init__({ord(mark): None for mark in _APOSTROPHES})
         self._kept = kept
 
-    def __missing__(self, code: int) -> int | str | None:
+    def __missing__(self, code: int) -> str | None:
         category = unicodedata.category(chr(code))
-        unseen = category == "Cf" or code in _SELECTORS
-        self[code] = None if unseen else code if category[0] in self._kept else " "
+        sign = unicodedata.decimal(chr(code), chr(code))  # "٣" is 3
+        shown = str(sign) if category[0] in self._kept else " "
+        self[code] = None if category == "Cf" or code in _SELECTORS else shown
         return self[code]
 
 
@@ -356,8 +357,7 @@ def _read_in_each(text: str) -> Iterator[tuple[_Talk, str]]:
 
 
 def _alike(text: str) -> str:
-    """The words without signs, and with one letter for those that are written for one another, among them
-    the Turkish I."""
+    """The words without signs, and with one letter for those written for one another, as the Turkish I."""
     said = words_only(normalise(text))
     return said if said.isascii() else said.translate(_letters())
 

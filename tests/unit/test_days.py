@@ -95,6 +95,39 @@ def test_dates_in_other_languages(text: str, expected: list[str]) -> None:
     assert sorted(asked(text)) == sorted(expected)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Was habe ich am 12.11. gesagt?", ["@11", "@11-12"]),
+        ("qué pasó el 3/5/2025", ["@2025", "@05", "@05-03"]),
+        ("ماذا قلت في ١٢/١١", ["@11", "@11-12"]),
+        ("ماذا قلت في ٢٠٢٤", ["@2024"]),
+        ("2025年11月12日と2025/10/3に何を話しましたか", ["@2025", "@11", "@11-12", "@10", "@10-03"]),
+        ("what did I say on 12/10/2025", ["@2025", "@10", "@10-12", "@12", "@12-10"]),
+        ("zwischen dem 3.5. und dem 5.5.", ["@05", "@05-03", "@05-04", "@05-05"]),
+        ("was ist am 31.2.2025", ["@2025", "@02"]),
+        ("es kostet 12.50 Euro und ist um 9:30 in 3-4 Tagen da, 50/50, 192.168.1.1", []),
+    ],
+)
+def test_dates_in_figures(text: str, expected: list[str]) -> None:
+    """In the order of their language; in English, which has two, in both."""
+    assert sorted(asked(text)) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a year and a half ago", "vor anderthalb Jahren", "hace un año y medio", "il y a un an et demi"),
+        *("un anno e mezzo fa", "há um ano e meio", "anderhalf jaar geleden", "półtora roku temu"),
+        *("полтора года назад", "bir buçuk yıl önce", "一年半前", "일 년 반 전에"),
+        *("قبل سنة ونصف", "डेढ़ साल पहले"),
+    ],
+)
+def test_years_and_a_half_are_not_cut(text: str) -> None:
+    """It was no year at all, or a whole one."""
+    assert sorted(asked(text)) == ["@05", "@2025"]
+
+
 def test_the_last_season_is_over_and_this_one_may_not_be() -> None:
     """In winter, last winter was that of a year ago."""
     january = datetime(2026, 1, 10, tzinfo=UTC)

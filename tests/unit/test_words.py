@@ -68,6 +68,7 @@ def test_cleaning_keeps_what_can_be_kept() -> None:
         ("l'école d’Élodie", ["ecol", "elodi"]),
         ("nell'albergo dell’Anna, un'auto", ["albergo", "anna", "auto"]),
         ("O'Brien, ma'am", ["obrien", "maam"]),
+        ("٣ ३ ３ 3", ["3", "3", "3", "3"]),
         ("Łódź, Bjørn, œuf", ["lodz", "bjorn", "oeuf"]),
         ("ısparta ISPARTA Isparta", ["isparta", "isparta", "isparta"]),
         ("!!! … 👍 ❤️", []),

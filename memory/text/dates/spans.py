@@ -118,6 +118,12 @@ def _date(named: Mapping[str, Any], today: date) -> Span | None:
     return Span(date(year, month, day), date(year, month, day), recurs="year")
 
 
+def _written(named: Mapping[str, Any], today: date) -> Span | None:
+    """ "12.11.", with a year or without."""
+    day = _date({"month": named["number"], "day": named["day"]}, today)
+    return day and (replace(_in_year(day, named["year"]) or day, recurs="") if named["year"] else day)
+
+
 def _season(named: Mapping[str, Any], today: date) -> Span:
     begins = _SEASONS[named["season"]]
     return _months(today.year - (begins > today.month), begins, _SEASON_MONTHS, recurs="year")
@@ -173,8 +179,9 @@ def _year(named: Mapping[str, Any], _: date) -> Span:
     return Span(date(named["year"], 1, 1), date(named["year"], 12, 31))
 
 
-def _half_a_year(_: Mapping[str, Any], today: date) -> Span | None:
-    return _back("month", 6, today)
+def _half_a_year(named: Mapping[str, Any], today: date) -> Span | None:
+    """Half a year ago, or so many years and a half."""
+    return _back("month", 12 * (named.get("n") or 0) + 6, today)
 
 
 def _lately(named: Mapping[str, Any], today: date) -> Span | None:
@@ -198,6 +205,8 @@ _ATOMS: tuple[tuple[str, Callable[[Mapping[str, Any], date], Span | None]], ...]
     *((kind, _counted(count)) for kind, count in _COUNTED),
     ("last_year", lambda _, today: _back("year", 1, today)),
     ("ago_half", _half_a_year),
+    ("ago_and_half", lambda named, today: _half_a_year({"n": named.get("n") or 1}, today)),
+    ("written", _written),
     ("date", _date),
     ("feast", _feast),
     ("last_night", _last_night),

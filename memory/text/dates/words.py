@@ -18,6 +18,13 @@ UNSPACED = "none"
 """`edges` of a language that writes no spaces; "left": its endings stick to the word."""
 _DIGITS = re.compile(r"\d+")
 YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+YEAR_DIGITS = 4
+_FOREIGN_DIGIT = re.compile(r"[^\D0-9]")
+_WRITTEN = re.compile(
+    r"(?<![\d.,:/-])(?:(?:19|20)\d\d([-/.])\d\d?\1\d\d?|\d\d?([-/.])\d\d?\2(?:19|20)\d\d"
+    r"|\d\d?/\d\d?|\d\d?\.\d\d?\.)(?![\d/:-])"
+)
+"""A date in figures: with its year, or as "12/11" and "12.11."; not 12.50, 9:30 or 3-4."""
 FIRST_SIGN, MOST_SIGNS = 0xE000, 64
 """Stand in the words for spans that are named there (memory/text/dates/spans.py): letters of no script."""
 _SIGN = f"[{chr(FIRST_SIGN)}-{chr(FIRST_SIGN + MOST_SIGNS)}]"
@@ -35,7 +42,19 @@ class TimeWords:
 
     def words(self, text: str) -> str:
         """The words of a text as the patterns have them: folded, numbers as digits, one space between two."""
-        return _spaced(with_digits(text.lower(), self.language))
+        text = _FOREIGN_DIGIT.sub(lambda found: str(int(found[0])), text.lower())
+        return _spaced(with_digits(_WRITTEN.sub(self._written, text), self.language))
+
+    def _written(self, found: re.Match[str]) -> str:
+        """ "12.11.2026" as "12d11m2026y": in both orders where the language may mean either."""
+        numbers = _DIGITS.findall(found[0])
+        year = next((number for number in numbers if len(number) == YEAR_DIGITS), "")
+        one, other = (int(number) for number in numbers if number != year)
+        order = "md" if year == numbers[0] else self.language.time.get("written", "dm md")
+        ways = {"dm": (one, other), "md": (other, one)}
+        days = dict.fromkeys(ways[way] for way in order.split())
+        named = [f"{day}d{month}m{year}y" for day, month in days if 0 < day <= 31 and 0 < month <= 12]
+        return f" {' '.join(named)} " if named else found[0]
 
     def find(self, kind: str, words: str) -> Iterator[re.Match[str]]:
         """Every place where the words speak so."""
@@ -110,10 +129,10 @@ _GROUPS = (
     ("feast", "feasts", 0),
     ("nth", "nth", -1),
 )
-_NUMBERS = ("n", "day", "year")
+_NUMBERS = ("n", "day", "year", "number")
 _KINDS = tuple(
     """
-    ago ago_one ago_two ago_half before_last last last_year last_night this lately
+    ago ago_one ago_two ago_half ago_and_half before_last last last_year last_night this lately
     weekday weekday_this weekday_last weekday_before_last date day_of_month ordinal_day season month
     early middle late nth_week within between since
     past before after change
@@ -122,6 +141,7 @@ _KINDS = tuple(
 _PLAIN = {
     **{kind: [f"{{{kind}}}"] for kind in ("month", "weekday", "near", "feast")},
     "year": [f"(?P<year>{YEAR.pattern})"],
+    "written": [r"(?P<day>\d{1,2})d(?P<number>\d{1,2})m(?P<year>\d{4})?y"],
     "duration": ["{n} {unit}"],
     "within": ["{span} ?{until}"],
 }
