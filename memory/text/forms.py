@@ -18,14 +18,23 @@ from functools import cache
 from anyascii import anyascii
 
 from echoic.memory.text.language import languages, letters
-from echoic.memory.text.words import UNSPACED, other_stop_words, plain_words, stop_words, terms
+from echoic.memory.text.words import (
+    UNSPACED,
+    foreign_stop_words,
+    other_stop_words,
+    plain_words,
+    stop_words,
+    terms,
+)
 
 ROOT, FROM_LATIN, TO_LATIN, READ = "*", "^", "~", "="
 """What a form begins with; no stored term begins so. A name is looked for in the other scripts only."""
 ROOT_LETTERS = 5
 ENDINGS = "aeiouyаеиоуыэюяьािीुूेैोौंँ"
-"""Vowels in which words end, without accents: by words alone .350 of those questions instead of .342, .397
-among the first five instead of .388."""
+"""Vowels in which words end, without accents."""
+ENDING_LETTERS = 2
+"""By which a form of a short word may be longer. To take the vowels off every root found more by words alone,
+and less beside the embeddings: "verlängern" is not "verliebt"."""
 SOUND_LETTERS = 3
 """Fewer are no name in particular: "Eva" and "Ivo" have one consonant."""
 
@@ -107,15 +116,30 @@ def is_latin(term: str) -> bool:
 
 
 def root(term: str) -> str:
-    """The first letters, without articles that are written together with their noun, and without the vowels
-    in which forms of a short word differ: "Оля" and "Олю"."""
+    """The first letters of a word that is asked for; of a short one without the vowel in which its forms
+    differ ("Оля", "Олю"), unless that leaves a word that hangs others together: "jaka", "jak"."""
+    bare = _bare(term)
+    short = _without_ending(bare)
+    return bare[:ROOT_LETTERS] if len(bare) > ROOT_LETTERS or short in _function_words() else short
+
+
+def _roots(term: str) -> set[str]:
+    """What a stored word may be asked for by: a form of a short word is a little longer."""
+    bare = _bare(term)
+    begun = bare[:ROOT_LETTERS]
+    return {begun, _without_ending(begun)} if len(bare) <= ROOT_LETTERS + ENDING_LETTERS else {begun}
+
+
+def _bare(term: str) -> str:
+    """Without articles that are written together with their noun, and in one way of writing."""
     if term.isascii():
-        term = _digraphs().sub(lambda found: found[0][0], term)
-    else:
-        term = _proclitics().sub("", term.translate(letters()))
-    begun = term[:ROOT_LETTERS]
-    bare = begun.rstrip(ENDINGS)
-    return bare if len(bare) > 1 else begun
+        return _digraphs().sub(lambda found: found[0][0], term)
+    return _proclitics().sub("", term.translate(letters()))
+
+
+def _without_ending(term: str) -> str:
+    bare = term.rstrip(ENDINGS)
+    return bare if len(bare) > 1 else term
 
 
 def sound(term: str) -> str:
@@ -134,9 +158,15 @@ def _fill(forms: Map, kind: str, stored: Iterable[str]) -> None:
         if unspaced:
             forms[anyascii(term)].append(term)
         elif kind == ROOT:
-            forms[root(term)].append(term)
+            for begun in _roots(term):
+                forms[begun].append(term)
         elif is_latin(term) == (kind == TO_LATIN):
             forms[sound(term)].append(term)
+
+
+@cache
+def _function_words() -> frozenset[str]:
+    return frozenset().union(*foreign_stop_words().values())
 
 
 @cache

@@ -168,7 +168,7 @@ def other_stop_words(text: str) -> frozenset[str]:
 
 
 def _stops_of(code: str) -> frozenset[str]:
-    return _stop_words().get(code, frozenset())
+    return foreign_stop_words().get(code, frozenset())
 
 
 @lru_cache(ASKED_AT_ONCE)  # seven readers look at one question
@@ -176,7 +176,7 @@ def languages_of(text: str) -> tuple[str, ...]:
     """The languages whose stop words are most of a question; none where that tells nothing."""
     heard = {form for word in plain_words(text) for form in _forms(word)}
     english = len(heard & stop_words())
-    shared = {code: len(heard & stops) for code, stops in _stop_words().items()}
+    shared = {code: len(heard & stops) for code, stops in foreign_stop_words().items()}
     most = max(shared.values())
     if most > max(english, ONE):
         return tuple(code for code, count in shared.items() if count == most)
@@ -199,7 +199,7 @@ def runs(text: str, holding: frozenset[str]) -> list[str]:
 
 
 @cache
-def _stop_words() -> dict[str, frozenset[str]]:
+def foreign_stop_words() -> dict[str, frozenset[str]]:
     """Those of each language that has a file, but English ones, which are no terms anyway."""
     return {
         code: frozenset(

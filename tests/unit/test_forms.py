@@ -46,6 +46,19 @@ async def test_what_is_read_alike_is_found_in_other_signs(question, said, form):
     assert form in await found(question, said)
 
 
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("Was muss ich verlängern?", "Ich bin verliebt"),
+        ("Wie war die Trauung?", "Der Traum war schlecht"),
+        ("Jaka to książka?", "Pracuję jako pielęgniarz, jak ojciec"),
+    ],
+)
+async def test_a_longer_word_keeps_its_vowels_and_one_that_would_be_no_word(question, said):
+    """Without them five letters are three, with which other words begin too."""
+    assert not await found(question, said)
+
+
 async def test_an_english_question_looks_for_no_other_beginnings():
     """Its stems suffice: "organ" is no "organise"."""
     assert await found("Where did I see the organisation?", "The organist plays the organ") == set()
