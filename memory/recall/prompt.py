@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
 from itertools import islice
+from unicodedata import category
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -22,7 +23,7 @@ from echoic.memory.text.dates.spoken import day, said
 from echoic.memory.text.dates.succession import by_date
 from echoic.memory.text.language import languages
 from echoic.memory.text.people import shown, whose
-from echoic.memory.text.words import LONGEST_QUESTION_CHARS, plain_words, terms
+from echoic.memory.text.words import LONGEST_QUESTION_CHARS, MOST_MARKS, plain_words, terms
 from echoic.memory.types import Item
 
 OPEN, CLOSE = "<memory>", "</memory>"
@@ -53,6 +54,8 @@ MISFITS = 3
 """A section ends when so many items did not fit: trying all sixty candidates on the last few tokens cost 8 ms
 a question."""
 
+_ZWJ, _SKIN = "\u200d", "🏻🏼🏽🏾🏿"
+"""Join an emoji to the one before them; so does every mark (Unicode category M) a letter."""
 _PIECES = re.compile(r"[A-Za-z]{1,5}|\d|[^\sA-Za-z\d]")
 """English runs at 4-6 letters a token in the tokenizers of GPT, Llama and Qwen; short words take one each."""
 
@@ -207,9 +210,19 @@ def excerpt(text: str, chars: int, around: AbstractSet[str] = frozenset()) -> st
     if len(text) <= chars:
         return text
     at = _first_shared(text, around) if around else 0
-    start = max(0, min(at - chars // 3, len(text) - chars))
-    cut = text[start : start + chars]
-    return f"{'…' if start else ''}{cut}{'…' if start + chars < len(text) else ''}"
+    start = _whole(text, max(0, min(at - chars // 3, len(text) - chars)))
+    end = _whole(text, start + chars)
+    return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
+
+
+def _whole(text: str, at: int) -> int:
+    """The place, or the one before it where a letter begins with its vowel signs and accents, or an emoji
+    with what it is joined to."""
+    for place in range(at, max(0, at - MOST_MARKS), -1):
+        sign = text[place : place + 1]
+        if not sign or not (sign in _ZWJ + _SKIN or text[place - 1] == _ZWJ or category(sign)[0] == "M"):
+            return place
+    return at
 
 
 def _first_shared(text: str, around: AbstractSet[str]) -> int:

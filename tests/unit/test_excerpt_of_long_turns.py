@@ -2,6 +2,7 @@
 
 import random
 import time
+import unicodedata
 
 import pytest
 
@@ -37,3 +38,14 @@ def test_a_block_of_long_turns_is_made_within_the_budget_of_a_recall(language):
 def test_an_excerpt_begins_at_a_word_however_its_letters_are_typed():
     """One letter may stand for two: "œufs" was passed over for "oeufs"."""
     assert "œufs" in excerpt("bla " * 100 + "des œufs frais" + " bla" * 100, 80, set(terms("oeufs")))
+
+
+@pytest.mark.parametrize("text", ["नमस्ते मैं दिल्ली में रहती हूँ ", "e\u0301te\u0301 ", "👨‍👩‍👧👍🏽❤️ ", "مُحَمَّدٌ "])
+def test_no_letter_is_cut_in_two(text):
+    """Nor an emoji: what is left of a letter without its vowel sign is another one."""
+    for chars in range(20, 60):
+        shown = excerpt(text * 20, chars)
+        place = len(shown) - 1
+        assert len(shown) <= chars + 1 and shown[-1] == "…"
+        assert unicodedata.category((text * 20)[place])[0] != "M"
+        assert (text * 20)[place] not in "\u200d🏽" and (text * 20)[place - 1] != "\u200d"
