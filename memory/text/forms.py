@@ -117,10 +117,9 @@ def is_latin(term: str) -> bool:
 
 def root(term: str) -> str:
     """The first letters of a word that is asked for; of a short one without the vowel in which its forms
-    differ ("Оля", "Олю"), unless that leaves a word that hangs others together: "jaka", "jak"."""
+    differ ("Оля", "Олю"), unless that leaves a word that hangs others together: "jako", "jak"."""
     bare = _bare(term)
-    short = _without_ending(bare)
-    return bare[:ROOT_LETTERS] if len(bare) > ROOT_LETTERS or short in _function_words() else short
+    return bare[:ROOT_LETTERS] if len(bare) > ROOT_LETTERS else _without_ending(bare)
 
 
 def _roots(term: str) -> set[str]:
@@ -139,7 +138,7 @@ def _bare(term: str) -> str:
 
 def _without_ending(term: str) -> str:
     bare = term.rstrip(ENDINGS)
-    return bare if len(bare) > 1 else term
+    return bare if len(bare) > 1 and bare not in _function_words() else term
 
 
 def sound(term: str) -> str:

@@ -52,6 +52,7 @@ async def test_what_is_read_alike_is_found_in_other_signs(question, said, form):
         ("Was muss ich verlängern?", "Ich bin verliebt"),
         ("Wie war die Trauung?", "Der Traum war schlecht"),
         ("Jaka to książka?", "Pracuję jako pielęgniarz, jak ojciec"),
+        ("Jak zdrowie mojej matki?", "Pracuję jako pielęgniarz"),
     ],
 )
 async def test_a_longer_word_keeps_its_vowels_and_one_that_would_be_no_word(question, said):
