@@ -19,7 +19,8 @@ from echoic.memory.text.numbers.spoken import with_digits
 _TOKEN = re.compile(f"[^\\W_](?:[^\\W_]|[{WITHIN_WORDS}\u200c\u200d])*(?:(?:[+]{{2}}|#)(?!\\w))?")
 _JOINT = re.compile(r"[-‐&+/](?=[^\W_])")
 _UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\uff66-\uff9f]"
 )
 """Scripts that write no spaces: each character is a word."""
 _UNSPACED_WORD = re.compile(f"([\u30a1-\u30ff]+|{_UNSPACED.pattern})")

@@ -21,6 +21,7 @@ from echoic.memory.text.secrets import MASK, hide_secrets
         ("Sì, è tre tre zero nove cinque otto.", "Mi detta il codice che le è arrivato per SMS?", "nove"),
         ("die geheimzahl ist acht null drei eins falls sie das brauchen", "", "drei"),
         ("暗証番号は六八零二で合ってると思う", "", "八零"),
+        ("ﾊﾟｽﾜｰﾄﾞはhimawari77", "", "himawari77"),
         ("код из смс сорок четыре девятнадцать ноль два", "", "девятнадцать"),
         ("인증번호 삼 팔 팔 공 사 일 이렇게 왔어요", "", "팔 팔"),
         ("La contraseña del wifi es Canelo dos mil nueve.", "", "Canelo"),

@@ -45,7 +45,8 @@ def words_of(text: str) -> list[Word]:
     found = []
     for match in _WORD.finditer(text):
         if is_unspaced(match.group()):
-            found += [Word(at, at + 1, fold(text[at])) for at in range(match.start(), match.end())]
+            signs = (Word(at, at + 1, fold(text[at])) for at in range(match.start(), match.end()))
+            found += [sign for sign in signs if sign.text]  # not the mark that half-width katakana have apart
         else:
             found.append(Word(match.start(), match.end(), fold(match.group())))
     return found
