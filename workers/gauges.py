@@ -6,12 +6,13 @@ A learning worker looks every few seconds; a scrape asks no store.
 import asyncio
 import logging
 import math
+from collections.abc import Mapping
 
 from echoic.memory.errors import MemoryFault
-from echoic.memory.given_up import count_given_up
+from echoic.memory.given_up import SAYS, count_given_up
 from echoic.memory.observe.metrics import waiting
 from echoic.memory.service import Memory
-from echoic.memory.store.batches import backlog
+from echoic.memory.store.batches import GivenUp, backlog
 
 log = logging.getLogger("echoic.gauges")
 EVERY_S = 5.0
@@ -39,11 +40,13 @@ async def look(memory: Memory) -> None:
         turns, oldest_s = await backlog(memory.db)
     except MemoryFault:
         log.debug("gauges.no_postgres")
+    given_up: Mapping[GivenUp, float] = dict.fromkeys(SAYS, math.nan)
     try:
-        for queue, count in (await count_given_up(memory.db, memory.spool)).items():
-            here.set_aside.labels(queue).set(count)
-    except MemoryFault:
+        given_up = await count_given_up(memory.db, memory.spool)
+    except (MemoryFault, OSError):
         log.debug("gauges.not_counted")
+    for queue, count in given_up.items():
+        here.set_aside.labels(queue).set(count)
     here.jobs.set(jobs)
     here.jobs_overdue.set(overdue_s)
     here.turns.set(turns)

@@ -211,6 +211,20 @@ async def test_turns_of_a_wiped_queue_are_found(settings, memory, quick_sweeps):
         await wait_until(lambda: all_learned(memory))
 
 
+async def test_what_is_only_counted_ends_no_worker(settings, memory):
+    """A folder that it may not read, such as one that a command run as root has made; root reads it, so a
+    link to itself stands in its place."""
+    spool = settings.data_dir / "spool"
+    spool.mkdir(parents=True, exist_ok=True)
+    (spool / "aside").symlink_to("aside")
+    await say(memory, BISCUIT)
+    async with running(settings) as working:
+        await memory.jobs.enqueue_learn("ana", hurry=True)
+        await wait_until(lambda: all_learned(memory))
+        await asyncio.sleep(0.5)
+        assert not working.done()
+
+
 async def test_a_worker_that_is_slow_to_end_leaves_nothing_open(memory, monkeypatch):
     """It is cancelled again meanwhile, as nobody knows whether it heard, and ends in order all the same."""
     opened = []
