@@ -1,6 +1,7 @@
 """Words -> vectors: the local models in threads of their own, or any OpenAI-compatible endpoint."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +24,7 @@ from echoic.memory.errors import ConfigInvalid, ModelUnavailable
 from echoic.memory.hosting.one_thread import compute_on_one_thread
 from echoic.memory.text.language import load_identifier, other_language
 
+log = logging.getLogger("echoic.embed")
 MAX_CHARS = (
     8_000  # more than 256 tokens of any script: tokenising 100,000 characters would cost 60 ms for nothing
 )
@@ -56,6 +58,26 @@ class Embedder(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+async def embed_each(embedder: Embedder, texts: Sequence[str]) -> list[Vector | None]:
+    """Vectors of texts that are stored; None for one that the embedder refuses while it takes others.
+
+    Raises whatever is wrong with the embedder, such as ModelUnavailable.
+    """
+    try:
+        return list(await embedder.embed_batch(texts))
+    except Exception:
+        await embedder.embed_batch(["probe"])  # raises what is wrong, unless it is one of the texts
+    found: list[Vector | None] = []
+    for text in texts:
+        try:
+            found += list(await embedder.embed_batch([text]))
+        except Exception as exc:
+            await embedder.embed_batch(["probe"])
+            log.warning("embed.text_refused", extra={"error": type(exc).__name__})
+            found.append(None)
+    return found
 
 
 def open_embedder(settings: MemorySettings) -> Embedder:

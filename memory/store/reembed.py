@@ -18,7 +18,7 @@ import numpy as np
 
 from echoic.memory.config import MemorySettings
 from echoic.memory.embedding import e5
-from echoic.memory.embedding.embedder import Embedder, open_embedder
+from echoic.memory.embedding.embedder import Embedder, embed_each, open_embedder
 from echoic.memory.errors import MemoryFault, StoreUnavailable
 from echoic.memory.store.database import UNAVAILABLE, Connection, Database, unreachable
 from echoic.memory.store.facts import about_from
@@ -145,10 +145,11 @@ async def refill(db: Database, embedder: Embedder) -> int:
             await connection.execute("delete from settings where key = 'refilled_to'")
             log.info("refill.done")
             return 0
-        vectors = await embedder.embed_batch([_text(row) for row in rows])
+        vectors = await embed_each(embedder, [_text(row) for row in rows])
         for row, vector in zip(rows, vectors, strict=True):
             name = "refill_turn" if row["is_turn"] else "refill_fact"
-            await connection.execute(query(name), row["ref"], vector, e5.installed())
+            if vector is not None:  # else it is found by its words
+                await connection.execute(query(name), row["ref"], vector, e5.installed())
         await connection.execute(query("put_setting"), "refilled_to", str(rows[-1]["place"]))
         return len(rows)
 

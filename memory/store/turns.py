@@ -14,7 +14,7 @@ from uuid import UUID, uuid4, uuid5
 import asyncpg
 
 from echoic.memory.clock import Clock, moment
-from echoic.memory.embedding.embedder import Embedder, Vector
+from echoic.memory.embedding.embedder import Embedder, Vector, embed_each
 from echoic.memory.store.database import Connection, Database
 from echoic.memory.store.queries import query
 from echoic.memory.text.dates.days import day_terms
@@ -145,31 +145,15 @@ class TurnStore:
             StoreUnavailable, ModelUnavailable: try again later; nothing is lost.
         """
         rows = await self._db.run(lambda connection: connection.fetch(query("turns_without_vector"), limit))
-        try:
-            vectors = list(await self._embedder.embed_batch([row["text"] for row in rows]))
-        except Exception:
-            await self._embedder.embed_batch([PROBE])  # raises what is wrong, unless it is one of the texts
-            vectors = [await self._embed_or_refuse(row) for row in rows]
-        values = [
-            (row["user_id"], row["ref"], vector)
-            for row, vector in zip(rows, vectors, strict=True)
-            if vector is not None
-        ]
+        vectors = await embed_each(self._embedder, [row["text"] for row in rows])
+        both = [(row["user_id"], row["ref"], vector) for row, vector in zip(rows, vectors, strict=True)]
+        values = [one for one in both if one[2] is not None]
+        refused = [(user_id, ref) for user_id, ref, vector in both if vector is None]
         if values:
             await self._db.run(lambda connection: connection.executemany(query("set_turn_vector"), values))
+        if refused:
+            await self._db.run(lambda connection: connection.executemany(query("text_refused"), refused))
         return len(rows)
-
-    async def _embed_or_refuse(self, row: asyncpg.Record) -> Vector | None:
-        """The vector of one text; None, and counted, when the embedder answers for others only."""
-        try:
-            (vector,) = await self._embedder.embed_batch([row["text"]])
-            return vector
-        except Exception as exc:
-            await self._embedder.embed_batch([PROBE])
-            log.warning("turn.text_refused", extra={"error": type(exc).__name__})
-            args = row["user_id"], row["ref"]
-            await self._db.run(lambda connection: connection.execute(query("text_refused"), *args))
-            return None
 
     async def list(self, user_id: str) -> Turns:
         """Every turn of a user, oldest first."""

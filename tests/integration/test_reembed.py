@@ -170,6 +170,24 @@ class Failing(WordEmbedder):
         return await super().embed_batch(texts)
 
 
+class Refusing(WordEmbedder):
+    """An endpoint whose filter keeps one text back."""
+
+    async def embed_batch(self, texts):
+        if any("3 goldfish" in text for text in texts):
+            raise ModelUnavailable()
+        return await super().embed_batch(texts)
+
+
+async def test_a_text_that_is_refused_keeps_no_other_back(db):
+    """A fact and a turn of three goldfish: found by their words, and all behind them is embedded."""
+    async with asyncio.timeout(20):
+        await reembed(db, Refusing("new", 48))
+    for table in ("turn_index", "facts"):
+        left = f"select count(*) from {table} where is_unfilled(vector::halfvec, false)"
+        assert await db.run(lambda connection, sql=left: connection.fetchval(sql)) == 1
+
+
 async def test_refused_while_another_process_is_open(db, filled):
     """A running call would score its questions against both models."""
     async with open_memory(filled, embedder=OLD):
