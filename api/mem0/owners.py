@@ -1,5 +1,6 @@
 """Whose memories are looked up, removed and erased: the persons of the house as Mem0's entities."""
 
+from math import inf
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -41,12 +42,12 @@ async def forget_everybody(who: Asker, names: Names) -> None:
     kinds = list(named)
     if who.access.user_id is None:
         await who.about_all("operate")
-    for one in await entities(who):
+    for one in await entities(who, most=inf):
         if one["type"] in kinds:
             await forget_named(who, names_in({f"{one['type']}_id": one["name"]}))
 
 
-async def entities(who: Asker) -> list[dict[str, Any]]:
+async def entities(who: Asker, *, most: float | None = None) -> list[dict[str, Any]]:
     """Persons as Mem0's entities: everybody, or for a person's own key that person.
 
     Raises:
@@ -55,7 +56,7 @@ async def entities(who: Asker) -> list[dict[str, Any]]:
     own = who.access.user_id
     if own is None:
         await who.about_all("look")
-        return [_entity(one) for one in await everybody(who)]
+        return [_entity(one) for one in await everybody(who, most=most)]
     await who.about(own, "read")
     mine = await people.person(who.memory.db, own)
     return [_entity(mine)] if mine else []

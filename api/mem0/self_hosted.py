@@ -1,5 +1,6 @@
 """The routes of Mem0's self-hosted server: no version in the path, and clients wait for what is learned."""
 
+from math import inf
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -87,7 +88,7 @@ async def own_mem0_delete_all(who: Asks, request: Request) -> Answer:
 async def own_mem0_reset(who: Asks) -> Answer:
     """Erase everybody."""
     await who.about_all("operate")
-    for one in await owners.entities(who):
+    for one in await owners.entities(who, most=inf):
         await owners.erase(who, one["type"], one["name"])
     return {"message": "All memories reset"}
 

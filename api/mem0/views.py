@@ -90,10 +90,10 @@ async def persons(asker: Asker, wanted: Filter) -> list[str]:
     return named
 
 
-async def everybody(asker: Asker) -> list[Person]:
-    """Everybody of whom something is known, up to `MOST_PEOPLE`."""
+async def everybody(asker: Asker, *, most: float | None = None) -> list[Person]:
+    """Everybody of whom something is known, up to `MOST_PEOPLE` unless it is said otherwise."""
     found: list[Person] = []
-    while len(found) < MOST_PEOPLE:
+    while len(found) < (most or MOST_PEOPLE):
         page = await people_by_id(asker.memory.db, None, found[-1].user_id if found else "", PAGE)
         found += page
         if len(page) < PAGE:

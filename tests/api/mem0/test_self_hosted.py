@@ -2,8 +2,10 @@
 
 import asyncio
 
+import pytest
+
 from echoic.api.desk import AT_ONCE
-from echoic.api.mem0 import self_hosted
+from echoic.api.mem0 import self_hosted, views
 
 
 async def test_a_round_trip(served, admin):
@@ -36,6 +38,19 @@ async def test_a_round_trip(served, admin):
     assert (await admin.get("/entities")).json() == []
     assert (await admin.delete("/entities/planet/ana")).status_code == 400
     assert (await admin.get("/memories")).status_code == 400
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/reset"), ("DELETE", "/v1/memories/?user_id=*")])
+async def test_everybody_is_everybody(admin, monkeypatch, method, path):
+    """Also where there are more than a list shows."""
+    monkeypatch.setattr(views, "MOST_PEOPLE", 2)
+    monkeypatch.setattr(views, "PAGE", 2)
+    for place in range(5):
+        told = {"messages": "Has a dog", "user_id": f"ana {place}", "infer": False}
+        await admin.post("/memories", json=told)
+    assert len((await admin.get("/entities")).json()) == 2
+    assert (await admin.request(method, path)).status_code == 200
+    assert (await admin.get("/v1/users")).json()["items"] == []
 
 
 async def test_without_a_worker_it_says_that_it_is_stored(admin, memory, monkeypatch):
