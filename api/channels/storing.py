@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from echoic.memory.chat.written import Words, keep_words
 from echoic.memory.service import Memory
+from echoic.memory.store.turns import foreign_item_id
 from echoic.memory.types import Caller, Role
 
 
@@ -37,7 +38,7 @@ async def store(memory: Memory, messages: Iterable[Written]) -> None:
     """
     by_call: dict[Caller, list[Words]] = defaultdict(list)
     for one in sorted(messages, key=lambda message: message.said_at):
-        words = Words(one.message_id, one.role, one.text, one.said_at)
+        words = Words(foreign_item_id(one.message_id), one.role, one.text, one.said_at)
         by_call[_caller(memory, one)].append(words)
     for caller, said in by_call.items():
         await keep_words(memory, caller, said)

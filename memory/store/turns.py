@@ -43,6 +43,11 @@ def turn_id_for(call_id: str, item_id: str) -> UUID:
     return uuid5(TURN_NAMESPACE, f"{call_id}\0{item_id}")
 
 
+def foreign_item_id(item_id: str) -> str:
+    """An id that another program gave an item: whatever it looks like, it is none of `stored_item_id`."""
+    return f"their {item_id}" if item_id.startswith(STORED) else item_id
+
+
 def stored_item_id(turn_id: UUID) -> str:
     """An item id for a turn that another process recorded; `turn_id_for` gives the turn's own id for it, in
     any call."""

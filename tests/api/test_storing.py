@@ -2,11 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from echoic.api.channels.characters import CreatedBody
 from echoic.api.channels.storing import store
 from echoic.memory.clock import moment
 from echoic.memory.service import open_memory
+from echoic.memory.store.turns import stored_item_id
 from tests.embedders import WordEmbedder
+from tests.remembered import said_of, say
 
 
 async def test_delivered_again_on_the_next_day_it_is_the_same_turn(memory_settings):
@@ -21,3 +25,18 @@ async def test_delivered_again_on_the_next_day_it_is_the_same_turn(memory_settin
         (turn,) = await memory.turns.list("ana")
         assert f"{said_at:%Y-%m-%d}" in turn.call_id, "the day is the sender's"
         assert turn.said_at < said_at, "it was said when it came"
+
+
+@pytest.mark.parametrize("name", ["turn:1", "theirs"])
+async def test_a_message_may_be_called_as_turns_are(memory_settings, name):
+    """It is a message of its own; what another person said stays theirs."""
+    async with open_memory(memory_settings, embedder=WordEmbedder()) as memory:
+        (theirs,) = await say(memory, "I am Bo.", user_id="bo")
+        name = stored_item_id(theirs.turn_id) if name == "theirs" else name
+        body = CreatedBody(
+            user_id="ana", character_name="luna", messages=[{"id": name, "content": "I own a boat."}]
+        )
+        for _ in range(2):
+            await store(memory, body.written(memory))
+        assert [text for _, text, _ in await said_of(memory, "ana")] == ["I own a boat."]
+        assert [text for _, text, _ in await said_of(memory, "bo")] == ["I am Bo."]
