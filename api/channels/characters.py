@@ -67,6 +67,7 @@ class CreatedBody(BaseModel):
                 *(self.user_id, self.character_name, "characters"),
                 *(one.id or uuid.uuid4().hex, one.role, one.content),
                 one.created_at or memory.now(),
+                dated=one.created_at is not None or one.id is None,
             )
             for one in (*told, *self.messages)
         ]

@@ -107,6 +107,17 @@ class TurnStore:
 
         return await self._db.transaction(put, timeout_s=timeout_s)
 
+    async def known(self, user_id: str, turn_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of these turns that are stored, or were forgotten.
+
+        Raises:
+            StoreUnavailable: Postgres does not answer.
+        """
+        rows = await self._db.run(
+            lambda connection: connection.fetch(query("known_turns"), user_id, turn_ids)
+        )
+        return {row["id"] for row in rows}
+
     async def stands(self, turn: Turn) -> bool:
         """Whether the turn is kept: one that `record` did not find new may be void."""
         args = turn.user_id, [turn.turn_id]

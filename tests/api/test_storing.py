@@ -6,9 +6,12 @@ import pytest
 
 from echoic.api.channels.characters import CreatedBody
 from echoic.api.channels.storing import store
+from echoic.memory.call import CallMemory
 from echoic.memory.clock import moment
+from echoic.memory.privacy.forget import forget
 from echoic.memory.service import open_memory
 from echoic.memory.store.turns import stored_item_id
+from echoic.memory.types import Caller, ForgetRequest
 from tests.embedders import WordEmbedder
 from tests.remembered import said_of, say
 
@@ -25,6 +28,23 @@ async def test_delivered_again_on_the_next_day_it_is_the_same_turn(memory_settin
         (turn,) = await memory.turns.list("ana")
         assert f"{said_at:%Y-%m-%d}" in turn.call_id, "the day is the sender's"
         assert turn.said_at < said_at, "it was said when it came"
+
+
+async def test_without_a_date_it_is_of_the_day_on_which_it_came_first(memory_settings):
+    """Told again days later it is the same, also where it was forgotten meanwhile; another one is new."""
+    told = [{"id": name, "content": f"I own a {name}."} for name in ("boat", "car")]
+    body = CreatedBody(user_id="ana", character_name="luna", messages=told)
+    async with open_memory(memory_settings, embedder=WordEmbedder()) as memory:
+        await store(memory, body.written(memory))
+        (boat, car) = await memory.turns.list("ana")
+        call = CallMemory(memory, Caller("ana", "luna", "x"))
+        await forget(call, ForgetRequest(turn_ids=frozenset({car.turn_id})))
+        memory.clock.set(datetime.now(UTC) + timedelta(days=3), moment())
+        await store(memory, body.written(memory))
+        assert [turn.turn_id for turn in await memory.turns.list("ana")] == [boat.turn_id]
+        body.messages[0].id = "another"
+        await store(memory, body.written(memory))
+        assert len(await memory.turns.list("ana")) == 2
 
 
 @pytest.mark.parametrize("name", ["turn:1", "theirs"])

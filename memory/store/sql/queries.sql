@@ -701,6 +701,11 @@ select count(*) from gone
 -- $2 ids of turns and facts
 insert into forgotten (id, user_id) select unnest($2::uuid[]), $1 on conflict (id) do nothing
 
+-- name: known_turns
+-- Those of these turns ($2) that are stored, or were forgotten.
+select turn_id as id from turns where user_id = $1 and turn_id = any($2)
+union all select id from forgotten where user_id = $1 and id = any($2)
+
 -- name: forgotten_since
 -- $2 a time
 select id from forgotten where user_id = $1 and forgotten_at >= $2
