@@ -259,11 +259,16 @@ class Remembered:
         self._call.others_ids |= _spoken.get(agent, set())
         # a task works for the agent that awaits it: what is told to it is told to that agent
         around = self._call.scope if isinstance(agent, AgentTask) else self._scope
-        self._call.enter_scope(getattr(agent, "memory_scope", None) or around)
+        try:
+            self._call.enter_scope(getattr(agent, "memory_scope", None) or around)
+        finally:  # also where a scope is wrong: LiveKit's log says so, and somebody else may come
+            self._follow_callers()
+        self._key_terms.tell()  # an agent may have ears of its own
+
+    def _follow_callers(self) -> None:
         if self._callers is not None and not self._followed and room_io_of(self._session) is not None:
             self._followed = True
             self._callers.follow(self._session, self._call)
-        self._key_terms.tell()  # an agent may have ears of its own
 
     def _closing_after(self, aclose: Any) -> Any:
         async def close() -> None:

@@ -4,8 +4,10 @@ do without memory."""
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from livekit.agents import (
     Agent,
     AgentTask,
@@ -212,3 +214,19 @@ async def test_a_wish_is_answered_by_the_model_where_no_tool_may_run():
         await session.generate_reply(user_input="Forget about my dog.", tool_choice="none")
         assert session.history.items[-1].text_content == "Not now."
     assert "Nothing was deleted" in model.prompts[0]
+
+
+async def test_a_scope_that_is_none_hides_nobody_who_comes(monkeypatch: pytest.MonkeyPatch):
+    """LiveKit says in its log that it is wrong; who is heard is followed all the same."""
+
+    class Wrong(Agent):
+        memory_scope = "x" * 300
+
+    followed: list[Any] = []
+    monkeypatch.setattr("echoic.agent.remember.room_io_of", lambda _session: "a room's")
+    async with text_session(ScriptedLLM("Hello.")) as session:
+        handle = await echoic.remember(session, user_id="maya", memory=echoic.testing.memory())
+        handle._callers = SimpleNamespace(follow=lambda *given: followed.append(given))
+        await session.start(Wrong(instructions="Be kind."), record=False)
+        await session.run(user_input="My dog is called Biscuit.")
+    assert len(followed) == 1
