@@ -97,7 +97,14 @@ def backup(
     from echoic.local.admin.backup import backup as run
     from echoic.local.admin.backup_schedule import backup_for_ever, interval_s
     from echoic.local.command_resources import folder_of
+    from echoic.memory.config import load_settings
+    from echoic.memory.errors import ConfigInvalid
 
+    if load_settings().database_url.get_secret_value():
+        raise ConfigInvalid(
+            "A backup is of embedded stores, and ECHOIC_DATABASE_URL names another Postgres: use its own "
+            "tools, such as `pg_dump`."
+        )
     if not every:
         typer.echo(f"Written to {run(folder_of(data_dir), target)}.")
         return
