@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import Callable
 
@@ -128,8 +127,10 @@ def _listening(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except (OSError, UnicodeError) as exc:
         listener.close()
-        why = os.strerror(exc.errno) if isinstance(exc, OSError) and exc.errno else type(exc).__name__
-        raise ConfigInvalid(f"The API cannot listen at {host}:{port} ({why}): choose another port.") from exc
+        why = getattr(exc, "strerror", None) or type(exc).__name__
+        raise ConfigInvalid(
+            f"The API cannot listen at {host}:{port} ({why}): choose another address or port."
+        ) from exc
     return listener
 
 

@@ -154,4 +154,4 @@ def _short(text: str, most: int) -> str:
 
 def count(number: int, noun: str) -> str:
     """ "1 turn", "2 turns"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

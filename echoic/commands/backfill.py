@@ -57,13 +57,15 @@ def import_file(
         with Rejected(source) as rejected, progress_bar("Importing") as on_progress:
             return await Backfill(memory, agent_id, rejected.write).run(entries, on_progress)
 
+    from echoic.agent.terminal.formatting import count
+
     report = with_memory(data_dir, user or None, run)
     typer.echo(
-        f"{report.turns:,} turns and {report.facts:,} facts are in, in {report.seconds:.1f} s. "
-        f"{report.known:,} were there before, and {report.left_out:,} parts are nobody's words."
+        f"Taken in {report.seconds:.1f} s: {count(report.turns, 'turn')} and {count(report.facts, 'fact')}. "
+        f"There before: {report.known:,}. Nobody's words: {count(report.left_out, 'part')}."
     )
-    for reason, count in report.refused.most_common():
-        typer.echo(f"Not taken, {count:,}: {reason}.", err=True)
+    for reason, times in report.refused.most_common():
+        typer.echo(f"Not taken, {times:,}: {reason}.", err=True)
     if report.refused:
         typer.echo(f"They are in {source}{ENDING}.", err=True)
         raise typer.Exit(1)

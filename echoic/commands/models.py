@@ -134,7 +134,7 @@ def model_try(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 
         settings = with_model(settings, choice)
         if settings.extractor == "off" or not is_configured(settings):
-            raise ConfigInvalid(f"There is no language model that could learn facts ({choice.label}).")
+            raise ConfigInvalid(f"Nothing here could learn facts: {choice.why_not or choice.label}.")
 
         async def run() -> "Verdict":
             model = ChatModel(settings)

@@ -175,7 +175,7 @@ def test_killed_in_the_middle_and_run_again_each_turn_is_there_once(memory_setti
     assert 0 < stored()[0] < total
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=150)
     assert done.returncode == 0, done.stderr
-    assert stored() == (total, total) and " were there before" in done.stdout
+    assert stored() == (total, total) and "There before: " in done.stdout
 
 
 def test_the_command_says_what_came_of_it(memory_settings, monkeypatch, tmp_path):
@@ -189,12 +189,12 @@ def test_the_command_says_what_came_of_it(memory_settings, monkeypatch, tmp_path
         f"{header}+4930901820,user,My dog is called Biscuit.,2026-03-01\n,user,Who am I?,2026-03-01\n"
     )
     run = CliRunner().invoke(app, ["import", str(file)])
-    assert run.exit_code == 1 and "1 turns and 0 facts are in" in run.output
+    assert run.exit_code == 1 and "1 turn and 0 facts." in run.output
     assert "Not taken, 1: it names nobody" in run.output and "rows.csv.rejected.jsonl" in run.output
     (line,) = rejected.read_text().splitlines()
     assert json.loads(line)["record"]["text"] == "Who am I?" and rejected.stat().st_mode & 0o777 == 0o600
     run = CliRunner().invoke(app, ["import", str(file), "--user", "me"])
-    assert run.exit_code == 0 and "1 were there before" in run.output and not rejected.exists()
+    assert run.exit_code == 0 and "There before: 1." in run.output and not rejected.exists()
     with psycopg.connect(memory_settings.database_url.get_secret_value()) as connection:
         users = {row[0][:6] for row in connection.execute("select user_id from turns")}
     assert users == {"phone:", "me"}
