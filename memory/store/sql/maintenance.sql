@@ -103,15 +103,20 @@ select user_id from fact_changes where batch_id = $1 union select user_id from m
 
 -- name: purge_archive
 -- Nobody's in particular: what was archived before this time ($1) goes for good, and its history with it. That it was said, too, is
--- from then on a change of the fact that it was merged into.
-with gone as (
+-- from then on a change of the fact that it was merged into, or of what that was merged into, wherever that stands.
+with recursive gone as (
     delete from archived_facts where archived_at < $1 returning user_id, id, merged_into
+), heirs as (
+    select user_id, id, merged_into as stands from gone where merged_into is not null
+    union all select heirs.user_id, heirs.id, merged_into from heirs join gone on gone.id = stands where merged_into is not null
+), known as (
+    select user_id, id, payload from facts union all select user_id, id, fact from archived_facts where archived_at >= $1
 ), said_too as (
     insert into fact_changes (user_id, fact_id, batch_id, change, before, by_whom, changed_at)
-    select said.user_id, merged_into, batch_id, 'confirmed',
+    select said.user_id, stands, batch_id, 'confirmed',
         jsonb_set(payload, '{turn_ids}', jsonb_path_query_array(payload, '$.turn_ids[last - 7 to last]'), false), said.by_whom, said.changed_at
-    from gone join fact_changes said on said.user_id = gone.user_id and said.fact_id = gone.id
-        join facts on facts.user_id = gone.user_id and facts.id = merged_into
+    from heirs join fact_changes said on said.user_id = heirs.user_id and said.fact_id = heirs.id
+        join known on known.user_id = heirs.user_id and known.id = stands
     where change in ('added', 'confirmed') and said.by_whom <> 'maintenance' and undone_at is null
 ), unnoted as (
     delete from fact_changes using gone where fact_changes.user_id = gone.user_id and fact_id = gone.id

@@ -122,3 +122,37 @@ async def test_a_night_that_said_it_too_is_no_other_call(memory):
     await undo_call(memory, "first")
     await undo_call(memory, "second")
     assert await texts(memory) == []
+
+
+async def said_twice(memory, again="I have a dog, yes."):
+    """A and B say it, and a night keeps A's fact."""
+    one, turn = await learned(memory, "Has a dog", "first", uuid4(), "I have a dog.")
+    other, second = await learned(memory, "Has a dog.", "second", uuid4(), again)
+    assert (await maintain(memory, "ana")).merged == 1
+    return one, turn, other, second
+
+
+async def purge(memory, *fact_ids):
+    """A month later, as far as these are concerned."""
+    sql = "update archived_facts set archived_at = now() - interval '31 days' where id = any($1)"
+    await memory.db.run(lambda connection: connection.execute(sql, fact_ids))
+    assert await purge_archive(memory) == len(fact_ids)
+
+
+async def test_who_said_it_too_is_known_though_what_says_it_was_in_the_archive_at_the_purge(memory):
+    """A's fact stands for B's, is found too old itself, and comes back; then A is undone."""
+    _, _, other, _ = await said_twice(memory)
+    settings = "insert into user_settings (user_id, retention_days) values ('ana', 30)"
+    old = """update facts set payload = payload || '{"said_at": "2020-01-01T00:00:00+00:00"}'"""
+    for sql in (
+        settings,
+        old,
+        'update archived_facts set fact = fact || \'{"said_at": "2020-01-01T00:00:00+00:00"}\'',
+    ):
+        await memory.db.run(lambda connection, sql=sql: connection.execute(sql))
+    done = await maintain(memory, "ana")
+    assert done.archived == 1
+    await purge(memory, other.fact_id)
+    await undo_batch(memory, done.run_id)
+    await undo_call(memory, "first")
+    assert await texts(memory) == ["Has a dog"]
