@@ -55,7 +55,8 @@ async def without(
     for row in rows:
         changes.setdefault(row["fact_id"], []).append(row)
     merged = await connection.fetch(query("merged_by"), user_id, list(changes))
-    work = _Without(connection, user_id, changes, merged)
+    told = await connection.fetch(query("turns_of_batches"), user_id, list(batch_ids))
+    work = _Without(connection, user_id, changes, merged, {str(row["turn_id"]) for row in told})
     for fact_id in changes:
         await work.take_back(fact_id)
     for fact_id, (into, run_id) in back.items():
@@ -75,8 +76,11 @@ class _Without:
         user_id: str,
         changes: Mapping[UUID, Sequence[Any]],
         merged: Iterable[Any],
+        turn_ids: Collection[str],
     ) -> None:
         self._connection, self._user_id, self._changes = connection, user_id, changes
+        self._turn_ids = turn_ids
+        """That these batches learned from."""
         self._merged: dict[UUID, dict[UUID, Any]] = {}
         """By the fact that says them now: what a night let go."""
         for row in merged:
@@ -176,20 +180,22 @@ class _Without:
         now = json.loads(self._changes[fact_id][-1]["payload"])
         turns = _Turns(now)
         payload = turns.whole([*noted, now][0])
+        if heir is not None:
+            payload = payload | {key: [] for key in RESTS_ON}
         states = pairwise(chain(map(turns.whole, noted), [now]))
         for row, note, (before, after) in zip(rows, noted, states, strict=True):
             if row["change_id"] in gone:
                 continue
             await asyncio.sleep(0)  # 3,000 changes of a fact are 0.2 s: calls go on meanwhile
-            if heir is not None and row is heir:
-                payload = await self._first_said(payload, before, after)
-                await self._run("inherit_change", row["change_id"])
-            elif note != (rewritten := _noted(payload, row["change"])):
+            if note != (rewritten := _noted(payload, row["change"])):
                 await self._run("rewrite_change", row["change_id"], json.dumps(rewritten))
             if row["by_whom"] == BY_WHOM and row["change"] == "confirmed":
                 payload = self._merged_again(fact_id, row["batch_id"], payload, before, after)
             else:
                 payload = _with_difference(payload, before, after)
+            if heir is not None and row is heir:
+                payload |= await self._first_said(payload)
+                await self._run("inherit_change", row["change_id"])
             if end := ends.get(row["change_id"]):
                 batch_id, by, when = end
                 payload |= when
@@ -199,12 +205,12 @@ class _Without:
             await self._run("restore_fact", fact_id, json.dumps(payload))
         self.undone.restored.add(fact_id)
 
-    async def _first_said(self, payload: Payload, before: Payload, after: Payload) -> Payload:
-        """A fact as the batch that says it again would have added it."""
-        told = _added(before.get("turn_ids", []), after.get("turn_ids", []))
-        said_at = await self._connection.fetchval(query("said_first"), self._user_id, [*map(UUID, told)])
-        since = {"said_at": said_at.isoformat()} if said_at else {}
-        return payload | {key: [] for key in RESTS_ON} | since
+    async def _first_said(self, payload: Payload) -> Payload:
+        """Since when a fact is known, as the first of those who are left says it."""
+        said_at = await self._connection.fetchval(
+            query("said_first"), self._user_id, [*map(UUID, payload.get("turn_ids", []))]
+        )
+        return {"said_at": said_at.isoformat()} if said_at else {}
 
     def _merged_again(
         self, fact_id: UUID, run_id: UUID, payload: Payload, before: Payload, after: Payload
@@ -212,7 +218,7 @@ class _Without:
         """A night's merge, of what is left of the facts that it let go."""
         let_go = [row for row in self._merged.get(fact_id, {}).values() if row["run_id"] == run_id]
         if not let_go:  # it is long ago: they are deleted
-            return _with_difference(payload, before, after)
+            return _with_difference(payload, before, self._left_of(after))
         left = {
             row["id"]: self._played.get(row["id"]) or json.loads(row["fact"])
             for row in let_go
@@ -220,6 +226,12 @@ class _Without:
         }
         go = tuple(fact_from(one, json.dumps(fact)) for one, fact in left.items())
         return payload | (together(fact_from(fact_id, json.dumps(payload)), go) if go else {})
+
+    def _left_of(self, payload: Payload) -> Payload:
+        """Without what these batches said."""
+        turn_ids = [one for one in payload.get("turn_ids", []) if one not in self._turn_ids]
+        evidence = [one for one in payload.get("evidence", []) if one["turn_id"] not in self._turn_ids]
+        return payload | {"turn_ids": turn_ids, "evidence": evidence}
 
     async def _run(self, name: str, *args: Any) -> None:
         await self._connection.execute(query(name), self._user_id, *args)

@@ -343,8 +343,9 @@ update facts set payload = $3 where user_id = $1 and id = $2
 update fact_changes set before = $3 where user_id = $1 and change_id = $2
 
 -- name: inherit_change
--- A change that said a fact again is the one that added it, now that the first is taken back. $2 change id
-update fact_changes set change = 'added', before = null where user_id = $1 and change_id = $2
+-- A change that said a fact again is the one that added it, now that the first is taken back. What it had added is seen from what the
+-- fact was before: also what a night had done to it earlier. $2 change id
+update fact_changes set change = 'added' where user_id = $1 and change_id = $2
 
 -- name: inherit_end
 -- A fact stays ended by what stands in the place of the one that replaced it. $2 change id $3 batch $4 the fact that does
@@ -359,6 +360,10 @@ values ($1, $2, $3, 'ended', $4, $5, $6, $7)
 -- Of a fact that is live, ended or in the archive. $2 id
 select payload::text from facts where user_id = $1 and id = $2
 union all select fact::text from archived_facts where user_id = $1 and id = $2
+
+-- name: turns_of_batches
+-- $2 batches
+select unnest(turn_ids) as turn_id from batches where user_id = $1 and batch_id = any($2)
 
 -- name: said_first
 -- $2 turn ids
@@ -406,8 +411,8 @@ with found as materialized (
     select id, jsonb_set(payload, '{turn_ids}', jsonb_path_query_array(payload, '$.turn_ids[last - 7 to last]'), false) as payload
     from facts where user_id = any(person_of($1)) and id in (select fact_id from found)
 )
-select change_id, fact_id, change, by_whom, changed_at, undone_at, payload, call_id,
-    jsonb_set(before, '{turn_ids}', jsonb_path_query_array(before, '$.turn_ids[last - 7 to last]'), false) as before
+select change_id, fact_id, change, by_whom, changed_at, undone_at, payload, call_id, case when change <> 'added'
+    then jsonb_set(before, '{turn_ids}', jsonb_path_query_array(before, '$.turn_ids[last - 7 to last]'), false) end as before
 from found left join today on today.id = fact_id left join batches using (batch_id) order by change_id
 
 -- name: export_changes

@@ -91,7 +91,7 @@ on conflict (user_id, term, ref) do update set tf = excluded.tf
 
 -- name: fact_history
 -- Oldest first. $2 fact id
-select change, before::text, by_whom, batch_id, changed_at, undone_at from fact_changes
+select change, case when change <> 'added' then before::text end as before, by_whom, batch_id, changed_at, undone_at from fact_changes
 where user_id = any(person_of($1)) and fact_id = $2 order by change_id
 
 -- name: turns_by_id

@@ -9,7 +9,7 @@ from echoic.memory.privacy.forget import forget
 from echoic.memory.privacy.maintenance import maintain, purge_archive
 from echoic.memory.privacy.undo import undo_batch, undo_call
 from echoic.memory.types import Evidence, ForgetRequest
-from tests.boats import fetch, state, texts
+from tests.boats import call, edited, fetch, state, texts
 from tests.remembered import caller, fact, say
 from tests.remembered import learn as put
 
@@ -124,6 +124,28 @@ async def test_a_night_that_said_it_too_is_no_other_call(memory):
     assert await texts(memory) == []
 
 
+async def refiled(memory, learner):
+    """A says it, a night spells its topic as the others', and B says it again."""
+    await call(memory, learner, "a", "I own boat 1.")
+    things = [fact(f"Has thing {n}", topic="THINGS") for n in range(2)]
+    await put(memory, *things)
+    assert (await maintain(memory, "ana")).refiled == 1
+    (again,) = await call(memory, learner, "b", "I still have boat 1.")
+    return again
+
+
+async def test_who_said_it_first_is_gone_though_a_night_came_between(memory, learner):
+    """Undo of A, then of C, which said it too: it rests on B alone."""
+    again = await refiled(memory, learner)
+    await undo_call(memory, "a")
+    before = await state(memory)
+    await call(memory, learner, "c", "I still have boat 1.")
+    await undo_call(memory, "c")
+    assert await state(memory) == before
+    (one,) = [one for one in await memory.facts.list("ana") if one.turn_ids]
+    assert one.turn_ids == (again.turn_id,) and one.said_at == again.said_at
+
+
 async def said_twice(memory, again="I have a dog, yes."):
     """A and B say it, and a night keeps A's fact."""
     one, turn = await learned(memory, "Has a dog", "first", uuid4(), "I have a dog.")
@@ -137,6 +159,15 @@ async def purge(memory, *fact_ids):
     sql = "update archived_facts set archived_at = now() - interval '31 days' where id = any($1)"
     await memory.db.run(lambda connection: connection.execute(sql, fact_ids))
     assert await purge_archive(memory) == len(fact_ids)
+
+
+async def test_a_call_whose_fact_was_merged_and_purged_leaves_no_words(memory):
+    """Undo of B after a month: the fact of A rests on A alone."""
+    _, turn, other, _ = await said_twice(memory, "Xylquor says I have a dog.")
+    await purge(memory, other.fact_id)
+    await undo_call(memory, "second")
+    (left,) = await memory.facts.list("ana")
+    assert left.turn_ids == (turn.turn_id,) and "Xylquor" not in str(left.evidence)
 
 
 async def test_who_said_it_too_is_known_though_what_says_it_was_in_the_archive_at_the_purge(memory):
@@ -156,3 +187,22 @@ async def test_who_said_it_too_is_known_though_what_says_it_was_in_the_archive_a
     await undo_batch(memory, done.run_id)
     await undo_call(memory, "first")
     assert await texts(memory) == ["Has a dog"]
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_what_was_merged_twice_is_said_by_each_after_the_purge(memory, at_once):
+    """B's into A's, and A's into another: without A and the other's call, it is still known from B."""
+    first = await learned(memory, "Has a cat", "zero", uuid4(), "I have a pet.")
+    one, _, other, second = await said_twice(memory)
+    await edited(memory, first[0].fact_id, "Has a dog")
+    assert (await maintain(memory, "ana")).merged == 1
+    for gone in [(one.fact_id, other.fact_id)] if at_once else [(other.fact_id,), (one.fact_id,)]:
+        await purge(memory, *gone)
+    await undo_call(memory, "first")
+    (left,) = await memory.facts.list("ana")
+    assert second.turn_id in left.turn_ids and len(left.turn_ids) == 2
+    rows = await fetch(
+        memory, "select batch_id from fact_changes where undone_at is null and fact_id = $1", left.fact_id
+    )
+    batch = await fetch(memory, "select batch_id from batches where call_id = 'second'")
+    assert batch[0]["batch_id"] in {row["batch_id"] for row in rows}
