@@ -64,12 +64,13 @@ async def mark_behind(connection: Connection, user_id: str) -> None:
 
 
 async def remember_backend(db: Database, name: str) -> None:
-    """Remember on which kind of server the graphs are; when that was another one, all of them are entered
-    anew."""
+    """Remember on which kind of server the graphs are; when that was another one, all of them are begun
+    anew, and nobody asks them before."""
 
     async def note(connection: Connection) -> None:
         before = await connection.fetchval("select value from settings where key = 'graph'")
         if before not in (None, name):
+            await connection.execute(query("all_graphs_moved"))
             await connection.execute(query("mark_all_graphs_behind"))
         await connection.execute(query("put_setting"), "graph", name)
 

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from echoic.memory.errors import StoreUnavailable
+from echoic.memory.graph import ledger
 from echoic.memory.graph.falkordb import backend as graph_falkordb
 from echoic.memory.graph.groups import group_of
 from echoic.memory.graph.neo4j import backend as graph_neo4j
@@ -15,6 +16,7 @@ from echoic.memory.privacy.erase import erase_user
 from echoic.memory.store.queries import query
 from echoic.workers.graph.feed import FactsFeed
 from echoic.workers.graph.graphiti_env import load
+from echoic.workers.graph.triplets import triplets_of
 from tests.graph_servers import graph, kinds, relations, remove_one, saves_held
 from tests.integration.graph_ingestion import *  # noqa: F403
 from tests.integration.graph_ingestion import feeding, fetch, forget, learn
@@ -318,6 +320,23 @@ async def test_a_server_that_comes_back_with_less(settings, embedder, user):
             "Lives in Leeds",
             "Plays the violin",
         ]
+
+
+async def test_a_server_that_is_used_again_after_another(settings, embedder, user):
+    """What was forgotten while the graphs were on the other kind of server is gone on the first one too, and
+    nobody asks it before."""
+    async with feeding(settings, embedder) as (memory, ingester):
+        (leeds, _) = await learn(memory, user, "Lives in Leeds", "Plays the violin")
+        await ingester.ingest(user)
+        await fetch(memory, "update settings set value = 'another' where key = 'graph'")
+        edges = list(triplets_of(group_of(user, "echoic"), [leeds]).edges)
+        await fetch(memory, "delete from graph_entered where id = any($1)", edges)
+        await fetch(memory, "delete from facts where id = $1", leeds.fact_id)
+    async with feeding(settings, embedder) as (memory, ingester):
+        await ledger.remember_backend(memory.db, memory.graph.name)
+        assert await fetch(memory, "select refreshed_at from graph_groups") == [(None,)]
+        await wait_up_to_date(ingester, memory, user)
+        assert relations(settings, user) == [VIOLIN]
 
 
 class Feeding:

@@ -745,8 +745,12 @@ with blanked as (
 insert into graph_due (user_id, agent_id) select $1, agent_id from blanked order by agent_id
 on conflict (user_id, agent_id) do update set asked_at = clock_timestamp()
 
+-- name: all_graphs_moved
+-- Nobody's in particular: they are on another server now, which may hold what they were there once. edges -1: to be begun anew.
+update graph_groups set edges = -1, digest = '[]', refreshed_at = null
+
 -- name: mark_all_graphs_behind
--- Nobody's in particular: the graphs are on another server now.
+-- Nobody's in particular.
 insert into graph_due (user_id, agent_id) select user_id, agent_id from graph_groups
 on conflict (user_id, agent_id) do update set asked_at = clock_timestamp()
 
@@ -762,10 +766,10 @@ select agent_id, asked_at from graph_due where user_id = $1 order by asked_at
 delete from graph_due where user_id = $1 and agent_id = $2 and asked_at = $3
 
 -- name: graph_group
--- $2 agent. least: relations that it must hold, if its server has lost none
-select (
+-- $2 agent. least: relations that it must hold, if its server has lost none; no graph holds enough that is to be begun anew
+select case when edges < 0 then 2147483647 else (
     select count(*) from graph_entered entered where entered.group_id = graph_groups.group_id and kind = 'edge' and version <> ''
-) as least from graph_groups where user_id = $1 and agent_id = $2
+) end as least from graph_groups where user_id = $1 and agent_id = $2
 
 -- name: add_graph_group
 -- Before anything is put into it, so that an erasure knows of it. $2 agent $3 group
