@@ -153,8 +153,8 @@ def forgetful(memory, monkeypatch):
 
     similar = memory.facts.similar
 
-    async def near(*args):
-        return [] if is_loud == [True] else await similar(*args)
+    async def near(*args, **options):
+        return [] if is_loud == [True] else await similar(*args, **options)
 
     monkeypatch.setattr("echoic.workers.learn.learner.known_facts", known)
     monkeypatch.setattr(memory.facts, "similar", near)
