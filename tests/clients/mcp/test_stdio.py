@@ -117,7 +117,7 @@ def test_it_ends_when_it_is_told_to(variables):
         ((), {}, "--user ID"),
         (("--user", " "), {}, "A user id is"),
         (("--user", "ana"), {"ECHOIC_DATABASE_URL": "postgresql://127.0.0.1:1/none"}, "Postgres"),
-        (("--http", "--host", "192.0.2.1"), {}, "another port"),
+        (("--http", "--host", "192.0.2.1"), {}, "another address or port"),
     ],
 )
 def test_what_cannot_be_is_a_sentence(variables, words, more, says):
