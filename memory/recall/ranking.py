@@ -166,8 +166,9 @@ class Ranking:
         scores = by_words / words + near / (self._size(near) or 1.0)
         scores[: self._facts] = _beside_their_turns(scores, self._fact, self._turn, self._facts)
         scores += LAST * np.where(np.isnan(likeness), 0, 2 + likeness)
-        best = _best(scores, limit).tolist()
-        return [Ranked(int(self.refs[at]), float(scores[at]), at) for at in best if scores[at] > 0]
+        best = _best(scores, limit)
+        found = zip(self.refs[best].tolist(), scores[best].tolist(), best.tolist(), strict=True)
+        return [Ranked(ref, score, at) for ref, score, at in found if score > 0]
 
     def _room_of(self, words: Floats) -> Floats:
         """BM25's measure of length for each column."""

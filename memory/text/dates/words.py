@@ -42,8 +42,11 @@ class TimeWords:
 
     def words(self, text: str) -> str:
         """The words of a text as the patterns have them: folded, numbers as digits, one space between two."""
-        text = _FOREIGN_DIGIT.sub(lambda found: str(int(found[0])), text.lower())
-        return _spaced(with_digits(_WRITTEN.sub(self._written, text), self.language))
+        text = text.lower()
+        if _DIGITS.search(text):  # fifteen languages read each question
+            text = _FOREIGN_DIGIT.sub(lambda found: str(int(found[0])), text)
+            text = _WRITTEN.sub(self._written, text)
+        return _spaced(with_digits(text, self.language))
 
     def _written(self, found: re.Match[str]) -> str:
         """ "12.11.2026" as "12d11m2026y": in both orders where the language may mean either."""
