@@ -11,6 +11,7 @@ and a Chinese name in other signs of the same syllables. In Japanese, by words a
 
 import asyncio
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
@@ -30,8 +31,8 @@ from echoic.memory.text.words import (
 ROOT, FROM_LATIN, TO_LATIN, READ = "*", "^", "~", "="
 """What a form begins with; no stored term begins so. A name is looked for in the other scripts only."""
 ROOT_LETTERS = 5
-ENDINGS = "aeiouyаеиоуыэюяьािीुूेैोौंँ"
-"""Vowels in which words end, without accents."""
+VOWELS = "aeiouy'"
+"""In which a letter ends as anyascii writes it, in any script; the last is a soft sign."""
 ENDING_LETTERS = 2
 """By which a form of a short word may be longer. To take the vowels off every root found more by words alone,
 and less beside the embeddings: "verlängern" is not "verliebt"."""
@@ -136,8 +137,16 @@ def _bare(term: str) -> str:
     return _proclitics().sub("", term.translate(letters()))
 
 
+@cache
+def _is_vowel(letter: str) -> bool:
+    """A letter or sign that stands for one: "я", "ी", "ं"."""
+    return unicodedata.category(letter)[0] == "M" or anyascii(letter).lower().endswith(tuple(VOWELS))
+
+
 def _without_ending(term: str) -> str:
-    bare = term.rstrip(ENDINGS)
+    bare = term
+    while bare and _is_vowel(bare[-1]):
+        bare = bare[:-1]
     return bare if len(bare) > 1 and bare not in _function_words() else term
 
 

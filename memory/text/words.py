@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 
 import snowballstemmer
 import stopwordsiso
+from anyascii import anyascii
 
 from echoic.memory.text.language import languages, letters
 
@@ -29,8 +30,8 @@ ONE = 1
 _APOSTROPHES = "'’ʼ`"
 _POSSESSIVE = re.compile(rf"[{_APOSTROPHES}]s\b")
 _ACCENTS = re.compile("[\u0300-\u036f]")
-_UNDECOMPOSED = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "đ": "d", "œ": "oe", "æ": "ae"})
-"""Latin letters that Unicode takes for no letter with an accent, as who has no such key types them."""
+_LATIN = re.compile("[\u00c0-\u02af\u1e00-\u1eff]")
+"""Letters that are left of these once accents are off, as "ł" and "œ", are written as anyascii types them."""
 _ELSE = re.compile(r"[^\x00-\x7f]+")
 # Scripts without spaces, and Hangul, whose particles stick to the word: runs become pairs of characters.
 UNSPACED = re.compile(
@@ -228,7 +229,8 @@ def plain_words(text: str) -> list[str]:
     text = _elisions().sub("", _POSSESSIVE.sub("", text.casefold()))
     if not text.isascii():
         spelled = unicodedata.normalize("NFKD", parted(text))[: MOST_SPELLED * len(text)].casefold()
-        text = unicodedata.normalize("NFC", _ACCENTS.sub("", spelled)).translate(_UNDECOMPOSED)
+        text = unicodedata.normalize("NFC", _ACCENTS.sub("", spelled))
+        text = _LATIN.sub(lambda found: anyascii(found[0]).lower(), text)
     return text.translate(_WORDS_ONLY).split()
 
 

@@ -20,6 +20,8 @@ async def found(question, *said):
         ("¿Dónde trabajaba mi padre?", "Mi padre trabajó en el puerto", "trabajo"),
         ("Где моя собака?", "С собакой мы гуляем утром", "собакои"),
         ("Где Оля?", "Я встретил Олю в Сочи", "олю"),
+        ("Де Оля?", "Я бачив Олі в Києві", "олі"),
+        ("Πού είναι το μικρό;", "Η μικρή κοιμάται", "μικρη"),
         ("Co z moim kotem? A koty?", "Mój kot jest chory", "kot"),
         ("मेरे बेटे को क्या पसंद है", "मेरा बेटा खेलता है", "बेटा"),
         ("Wann kommt Jörg?", "Joerg kommt am Sonntag", "joerg"),

@@ -70,6 +70,7 @@ def test_cleaning_keeps_what_can_be_kept() -> None:
         ("O'Brien, ma'am", ["obrien", "maam"]),
         ("٣ ३ ３ 3", ["3", "3", "3", "3"]),
         ("Łódź, Bjørn, œuf", ["lodz", "bjorn", "oeuf"]),
+        ("Þór, Għawdex", ["thor", "ghawdex"]),
         ("ısparta ISPARTA Isparta", ["isparta", "isparta", "isparta"]),
         ("!!! … 👍 ❤️", []),
         ("", []),
