@@ -103,7 +103,7 @@ async def reply(
     await call.wait_identified(call.call_memory.memory.settings.recall_budget_s)
     items = call.shown(chat_ctx.items)
     added = unsaid(session, items, call.call_memory.began)
-    budget_s = await _note_likely_wish(call, items, await _look_ahead(call, items, added))
+    budget_s = await _note_likely_wish(call, items, added, await _look_ahead(call, items, added))
     # LiveKit runs no tool at all for such a reply, and nothing else would be said to a wish
     usable = tools if model_settings.tool_choice != "none" else [one for one in tools if one not in TOOLS]
     plan = _plan(call, items, usable, added)
@@ -143,7 +143,9 @@ async def _look_ahead(call: Call, items: Sequence[llm.ChatItem], added: frozense
     return started.vector if asked_text(words, previous) == words else None
 
 
-async def _note_likely_wish(call: Call, items: Sequence[llm.ChatItem], vector: QueryVector | None) -> float:
+async def _note_likely_wish(
+    call: Call, items: Sequence[llm.ChatItem], added: frozenset[str], vector: QueryVector | None
+) -> float:
     """What the words may wish of memory is asked of their meaning, while memory is looked up.
 
     Returns what is left of the seconds that a reply waits for memory; at least half of them.
@@ -152,7 +154,7 @@ async def _note_likely_wish(call: Call, items: Sequence[llm.ChatItem], vector: Q
     budget_s, breaker = memory.settings.recall_budget_s, memory.recaller.breakers.get(EMBEDDER)
     if breaker is not None and breaker.state == "closed":
         try:
-            await note_likely(items, call, budget_s / 2, vector)
+            await note_likely(items, call, budget_s / 2, vector, added)
         except (TimeoutError, MemoryFault):
             pass  # the words stay with the model; whoever embeds the question counts the fault
         except Exception as exc:

@@ -116,19 +116,24 @@ def has_words(chunk: object) -> bool:
 
 
 async def note_likely(
-    items: Sequence[llm.ChatItem], call: Call, limit_s: float, vector: QueryVector | None
+    items: Sequence[llm.ChatItem],
+    call: Call,
+    limit_s: float,
+    vector: QueryVector | None,
+    unsaid: Collection[str] = (),
 ) -> None:
     """Where the model is shown no tools, and the caller's last words are no plain wish or answer: what they
     most likely are.
 
     Args:
         vector: with which memory is asked for these very words.
+        unsaid: as in `unanswered`.
 
     Raises:
         TimeoutError: the embedding took longer than that.
         ModelUnavailable: it does not answer.
     """
-    said = None if call.shows_tools or unanswered(items) is None else _last_words(items, call)
+    said = None if call.shows_tools or unanswered(items, unsaid) is None else _last_words(items, call)
     if said is None or said in call.likely:
         return
     asked, words = said

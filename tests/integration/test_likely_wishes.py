@@ -4,7 +4,9 @@ where the model is shown no tools. On real stores, with the real embedding model
 import asyncio
 
 import pytest
+from livekit.agents import llm
 
+from echoic.agent.commands.memory_tools import note_likely
 from echoic.memory.config import LOCAL_DIMENSIONS, LOCAL_EMBEDDING_MODEL
 from echoic.memory.embedding.embedder import Embedder
 from echoic.memory.embedding.spaces import Vector
@@ -67,6 +69,17 @@ async def test_what_is_no_yes_forgets_nothing(memory, answer):
         assert await say(answer) == "As you like." and NOTHING_DELETED in model.texts()[-1]
         assert await say("Yes.") == "Yes?"
     assert NUMBER in await stored(memory)
+
+
+async def test_what_an_agent_looked_up_for_a_wish_is_no_answer_to_it(memory):
+    """It stands behind the words in the agent's own name."""
+    async with talk(memory) as say:
+        await say(NUMBER)
+        wish = llm.ChatMessage(role="user", content=[RID])
+        found = llm.ChatMessage(role="assistant", content=["Additional information: offices open at nine."])
+        for unsaid, kind in ((set(), None), ({found.id}, "forget_named")):
+            await note_likely([wish, found], say.call, 5.0, None, unsaid)
+            assert say.call.likely.get(("", RID)) == kind
 
 
 async def test_what_was_just_said_is_read_back(memory):
