@@ -30,8 +30,7 @@ ONE = 1
 _APOSTROPHES = "'’ʼ`"
 _POSSESSIVE = re.compile(rf"[{_APOSTROPHES}]s\b")
 _ACCENTS = re.compile("[\u0300-\u036f]")
-_LATIN = re.compile("[\u00c0-\u02af\u1e00-\u1eff]")
-"""Letters that are left of these once accents are off, as "ł" and "œ", are written as anyascii types them."""
+_LATIN = re.compile("[\u00c0-\u02af\u1e00-\u1eff]")  # without accents: "ł" and "œ", as anyascii types them
 _ELSE = re.compile(r"[^\x00-\x7f]+")
 # Scripts without spaces, and Hangul, whose particles stick to the word: runs become pairs of characters.
 UNSPACED = re.compile(
@@ -41,7 +40,6 @@ UNSPACED = re.compile(
 
 MOST_MARKS = 30
 """Accents in a row, as in Unicode's stream-safe format (UAX #15); behind them stands a mark that is not seen.
-
 Python sorts them in quadratic time, and holds up every thread meanwhile: 100,000 took 22 s."""
 _PAUSE = "\u034f"
 _SELECTORS = range(0xFE00, 0xFE10)
